@@ -1,0 +1,184 @@
+"""Strict, hashable configurations: a misspelt or ill-typed parameter is an error that names the close match."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field
+from typing import Any
+
+
+def closest(name: object, choices: Iterable[str]) -> str | None:
+    """Returns the choice most like `name`, or None when nothing is near.
+
+    >>> closest("noize", ["noise", "seed"])
+    'noise'
+    """
+    found = difflib.get_close_matches(str(name).lower(), list(choices), n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def unknown_choice(kind: str, value: object, choices: Iterable[str]) -> ValueError:
+    """Returns (does not raise) the one-line error for a name that is not among `choices`.
+
+    >>> print(unknown_choice("dataset", "digit", ["digits", "mnist1d"]))
+    unknown dataset 'digit'; did you mean 'digits'? choose from: digits, mnist1d
+    """
+    choices = list(choices)
+    near = closest(value, choices)
+    hint = f"; did you mean {near!r}?" if near else ";"
+    return ValueError(f"unknown {kind} {value!r}{hint} choose from: {', '.join(choices)}")
+
+
+def option(
+    default: Any = MISSING,
+    *,
+    help: str,
+    choices: Iterable[str] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    below: float | None = None,
+    since: int = 1,
+) -> Any:
+    """Declares a field of a `Config`: its meaning and the values it may take.
+
+    `low <= value <= high` and `value < below` are checked. `since` is the format version in which a field was
+    added: a later field at its default does not enter the hash, so earlier records keep their names.
+    """
+    metadata = {"help": help, "choices": tuple(choices) if choices else None, "since": since}
+    metadata |= {"low": low, "high": high, "below": below}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Base of every study's configuration: flat scalars, checked when made, hashed into the record's name.
+
+    A field whose default is None and that is still None after `resolve` means "not applicable"; subclasses fill
+    fields that follow from others (the number of epochs of a recipe, say) in `resolve`, so that a stored
+    configuration is always complete.
+    """
+
+    STUDY: typing.ClassVar[str] = ""
+    PRESETS: typing.ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __post_init__(self) -> None:
+        self._check()
+        for name, value in self.resolve().items():
+            object.__setattr__(self, name, value)
+        self._check()
+        self.validate()
+
+    def resolve(self) -> dict[str, Any]:
+        """Returns values for the fields that follow from others. Overridden by studies."""
+        return {}
+
+    def validate(self) -> None:
+        """Raises ValueError when fields contradict each other. Overridden by studies."""
+
+    def _check(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for f in dataclasses.fields(self):
+            value = _coerce(f.name, getattr(self, f.name), hints[f.name])
+            object.__setattr__(self, f.name, value)
+            if value is None:
+                continue
+            choices, low, high, below = (f.metadata.get(k) for k in ("choices", "low", "high", "below"))
+            if choices and value not in choices:
+                raise unknown_choice(f.name, value, choices)
+            if (low is not None and value < low) or (high is not None and value > high):
+                raise ValueError(f"{f.name} = {value!r} is outside [{low}, {'inf' if high is None else high}]")
+            if below is not None and value >= below:
+                raise ValueError(f"{f.name} = {value!r} is outside [{0 if low is None else low}, {below})")
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Returns the names of the fields, in order."""
+        return [f.name for f in dataclasses.fields(cls)]
+
+    @classmethod
+    def from_parameters(cls, **parameters: Any) -> typing.Self:
+        """Returns the configuration of a preset with the given parameters on top; None means "as the preset says".
+
+        Raises:
+            ValueError: an unknown parameter (the message names the closest one), an unknown preset or choice,
+                a value out of range or of the wrong type.
+        """
+        names = cls.names()
+        for name in parameters:
+            if name not in names:
+                raise unknown_choice("parameter", name, names)
+        given = {k: v for k, v in parameters.items() if v is not None}
+        preset = given.get("preset", _default(cls, "preset"))
+        if preset is not None and preset not in cls.PRESETS:
+            raise unknown_choice("preset", preset, cls.PRESETS)
+        return cls(**{**cls.PRESETS.get(preset, {}), **given})
+
+    @classmethod
+    def from_namespace(cls, namespace: Mapping[str, Any]) -> typing.Self:
+        """Returns the configuration that a notebook's parameters cell describes; pass `globals()`.
+
+        Every public scalar among the globals counts as a parameter. That is how a notebook notices a misspelt
+        `papermill -p noize 0.4`, which papermill itself only logs.
+        """
+        scalars = (bool, int, float, str, type(None))
+        found = {k: v for k, v in namespace.items() if not k.startswith("_") and isinstance(v, scalars)}
+        return cls.from_parameters(**found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns all fields as plain JSON values."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    def replace(self, **changes: Any) -> typing.Self:
+        """Returns a copy with some fields changed; the fields that `resolve` fills are computed anew."""
+        for name in changes:
+            if name not in self.names():
+                raise unknown_choice("parameter", name, self.names())
+        return type(self)(**{**self.to_dict(), **changes})
+
+    @property
+    def key(self) -> str:
+        """The name of this configuration's record: 16 hex digits of the SHA-256 of study and fields."""
+        fields = {}
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if f.metadata.get("since", 1) > 1 and value == f.default:
+                continue
+            # 0.1 + 0.2 and 0.3 are the same noise rate
+            fields[f.name] = float(f"{value:.12g}") if isinstance(value, float) else value
+        text = json.dumps({"study": self.STUDY, **fields}, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _default(cls: type, name: str) -> Any:
+    for f in dataclasses.fields(cls):
+        if f.name == name and f.default is not MISSING:
+            return f.default
+    return None
+
+
+def _coerce(name: str, value: Any, hint: Any) -> Any:
+    """Returns `value` as the annotated type when nothing is lost; papermill passes `true` and `3` loosely."""
+    kinds = typing.get_args(hint) or (hint,)
+    if value is None:
+        if type(None) in kinds:
+            return None
+        raise ValueError(f"{name} must be given")
+    kind = next(k for k in kinds if k is not type(None))
+    item = value.item() if hasattr(value, "item") and not isinstance(value, (str, bytes)) else value
+    if kind is bool and isinstance(item, str) and item.lower() in ("true", "false"):
+        return item.lower() == "true"
+    if kind is bool and isinstance(item, bool):
+        return item
+    if kind is int and isinstance(item, (int, float)) and not isinstance(item, bool) and float(item).is_integer():
+        return int(item)
+    if kind is float and isinstance(item, (int, float)) and not isinstance(item, bool) and math.isfinite(item):
+        return float(f"{item:.12g}")
+    if kind is str and isinstance(item, str):
+        return item
+    raise ValueError(f"{name} = {value!r} is not a valid {kind.__name__}")

@@ -1,0 +1,167 @@
+"""Agreement of independently trained classifiers, its closed forms, and the identity behind it (GDE)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from dlcore.metrics.checks import as_integers, as_law, as_rate
+
+
+@dataclass(frozen=True)
+class AgreementGap:
+    """Accuracy of two classifiers, how often they agree, and gap = agreement - mean accuracy with its interval."""
+
+    accuracy_a: float
+    accuracy_b: float
+    accuracy: float
+    agreement: float
+    gap: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class GDE:
+    """Mean disagreement of two members and mean test error of one, over an ensemble.
+
+    `calibration_error` bounds their difference: the class-aggregated calibration error of the vote shares.
+    """
+
+    disagreement: float
+    error: float
+    calibration_error: float
+
+
+def agreement(predictions_a, predictions_b) -> float:
+    """Returns the share of points on which two classifiers predict the same class.
+
+    Raises: ValueError for empty input or lengths that disagree.
+    Paper: Nakkiran and Bansal 2020, agreement property: Pr[f1(x) = y] is close to Pr[f1(x) = f2(x)].
+
+    >>> agreement([0, 1, 1, 2], [0, 1, 2, 2])
+    0.75
+    """
+    a, b = as_integers("predictions_a", predictions_a), as_integers("predictions_b", predictions_b)
+    if a.shape != b.shape:
+        raise ValueError(f"{a.size} and {b.size} predictions")
+    return float((a == b).mean())
+
+
+def agreement_gap(
+    predictions_a, predictions_b, labels, *, confidence: float = 0.95, replicates: int = 1000, seed: int = 0
+) -> AgreementGap:
+    """Returns accuracy and agreement of two classifiers on the same points, with a paired bootstrap over points.
+
+    `labels` must be drawn from the law of the *training* labels. Scored against clean labels, a sampler of noisy
+    labels has accuracy sum pi Q(l|l) but agreement sum pi Q(k|l)^2, and the property looks broken when it holds.
+
+    Shapes: all (n,) integers.
+
+    >>> agreement_gap([0, 1], [0, 1], [0, 1]).gap
+    0.0
+    """
+    a, b, y = (
+        as_integers(name, v)
+        for name, v in (("predictions_a", predictions_a), ("predictions_b", predictions_b), ("labels", labels))
+    )
+    if not a.shape == b.shape == y.shape:
+        raise ValueError(f"{a.size} and {b.size} predictions, {y.size} labels")
+    # each point contributes one of -1, -1/2, 0, 1/2, 1: resampling the five counts is resampling the points
+    per_point = (a == b) - 0.5 * ((a == y).astype(float) + (b == y))
+    values, counts = np.unique(per_point, return_counts=True)
+    draws = np.random.default_rng(seed).multinomial(a.size, counts / a.size, size=replicates) @ values / a.size
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    acc_a, acc_b = float((a == y).mean()), float((b == y).mean())
+    agree = float((a == b).mean())
+    mean = (acc_a + acc_b) / 2
+    return AgreementGap(acc_a, acc_b, mean, agree, agree - mean, float(low), float(high))
+
+
+def sampler_agreement(conditional, weights) -> float:
+    """Returns sum_l pi_l sum_k Q(k|l)^2: the agreement of two ideal samplers of the training law, and also their
+    accuracy against fresh labels of that law.
+
+    Shapes: conditional (M, K), weights (M,), the law of L.
+
+    >>> sampler_agreement([[0.5, 0.5]], [1.0])
+    0.5
+    """
+    law, share = as_law("conditional", conditional), as_law("weights", [weights])[0]
+    return float((share * (law**2).sum(1)).sum())
+
+
+def sampler_accuracy(conditional, weights) -> float:
+    """Returns sum_l pi_l Q(l|l): the accuracy of an ideal sampler against clean labels (square Q).
+
+    >>> sampler_accuracy([[0.7, 0.3], [0.0, 1.0]], [0.5, 0.5])
+    0.85
+    """
+    law, share = as_law("conditional", conditional), as_law("weights", [weights])[0]
+    if law.shape[0] != law.shape[1]:
+        raise ValueError(f"a square matrix is needed, not {law.shape}")
+    return float((share * np.diag(law)).sum())
+
+
+def symmetric_noise_agreement(rate, num_classes: int):
+    """Returns (1 - eta)^2 + eta^2 / (K - 1), `sampler_agreement` of symmetric different-class noise.
+
+    Paper: Chen et al. 2019, "Understanding and utilizing deep neural networks trained with noisy labels", for the
+        accuracy against noisy labels (as restated by later work).
+
+    >>> round(float(symmetric_noise_agreement(0.2, 10)), 4)
+    0.6444
+    """
+    if num_classes < 2:
+        raise ValueError(f"num_classes = {num_classes} must be at least 2")
+    eta = as_rate("rate", rate)
+    return (1 - eta) ** 2 + eta**2 / (num_classes - 1)
+
+
+def knn_flip_rate(k: int, rate):
+    """Returns Pr[Bin(k, rate) > k/2], how often the majority of k independent noisy labels is wrong; odd k.
+
+    In the locally constant idealisation it is the flip rate of k-NN on train and on test alike, and of a majority
+    vote of k independent interpolators.
+
+    Raises: ValueError for an even or non-positive k, a rate outside [0, 1].
+
+    >>> [round(float(knn_flip_rate(k, 0.3)), 3) for k in (1, 3, 5)]
+    [0.3, 0.216, 0.163]
+    """
+    if k != int(k) or k < 1 or k % 2 == 0:
+        raise ValueError(f"k = {k} must be an odd positive integer: an even vote can tie")
+    return stats.binom.sf(k // 2, int(k), as_rate("rate", rate))
+
+
+def gde(predictions, labels, num_classes: int | None = None) -> GDE:
+    """Returns mean disagreement and mean error over all pairs and members of an ensemble of classifiers.
+
+    If the vote shares are class-aggregated calibrated, sum_k p(Y = k, h_k = q) = q sum_k p(h_k = q) for every
+    share q, then disagreement = error.
+
+    Shapes: predictions (models, n), labels (n,).
+    Paper: Jiang et al. 2022, "Assessing generalization of SGD via disagreement", theorem 4.1.
+    Differs: disagreement is over independent draws of two members (a member may meet itself), as in the theorem.
+
+    >>> gde([[0, 1], [0, 0]], [0, 1]).error
+    0.25
+    """
+    votes = np.asarray(predictions)
+    y = as_integers("labels", labels)
+    if votes.ndim != 2 or votes.shape[1] != y.size:
+        raise ValueError(f"predictions (models, {y.size}) are needed, not {votes.shape}")
+    votes = as_integers("predictions", votes)
+    classes = num_classes or int(max(votes.max(), y.max())) + 1
+    shares = np.stack([(votes == k).mean(0) for k in range(classes)], axis=1)
+    hit = np.eye(classes)[y]
+    levels, index = np.unique(np.round(shares * len(votes)).astype(int).ravel(), return_inverse=True)
+    excess = np.bincount(index, weights=(hit - shares).ravel(), minlength=len(levels)) / y.size
+    return GDE(
+        disagreement=float((shares * (1 - shares)).sum(1).mean()),
+        error=float((hit * (1 - shares)).sum(1).mean()),
+        calibration_error=float(np.abs(excess).sum()),
+    )

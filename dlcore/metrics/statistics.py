@@ -1,0 +1,107 @@
+"""Intervals: Wilson for a proportion, t for a mean over seeds or a paired difference, bootstrap for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+
+class Interval(NamedTuple):
+    """An estimate with its interval and the number of observations behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def _values(values) -> np.ndarray:
+    array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float).ravel()
+    if array.size == 0:
+        raise ValueError("no values")
+    if not np.isfinite(array).all():
+        raise ValueError("values contain NaN or infinity")
+    return array
+
+
+def _confidence(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence = {confidence} is outside (0, 1)")
+    return confidence
+
+
+def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
+    """Returns the proportion with Wilson's score interval, which behaves near 0 and 1.
+
+    Raises: ValueError unless 0 <= successes <= trials and trials > 0.
+
+    >>> [round(v, 3) for v in wilson_interval(0, 10)[:3]]
+    [0.0, 0.0, 0.278]
+    """
+    if not (trials > 0 and 0 <= successes <= trials):
+        raise ValueError(f"{successes} successes in {trials} trials")
+    z = stats.norm.ppf(0.5 + _confidence(confidence) / 2)
+    p = successes / trials
+    centre = (p + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * np.sqrt(p * (1 - p) / trials + z**2 / (4 * trials**2))
+    # at 0 and 1 the bound is exact; rounding must not cut it off
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == trials else centre + half
+    return Interval(float(p), float(low), float(high), int(trials))
+
+
+def mean_interval(values, confidence: float = 0.95) -> Interval:
+    """Returns the mean over seeds with its t interval; one value has NaN bounds, since nothing is known of them.
+
+    >>> mean_interval([1.0]).low
+    nan
+    """
+    array = _values(values)
+    if array.size == 1:
+        return Interval(float(array[0]), float("nan"), float("nan"), 1)
+    half = stats.t.ppf(0.5 + _confidence(confidence) / 2, array.size - 1) * array.std(ddof=1) / np.sqrt(array.size)
+    return Interval(float(array.mean()), float(array.mean() - half), float(array.mean() + half), array.size)
+
+
+def paired_difference(a, b, confidence: float = 0.95) -> Interval:
+    """Returns the mean of a - b, pair by pair (the same seeds), with its t interval.
+
+    >>> paired_difference([3.0, 4.0], [1.0, 2.0]).value
+    2.0
+    """
+    a, b = _values(a), _values(b)
+    if a.shape != b.shape:
+        raise ValueError(f"pairs are needed: {a.size} and {b.size} values")
+    return mean_interval(a - b, confidence)
+
+
+def bootstrap_interval(
+    values,
+    statistic: Callable[[np.ndarray], float] = np.mean,
+    *,
+    confidence: float = 0.95,
+    replicates: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Returns a statistic of the values with its bias-corrected and accelerated bootstrap interval.
+
+    Raises: ValueError for fewer than three values.
+    """
+    array = _values(values)
+    if array.size < 3:
+        raise ValueError(f"{array.size} values are too few for a bootstrap")
+    if np.ptp(array) == 0:
+        value = float(statistic(array))
+        return Interval(value, value, value, array.size)
+    found = stats.bootstrap(
+        (array,),
+        statistic,
+        confidence_level=_confidence(confidence),
+        n_resamples=replicates,
+        vectorized=False,
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(float(statistic(array)), float(found.low), float(found.high), array.size)

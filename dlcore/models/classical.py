@@ -1,0 +1,140 @@
+"""Nearest neighbours, trees, forests, linear and kernel classifiers behind one fit/predict."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Protocol
+
+import numpy as np
+from scipy.linalg import LinAlgWarning, solve
+from scipy.spatial.distance import cdist
+
+from dlcore.config import unknown_choice
+
+
+class Classifier(Protocol):
+    """What every family offers: `fit(inputs, labels)` returns itself, `predict(inputs)` hard labels."""
+
+    def fit(self, inputs: np.ndarray, labels: np.ndarray) -> Classifier: ...
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray: ...
+
+
+class KernelRidge:
+    """Kernel ridge regression on centred one-hot labels; `ridge=0` interpolates (a 1e-9 jitter is added).
+
+    Kernels: "gaussian" exp(-(z/s)^2/2) and "laplace" exp(-z/s), z the Euclidean distance, s = `bandwidth` times
+    the median distance between training inputs. The prediction is the class of the largest score.
+    """
+
+    def __init__(self, kernel: str, bandwidth: float, ridge: float) -> None:
+        if kernel not in ("gaussian", "laplace"):
+            raise unknown_choice("kernel", kernel, ("gaussian", "laplace"))
+        self.kernel, self.bandwidth, self.ridge = kernel, bandwidth, ridge
+
+    def _gram(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        z = cdist(a, b) / self._scale
+        return np.exp(-0.5 * z**2) if self.kernel == "gaussian" else np.exp(-z)
+
+    def fit(self, inputs: np.ndarray, labels: np.ndarray) -> KernelRidge:
+        self._inputs = np.asarray(inputs, dtype=np.float64)
+        self._classes, codes = np.unique(labels, return_inverse=True)
+        few = self._inputs[:: max(1, len(inputs) // 1000)]
+        distances = cdist(few, few)
+        self._scale = self.bandwidth * float(np.median(distances[np.triu_indices(len(few), 1)]))
+        targets = np.eye(len(self._classes))[codes] - 1 / len(self._classes)
+        gram = self._gram(self._inputs, self._inputs)
+        gram[np.diag_indices_from(gram)] += self.ridge + 1e-9
+        with warnings.catch_warnings():
+            # a wide Gaussian's Gram matrix is ill-conditioned by nature; the jitter bounds the damage
+            warnings.simplefilter("ignore", LinAlgWarning)
+            self._weights = solve(gram, targets, assume_a="pos")
+        return self
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        parts = np.array_split(np.asarray(inputs, dtype=np.float64), max(1, len(inputs) // 2000))
+        scores = [self._gram(part, self._inputs) @ self._weights for part in parts]
+        return self._classes[np.concatenate(scores).argmax(1)]
+
+
+def _sklearn(name: str, seed: int, neighbours: int, max_depth: int, ridge: float) -> Classifier:
+    if name == "knn":
+        from sklearn.neighbors import KNeighborsClassifier
+
+        return KNeighborsClassifier(neighbours, algorithm="brute")
+    if name == "tree":
+        from sklearn.tree import DecisionTreeClassifier
+
+        return DecisionTreeClassifier(max_depth=max_depth or None, random_state=seed)
+    if name == "extra_tree":
+        from sklearn.ensemble import ExtraTreesClassifier
+
+        return ExtraTreesClassifier(1, max_depth=max_depth or None, random_state=seed)
+    if name == "forest":
+        from sklearn.ensemble import RandomForestClassifier
+
+        return RandomForestClassifier(100, max_depth=max_depth or None, random_state=seed)
+    if name == "logistic":
+        from sklearn.linear_model import LogisticRegression
+
+        return LogisticRegression(C=1 / ridge if ridge else 1.0, max_iter=2000)
+    from sklearn.svm import SVC
+
+    return SVC(C=1 / ridge if ridge else 1e6)  # gamma follows from the bandwidth when it is fitted
+
+
+CLASSICAL = ("knn", "tree", "extra_tree", "forest", "logistic", "svm", "kernel_gaussian", "kernel_laplace")
+
+
+class _Flat:
+    """Flattens inputs of any shape for a family that takes rows."""
+
+    def __init__(self, inner: Classifier, svm_bandwidth: float | None = None) -> None:
+        self.inner, self._bandwidth = inner, svm_bandwidth
+
+    def fit(self, inputs: np.ndarray, labels: np.ndarray) -> _Flat:
+        rows = np.asarray(inputs).reshape(len(inputs), -1)
+        if not np.isfinite(rows).all():
+            raise ValueError("inputs contain NaN or infinity")
+        if len(rows) != len(labels) or len(rows) == 0:
+            raise ValueError(f"{len(rows)} inputs and {len(labels)} labels")
+        if self._bandwidth is not None:
+            few = rows[:: max(1, len(rows) // 1000)]
+            scale = self._bandwidth * np.median(cdist(few, few)[np.triu_indices(len(few), 1)])
+            self.inner.gamma = 1 / (2 * scale**2)
+        self.inner.fit(rows, np.asarray(labels))
+        return self
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        return np.asarray(self.inner.predict(np.asarray(inputs).reshape(len(inputs), -1)))
+
+
+def classical(
+    name: str,
+    *,
+    seed: int = 0,
+    neighbours: int = 1,
+    max_depth: int = 0,
+    bandwidth: float = 0.66,
+    ridge: float = 0.0,
+) -> Classifier:
+    """Returns an unfitted classifier of a family.
+
+    Args:
+        neighbours: k of "knn".
+        max_depth: of the tree families; 0 grows to pure leaves.
+        bandwidth: of "kernel_gaussian", "kernel_laplace" and "svm" (Gaussian), in units of the median distance
+            between training inputs.
+        ridge: of the kernel families (added to the diagonal of the Gram matrix, whose entries are at most 1), of
+            "logistic" and of "svm" (1/C; 0 means C = 1 and C = 1e6).
+    Raises: ValueError for an unknown family, empty or NaN inputs.
+
+    >>> classical("knn").fit(np.array([[0.0], [1.0]]), np.array([0, 1])).predict(np.array([[0.9]])).tolist()
+    [1]
+    """
+    if name not in CLASSICAL:
+        raise unknown_choice("classifier", name, CLASSICAL)
+    if name.startswith("kernel_"):
+        return _Flat(KernelRidge(name.removeprefix("kernel_"), bandwidth, ridge))
+    inner = _sklearn(name, seed, neighbours, max_depth, ridge)
+    return _Flat(inner, svm_bandwidth=bandwidth if name == "svm" else None)

@@ -1,0 +1,118 @@
+"""The recorded runs: fill a study's grid, promote the result into the package, say what this machine has."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import importlib.metadata
+import multiprocessing
+import os
+import platform
+import shutil
+import traceback
+from collections.abc import Sequence
+
+import torch
+from tqdm.auto import tqdm
+
+from dlcore import data, runtime, studies
+from dlcore.config import Config, unknown_choice
+from dlcore.records import PACKAGED, RecordStore, write_atomically
+
+
+def _one(config: Config, path: str) -> str | None:
+    """Runs a configuration in a worker; returns a traceback instead of raising, so that the others go on."""
+    try:
+        RecordStore(path).load_or_run(config)
+    except Exception:
+        return traceback.format_exc()
+    return None
+
+
+def run_groups(study: str, names: Sequence[str], store: RecordStore, *, workers: int = 1) -> int:
+    """Runs the missing configurations of the named groups (all when none is named); returns an exit status.
+
+    Finished records are skipped, failures are listed at the end while the others go on, and a kill loses no
+    more than the running cells, which resume from their checkpoints.
+    """
+    groups = studies.recorded(study)
+    for name in names:
+        if name not in groups:
+            raise unknown_choice("group", name, groups)
+    wanted = {c.key: c for name in (names or groups) for c in groups[name]}
+    have = {r.key for r in store.records(study)}
+    todo = [c for key, c in wanted.items() if key not in have]
+    print(f"{study}: {len(wanted)} configurations, {len(wanted) - len(todo)} done, {len(todo)} to run")
+    failed: list[tuple[Config, str]] = []
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(
+        workers,
+        mp_context=context,
+        initializer=runtime.limit_threads,
+        initargs=(max(1, _cores() // workers),),
+    ) as pool:
+        running = {pool.submit(_one, c, str(store.path)): c for c in todo}
+        for done in tqdm(concurrent.futures.as_completed(running), total=len(todo), unit="run", mininterval=5):
+            if (error := done.result()) is not None:
+                failed.append((running[done], error))
+                tqdm.write(f"failed: {running[done]}\n{error}")
+    for config, error in failed:
+        print(f"failed: {config.key} {error.strip().splitlines()[-1]}")
+    return 1 if failed else 0
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def promote(study: str, store: RecordStore) -> int:
+    """Copies the store's records of the recorded grid into the package; returns how many were new.
+
+    Raises:
+        RuntimeError: the working tree has changes, or a record was made by code that was not committed: its
+            numbers could not be traced to a commit.
+    """
+    if runtime.commit().endswith("+changes"):
+        raise RuntimeError("the package differs from its commit; commit first, so that a record names its code")
+    wanted = {c.key for group in studies.recorded(study).values() for c in group}
+    new = 0
+    for record in RecordStore(store.path, packaged=False).records(study):
+        target = PACKAGED / study / f"{record.key}.json"
+        if record.key not in wanted or target.exists():
+            continue
+        made = record.environment.get("commit", "unknown")
+        if made == "unknown" or made.endswith("+changes"):
+            raise RuntimeError(f"record {record.key} was made by uncommitted code ({made}); run it again")
+        write_atomically(target, record.to_json())
+        new += 1
+    return new
+
+
+def doctor() -> str:
+    """Returns a screenful: device, precision, threads, data found, records found, and what to install."""
+    where = runtime.device()
+    machine = runtime.environment(where)
+    precision = "bfloat16 for convolutional networks" if runtime.fast_bfloat16(where) else "float32"
+    lines = [
+        f"device     {machine['device']}, {precision}, {torch.get_num_threads()} threads of {_cores()} cores",
+        f"python     {platform.python_version()}, torch {torch.__version__}, code at {machine['commit']}",
+    ]
+    for name, use in (("altair", "figures"), ("papermill", "notebooks"), ("jupyter-book", "the book")):
+        try:
+            lines.append(f"{name:10} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            lines.append(f"{name:10} missing: pip install 'dlcore[book]' for {use}")
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    lines.append(f"browser    {browser or 'missing: install chromium for the tests of the page'}")
+    found = data.available(os.environ.get("DLCORE_DATA"))
+    missing = [name for name, status in found.items() if status.startswith("missing")]
+    lines.append(f"data       found: {', '.join(name for name in found if name not in missing)}")
+    if missing:
+        lines.append(
+            f"           missing: {', '.join(missing)}; set DLCORE_DATA, or python -m dlcore data --download NAME"
+        )
+    store = RecordStore()
+    for study in studies.STUDIES:
+        shipped = len(list((PACKAGED / study).glob("*.json")))
+        local = len(list((store.path / study).glob("*.json")))
+        lines.append(f"records    {study}: {shipped} shipped, {local} of your own in {store.path}")
+    return "\n".join(lines)

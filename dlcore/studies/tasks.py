@@ -1,0 +1,187 @@
+"""What a classifier of the distributional study is asked to learn: partitions of the classes and laws of the labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlcore import noise
+from dlcore.config import unknown_choice
+from dlcore.data import Dataset
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Ways to group a data set's fine classes: `binary` 0/1, `coarse` groups, `four` = two fine classes a side.
+
+    `noisy` is the fine class of label 1 whose labels are flipped to 0 in the subgroup experiments. `four` holds
+    two classes of label 0, then two of label 1, of which the first is the noisy one.
+    """
+
+    binary: tuple[int, ...]
+    coarse: tuple[int, ...]
+    noisy: int
+    four: tuple[int, int, int, int]
+    binary_names: tuple[str, str]
+
+
+_DIGIT = Partition((1,) * 5 + (0,) * 5, (0, 1, 2, 2, 1, 3, 0, 1, 3, 3), 3, (7, 9, 3, 2), ("5 to 9", "0 to 4"))
+PARTITIONS = {
+    "digits": _DIGIT,
+    "mnist": _DIGIT,
+    "mnist1d": _DIGIT,
+    # garments against shoes and bags; pullovers, which resemble coats and shirts, play the cats
+    "fashion_mnist": Partition(
+        (1, 1, 1, 1, 1, 0, 1, 0, 0, 0),
+        (0, 1, 0, 0, 0, 2, 0, 2, 3, 2),
+        2,
+        (7, 9, 2, 4),
+        ("accessory", "garment"),
+    ),
+    # the paper's animals against objects; the four classes are its ship, plane, cat, dog
+    "cifar10": Partition(
+        (0, 0, 1, 1, 1, 1, 1, 1, 0, 0), (0, 1, 2, 3, 2, 3, 2, 2, 0, 1), 3, (8, 0, 3, 5), ("object", "animal")
+    ),
+}
+PARTITIONS["cifar10_full"] = PARTITIONS["cifar10"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A data set with labels to train on and the law that they follow.
+
+    `feature_*` is the partition L(x), `labels` the (noisy) training labels, `conditional` the M x K law
+    p(y | L), exact where the noise is ours, else the frequencies of the training labels. `clean` is the
+    noise-free label of each row of L.
+    """
+
+    inputs: np.ndarray
+    test_inputs: np.ndarray
+    feature: np.ndarray
+    test_feature: np.ndarray
+    labels: np.ndarray
+    conditional: np.ndarray
+    clean: np.ndarray
+    flips: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of features M and of labels K."""
+        return self.conditional.shape
+
+
+def flip_rate(counts: np.ndarray, flips: tuple[tuple[int, int], ...]) -> tuple[float, int]:
+    """Returns the share of the noisy features' points that are predicted as the noise's target, and their number."""
+    if not flips:
+        return float("nan"), 0
+    hit = sum(counts[a, b] for a, b in flips)
+    total = sum(counts[a].sum() for a, _ in flips)
+    return float(hit / total) if total else float("nan"), int(total)
+
+
+def make_task(
+    data: Dataset, experiment: str, rate: float, seed: int, *, feature: bool = False, annotator: str = "worse"
+) -> Task:
+    """Returns the task of an experiment on a data set.
+
+    Experiments: "subgroup" (binary labels, one fine class flipped), "cyclic" (l -> l+1), "pair" (0 -> 1),
+    "symmetric" (to any other class), "sparse" (random sparse confusion), "four" (two fine classes a label, one
+    of them flipped), "coarse" (L coarse, labels fine), "imbalance" (L constant, classes unequal), "human"
+    (CIFAR-10N). With `feature` the label is L itself, without noise: the task whose test error is epsilon.
+
+    Raises: ValueError when the experiment is not defined for the data set.
+    """
+    y, y_test, classes = data.train_labels, data.test_labels, data.num_classes
+    x, x_test = data.train_inputs, data.test_inputs
+    grouping = PARTITIONS.get(data.name)
+    if experiment in ("subgroup", "four", "coarse") and grouping is None:
+        raise unknown_choice(f"data set for experiment {experiment!r}:", data.name, PARTITIONS)
+    fine = np.arange(classes)
+
+    if experiment == "human":
+        if "human_labels" not in data.extra:
+            raise ValueError(f"human labels (CIFAR-10N) were not found for {data.name!r}; only cifar10 has them")
+        given = data.extra["human_labels"][annotator][0]
+        table = np.zeros((classes, classes))
+        np.add.at(table, (y, given), 1)
+        return Task(x, x_test, y, y_test, given, table / table.sum(1, keepdims=True), fine)
+    if experiment == "imbalance":
+        keep, keep_test = (_imbalanced(v, classes, seed + i) for i, v in enumerate((y, y_test)))
+        x, y, x_test, y_test = x[keep], y[keep], x_test[keep_test], y_test[keep_test]
+        share = np.bincount(y, minlength=classes) / len(y)
+        return Task(x, x_test, 0 * y, 0 * y_test, y, share[None], np.array([int(share.argmax())]))
+    if experiment == "coarse":
+        groups = np.array(grouping.coarse)
+        table = np.zeros((groups.max() + 1, classes))
+        np.add.at(table, (groups[y], y), 1)
+        law = table / table.sum(1, keepdims=True)
+        if feature:
+            return _feature_task(x, x_test, groups[y], groups[y_test], groups.max() + 1)
+        return Task(x, x_test, groups[y], groups[y_test], y, law, law.argmax(1))
+
+    flips: tuple[tuple[int, int], ...] = ()
+    if experiment == "four":
+        keep, keep_test = np.isin(y, grouping.four), np.isin(y_test, grouping.four)
+        code = np.full(classes, -1)
+        code[list(grouping.four)] = range(4)
+        x, y, x_test, y_test, fine = (
+            x[keep],
+            code[y[keep]],
+            x_test[keep_test],
+            code[y_test[keep_test]],
+            np.arange(4),
+        )
+        clean, flips = np.array([0, 0, 1, 1]), ((2, 0),)
+        law = noise.subgroup_confusion(clean, 2, [2], 0, rate)
+    elif experiment == "subgroup":
+        clean, flips = np.array(grouping.binary), ((grouping.noisy, 0),)
+        law = noise.subgroup_confusion(clean, 2, [grouping.noisy], 0, rate)
+    elif experiment == "cyclic":
+        law, flips = (
+            noise.cyclic_confusion(classes, rate),
+            tuple((k, (k + 1) % classes) for k in range(classes)),
+        )
+    elif experiment == "pair":
+        flips, law = ((0, 1),), np.eye(classes)
+        law[0, 0], law[0, 1] = 1 - rate, rate
+    elif experiment == "symmetric":
+        law = np.full((classes, classes), rate / (classes - 1))
+        np.fill_diagonal(law, 1 - rate)
+    elif experiment == "sparse":
+        # one pattern for all seeds: seeds are then draws of the same experiment
+        law = noise.sparse_confusion(classes, rate, seed=2020)
+    else:
+        raise unknown_choice("experiment", experiment, EXPERIMENTS)
+    if feature:
+        return _feature_task(x, x_test, y, y_test, len(law))
+    clean = clean if experiment in ("four", "subgroup") else fine
+    labels = noise.apply_confusion(y, law, seed).labels
+    return Task(x, x_test, y, y_test, labels, law, clean, flips)
+
+
+EXPERIMENTS = (
+    "cyclic",
+    "subgroup",
+    "pair",
+    "symmetric",
+    "sparse",
+    "four",
+    "coarse",
+    "imbalance",
+    "human",
+    "agreement",
+)
+
+
+def _feature_task(x, x_test, feature, test_feature, num: int) -> Task:
+    return Task(x, x_test, feature, test_feature, feature, np.eye(num), np.arange(num))
+
+
+def _imbalanced(labels: np.ndarray, classes: int, seed: int, ratio: float = 10.0) -> np.ndarray:
+    """Returns rows such that class k is ratio^(-k/(K-1)) times as frequent as class 0, in a random order."""
+    rng = np.random.default_rng([seed, 7])
+    available = np.bincount(labels, minlength=classes).min()
+    wanted = np.floor(available * ratio ** (-np.arange(classes) / (classes - 1))).astype(int)
+    rows = [rng.permutation(np.flatnonzero(labels == k))[:n] for k, n in enumerate(wanted)]
+    return rng.permutation(np.concatenate(rows))

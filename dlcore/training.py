@@ -1,0 +1,261 @@
+"""The one training loop: data on the device, batched augmentation, resumable to the same curve after a kill."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from tqdm.auto import tqdm
+
+from dlcore import runtime
+from dlcore.config import unknown_choice
+
+Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
+Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. Units: epochs, samples, learning rate per step of the mean loss.
+
+    `schedule` "cosine" warms up linearly for the first 5 % of the steps and decays to zero; "constant" does
+    neither. `stop_at_zero_error` ends after the first epoch whose training error, measured in evaluation mode on
+    all training samples, is at most `target_error`. `precision` "auto" is bfloat16 where that is faster and the
+    model is convolutional, else float32; the weights are float32 always.
+    """
+
+    epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    optimizer: str = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    stop_at_zero_error: bool = False
+    target_error: float = 0.0
+    precision: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for kind, value, choices in (
+            ("optimizer", self.optimizer, ("sgd", "adam", "adamw")),
+            ("schedule", self.schedule, ("cosine", "constant")),
+            ("precision", self.precision, ("auto", "float32", "bfloat16")),
+        ):
+            if value not in choices:
+                raise unknown_choice(kind, value, choices)
+        if self.epochs < 0 or self.batch_size < 1 or not self.learning_rate > 0:
+            raise ValueError(f"epochs >= 0, batch_size >= 1 and learning_rate > 0 are needed, not {self}")
+
+
+@dataclass
+class Curves:
+    """What a training run logged, one entry an epoch. `values` holds whatever `evaluate` returned.
+
+    `train_loss` is the running mean over the epoch's batches, `train_error` (a fraction) is measured after the
+    epoch in evaluation mode where it was asked for, else the running one.
+    """
+
+    train_loss: list[float] = field(default_factory=list)
+    train_error: list[float] = field(default_factory=list)
+    values: dict[str, list] = field(default_factory=dict)
+    stopped: str = "running"
+    resumed: int = 0
+    seconds: float = 0.0
+
+    @property
+    def epochs(self) -> int:
+        """The number of finished epochs."""
+        return len(self.train_loss)
+
+
+def cross_entropy(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns the mean cross-entropy of a batch, in nats, and its number of errors."""
+    logits = model(inputs)
+    return functional.cross_entropy(logits.float(), targets), (logits.detach().argmax(1) != targets).sum()
+
+
+def fit(
+    model: nn.Module,
+    data: tuple[torch.Tensor, torch.Tensor],
+    config: TrainConfig,
+    *,
+    loss: Loss = cross_entropy,
+    augment: Augment | None = None,
+    evaluate: Callable[[nn.Module, int], dict[str, Any]] | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_seconds: float = 30.0,
+    device: str | torch.device = "auto",
+    progress: bool = False,
+    label: str = "",
+) -> Curves:
+    """Trains `model` in place and returns its curves.
+
+    The data are moved to the device once. Each epoch's order, augmentation and dropout are drawn from
+    (seed, epoch) alone, so a run that is killed and started again with the same `checkpoint` repeats the epochs
+    after the last checkpoint and ends with the curve of an uninterrupted run.
+
+    Shapes: data = inputs (n, ...) float, targets (n,) int or anything that `loss` takes, first axis n.
+    Args:
+        loss: `loss(model, inputs, targets)` -> mean loss, or (mean loss, number of errors).
+        augment: `augment(inputs, generator)` on a whole batch, on the device.
+        evaluate: called after every epoch in evaluation mode; what it returns joins the curves.
+        checkpoint: file for resuming, written at most every `checkpoint_seconds`; the caller deletes it.
+    Raises: ValueError for empty data, lengths that disagree or NaN inputs; FloatingPointError when the loss
+        becomes not-a-number; a checkpoint of another configuration is named and ignored.
+    """
+    inputs, targets = data
+    if len(inputs) == 0 or len(inputs) != len(targets):
+        raise ValueError(f"training data: {len(inputs)} inputs and {len(targets)} targets")
+    if inputs.is_floating_point() and not torch.isfinite(inputs).all():
+        raise ValueError("training inputs contain NaN or infinity")
+    where = runtime.device(device) if isinstance(device, str) else device
+    model.to(where)
+    images = inputs.ndim == 4
+    layout = torch.channels_last if images else torch.contiguous_format
+    if images:
+        model.to(memory_format=layout)
+    inputs, targets = inputs.to(where, memory_format=layout), targets.to(where)
+    low = config.precision == "bfloat16" or (config.precision == "auto" and images and runtime.fast_bfloat16(where))
+    cast = torch.autocast(where.type, dtype=torch.bfloat16, enabled=low)
+
+    steps = -(-len(inputs) // config.batch_size)
+    optimizer = _optimizer(model, config)
+    total, warm = max(1, steps * config.epochs), max(1, steps * config.epochs // 20)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total, warm, config.schedule))
+    curves, path = Curves(), Path(checkpoint) if checkpoint else None
+    state = {"config": asdict(config), "size": len(inputs)}
+    if path is not None and path.exists():
+        curves = _resume(path, state, model, optimizer, schedule, where) or curves
+
+    start = saved = time.perf_counter()
+    spent = curves.seconds
+    bar = tqdm(
+        total=config.epochs,
+        initial=curves.epochs,
+        desc=label or "training",
+        disable=not progress,
+        unit="epoch",
+    )
+    while curves.epochs < config.epochs and curves.stopped == "running":
+        epoch = curves.epochs
+        model.train()
+        with runtime.seeded(config.seed, epoch) as generator:
+            order = torch.randperm(len(inputs), generator=generator).to(where)
+            on_device = torch.Generator(where).manual_seed(generator.initial_seed())
+            sums = torch.zeros(2, dtype=torch.float64, device=where)
+            for rows in order.split(config.batch_size):
+                batch = inputs[rows]
+                if augment is not None:
+                    batch = augment(batch, on_device)
+                with cast:
+                    out = loss(model, batch, targets[rows])
+                value, errors = out if isinstance(out, tuple) else (out, out.new_tensor(torch.nan))
+                optimizer.zero_grad(set_to_none=True)
+                value.backward()
+                optimizer.step()
+                schedule.step()
+                sums += torch.stack([value.detach().double() * len(rows), errors.double()])
+        mean_loss, error = (sums / len(inputs)).tolist()
+        if mean_loss != mean_loss:
+            raise FloatingPointError(f"the loss is not a number in epoch {epoch + 1}; lower learning_rate?")
+        if config.stop_at_zero_error and error < 0.05 + config.target_error:
+            # the running error lags behind the weights; the full pass is cheap once it is small
+            error = float((predict(model, inputs, cast=cast) != targets).double().mean())
+        curves.train_loss.append(mean_loss)
+        curves.train_error.append(error)
+        if evaluate is not None:
+            model.eval()
+            with torch.no_grad(), cast:
+                for name, entry in evaluate(model, epoch + 1).items():
+                    curves.values.setdefault(name, []).append(entry)
+        if config.stop_at_zero_error and error <= config.target_error:
+            curves.stopped = "zero training error"
+        elif curves.epochs == config.epochs:
+            curves.stopped = "all epochs"
+        curves.seconds = spent + time.perf_counter() - start
+        if path is not None and (time.perf_counter() - saved > checkpoint_seconds or curves.stopped != "running"):
+            _save(path, {**state, **_parts(model, optimizer, schedule), "curves": asdict(curves)})
+            saved = time.perf_counter()
+        bar.set_postfix(loss=f"{mean_loss:.3f}", error=f"{error:.3f}", refresh=False)
+        bar.update()
+    bar.close()
+    curves.stopped = "all epochs" if curves.stopped == "running" else curves.stopped
+    model.eval()
+    return curves
+
+
+@torch.no_grad()
+def predict(model: nn.Module, inputs: torch.Tensor, batch_size: int = 1024, cast: Any = None) -> torch.Tensor:
+    """Returns the predicted classes (n,), in evaluation mode, on the model's device; restores the mode after."""
+    where = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    cast = cast or torch.autocast(where.type, enabled=False)
+    with cast:
+        out = torch.cat([model(part.to(where)).argmax(1) for part in inputs.split(batch_size)])
+    model.train(training)
+    return out
+
+
+def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            trainable,
+            config.learning_rate,
+            momentum=config.momentum,
+            nesterov=config.momentum > 0,
+            weight_decay=config.weight_decay,
+        )
+    kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+    return kind(trainable, config.learning_rate, weight_decay=config.weight_decay)
+
+
+def _rate(step: int, total: int, warm: int, schedule: str) -> float:
+    if schedule == "constant":
+        return 1.0
+    if step < warm:
+        return (step + 1) / warm
+    done = (step - warm) / max(1, total - warm)
+    return 0.5 * (1 + torch.cos(torch.tensor(torch.pi * min(1.0, done))).item())
+
+
+def _parts(model: nn.Module, optimizer: Any, schedule: Any) -> dict[str, Any]:
+    return {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+    }
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    torch.save(state, temporary)
+    os.replace(temporary, path)
+
+
+def _resume(path: Path, state: dict, model: nn.Module, optimizer: Any, schedule: Any, where: Any) -> Curves | None:
+    """Returns the curves so far after loading the checkpoint, or None (with a warning) when it does not fit."""
+    try:
+        saved = torch.load(path, map_location=where, weights_only=True)
+        if {k: saved[k] for k in state} != state:
+            raise ValueError("it belongs to another configuration")
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        schedule.load_state_dict(saved["schedule"])
+        curves = Curves(**saved["curves"])
+    except Exception as error:  # a damaged checkpoint costs time, never the run
+        warnings.warn(f"starting anew, the checkpoint {path} cannot be used: {error}", UserWarning, stacklevel=3)
+        return None
+    curves.resumed += 1
+    return curves
