@@ -37,15 +37,6 @@ UCI = (
 )
 
 
-def family(row: Any) -> str:
-    """Returns the display name of a configuration's model family (a Config or a row of the table)."""
-    get = row.get if hasattr(row, "get") else lambda name: getattr(row, name)
-    if get("architecture") == "knn":
-        return f"{int(get('neighbours'))}-NN"
-    names = {v["architecture"]: k for k, v in FAMILIES.items() if v["architecture"] != "knn"}
-    return names.get(get("architecture"), {"resnet18": "ResNet-18"}.get(get("architecture"), get("architecture")))
-
-
 def _make(seeds: Iterable[int], **settings: Any) -> Iterator[Config]:
     for seed in seeds:
         yield Config(preset="laptop", seed=seed, **settings)

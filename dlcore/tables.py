@@ -1,0 +1,101 @@
+"""Derived columns and summaries of the tidy table of records; pandas only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from dlcore.metrics.statistics import mean_interval
+
+FINDINGS = ("laptop", "gpu")
+_FAMILY = {
+    "tree": "tree",
+    "extra_tree": "extra tree",
+    "forest": "forest",
+    "logistic": "logistic",
+    "svm": "SVM",
+    "kernel_gaussian": "Gaussian kernel",
+    "kernel_laplace": "Laplace kernel",
+    "mlp": "MLP",
+    "convnet": "convnet",
+    "resnet": "ResNet",
+    "resnet18": "ResNet-18",
+}
+# bandwidths (in median distances) of the two kernels in the main comparison; others belong to the kernel's path
+USUAL_BANDWIDTH = {"kernel_gaussian": 0.66, "kernel_laplace": 0.33, "svm": 0.33}
+_SAME = [
+    "dataset",
+    "architecture",
+    "n_train",
+    "seed",
+    "neighbours",
+    "max_depth",
+    "bandwidth",
+    "ridge",
+    "width",
+    "epochs",
+]
+# where L is the class, the premise is the run on clean labels
+_CLASS_IS_FEATURE = ("cyclic", "subgroup", "pair", "symmetric", "sparse", "human")
+
+
+def family(architecture: str, neighbours: int = 1) -> str:
+    """Returns the display name of a model family.
+
+    >>> family("knn", 15)
+    '15-NN'
+    """
+    return f"{int(neighbours)}-NN" if architecture == "knn" else _FAMILY.get(architecture, architecture)
+
+
+def distributional(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFrame:
+    """Returns the findings of chapter 3: rows of the given presets, with `family`, `epsilon` and `usual`.
+
+    `epsilon` is the test error of the same procedure, seed and n on the partition's own labels, NaN where that
+    run is missing; it is 0 for the constant partition. `usual` marks the settings of the main comparison.
+    """
+    if table.empty:
+        return table
+    rows = table[table.preset.isin(presets)].copy()
+    if rows.empty:
+        return rows
+    rows["family"] = [family(a, k) for a, k in zip(rows.architecture, rows.neighbours, strict=True)]
+    width = rows.architecture.map(USUAL_BANDWIDTH)
+    rows["usual"] = (
+        (width.isna() | (rows.bandwidth == width))
+        & (rows.ridge == 0)
+        & (rows.max_depth == 0)
+        & rows.neighbours.isin([1, 15])
+    )
+    clean = rows[(rows.experiment == "cyclic") & (rows.noise == 0) & ~rows.feature.astype(bool)]
+    own = rows[rows.feature.astype(bool)]
+    key = [c for c in _SAME if c in rows]
+
+    def filled(frame: pd.DataFrame) -> list[tuple]:
+        return list(frame[key].astype(object).where(frame[key].notna(), None).itertuples(index=False, name=None))
+
+    premise = dict(zip(filled(clean), clean.test_error, strict=True))
+    premise_own = {(e, *k): v for e, k, v in zip(own.experiment, filled(own), own.test_error, strict=True)}
+    rows["epsilon"] = [
+        0.0
+        if e == "imbalance"
+        else premise.get(k, np.nan)
+        if e in _CLASS_IS_FEATURE
+        else premise_own.get((e, *k), np.nan)
+        for e, k in zip(rows.experiment, filled(rows), strict=True)
+    ]
+    return rows
+
+
+def over_seeds(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
+    """Returns mean, 95 % t interval and number of seeds of a column for each group; one seed has no interval."""
+    found = []
+    for key, group in table.dropna(subset=[value]).groupby(list(by), sort=True):
+        interval = mean_interval(group[value])
+        found.append(
+            {**dict(zip(by, key, strict=True)), value: interval.value, "low": interval.low, "high": interval.high}
+        )
+        found[-1]["seeds"] = interval.n
+    return pd.DataFrame(found)
