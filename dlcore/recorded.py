@@ -44,11 +44,12 @@ def run_groups(study: str, names: Sequence[str], store: RecordStore, *, workers:
     print(f"{study}: {len(wanted)} configurations, {len(wanted) - len(todo)} done, {len(todo)} to run")
     failed: list[tuple[Config, str]] = []
     context = multiprocessing.get_context("spawn")
+    threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, _cores() // workers))
     with concurrent.futures.ProcessPoolExecutor(
         workers,
         mp_context=context,
         initializer=runtime.limit_threads,
-        initargs=(max(1, _cores() // workers),),
+        initargs=(threads,),
     ) as pool:
         running = {pool.submit(_one, c, str(store.path)): c for c in todo}
         for done in tqdm(concurrent.futures.as_completed(running), total=len(todo), unit="run", mininterval=5):
