@@ -127,7 +127,7 @@ def recorded() -> dict[str, list[Config]]:
     ]
     groups["cifar10-human"] = [
         c
-        for annotator in ("worse", "random1", "aggre")
+        for annotator in ("worse", "aggre", "random1")
         for c in _sweep("cifar10", "human", (0.0,), {"ResNet": 3, "1-NN": 3}, annotator=annotator)
     ]
     groups["mnist1d-pair"] = _sweep("mnist1d", "pair", NOISE, {"1-NN": 3, "MLP": 3, "convnet": 3})
