@@ -243,7 +243,8 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
 
     Metrics: rates are fractions. `tv*` compares (L, f) on test with the law of the training labels, `tt_*` is the
     two-sample comparison of train and test, `test_error` is against the noise-free labels,
-    `test_accuracy_noisy` against fresh labels from the training law (an exact expectation, nothing is sampled).
+    `test_accuracy_noisy` against fresh labels from the training law (an exact expectation, nothing is sampled),
+    `label_error` against the clean labels where these are finer than L.
     """
     options = {"checkpoint": checkpoint, "progress": progress, "device": device}
     double = config.experiment == "agreement"
@@ -277,6 +278,7 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
         "train_error": float(np.mean(train != task.labels)),
         "test_error": float(1 - weights[np.arange(task.shape[0]), task.clean].sum()),
         "test_accuracy_noisy": float((weights * law).sum()),
+        **({} if task.test_labels is None else {"label_error": float(np.mean(test != task.test_labels))}),
         "flip_rate_labels": flip_rate(_counts(task.feature, task.labels, task.shape), task.flips)[0],
         "flip_rate_train": flip_rate(counts, task.flips)[0],
         "flip_rate_test": rate,

@@ -53,7 +53,7 @@ class Task:
 
     `feature_*` is the partition L(x), `labels` the (noisy) training labels, `conditional` the M x K law
     p(y | L), exact where the noise is ours, else the frequencies of the training labels. `clean` is the
-    noise-free label of each row of L.
+    noise-free label of each row of L. `test_labels` is given where the clean labels are finer than L.
     """
 
     inputs: np.ndarray
@@ -64,6 +64,7 @@ class Task:
     conditional: np.ndarray
     clean: np.ndarray
     flips: tuple[tuple[int, int], ...] = ()
+    test_labels: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -110,7 +111,8 @@ def make_task(
         keep, keep_test = (_imbalanced(v, classes, seed + i) for i, v in enumerate((y, y_test)))
         x, y, x_test, y_test = x[keep], y[keep], x_test[keep_test], y_test[keep_test]
         share = np.bincount(y, minlength=classes) / len(y)
-        return Task(x, x_test, 0 * y, 0 * y_test, y, share[None], np.array([int(share.argmax())]))
+        clean = np.array([int(share.argmax())])
+        return Task(x, x_test, 0 * y, 0 * y_test, y, share[None], clean, test_labels=y_test)
     if experiment == "coarse":
         groups = np.array(grouping.coarse)
         table = np.zeros((groups.max() + 1, classes))
@@ -118,7 +120,7 @@ def make_task(
         law = table / table.sum(1, keepdims=True)
         if feature:
             return _feature_task(x, x_test, groups[y], groups[y_test], groups.max() + 1)
-        return Task(x, x_test, groups[y], groups[y_test], y, law, law.argmax(1))
+        return Task(x, x_test, groups[y], groups[y_test], y, law, law.argmax(1), test_labels=y_test)
 
     flips: tuple[tuple[int, int], ...] = ()
     if experiment == "four":

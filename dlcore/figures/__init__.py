@@ -1,0 +1,21 @@
+"""Tables of records -> Altair charts, the same in the page, Jupyter and Colab. Never imports torch."""
+
+from dlcore.figures.beyond import agreement, kernel_path, knn_law, long_curves, training_time
+from dlcore.figures.calibration import human_noise, marginals, tv_against_epsilon, tv_by_size
+from dlcore.figures.spectrum import joint_density, spectrum
+from dlcore.figures.theme import setup
+
+__all__ = [
+    "agreement",
+    "human_noise",
+    "joint_density",
+    "kernel_path",
+    "knn_law",
+    "long_curves",
+    "marginals",
+    "setup",
+    "spectrum",
+    "training_time",
+    "tv_against_epsilon",
+    "tv_by_size",
+]

@@ -1,0 +1,201 @@
+"""Charts of chapter 3: agreement, and generalization of the output law without interpolation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from dlcore.figures.controls import menu, near, ordered, pick, slider
+from dlcore.figures.shared import RATE, Highlight, begin, named
+from dlcore.figures.theme import ROLES, family_colour, finish
+from dlcore.metrics.distributional import knn_flip_rate
+from dlcore.tables import over_seeds
+
+
+def agreement(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
+    """Agreement of two classifiers trained on disjoint halves, against accuracy on labels of the training law."""
+    rows = named(table[(table.experiment == "agreement") & table.usual])
+    rows = rows.assign(accuracy_shown=rows.test_accuracy_noisy)
+    rows = rows[["data", "family", "noise", "n_train", "seed", "accuracy_shown", "agreement"]].round(4)
+    start, noises = begin(highlight), sorted(rows.noise.unique())
+    families = ["all", *ordered(rows.family)]
+    rate = slider(noises, pick(start, "noise", noises, 0.0), "symmetric noise")
+    chosen = menu(families, pick(start, "family", families, "all"), "architecture", "dl_family")
+    names = ["all", *dict.fromkeys(rows.data)]
+    dataset = menu(names, "all", "data", "dl_data")
+    base = alt.Chart(rows).transform_filter(f"(dl_data === 'all' || datum.data === dl_data) && {near('noise')}")
+    mine = "dl_family === 'all' || datum.family === dl_family"
+    scale = alt.Scale(domain=[0.2, 1], clamp=True)
+    x = alt.X("accuracy_shown:Q", title="accuracy against labels of the training law", scale=scale, axis=RATE)
+    y = alt.Y("agreement:Q", title="agreement of two independent classifiers", scale=scale, axis=RATE)
+    line = pd.DataFrame({"accuracy_shown": [0.2, 1], "agreement": [0.2, 1]})
+    chart = alt.layer(
+        alt.Chart(line).mark_line(strokeDash=[6, 4], color=ROLES["sampler"], strokeWidth=2).encode(x=x, y=y),
+        base.mark_point(filled=True, size=50).encode(
+            x=x,
+            y=y,
+            color=family_colour("family", families[1:]),
+            opacity=alt.condition(mine, alt.value(0.85), alt.value(0.06)),
+            tooltip=[
+                "data",
+                "family",
+                "n_train",
+                "seed",
+                alt.Tooltip("accuracy_shown:Q", format=".3f"),
+                alt.Tooltip("agreement:Q", format=".3f"),
+            ],
+        ),
+    )
+    return finish(
+        chart.properties(width="container", height=400).add_params(dataset, chosen, rate),
+        name="agreement",
+        title="Agreement tracks accuracy for accurate classifiers and fails for weak trees",
+        subtitle="One point per pair of classifiers, trained on disjoint halves; the dashed line is the agreement property.",
+        description="Scatter of agreement against accuracy for pairs of classifiers trained on disjoint data. Accurate "
+        "families lie near the diagonal; single trees and narrow kernels fall below it on hard data, smoothers above it "
+        "when labels are noisy.",
+        rows=rows,
+    )
+
+
+def knn_law(table: pd.DataFrame) -> alt.LayerChart:
+    """k-NN flip rate on train and test beside the binomial law."""
+    rows = table[
+        (table.experiment == "cyclic")
+        & (table.architecture == "knn")
+        & (table.dataset == "digits")
+        & (table.noise == 0.3)
+    ]
+    parts = [
+        over_seeds(rows, ["neighbours"], f"flip_rate_{side}")
+        .rename(columns={f"flip_rate_{side}": "rate"})
+        .assign(side=side)
+        for side in ("train", "test")
+    ]
+    found = pd.concat(parts, ignore_index=True).round(4)
+    theory = pd.DataFrame({"neighbours": range(1, 52, 2)})
+    theory["rate"] = [float(knn_flip_rate(k, 0.3)) for k in theory.neighbours]
+    x = alt.X(
+        "neighbours:Q",
+        title="neighbours k",
+        scale=alt.Scale(type="log", domain=[0.9, 60]),
+        axis=alt.Axis(values=[1, 3, 5, 9, 15, 31, 51]),
+    )
+    y = alt.Y("rate:Q", title="rate of the noise's target", axis=RATE)
+    sides = alt.Scale(domain=["train", "test"], range=[ROLES["train"], ROLES["test"]])
+    colour = alt.Color("side:N", title=None, scale=sides, legend=alt.Legend(orient="bottom"))
+    chart = alt.layer(
+        alt.Chart(theory).mark_line(color=ROLES["sampler"], strokeDash=[6, 4]).encode(x=x, y=y),
+        alt.Chart(found).mark_rule().encode(x=x, y="low:Q", y2="high:Q", color=colour),
+        alt.Chart(found)
+        .mark_point(size=70, strokeWidth=2)
+        .encode(
+            x=x,
+            y=y,
+            color=colour,
+            shape=alt.Shape("side:N", legend=None),
+            tooltip=["neighbours", "side", "rate", "seeds"],
+        ),
+    )
+    return finish(
+        chart.properties(width="container", height=280),
+        name="knn-law",
+        title="k-NN follows the binomial law on train and test alike, though it does not interpolate",
+        subtitle="Digits, 30 % noise on every class. Dashed: Pr[Bin(k, 0.3) > k/2]. Bars: 95 % intervals over 20 splits.",
+        description="Rate of predicting the noise's target against k, for train and test points, with the binomial law.",
+        rows=found,
+    )
+
+
+def kernel_path(table: pd.DataFrame) -> alt.LayerChart:
+    """Kernel ridge path: excess of TV(train, test) over its null, and flip rates, for a wide and a Laplace kernel."""
+    wide = {"kernel_gaussian": 0.66, "kernel_laplace": 1.65}
+    rows = table[(table.experiment == "cyclic") & (table.dataset == "digits") & (table.noise == 0.3)]
+    rows = rows[rows.architecture.map(wide) == rows.bandwidth]
+    rows = rows.assign(excess=rows.tt_tv - rows.tt_null_mean, ridge_shown=rows.ridge.clip(lower=0.001))
+    parts = []
+    for column, series in (
+        ("flip_rate_train", "train: rate of target"),
+        ("flip_rate_test", "test: rate of target"),
+        ("excess", "TV(train, test) above its null"),
+    ):
+        parts.append(
+            over_seeds(rows, ["family", "ridge_shown"], column).rename(columns={column: "value"}).assign(series=series)
+        )
+    found = pd.concat(parts, ignore_index=True).round(4)
+    families = ordered(found.family)
+    kernel = menu(families, families[0], "architecture", "dl_family")
+    domain = ["train: rate of target", "test: rate of target", "TV(train, test) above its null"]
+    colours = alt.Scale(domain=domain, range=[ROLES["train"], ROLES["test"], ROLES["highlight"]])
+    x = alt.X("ridge_shown:Q", title="ridge (0 drawn at 0.001)", scale=alt.Scale(type="log"))
+    y = alt.Y("value:Q", title="rate or distance", axis=RATE, scale=alt.Scale(domain=[0, 0.35]))
+    colour = alt.Color("series:N", title=None, scale=colours, legend=alt.Legend(orient="bottom", columns=3))
+    base = alt.Chart(found).transform_filter("datum.family === dl_family")
+    chart = alt.layer(
+        base.mark_area(opacity=0.18).encode(x=x, y="low:Q", y2="high:Q", color=colour),
+        base.mark_line(point=True).encode(x=x, y=y, color=colour, tooltip=["series", "value", "seeds"]),
+    )
+    return finish(
+        chart.properties(width="container", height=300).add_params(kernel),
+        name="kernel-path",
+        title="Train equals test along a wide Gaussian's ridge path, not along a Laplace kernel's",
+        subtitle="Digits, 30 % noise on every class. Bands: 95 % intervals over 10 splits.",
+        description="Rates of predicting the noise's target on train and test, and the distance between train and test "
+        "above its null, against the ridge, for the chosen kernel.",
+        rows=found,
+    )
+
+
+def training_time(curves: pd.DataFrame) -> alt.LayerChart:
+    """TV(train, test) and its null while a network trains; takes a long table: setting, noise, seed, epoch, ..."""
+    settings = list(dict.fromkeys(curves.setting))
+    setting = menu(settings, settings[-1], "data and architecture", "dl_setting")
+    noises = sorted(curves.noise.unique())
+    rate = slider(noises, pick(None, "noise", noises, 0.4))
+    base = alt.Chart(curves).transform_filter(f"datum.setting === dl_setting && {near('noise')}")
+    x = alt.X("epoch:Q", scale=alt.Scale(type="log"), title="epoch")
+    y = alt.Y("value:Q", title="distance or error", axis=RATE)
+    domain = ["TV(train, test)", "its null", "train error (noisy labels)", "test error (clean labels)"]
+    colour = alt.Color(
+        "series:N",
+        title=None,
+        scale=alt.Scale(domain=domain, range=[ROLES["highlight"], ROLES["null"], ROLES["train"], ROLES["test"]]),
+        legend=alt.Legend(orient="bottom", columns=4),
+    )
+    chart = alt.layer(
+        base.mark_line(opacity=0.35).encode(x=x, y=y, color=colour, detail="seed:N"),
+        base.mark_line(strokeWidth=3).encode(
+            x=x, y=alt.Y("mean(value):Q", title="distance or error", axis=RATE), color=colour
+        ),
+    )
+    return finish(
+        chart.properties(width="container", height=320).add_params(setting, rate),
+        name="training-time",
+        title="Train and test outputs part while the noise is being memorised",
+        subtitle="Sparse random confusion. Thin lines: seeds.",
+        description="Distance between the joint laws of class and prediction on train and on test during training, its "
+        "value for equal laws, and the two errors, against the epoch.",
+        rows=curves,
+    )
+
+
+def long_curves(records: Iterable[Any], families: Mapping[str, str]) -> pd.DataFrame:
+    """Returns the long table of `training_time` from records of the experiment "sparse"; `families`: key -> setting."""
+    series = {
+        "tv_train_test": "TV(train, test)",
+        "tv_train_test_null": "its null",
+        "train_error": "train error (noisy labels)",
+        "test_error": "test error (clean labels)",
+    }
+    found = []
+    for r in records:
+        if r.key not in families:
+            continue
+        for name, label in series.items():
+            for epoch, value in zip(r.curves["epoch"], r.curves[name], strict=True):
+                entry = {"setting": families[r.key], "noise": r.config["noise"], "seed": r.config["seed"]}
+                found.append({**entry, "epoch": epoch, "series": label, "value": value})
+    return pd.DataFrame(found).round(4)
