@@ -24,6 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import address  # noqa: E402
 
+from dlcore import claims  # noqa: E402
+
 
 def digest(*paths: Path) -> str:
     """Returns a hash of files' names and contents; folders count with all their files."""
@@ -41,6 +43,8 @@ def stage() -> None:
     shutil.rmtree(STAGE / "book", ignore_errors=True)
     shutil.copytree(ROOT / "book", STAGE / "book", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "_toc.yml", STAGE / "_toc.yml")
+    ledger = STAGE / "book" / "claims.md"
+    ledger.write_text(ledger.read_text("utf8").replace("<!-- ledger -->", claims.ledger_html()), "utf8")
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
     url = address.address()
     config["repository"] = {"url": url, "branch": "main", "path_to_book": ""}

@@ -37,6 +37,8 @@ _SAME = [
     "width",
     "epochs",
 ]
+# metrics that only some experiments have
+_OPTIONAL = ("agreement", "other_same_error", "label_error", "largest_train_test_excess", "flip_rate_test", "tv")
 # where L is the class, the premise is the run on clean labels
 _CLASS_IS_FEATURE = ("cyclic", "subgroup", "pair", "symmetric", "sparse", "human")
 
@@ -61,6 +63,9 @@ def distributional(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd
     rows = table[table.preset.isin(presets)].copy()
     if rows.empty:
         return rows
+    for name in _OPTIONAL:
+        if name not in rows:
+            rows[name] = np.nan
     rows["family"] = [family(a, k) for a, k in zip(rows.architecture, rows.neighbours, strict=True)]
     width = rows.architecture.map(USUAL_BANDWIDTH)
     rows["usual"] = (

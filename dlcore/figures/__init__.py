@@ -1,12 +1,15 @@
 """Tables of records -> Altair charts, the same in the page, Jupyter and Colab. Never imports torch."""
 
 from dlcore.figures.beyond import agreement, kernel_path, knn_law, long_curves, training_time
-from dlcore.figures.calibration import human_noise, marginals, tv_against_epsilon, tv_by_size
+from dlcore.figures.calibration import human_cells, human_noise, marginals, tv_against_epsilon, tv_by_size
+from dlcore.figures.shared import DATASETS
 from dlcore.figures.spectrum import joint_density, spectrum
 from dlcore.figures.theme import setup
 
 __all__ = [
+    "DATASETS",
     "agreement",
+    "human_cells",
     "human_noise",
     "joint_density",
     "kernel_path",

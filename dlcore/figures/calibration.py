@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from dlcore.figures.controls import menu, near, ordered, pick, slider
-from dlcore.figures.shared import RATE, Highlight, begin, named
+from dlcore.figures.shared import CLASS_NAMES, RATE, Highlight, begin, named
 from dlcore.figures.theme import ROLES, family_colour, finish
 from dlcore.tables import over_seeds
 
@@ -196,3 +200,30 @@ def human_noise(cells: pd.DataFrame) -> alt.LayerChart:
         "network trained on them, with the rates of the same network trained on clean labels.",
         rows=cells,
     )
+
+
+def human_cells(table: pd.DataFrame, records: Mapping[str, Any]) -> pd.DataFrame:
+    """Returns the rows of `human_noise`: each pair of different classes, its rate in labels and in predictions."""
+    found = []
+    human = table[(table.experiment == "human") & table.usual]
+    for (annotator, family), group in human.groupby(["annotator", "family"], sort=False):
+        runs = [records[k] for k in group.key]
+        clean = table[(table.experiment == "cyclic") & (table.noise == 0) & (table.dataset == "cifar10")]
+        bases = [records[k] for k in clean[clean.family == family].key]
+        given = np.mean([r.arrays["conditional"] for r in runs], axis=0)
+        predicted, base = (_shares([r.arrays["counts_test"] for r in rs], given.shape) for rs in (runs, bases))
+        for a, name in enumerate(CLASS_NAMES["cifar10"]):
+            for b, label in enumerate(CLASS_NAMES["cifar10"]):
+                if a != b:
+                    entry = {"annotator": annotator, "family": family, "class": name, "label": label}
+                    entry |= {"human": given[a, b], "predicted": predicted[a, b], "clean": base[a, b]}
+                    found.append({**entry, "seeds": len(runs)})
+    return pd.DataFrame(found).round(4)
+
+
+def _shares(counts: list, shape: tuple[int, int]) -> np.ndarray:
+    """Returns p(prediction | class) pooled over runs; NaN when there is none."""
+    if not counts:
+        return np.full(shape, np.nan)
+    pooled = np.sum([np.array(c) for c in counts], axis=0)
+    return pooled / np.maximum(pooled.sum(1, keepdims=True), 1)
