@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import math
@@ -82,7 +83,7 @@ class Config:
         """Raises ValueError when fields contradict each other. Overridden by studies."""
 
     def _check(self) -> None:
-        hints = typing.get_type_hints(type(self))
+        hints = _hints(type(self))
         for f in dataclasses.fields(self):
             value = _coerce(f.name, getattr(self, f.name), hints[f.name])
             object.__setattr__(self, f.name, value)
@@ -153,6 +154,11 @@ class Config:
             fields[f.name] = float(f"{value:.12g}") if isinstance(value, float) else value
         text = json.dumps({"study": self.STUDY, **fields}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _default(cls: type, name: str) -> Any:

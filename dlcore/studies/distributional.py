@@ -57,7 +57,7 @@ SIZES = {
     "digits": 1200,
     "mnist1d": 4000,
     "mnist": 10000,
-    "fashion_mnist": 10000,
+    "fashion_mnist": 5000,
     "cifar10": 10000,
     "vowel": 660,
     "vehicle": 560,

@@ -58,79 +58,54 @@ def _sweep(dataset: str, experiment: str, rates: Iterable[float], seeds: dict[st
 def recorded() -> dict[str, list[Config]]:
     """Returns the groups of recorded runs: name -> configurations."""
     cheap = {k: 10 for k in FAMILIES if k not in ("1-NN", "MLP", "convnet", "ResNet")}
-    nets = {"MLP": 5, "convnet": 5}
-    one_d = {
-        "1-NN": 5,
-        "15-NN": 5,
-        "tree": 5,
-        "extra tree": 5,
-        "forest": 5,
-        "Gaussian kernel": 5,
-        "Laplace kernel": 5,
-    }
+    one_d = ("1-NN", "15-NN", "tree", "extra tree", "forest", "Gaussian kernel", "Laplace kernel", "logistic")
+    plain = dict.fromkeys(("1-NN", "tree", "extra tree", "forest", "logistic", "MLP"), 5)
     groups: dict[str, list[Config]] = {}
-    groups["digits-noise"] = _sweep("digits", "cyclic", NOISE, {"1-NN": 20, **cheap, **nets})
-    groups["digits-paths"] = (
-        [c for k in (1, 3, 5, 9, 15, 31, 51) for c in _make(range(20), architecture="knn", neighbours=k, noise=0.3)]
-        + [
+    groups["digits-noise"] = _sweep("digits", "cyclic", NOISE, {"1-NN": 20, **cheap, "MLP": 5})
+    groups["digits-paths"] = [
+        *(c for k in (1, 3, 5, 9, 15, 31, 51) for c in _make(range(40), architecture="knn", neighbours=k, noise=0.3)),
+        *(
             c
             for name, width in (("kernel_gaussian", 0.66), ("kernel_laplace", 1.65))
             for ridge in (0.0, 0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
             for c in _make(range(10), architecture=name, bandwidth=width, ridge=ridge, noise=0.3)
-        ]
-        + [
+        ),
+        *(
             c
             for name in ("kernel_gaussian", "kernel_laplace")
             for width in (0.03, 0.066, 0.13, 0.33, 1.65)
             for c in _make(range(5), architecture=name, bandwidth=width, noise=0.3)
-        ]
-    )
-    groups["digits-subgroup"] = _sweep("digits", "subgroup", HALF, {**dict.fromkeys(cheap, 8), "1-NN": 8, **nets})
+        ),
+    ]
+    groups["digits-subgroup"] = _sweep("digits", "subgroup", HALF, {**dict.fromkeys(cheap, 8), "1-NN": 8, "MLP": 5})
     groups["cifar10-subgroup"] = _sweep("cifar10", "subgroup", (0.3, 0.0, 0.5, 0.1, 0.4, 0.2), {"ResNet": 3})
-    groups["mnist1d-noise"] = _sweep("mnist1d", "cyclic", NOISE, {**one_d, "logistic": 5, **nets})
+    groups["mnist1d-noise"] = _sweep("mnist1d", "cyclic", NOISE, dict.fromkeys((*one_d, "MLP", "convnet"), 5))
     groups["fashion-subgroup"] = _sweep(
         "fashion_mnist", "subgroup", HALF, {"1-NN": 5, "forest": 5, "MLP": 3, "convnet": 3}
     )
-    groups["cifar10-control"] = _sweep("cifar10", "subgroup", HALF, {"MLP": 3, "1-NN": 3})
-    groups["agreement"] = _agreement()
     groups["tv-against-epsilon"] = [
         c
-        for dataset, sizes in (
-            ("mnist1d", (625, 1250, 2500, 5000, 10000, 20000)),
-            ("fashion_mnist", (625, 1250, 2500, 5000, 10000, 20000)),
-        )
-        for n in sizes
+        for n in (500, 1000, 2000, 4000, 8000, 16000)
+        for dataset in ("mnist1d", "fashion_mnist")
         for c in _sweep(dataset, "four", (0.3,), {"1-NN": 5, "forest": 5, "MLP": 3, "convnet": 3}, n_train=n)
     ]
+    groups["agreement"] = _agreement()
     groups["constant-and-coarse"] = [
         c
         for dataset in ("digits", "fashion_mnist")
         for experiment in ("imbalance", "coarse")
-        for c in _sweep(
-            dataset,
-            experiment,
-            (0.0,),
-            {
-                "1-NN": 5,
-                "tree": 5,
-                "extra tree": 5,
-                "forest": 5,
-                "Gaussian kernel": 3,
-                "logistic": 3,
-                "MLP": 3,
-            },
-        )
+        for c in _sweep(dataset, experiment, (0.0,), {**plain, "Gaussian kernel": 3})
     ]
     groups["sparse"] = [
-        *_sweep("digits", "sparse", (0.2, 0.4), {"1-NN": 5, "forest": 5, **nets}),
+        *_sweep("digits", "sparse", (0.2, 0.4), dict.fromkeys(("1-NN", "forest", "MLP"), 5)),
         *_sweep("fashion_mnist", "sparse", (0.2, 0.4), {"1-NN": 3, "forest": 3, "convnet": 3}),
     ]
+    groups["cifar10-control"] = _sweep("cifar10", "subgroup", (0.3, 0.0, 0.5), {"MLP": 3, "1-NN": 3})
     groups["cifar10-human"] = [
         c
-        for annotator in ("worse", "aggre", "random1")
+        for annotator in ("worse", "aggre")
         for c in _sweep("cifar10", "human", (0.0,), {"ResNet": 3, "1-NN": 3}, annotator=annotator)
     ]
-    groups["mnist1d-pair"] = _sweep("mnist1d", "pair", NOISE, {"1-NN": 3, "MLP": 3, "convnet": 3})
     return groups
 
 
@@ -143,18 +118,12 @@ def _agreement() -> list[Config]:
                 more = {**FAMILIES[name], "dataset": "digits", "experiment": "agreement", "noise": rate}
                 found += _make(range(5), n_train=n, **more)
     for name in ("1-NN", "tree", "forest", "MLP", "convnet"):
-        for n in (500, 2000, 8000):
-            found += _make(
-                range(3),
-                n_train=n,
-                dataset="fashion_mnist",
-                experiment="agreement",
-                noise=0.0,
-                **FAMILIES[name],
-            )
-    sizes = {"vowel": 300, "vehicle": 250, "splice_dna": 1000}
+        for n in (500, 2000, 5000):
+            more = {**FAMILIES[name], "dataset": "fashion_mnist", "experiment": "agreement", "noise": 0.0}
+            found += _make(range(3), n_train=n, **more)
+    sizes = {"vowel": 300, "vehicle": 250}
     for dataset in UCI:
         for name in ("1-NN", "tree", "extra tree", "forest", "Gaussian kernel", "Laplace kernel", "MLP"):
             more = {**FAMILIES[name], "dataset": dataset, "experiment": "agreement", "noise": 0.0}
-            found += _make(range(5), n_train=sizes.get(dataset, 1500), **more)
+            found += _make(range(5), n_train=sizes.get(dataset, 1000), **more)
     return found

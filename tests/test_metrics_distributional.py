@@ -1,0 +1,265 @@
+"""Every estimator's bias and interval by simulation, closed forms, invariances, Theorem 1, bad input."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlcore.metrics import distributional as dg
+from dlcore.models import classical
+from dlcore.noise import apply_confusion
+
+ONE = np.array([[0.7, 0.3]] + [[1.0, 0.0]] * 9)
+ALL = np.tile([0.6, 0.2, 0.2], (10, 1))
+
+
+@pytest.mark.parametrize(
+    ("n", "law", "mean", "q95"),
+    [
+        (600, ONE, 0.0047, 0.0117),
+        (600, ALL, 0.0664, 0.0850),
+        (2000, ALL, 0.0364, 0.0470),
+        (10_000, ONE, 0.0012, 0.0028),
+    ],
+)
+def test_null_mean_and_quantile(n, law, mean, q95):
+    """The values of an independent simulation with 20,000 replicates."""
+    found = dg.calibration_from_counts(
+        np.random.default_rng(0).multinomial([n // 10] * 10, law), law, replicates=20_000
+    )
+    assert dg.null_bias(law, [n // 10] * 10) == pytest.approx(mean, abs=6e-5)
+    assert found.null_mean == pytest.approx(mean, rel=0.03, abs=6e-5)
+    assert found.null_q95 == pytest.approx(q95, rel=0.04, abs=6e-5)
+
+
+def test_the_mean_of_the_estimate_is_the_bias_where_the_laws_are_equal():
+    rng = np.random.default_rng(1)
+    draws = [dg.calibration_from_counts(rng.multinomial([60] * 10, ALL), ALL, replicates=2).tv for _ in range(400)]
+    assert np.mean(draws) == pytest.approx(dg.null_bias(ALL, [60] * 10), rel=0.04)
+
+
+def test_two_sample_bias_is_sqrt_two_larger():
+    """The price of sampled test labels: 1/N becomes 2/N."""
+    rng = np.random.default_rng(2)
+    draws = [
+        dg.two_sample_from_counts(rng.multinomial([200] * 10, ALL), rng.multinomial([200] * 10, ALL), replicates=2).tv
+        for _ in range(300)
+    ]
+    ratio = np.mean(draws) / dg.null_bias(ALL, [200] * 10)
+    assert ratio == pytest.approx(np.sqrt(2), rel=0.05)
+    assert dg.null_bias(ALL, [200] * 10, [200] * 10) / dg.null_bias(ALL, [200] * 10) == pytest.approx(np.sqrt(2))
+
+
+@pytest.mark.parametrize("tv", [0.0, 0.02, 0.05, 0.2])
+@pytest.mark.parametrize("n", [60, 1000])
+def test_interval_covers_the_truth(tv, n):
+    """Coverage over 200 tables is at least 95 % less three standard errors; the interval is conservative."""
+    law = np.tile([0.7, 0.3], (10, 1))
+    truth = law + np.array([tv, -tv])
+    rng = np.random.default_rng(int(1000 * tv) + n)
+    hits = 0
+    for i in range(200):
+        found = dg.calibration_from_counts(rng.multinomial([n] * 10, truth), law, replicates=200, seed=i)
+        hits += found.low <= tv <= found.high
+    assert hits / 200 > 0.95 - 3 * np.sqrt(0.05 * 0.95 / 200)
+
+
+def test_a_known_shift_is_recovered_and_found():
+    law = np.tile([0.7, 0.3], (10, 1))
+    rng = np.random.default_rng(3)
+    values = [
+        dg.calibration_from_counts(rng.multinomial([500] * 10, law + [-0.1, 0.1]), law, replicates=200)
+        for _ in range(100)
+    ]
+    tv = np.array([v.tv for v in values])
+    assert abs(tv.mean() - 0.1) < 3 * tv.std() / 10 + 0.002
+    assert all(v.p_value < 0.01 and v.low > 0 for v in values)
+
+
+def test_p_values_are_valid_under_equal_laws_and_powerful_otherwise():
+    rng = np.random.default_rng(4)
+    equal, shifted = [], []
+    for i in range(300):
+        a = rng.multinomial([100] * 5, [0.5, 0.3, 0.2])
+        equal.append(
+            dg.two_sample_from_counts(a, rng.multinomial([80] * 5, [0.5, 0.3, 0.2]), replicates=200, seed=i).p_value
+        )
+        shifted.append(
+            dg.two_sample_from_counts(a, rng.multinomial([80] * 5, [0.3, 0.5, 0.2]), replicates=200, seed=i).p_value
+        )
+    for level in (0.05, 0.2, 0.5):
+        assert np.mean(np.array(equal) <= level) == pytest.approx(level, abs=4 * np.sqrt(level * (1 - level) / 300))
+    assert np.mean(np.array(shifted) < 0.05) > 0.95
+
+
+def test_hand_computed():
+    found = dg.feature_calibration([0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1, 1], [[0.5, 0.5], [0.0, 1.0]])
+    assert found.tv == pytest.approx(4 / 6 * 0.25)
+    assert found.num_samples == 6
+    assert dg.train_test_tv([0, 0, 1], [0, 1, 1], [0, 0, 1], [0, 0, 1], 2, 2).tv == pytest.approx(2 / 3 * 0.5)
+
+
+def test_joint_density_sums_to_one_and_takes_tensors():
+    joint = dg.joint_density(torch.tensor([0, 1, 1]), torch.tensor([2, 0, 0]), 2, 3)
+    assert joint.sum() == pytest.approx(1)
+    assert joint[1, 0] == pytest.approx(2 / 3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000))
+def test_relabelling_changes_nothing(seed):
+    rng = np.random.default_rng(seed)
+    law = rng.dirichlet(np.ones(4), size=5)
+    feature, f = rng.integers(0, 5, 300), rng.integers(0, 4, 300)
+    rows, columns = rng.permutation(5), rng.permutation(4)
+    a = dg.feature_calibration(feature, f, law, replicates=2)
+    moved = np.empty_like(law)
+    moved[np.ix_(rows, columns)] = law
+    b = dg.feature_calibration(rows[feature], columns[f], moved, replicates=2)
+    assert a.tv == pytest.approx(b.tv)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000))
+def test_total_variation_is_a_bounded_metric(seed):
+    p, q, r = np.random.default_rng(seed).dirichlet(np.full(6, 0.3), size=3)
+    assert 0 <= dg.total_variation(p, q) <= 1
+    assert dg.total_variation(p, q) == pytest.approx(dg.total_variation(q, p))
+    assert dg.total_variation(p, r) <= dg.total_variation(p, q) + dg.total_variation(q, r) + 1e-12
+    # the definition as a supremum over tests: the best one is the indicator of p > q
+    assert dg.total_variation(p, q) == pytest.approx(((p - q) * (p > q)).sum())
+
+
+def test_knn_rates():
+    expected = {1: 0.3, 3: 0.216, 5: 0.163, 9: 0.099, 15: 0.050, 31: 0.010}
+    for k, value in expected.items():
+        assert float(dg.knn_flip_rate(k, 0.3)) == pytest.approx(value, abs=5e-4)
+    votes = np.random.default_rng(0).random((200_000, 9)) < 0.3
+    assert (votes.sum(1) > 4).mean() == pytest.approx(float(dg.knn_flip_rate(9, 0.3)), abs=0.003)
+    assert np.allclose(dg.knn_flip_rate(5, np.array([0.0, 0.5, 1.0])), [0, 0.5, 1])
+
+
+def test_agreement_of_synthetic_samplers_is_the_closed_form():
+    rng = np.random.default_rng(5)
+    law, share = rng.dirichlet(np.ones(4), size=3), np.array([0.5, 0.3, 0.2])
+    feature = rng.choice(3, size=100_000, p=share)
+    a, b, y = (apply_confusion(feature, law, s).labels for s in (1, 2, 3))
+    closed = dg.sampler_agreement(law, share)
+    assert dg.agreement(a, b) == pytest.approx(closed, abs=0.006)
+    gap = dg.agreement_gap(a, b, y)
+    assert gap.accuracy == pytest.approx(closed, abs=0.006)
+    assert gap.low <= 0 <= gap.high
+
+
+def test_agreement_scored_on_clean_labels_looks_broken():
+    """Why the labels must follow the training law: sum Q(l|l) is not sum Q(k|l)^2."""
+    eta, classes = 0.3, 10
+    law = np.full((classes, classes), eta / 9)
+    np.fill_diagonal(law, 1 - eta)
+    share = np.full(classes, 0.1)
+    assert dg.sampler_accuracy(law, share) == pytest.approx(0.7)
+    assert dg.sampler_agreement(law, share) == pytest.approx(float(dg.symmetric_noise_agreement(eta, classes)))
+    assert dg.sampler_accuracy(law, share) - dg.sampler_agreement(law, share) > 0.15
+
+
+def test_agreement_interval_covers():
+    rng = np.random.default_rng(6)
+    hits = 0
+    for i in range(200):
+        a, b, y = (rng.random((3, 300)) < 0.7).astype(int)
+        gap = dg.agreement_gap(a, b, y, replicates=300, seed=i)
+        hits += gap.low <= 0 <= gap.high  # all three are draws of one law: the true gap is 0
+    assert hits / 200 > 0.95 - 3 * np.sqrt(0.05 * 0.95 / 200)
+
+
+def test_gde_identity():
+    """A calibrated ensemble disagrees as much as it errs; an overconfident one does not, and the bound holds."""
+    rng = np.random.default_rng(7)
+    shares = rng.dirichlet(np.ones(3), size=4000)
+    labels = np.array([rng.choice(3, p=s) for s in shares])
+    votes = np.stack([[rng.choice(3, p=s) for s in shares] for _ in range(20)])
+    found = dg.gde(votes, labels)
+    # finite ensembles: sampling a member twice hides 1/20 of the disagreement
+    assert found.disagreement / (1 - 1 / 20) == pytest.approx(found.error, abs=0.015)
+    confident = np.tile(shares.argmax(1), (20, 1))
+    wrong = dg.gde(confident, labels)
+    assert wrong.disagreement == 0
+    assert wrong.error > 0.2
+    for g in (found, wrong):
+        assert abs(g.error - g.disagreement) <= g.calibration_error + 1e-9
+
+
+def test_theorem_one_on_a_finite_space():
+    """TV((y, L), (NN y, L)) <= epsilon + delta with every term computed over many training sets."""
+    rng = np.random.default_rng(8)
+    places, classes, n, draws = 12, 3, 10, 4000
+    x_law = rng.dirichlet(np.ones(places))
+    y_law = rng.dirichlet(np.ones(classes), size=places)
+    feature = np.arange(places) // 4
+    nearest = np.zeros((places, places))  # joint law of (x, NN(x))
+    for _ in range(draws):
+        sample = rng.choice(places, size=n, p=x_law)
+        gap = np.abs(np.arange(places)[:, None] - sample[None])
+        # ties are broken by position in the sample, without a look at labels
+        nearest[np.arange(places), sample[gap.argmin(1)]] += x_law / draws
+    delta = dg.total_variation(nearest.sum(0), x_law)
+    epsilon = nearest[feature[:, None] != feature[None, :]].sum()
+    given = np.zeros((3, classes))
+    returned = np.zeros((3, classes))
+    for x in range(places):
+        given[feature[x]] += x_law[x] * y_law[x]
+        returned[feature[x]] += nearest[x] @ y_law
+    distance = dg.total_variation(given, returned)
+    assert 0 < distance <= epsilon + delta
+    # and the theorem is not empty here: dropping a term breaks it somewhere
+    assert delta > 0.01
+    assert epsilon > 0.01
+
+
+def test_one_nn_on_far_apart_blobs_reproduces_the_confusion_matrix():
+    rng = np.random.default_rng(9)
+    law = np.array([[0.6, 0.3, 0.1], [0.0, 0.8, 0.2], [0.25, 0.25, 0.5]])
+    feature = rng.integers(0, 3, 8000)
+    x = rng.normal(size=(8000, 2)) + 100 * np.eye(3, 2)[feature]
+    y = apply_confusion(feature, law, 0).labels
+    f = classical("knn").fit(x[:4000], y[:4000]).predict(x[4000:])
+    found = dg.feature_calibration(feature[4000:], f, law)
+    assert found.low == 0
+    assert found.tv < 0.04
+
+
+def test_references_and_epsilon():
+    assert dg.bayes_reference([[0.2, 0.8]]).tolist() == [[0.0, 1.0]]
+    epsilon = dg.distinguishability(np.zeros(100, int), np.r_[np.zeros(90, int), np.ones(10, int)])
+    assert epsilon.value == pytest.approx(0.1)
+    good = dg.calibration_from_counts([[90, 10]], [[0.9, 0.1]])
+    bad = dg.calibration_from_counts([[10, 990]], [[0.9, 0.1]])
+    assert dg.conjecture_holds(good, epsilon)
+    assert not dg.conjecture_holds(bad, epsilon)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: dg.joint_density([0, 2], [0, 0], 2, 2), "feature holds 2, outside 0..1"),
+        (lambda: dg.joint_density([0], [0, 0], 2, 2), "1 entries, predictions 2"),
+        (lambda: dg.joint_density([], [], 2, 2), "empty"),
+        (lambda: dg.joint_density([0.0], [0], 2, 2), "integers"),
+        (lambda: dg.total_variation([0.5, 0.5], [0.7, 0.5]), "q is not a law"),
+        (lambda: dg.total_variation([1.0], [0.5, 0.5]), "shapes differ"),
+        (lambda: dg.total_variation([np.nan, 1], [0.5, 0.5]), "p is not a law"),
+        (lambda: dg.feature_calibration([0], [0], [[0.5, 0.4]]), r"row 0 is not a law \(it sums to 0.9\)"),
+        (lambda: dg.feature_calibration([0], [0], [0.5, 0.5]), "matrix"),
+        (lambda: dg.calibration_from_counts([[0, 0]], [[0.5, 0.5]]), "non-empty"),
+        (lambda: dg.two_sample_from_counts([[1, 0], [0, 0]], [[0, 0], [1, 0]]), "share no feature"),
+        (lambda: dg.knn_flip_rate(4, 0.3), "odd"),
+        (lambda: dg.knn_flip_rate(3, 1.3), "outside"),
+        (lambda: dg.agreement([0], [0, 1]), "1 and 2 predictions"),
+        (lambda: dg.sampler_accuracy([[0.5, 0.5]], [1.0]), "square"),
+        (lambda: dg.gde([[0, 1]], [0]), "predictions"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

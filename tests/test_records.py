@@ -1,0 +1,136 @@
+"""Records are immutable, written atomically, and a damaged one is named and skipped."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from dlcore.records import PACKAGED, DamagedRecordWarning, Record, RecordStore
+from dlcore.studies.distributional import Config
+
+
+def _record(value=1.0):
+    return Record("distributional", {}, {"tv": value, "missing": math.nan}, curves={"loss": [1.0, math.nan]})
+
+
+def test_round_trip_keeps_numbers_and_nan(store):
+    config = Config()
+    store.save(config, _record(0.123456789))
+    found = store.load(config)
+    assert found.metrics["tv"] == pytest.approx(0.123456789, rel=1e-7)
+    assert math.isnan(found.metrics["missing"])
+    assert found.key == config.key
+
+
+def test_a_record_is_never_overwritten(store):
+    config = Config()
+    store.save(config, _record(1.0))
+    assert store.save(config, _record(2.0)).metrics["tv"] == 1.0
+
+
+def test_load_or_run_runs_once(store):
+    calls = []
+
+    def run(config, checkpoint):
+        calls.append(checkpoint)
+        return _record()
+
+    for _ in range(2):
+        store.load_or_run(Config(), run)
+    assert len(calls) == 1
+
+
+def test_truncated_record_is_named_skipped_and_made_anew(store):
+    config = Config()
+    store.save(config, _record())
+    path = store.path / "distributional" / f"{config.key}.json"
+    path.write_text(path.read_text()[:50])
+    with pytest.warns(DamagedRecordWarning, match=config.key):
+        assert store.load(config) is None
+    with pytest.warns(DamagedRecordWarning, match=config.key):
+        assert store.table("distributional").empty
+    with pytest.warns(DamagedRecordWarning):
+        store.load_or_run(config, lambda c, checkpoint: _record(5.0))
+    assert store.load(config).metrics["tv"] == 5.0
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"study": 1}', "\x00\x01"])
+def test_other_damage(store, text):
+    folder = store.path / "distributional"
+    folder.mkdir(parents=True)
+    (folder / "abc.json").write_text(text)
+    with pytest.warns(DamagedRecordWarning, match=r"abc\.json"):
+        assert list(store.records("distributional")) == []
+
+
+def test_a_renamed_record_is_refused(store):
+    config = Config()
+    store.save(config, _record())
+    path = store.path / "distributional" / f"{config.key}.json"
+    path.rename(path.with_name("0123456789abcdef.json"))
+    with pytest.warns(DamagedRecordWarning, match="holds the record"):
+        assert list(store.records("distributional")) == []
+
+
+def test_a_later_format_is_refused(store):
+    config = Config()
+    store.save(config, _record())
+    path = store.path / "distributional" / f"{config.key}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
+    with pytest.warns(DamagedRecordWarning, match="newer"):
+        assert store.load(config) is None
+
+
+def test_table_is_tidy(store):
+    for seed in range(3):
+        config = Config(seed=seed)
+        store.save(config, Record("distributional", config.to_dict(), {"tv": 0.1 * seed}))
+    table = store.table("distributional", seed=[1, 2])
+    assert sorted(table.seed) == [1, 2]
+    assert {"key", "noise", "tv", "device", "commit"} <= set(table.columns)
+
+
+@pytest.mark.parametrize("seconds", [3.0, 4.5, 6.0])
+def test_kill_at_any_moment_leaves_a_store_that_loads_and_a_rerun_completes(tmp_path, seconds):
+    """kill -9 during real runs; then the same command again ends with every record, equal to undisturbed ones."""
+    args = [sys.executable, "-c", _RUNS, str(tmp_path / "store")]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(args, env=env, start_new_session=True)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    store = RecordStore(tmp_path / "store", packaged=False)
+    before = {r.key: r.metrics for r in store.records("distributional")}
+    subprocess.run(args, env=env, check=True, timeout=120)
+    after = {r.key: r.metrics for r in store.records("distributional")}
+    assert len(after) == 3
+    assert all(after[k] == v for k, v in before.items())
+    assert not list((store.path / "distributional" / "unfinished").glob("*.pt"))
+
+
+_RUNS = """
+import sys
+from dlcore.records import RecordStore
+from dlcore.studies.distributional import Config
+store = RecordStore(sys.argv[1], packaged=False)
+for seed in range(3):
+    store.load_or_run(Config(architecture="mlp", epochs=40, n_train=600, seed=seed))
+"""
+
+
+def test_shipped_records_are_intact():
+    """A shipped record that cannot be read would be a warning, and warnings are errors here."""
+    store = RecordStore(PACKAGED)
+    found = list(store.records("distributional"))
+    assert len(found) == len(list((PACKAGED / "distributional").glob("*.json")))
+    for record in found:
+        assert Config(**record.config).key == record.key, record.key
+        assert record.environment["commit"] not in ("", "unknown")
+        assert not record.environment["commit"].endswith("+changes")
+        assert record.data["checksum"]
+        assert record.config["preset"] in ("laptop", "gpu")
