@@ -88,7 +88,15 @@ def render() -> int:
     stamp = BUILD / "static"
     # Sphinx does not copy changed scripts and styles when no page changed
     fresh = [] if stamp.exists() and stamp.read_text() == static else ["--all"]
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(STAGE), "--path-output", str(ROOT)]
+    command = [
+        sys.executable,
+        "-c",
+        "from jupyter_book.cli.main import main; main()",
+        "build",
+        str(STAGE),
+        "--path-output",
+        str(ROOT),
+    ]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     status = subprocess.call([*command, "--warningiserror", "--keep-going", "--nitpick", *fresh], env=env, cwd=BUILD)
     if status == 0:

@@ -6,7 +6,10 @@ import argparse
 import ast
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+_LEDGER = ("<!-- ledger:start -->", "<!-- ledger:end -->")
 
 
 def _value(text: str) -> Any:
@@ -59,6 +62,12 @@ def claims(args: argparse.Namespace) -> int:
     """Prints the ledger: each claim, the thesis's value, ours, the verdict."""
     from dlcore import claims as ledger
 
+    if args.write:
+        path = Path(args.write)
+        before, _, rest = path.read_text("utf8").partition(_LEDGER[0])
+        _, _, after = rest.partition(_LEDGER[1])
+        path.write_text(f"{before}{_LEDGER[0]}\n{ledger.ledger_markdown()}\n{_LEDGER[1]}{after}", "utf8")
+        return 0
     for row in ledger.evaluate():
         print(f"{row.verdict:28} {row.id:34} thesis: {row.reference} | ours: {row.ours}")
     return 0
@@ -102,7 +111,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--store", help="folder of the local records")
     p.set_defaults(call=record)
 
-    verbs.add_parser("claims", help=claims.__doc__).set_defaults(call=claims)
+    p = verbs.add_parser("claims", help=claims.__doc__)
+    p.add_argument("--write", metavar="FILE", help="write the table between the ledger marks of a Markdown file")
+    p.set_defaults(call=claims)
     p = verbs.add_parser("data", help=data.__doc__)
     p.add_argument("--download", metavar="NAME")
     p.set_defaults(call=data)
@@ -114,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. An error of the user's making is one line on standard error and exit status 2."""
     args, rest = parser().parse_known_args(argv)
     # argparse loses name=value pairs that follow an option; they are parameters all the same
-    if rest and (args.call is not run or any(r.startswith("-") or "=" not in r for r in rest)):
+    if rest and (args.call is not run or any(r.startswith("-") for r in rest)):
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         args.parameters += rest

@@ -233,7 +233,7 @@ _MEASURES["kernel-path-laplace"] = _path("kernel_laplace", 1.65)
 
 @_measure("training-time")
 def _(t):
-    t = _rows(t, experiment="sparse", dataset="fashion_mnist", family="convnet", noise=0.4)
+    t = _rows(t, experiment="sparse", dataset="fashion_mnist", family="MLP", noise=0.4)
     return _mean(t.largest_train_test_excess) if len(t) else None
 
 

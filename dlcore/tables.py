@@ -103,4 +103,4 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFra
             {**dict(zip(by, key, strict=True)), value: interval.value, "low": interval.low, "high": interval.high}
         )
         found[-1]["seeds"] = interval.n
-    return pd.DataFrame(found)
+    return pd.DataFrame(found, columns=[*by, value, "low", "high", "seeds"])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import operator
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,15 +16,20 @@ import numpy as np
 from dlcore.config import unknown_choice
 from dlcore.data import mnist1d, tabular, vision
 
-NAMES = ("digits", "mnist1d", "mnist", "fashion_mnist", "cifar10", "cifar10_full", *tabular.TABLES)
+EMBEDDED = {"digits": "scikit-learn", "mnist1d": "generated"}
+NAMES = (*EMBEDDED, *vision.SETS, *tabular.TABLES)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Arrays of one data set and an honest sentence on which rows are train and which are test.
 
     Shapes: images uint8 (N, C, H, W); signals float32 (N, 1, L); digits float32 (N, 1, 8, 8) in [0, 1]; tables
     float32 (N, p), standardised with the training rows; labels int64 in 0..num_classes-1.
+
+    `extra` holds "train_index" and "test_index", the rows' numbers in their pools (not for generated data). For
+    CIFAR-10 also, where the files are found: "human_labels", CIFAR-10N's annotator -> (train, test) labels of
+    the returned rows, and "official_test_1000", the first 1,000 official test images and their labels.
     """
 
     name: str
@@ -37,7 +44,7 @@ class Dataset:
 
     @functools.cached_property
     def checksum(self) -> str:
-        """The first 16 hex digits of the SHA-256 of the four arrays' bytes."""
+        """The first 16 hex digits of the SHA-256 of the four arrays' shapes, types and bytes."""
         digest = hashlib.sha256()
         for a in (self.train_inputs, self.train_labels, self.test_inputs, self.test_labels):
             digest.update(f"{a.shape}{a.dtype}".encode())
@@ -45,17 +52,71 @@ class Dataset:
         return digest.hexdigest()[:16]
 
 
-def folder(root: str | Path | None = None) -> Path | None:
-    """Returns the data folder: the argument, else $DLCORE_DATA, else None. It must exist when it is named."""
-    given = root if root is not None else os.environ.get("DLCORE_DATA")
-    if not given:
-        return None
-    path = Path(given)
-    if not path.is_dir():
+def cache_folder() -> Path:
+    """Returns the folder of downloaded sets, ~/.cache/dlcore/data unless XDG_CACHE_HOME says otherwise."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dlcore" / "data"
+
+
+def _places(root: str | Path | None) -> list[Path]:
+    """Returns the folders to look in: `root` alone, or $DLCORE_DATA and the cache."""
+    given = root or os.environ.get("DLCORE_DATA")
+    if given and not Path(given).is_dir():
         raise FileNotFoundError(
-            f"the data folder {path} does not exist; set DLCORE_DATA to one in torchvision's layout"
+            f"the data folder {given} does not exist; set DLCORE_DATA to one in torchvision's layout"
+        )
+    return ([Path(given)] if given else []) + ([] if root else [cache_folder()])
+
+
+def _find(name: str, places: Sequence[Path]) -> tuple[Path | None, str]:
+    """Returns the folder with all files of a set, or None, and what is missing."""
+    layouts = (tabular if name in tabular.TABLES else vision).layouts(name)
+    partly = ""
+    for place in places:
+        for folder, files in layouts.items():
+            absent = [file for file in files if not (place / folder / file).is_file()]
+            if not absent:
+                return place / folder, ""
+            if (place / folder / f"{absent[0]}.gz").is_file():
+                partly = partly or f"{folder}/{absent[0]} (only the .gz is there: gunzip -k it)"
+            elif len(absent) < len(files):
+                partly = partly or f"{folder}/{absent[0]} (other files of the set are there)"
+    return None, partly or " or ".join(f"{folder}/{files[0]}" for folder, files in layouts.items())
+
+
+def _locate(name: str, root: str | Path | None, download: bool) -> Path:
+    """Returns the folder with all files of a set, downloaded when that is allowed and needed."""
+    known = name in vision.SETS
+    if download and root and known:
+        Path(root).mkdir(parents=True, exist_ok=True)
+    places = _places(root)
+    path, missing = _find(name, places)
+    if path is None and download and known:
+        # never into $DLCORE_DATA, which may be shared
+        target = Path(root) if root else cache_folder()
+        vision.fetch(name, target)
+        path, missing = _find(name, [target])
+    if path is None:
+        unset = "" if root or os.environ.get("DLCORE_DATA") else " (DLCORE_DATA is not set)"
+        todo = "put the file there (header row, class labels in a last column 'class'); this table has no download"
+        if known:
+            todo = f"allow its download with download=True, or: python -m dlcore data --download {name}"
+        raise FileNotFoundError(
+            f"{name} was not found: no {missing} in {' or '.join(map(str, places))}{unset}. "
+            f"Set DLCORE_DATA to the folder that has it, or {todo}."
         )
     return path
+
+
+def _integer(what: str, value: Any, low: int) -> int:
+    if isinstance(value, bool):
+        raise TypeError(f"{what} = {value!r} must be an integer")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} = {value!r} must be an integer") from None
+    if number < low:
+        raise ValueError(f"{what} = {number} must be at least {low}")
+    return number
 
 
 def load(
@@ -74,11 +135,15 @@ def load(
     are split anew by each seed; MNIST-1D is generated by each seed.
 
     Args:
-        n_train, n_test: numbers of samples; None takes the usual ones.
-        root: data folder in torchvision's layout; default $DLCORE_DATA. It is only read.
+        n_train, n_test: numbers of samples; None takes the usual ones: all, digits 1,200 and 597, tables two
+            thirds and one third, MNIST-1D 4,000 and 1,000. More training rows of digits or a table than usual
+            are taken from the test rows.
+        root: data folder in torchvision's layout; default $DLCORE_DATA, then the cache. It is only read, except
+            that a download goes into a `root` that was given.
         download: whether torchvision may fetch a missing set, into `root` or the user's cache.
     Raises:
         ValueError: an unknown name, or more samples than there are.
+        TypeError: a number that is not an integer.
         FileNotFoundError: a real set that was not found; the message says what to do.
         OSError: a file that is not what it should be; the message names it.
 
@@ -87,28 +152,27 @@ def load(
     """
     if name not in NAMES:
         raise unknown_choice("dataset", name, NAMES)
-    for label, count in (("n_train", n_train), ("n_test", n_test)):
-        if count is not None and count < 1:
-            raise ValueError(f"{label} = {count} must be at least 1")
+    n_train = None if n_train is None else _integer("n_train", n_train, 1)
+    n_test = None if n_test is None else _integer("n_test", n_test, 1)
+    seed = _integer("seed", seed, 0)
     if name == "mnist1d":
-        n_train, n_test = n_train or 4000, n_test or 1000
-        x, y = mnist1d.generate(n_train, seed=seed, stream=0)
-        x_test, y_test = mnist1d.generate(n_test, seed=seed, stream=1)
+        x, y = mnist1d.generate(n_train or 4000, seed=seed, stream=0)
+        x_test, y_test = mnist1d.generate(n_test or 1000, seed=seed, stream=1)
         split = f"generated: train and test are independent streams of seed {seed}"
         return Dataset(name, x, y, x_test, y_test, 10, tuple("0123456789"), split)
-    if name in tabular.TABLES or name == "digits":
-        return _split_pool(name, n_train, n_test, seed, folder(root))
-    where = folder(root)
-    if where is None and download:
-        where = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dlcore" / "data"
-        where.mkdir(parents=True, exist_ok=True)
-    pools = vision.pools(name, where, download)
-    rng = np.random.default_rng([seed, 3])
-    rows = _subset(rng.permutation(len(pools.train_labels)), n_train, name, "n_train")
-    fixed = np.random.default_rng(20200917)  # one test subset for every seed
-    order = np.arange(len(pools.test_labels)) if n_test is None else fixed.permutation(len(pools.test_labels))
-    rows_test = _subset(order, n_test, name, "n_test")
-    human = {k: (a[rows], b[rows_test]) for k, (a, b) in pools.human_labels.items()}
+    if name == "digits" or name in tabular.TABLES:
+        return _split_pool(name, n_train, n_test, seed, root, download)
+    pools = vision.pools(name, _locate(name, root, download))
+    rows = _first(np.random.default_rng([seed, 3]).permutation(len(pools.train_labels)), n_train, name, "n_train")
+    order = np.arange(len(pools.test_labels))
+    if n_test is not None:  # one order for every seed
+        order = np.random.default_rng(20200917).permutation(order)
+    rows_test = _first(order, n_test, name, "n_test")
+    extra: dict[str, Any] = {"train_index": rows, "test_index": rows_test}
+    if pools.human_labels:
+        extra["human_labels"] = {k: (a[rows], b[rows_test]) for k, (a, b) in pools.human_labels.items()}
+    if pools.official is not None:
+        extra["official_test_1000"] = pools.official
     return Dataset(
         name,
         pools.train_inputs[rows],
@@ -118,17 +182,19 @@ def load(
         10,
         pools.class_names,
         pools.split,
-        {"train_index": rows, "test_index": rows_test, **({"human_labels": human} if human else {})},
+        extra,
     )
 
 
-def _subset(order: np.ndarray, count: int | None, name: str, what: str) -> np.ndarray:
+def _first(order: np.ndarray, count: int | None, name: str, what: str) -> np.ndarray:
     if count is not None and count > len(order):
-        raise ValueError(f"{what} = {count}, but {name} has only {len(order)}")
+        raise ValueError(f"{what} = {count} is too large: {name} has at most {len(order)}")
     return order[:count]
 
 
-def _split_pool(name: str, n_train: int | None, n_test: int | None, seed: int, where: Path | None) -> Dataset:
+def _split_pool(
+    name: str, n_train: int | None, n_test: int | None, seed: int, root: str | Path | None, download: bool
+) -> Dataset:
     """Splits one pool of rows at random: digits 1,200/597, tables two thirds to one third."""
     if name == "digits":
         from sklearn.datasets import load_digits
@@ -138,43 +204,87 @@ def _split_pool(name: str, n_train: int | None, n_test: int | None, seed: int, w
         y, names = raw.target.astype(np.int64), tuple("0123456789")
         usual = 1200
     else:
-        x, y, names = tabular.table(name, where)
+        x, y, names = tabular.table(name, _locate(name, root, download))
         usual = 2 * len(y) // 3
     order = np.random.default_rng([seed, 5]).permutation(len(y))
+    # at least one row is left to test on
     cut = max(usual, min(n_train or 0, len(y) - 1))
-    train, test = order[:cut], order[cut:]
     if n_train is not None and n_train > cut:
-        raise ValueError(f"n_train = {n_train}, but {name} has only {len(y)} rows, train and test together")
-    rows, rows_test = train[:n_train], _subset(test, n_test, name, "n_test")
+        raise ValueError(f"n_train = {n_train} is too large: of the {len(y)} rows of {name} at most {cut} can train")
+    rows = order[:cut][:n_train]
+    rows_test = _first(order[cut:], n_test, f"{name} with n_train = {len(rows)}", "n_test")
     x_train, x_test = x[rows], x[rows_test]
     if name != "digits":
-        mean, std = x_train.mean(0), x_train.std(0)
-        x_train, x_test = ((v - mean) / np.where(std > 0, std, 1) for v in (x_train, x_test))
+        mean, std = x_train.mean(0), _scale(x_train.mean(0), x_train.std(0))
+        x_train, x_test = ((v - mean) / std for v in (x_train, x_test))
     split = f"{len(y)} rows split at random by seed {seed}"
     arrays = (x_train.astype(np.float32), y[rows], x_test.astype(np.float32), y[rows_test])
     return Dataset(name, *arrays, len(names), names, split, {"train_index": rows, "test_index": rows_test})
 
 
-def to_float(inputs: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def _scale(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """Returns the divisor: 1 for a constant, whose computed deviation may be 1e-17 instead of 0."""
+    return np.where(std > 1e-10 * np.abs(mean), std, 1.0)
+
+
+def _pixel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and deviation of each channel, from counts of the 256 values: no float copy of the images."""
+    values = np.arange(256.0)
+    counts = np.stack([np.bincount(images[:, c].ravel(), minlength=256) for c in range(images.shape[1])])
+    share = counts / counts.sum(1, keepdims=True)
+    mean = share @ values
+    return mean, np.sqrt((share * (values - mean[:, None]) ** 2).sum(1))
+
+
+def to_float(inputs: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
     """Returns float32 inputs standardised with the statistics of `reference`, the training inputs.
 
-    Images: per channel. Everything else: one mean and one standard deviation. A constant stays at zero.
+    uint8 images: per channel. Everything else: one mean and one standard deviation. A constant becomes zero. The
+    statistics are those of the first 10,000 rows, which `load` returns in random order.
+
+    Shapes: inputs (n, ...) and reference (m, ...), of equal trailing shape; result as inputs.
+    Raises: ValueError for shapes that disagree, an empty reference, or one with NaN or infinity.
 
     >>> to_float(np.array([[1.0, 3.0]]), np.array([[1.0, 3.0]])).tolist()
     [[-1.0, 1.0]]
     """
-    axes = (0, 2, 3) if reference.ndim == 4 else None
-    few = reference[:10000].astype(np.float64)
-    mean, std = few.mean(axes, keepdims=axes is not None), few.std(axes, keepdims=axes is not None)
-    std = np.where(std > 0, std, 1.0)
-    return (inputs.astype(np.float32) - mean.astype(np.float32)) / std.astype(np.float32)
+    inputs = np.asarray(inputs)
+    reference = inputs if reference is None else np.asarray(reference)
+    if inputs.shape[1:] != reference.shape[1:]:
+        raise ValueError(f"inputs {inputs.shape} and reference {reference.shape} differ in their trailing shape")
+    if reference.size == 0:
+        raise ValueError(f"the reference is empty: its shape is {reference.shape}")
+    few = reference[:10000]
+    if few.dtype == np.uint8 and few.ndim == 4:
+        mean, std = (v[:, None, None] for v in _pixel_statistics(few))
+    else:
+        mean, std = few.mean(dtype=np.float64), few.std(dtype=np.float64)
+    if not np.isfinite(mean).all():
+        raise ValueError("the reference contains NaN or infinity")
+    # in place: three copies of 40,000 CIFAR-10 images would be 1.5 GB
+    result = inputs.astype(np.float32)
+    result -= np.float32(mean)
+    result /= np.float32(_scale(mean, std))
+    return result
 
 
 def available(root: str | Path | None = None) -> dict[str, str]:
-    """Returns name -> where it comes from, or "missing: ...", without loading anything."""
-    where = folder(root)
-    found = {"digits": "ships with scikit-learn", "mnist1d": "generated"}
-    for name in NAMES[2:]:
-        path = (tabular if name in tabular.TABLES else vision).find(name, where)
-        found[name] = f"found: {path.relative_to(where)}" if path else "missing"
+    """Returns name -> where it comes from, or "missing: ...", without loading anything.
+
+    >>> available()["mnist1d"]
+    'generated'
+    """
+    found = dict(EMBEDDED)
+    try:
+        places = _places(root)
+    except FileNotFoundError as error:
+        return found | {name: f"missing: {error}" for name in NAMES if name not in found}
+    for name in NAMES[len(EMBEDDED) :]:
+        path, missing = _find(name, places)
+        if path is None:
+            found[name] = f"missing: {missing}"
+            continue
+        place = next(p for p in places if path.is_relative_to(p))
+        cached = place == cache_folder()
+        found[name] = f"found in {'the download cache, ' if cached else ''}{path.relative_to(place).as_posix()}"
     return found

@@ -4,32 +4,69 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import lzma
+import os
 import pickle
+import tempfile
+import warnings
 import zipfile
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-_FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
+SETS = ("mnist", "fashion_mnist", "cifar10", "cifar10_full")
+Batch = tuple[np.ndarray, np.ndarray]  # inputs, labels
+
+_TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar10_full": "CIFAR10"}
 _FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 _CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # SHA-256 of the uncompressed idx files; the published files, byte for byte
 _IDX = {
-    ("mnist", "train-images"): "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    ("mnist", "train-labels"): "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    ("mnist", "t10k-images"): "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    ("mnist", "t10k-labels"): "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    ("fashion_mnist", "train-images"): "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-    ("fashion_mnist", "train-labels"): "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-    ("fashion_mnist", "t10k-images"): "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-    ("fashion_mnist", "t10k-labels"): "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    "mnist": {
+        "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    },
+    "fashion_mnist": {
+        "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    },
 }
+# MD5 of torchvision's pickles, known to it too: checked *before* unpickling, which may run any code
+_PICKLES = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+}
+# SHA-256 of the decoded contents, pixels (N, 3, 32, 32) then labels as bytes: of the data, not of its compression
+_ARRAYS = {
+    "train_1.npz": "ba52cb2d72c412975d7556bb26bd094956f1c002d1937053f6f1252f2ac17114",
+    "train_2.npz": "350ff9000489d02f2568c0dcf4912ffdbae9e50932147905fb1b8159ad54f0ac",
+    "train_3.npz": "a2b8653fc457df407af6c38b7e0d1a12530f3b5f81fce9f81516efd065daf722",
+    "train_4.npz": "133e6292c377755074c305db8a684d48d5397372cb0aba34f52b4335eab35d97",
+    "train_5.npz": "eb08cdc11fd1267ef871cf4790f193684b3f556d13317be68f4eb374a078ea87",
+    "test_first1000.npz": "2c7f1e2769a741f695dfd5f74aa4a4ef08a7d20b9ec8576214dabab76c75c784",
+}
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, KeyError, pickle.UnpicklingError)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pools:
-    """All training and test rows of a set, before subsets are drawn. `human_labels`: name -> (train, test)."""
+    """All training and test rows of a set, before subsets are drawn.
+
+    `human_labels`: name -> (train, test), CIFAR-10N; `official`: the first 1,000 official test images of
+    CIFAR-10 and their labels, where they were found.
+    """
 
     train_inputs: np.ndarray
     train_labels: np.ndarray
@@ -37,121 +74,167 @@ class Pools:
     test_labels: np.ndarray
     class_names: tuple[str, ...]
     split: str
-    human_labels: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    human_labels: dict[str, Batch] = field(default_factory=dict)
+    official: Batch | None = None
 
 
-def find(name: str, folder: Path | None) -> Path | None:
-    """Returns the path that holds a set, or None."""
-    if folder is None:
-        return None
-    if name in _FOLDERS:
-        path = folder / _FOLDERS[name] / "raw"
-        return path if (path / "train-images-idx3-ubyte").exists() else None
-    batches = folder / "cifar-10-batches-py"
-    if batches.is_dir():
-        return batches
-    arrays = folder / "cifar10"
-    return arrays if name == "cifar10" and (arrays / "train_1.npz").exists() else None
+def layouts(name: str) -> dict[str, tuple[str, ...]]:
+    """Returns the layouts that a set may have in a data folder: sub-folder -> the files that it needs there.
+
+    >>> list(layouts("cifar10"))
+    ['cifar-10-batches-py', 'cifar10']
+    """
+    if name in _IDX:
+        return {f"{_TORCHVISION[name]}/raw": tuple(_IDX[name])}
+    pickles = tuple(_PICKLES)
+    if name == "cifar10_full":
+        return {"cifar-10-batches-py": pickles}
+    return {"cifar-10-batches-py": pickles[:5], "cifar10": tuple(_ARRAYS)[:5]}
 
 
-def pools(name: str, folder: Path | None, download: bool = False) -> Pools:
-    """Returns a set's pools, from files that were checked.
+def fetch(name: str, target: Path) -> None:
+    """Downloads a set with torchvision into `target`; one that stops midway leaves nothing of the set there.
+
+    Raises: RuntimeError when torchvision or the network is missing; the message says which.
+    """
+    try:
+        from torchvision import datasets
+    except ImportError as error:
+        raise RuntimeError(f"downloading {name} needs torchvision: pip install torchvision ({error})") from error
+    target.mkdir(parents=True, exist_ok=True)
+    folder = next(iter(layouts(name)))
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=target) as temporary:
+        try:
+            with warnings.catch_warnings():
+                _ignore_old_pickles()
+                getattr(datasets, _TORCHVISION[name])(temporary, download=True)
+        except (OSError, RuntimeError) as error:
+            raise RuntimeError(f"{name} could not be downloaded: {error}") from error
+        (target / folder).mkdir(parents=True, exist_ok=True)
+        for file in (Path(temporary) / folder).iterdir():
+            if file.suffix != ".gz":
+                os.replace(file, target / folder / file.name)
+
+
+def pools(name: str, path: Path) -> Pools:
+    """Returns a set's pools from the folder `path` of one of its layouts; its files are checked.
 
     "cifar10" trains on data batches 1 to 4 and tests on batch 5, in every layout, so that results made with and
-    without the official test file compare; "cifar10_full" is the official split.
+    without the official test file compare; "cifar10_full" is the official split. Decoded arrays are kept for
+    the rest of the process: treat them as read-only.
+
+    Raises: OSError when a file is not the published one; the message names it.
     """
-    if find(name, folder) is None and download:
-        from torchvision import datasets
-
-        kinds = {"mnist": datasets.MNIST, "fashion_mnist": datasets.FashionMNIST}
-        kinds.get(name, datasets.CIFAR10)(str(folder), download=True)
-    path = find(name, folder)
-    if path is None:
-        looked = f"in {folder}" if folder else "(DLCORE_DATA is not set)"
-        raise FileNotFoundError(
-            f"{name} was not found {looked}; set DLCORE_DATA to a folder in torchvision's layout, "
-            f"or run: python -m dlcore data --download {name}"
-        )
-    return _cached(name, path)
+    return _decoded(name, path.resolve())
 
 
-@functools.lru_cache(maxsize=2)
-def _cached(name: str, path: Path) -> Pools:
-    if name in _FOLDERS:
-        arrays = [
-            _idx(name, path, f"{part}-{kind}", suffix)
-            for part in ("train", "t10k")
-            for kind, suffix in (("images", "idx3"), ("labels", "idx1"))
-        ]
-        x, y, x_test, y_test = arrays
+@functools.lru_cache(maxsize=4)
+def _decoded(name: str, path: Path) -> Pools:
+    if name in _IDX:
+        x, y, x_test, y_test = (_idx(path / file, sha256) for file, sha256 in _IDX[name].items())
         names = _FASHION if name == "fashion_mnist" else tuple("0123456789")
         return Pools(x[:, None], y, x_test[:, None], y_test, names, "official 60,000 train and 10,000 test images")
-    batches = _cifar_pickles(path) if path.name == "cifar-10-batches-py" else _cifar_arrays(path)
+    files = [path / file for file in layouts(name)[path.name]]
+    pickled = path.name == "cifar-10-batches-py"
+    if pickled:
+        batches = [_pickled(file) for file in files]
+    else:  # LZMA takes 2 to 3 s a part and releases the interpreter's lock
+        with ThreadPoolExecutor() as threads:
+            batches = list(threads.map(_array, files))
     if name == "cifar10_full":
         (x, y), (x_test, y_test) = _join(batches[:5]), batches[5]
         return Pools(x, y, x_test, y_test, _CIFAR, "official 50,000 train and 10,000 test images")
     (x, y), (x_test, y_test) = _join(batches[:4]), batches[4]
     split = "train: data batches 1 to 4 of CIFAR-10; test: data batch 5, held out (not the official test set)"
-    return Pools(x, y, x_test, y_test, _CIFAR, split, _human(path.parent / "cifar10", np.concatenate([y, y_test])))
+    human = _human(path.parent / "cifar10" / "cifar10n_labels.npz", np.concatenate([y, y_test]))
+    rest = path / ("test_batch" if pickled else "test_first1000.npz")
+    official = None
+    if rest.exists():
+        x_rest, y_rest = (_pickled if pickled else _array)(rest)
+        official = x_rest[:1000], y_rest[:1000]
+    return Pools(x, y, x_test, y_test, _CIFAR, split, human, official)
 
 
-def _join(batches: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+def _join(batches: Sequence[Batch]) -> Batch:
     return np.concatenate([x for x, _ in batches]), np.concatenate([y for _, y in batches])
 
 
-def _idx(name: str, path: Path, part: str, suffix: str) -> np.ndarray:
-    file = path / f"{part}-{suffix}-ubyte"
-    if not file.exists():
-        raise FileNotFoundError(f"{file} is missing; {name} needs the uncompressed idx files of torchvision's layout")
-    raw = file.read_bytes()
-    if hashlib.sha256(raw).hexdigest() != _IDX[name, part]:
-        raise OSError(f"{file} is not the published file ({len(raw)} bytes, wrong SHA-256): damaged or another set")
-    if suffix == "idx1":
-        return np.frombuffer(raw, np.uint8, offset=8).astype(np.int64)
-    return np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28)
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{file} is missing") from None
 
 
-def _check_batch(file: Path, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if x.shape != (10000, 3, 32, 32) or y.shape != (10000,) or x.dtype != np.uint8 or y.max() > 9:
-        raise OSError(f"{file} is not a CIFAR-10 batch: images {x.shape} {x.dtype}, labels {y.shape}")
-    return np.ascontiguousarray(x), y.astype(np.int64)
+def _idx(file: Path, sha256: str) -> np.ndarray:
+    """Returns the images (N, 28, 28) uint8 or the labels (N,) int64 of an idx file."""
+    images, rows = "images" in file.name, 60_000 if file.name.startswith("train") else 10_000
+    shape, header = ((rows, 28, 28), 16) if images else ((rows,), 8)
+    raw = _read(file)
+    expected = header + int(np.prod(shape))
+    if len(raw) != expected:
+        raise OSError(f"{file} has {len(raw):,} bytes, not {expected:,}: truncated, or not the published file")
+    given = tuple(int(v) for v in np.frombuffer(raw, ">i4", count=header // 4)[1:])
+    if given != shape:
+        raise OSError(f"{file} holds an array of shape {given}, not {shape}: not the published file")
+    # 0.05 s for the largest file
+    if hashlib.sha256(raw).hexdigest() != sha256:
+        raise OSError(f"{file} has the right size but the wrong SHA-256: damaged, or not the published file")
+    values = np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
+    return values if images else values.astype(np.int64)
 
 
-def _cifar_pickles(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    found = []
-    for file in [path / f"data_batch_{k}" for k in range(1, 6)] + [path / "test_batch"]:
-        try:
-            with open(file, "rb") as f:
-                raw = pickle.load(f, encoding="latin1")
-        except FileNotFoundError:
-            raise FileNotFoundError(f"{file} is missing; CIFAR-10 needs data_batch_1..5 and test_batch") from None
-        except (pickle.UnpicklingError, EOFError) as error:
-            raise OSError(f"{file} is damaged: {error}") from error
-        found.append(_check_batch(file, raw["data"].reshape(-1, 3, 32, 32), np.asarray(raw["labels"])))
-    return found
+def _ignore_old_pickles() -> None:
+    # NumPy 2.4.0 to 2.4.4 warns of CIFAR-10's pickles, which are older than its rules; nothing is wrong with them
+    warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
 
 
-def _cifar_arrays(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    found = []
-    for file in [path / f"train_{k}.npz" for k in range(1, 6)]:
-        try:
-            with np.load(file) as raw:
-                found.append(_check_batch(file, raw["images"].transpose(0, 3, 1, 2), raw["labels"]))
-        except FileNotFoundError:
-            raise FileNotFoundError(f"{file} is missing; CIFAR-10 needs train_1.npz to train_5.npz") from None
-        except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
-            raise OSError(f"{file} is damaged: {error}") from error
-    return found
+def _pickled(file: Path) -> Batch:
+    raw = _read(file)
+    if hashlib.md5(raw, usedforsecurity=False).hexdigest() != _PICKLES[file.name]:
+        raise OSError(f"{file} ({len(raw):,} bytes) has the wrong MD5: damaged, or not the published file")
+    with warnings.catch_warnings():
+        _ignore_old_pickles()
+        values = pickle.loads(raw, encoding="latin1")
+    x = values["data"].reshape(-1, 3, 32, 32)
+    return np.ascontiguousarray(x), np.asarray(values["labels"], np.int64)
 
 
-def _human(folder: Path, labels: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _array(file: Path) -> Batch:
+    """Returns images (N, 3, 32, 32) and labels of an npz file with `images` (N, 32, 32, 3) and `labels` (N,)."""
+    rows = 10_000 if file.name.startswith("train") else 1_000
+    try:
+        with open(file, "rb") as opened, np.load(opened) as raw:
+            x, y = raw["images"], raw["labels"]
+    except _DAMAGE as error:
+        raise OSError(f"{file} is damaged: {error}") from error
+    if x.shape != (rows, 32, 32, 3) or x.dtype != np.uint8 or y.shape != (rows,):
+        raise OSError(
+            f"{file}: images {x.shape} {x.dtype} and labels {y.shape}, "
+            f"not {(rows, 32, 32, 3)} uint8 and {(rows,)}: not the CIFAR-10 batch"
+        )
+    x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+    digest = hashlib.sha256(x.data)
+    digest.update(y.astype(np.uint8).data)
+    if digest.hexdigest() != _ARRAYS[file.name]:
+        raise OSError(f"{file} does not hold the images and labels of the CIFAR-10 batch (wrong SHA-256)")
+    return x, y.astype(np.int64)
+
+
+def _human(file: Path, labels: np.ndarray) -> dict[str, Batch]:
     """Returns CIFAR-10N's labels of the 50,000 training images, split as the images are; {} when there are none."""
-    file = folder / "cifar10n_labels.npz"
     if not file.exists():
         return {}
-    with np.load(file) as raw:
-        if not np.array_equal(raw["clean_label"], labels):
-            raise OSError(f"{file}: its clean labels are not those of the images, so the order differs")
-        names = {"aggre": "aggre_label", "worse": "worse_label"} | {f"random{k}": f"random_label{k}" for k in (1, 2, 3)}
-        whole = {k: raw[v].astype(np.int64) for k, v in names.items()}
-    return {k: (v[:40000], v[40000:]) for k, v in whole.items()}
+    names = {"aggre": "aggre_label", "worse": "worse_label"} | {f"random{k}": f"random_label{k}" for k in (1, 2, 3)}
+    try:
+        with open(file, "rb") as opened, np.load(opened) as raw:
+            clean, whole = raw["clean_label"], {k: raw[v].astype(np.int64) for k, v in names.items()}
+    except _DAMAGE as error:
+        raise OSError(f"{file} is damaged: {error}") from error
+    if not np.array_equal(clean, labels):
+        raise OSError(f"{file}: its clean labels are not those of the images, so the order differs")
+    for key, values in whole.items():
+        if values.shape != labels.shape or values.min() < 0 or values.max() > 9:
+            raise OSError(f"{file}: {names[key]} is not one label in 0..9 for each of the {len(labels):,} images")
+    cut = len(labels) * 4 // 5
+    return {k: (v[:cut], v[cut:]) for k, v in whole.items()}

@@ -104,7 +104,7 @@ def knn_law(table: pd.DataFrame) -> alt.LayerChart:
         chart.properties(width="container", height=280),
         name="knn-law",
         title="k-NN follows the binomial law on train and test alike, though it does not interpolate",
-        subtitle="Digits, 30 % noise on every class. Dashed: Pr[Bin(k, 0.3) > k/2]. Bars: 95 % intervals over 20 splits.",
+        subtitle="Digits, 30 % noise on every class. Dashed: Pr[Bin(k, 0.3) > k/2]. Bars: 95 % intervals over 40 splits.",
         description="Rate of predicting the noise's target against k, for train and test points, with the binomial law.",
         rows=found,
     )

@@ -1,0 +1,44 @@
+# Every target makes its own environment when there is none, and redoes only what changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: book test check notebooks address clean help
+
+help:
+	@echo "make book       set up, execute the notebooks, build the site, say where it is"
+	@echo "make test       lint, unit tests, doctests, notebooks, book and the page in Chromium"
+	@echo "make check      lint and the fast tests only"
+	@echo "make notebooks  write the .ipynb files from their .py sources"
+	@echo "make address URL=https://github.com/OWNER/REPO   set the repository's address everywhere"
+	@echo "make clean      remove what was built (the environment stays)"
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the packages into $(VENV): some minutes the first time"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+book: $(VENV)/.ready
+	@$(BIN)/python book/build.py
+
+test: $(VENV)/.ready
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.ready
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/python -m pytest tests dlcore --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/browser
+
+notebooks: $(VENV)/.ready
+	@for source in notebooks/*.py; do $(BIN)/jupytext --quiet --to ipynb --update $$source; done
+
+address: $(VENV)/.ready
+	@$(BIN)/python book/address.py --set $(URL)
+	@$(MAKE) --no-print-directory notebooks
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache dlcore.egg-info

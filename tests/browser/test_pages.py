@@ -1,0 +1,150 @@
+"""The finished site as a reader meets it: keyboard, dark and light, desktop and phone, screen reader, no network."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = ["notebooks/3_distributional_generalization.html"]
+PAGES = ["book/index.html", "book/claims.html", "book/data.html", "book/using.html", "book/bibliography.html"]
+
+# What the theme does, not we; each with its reason
+THEME = {
+    "scrollable-region-focusable": "code and tables scroll sideways inside their own box",
+    "landmark-unique": "the theme has several unnamed navigation landmarks",
+    "list": "docutils' bibliography lists",
+    "dlitem": "docutils' bibliography lists",
+    "aria-required-parent": "docutils' bibliography lists",
+    "aria-required-children": "docutils' bibliography lists",
+}
+
+
+def _marks(chart):
+    """Returns everything that a chart draws: paths, positions, colours and texts."""
+    return chart.locator("svg").first.evaluate("e => e.innerHTML")
+
+
+def _chart(page, title):
+    return page.locator(".dl-chart", has=page.locator(f"a[download='{title}.csv']"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_plain_pages_load(visit, name):
+    page = visit(name)
+    assert page.title()
+    assert page.locator("article h1").count() == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_every_chart_is_drawn_described_and_fits(visit, name, width, scheme):
+    page = visit(name, width=width, scheme=scheme)
+    charts = page.locator(".dl-chart")
+    assert charts.count() >= 8
+    for i in range(charts.count()):
+        chart = charts.nth(i)
+        assert chart.get_attribute("data-ready") == "1", chart.inner_text()
+        assert len(chart.get_attribute("aria-label")) > 60
+        assert chart.locator("svg path, svg rect, svg text").count() > 10
+        box = chart.locator("svg").first.bounding_box()
+        assert box["width"] <= chart.bounding_box()["width"] + 1, f"chart {i} is wider than its column"
+        rows = base64.b64decode(chart.locator(".dl-rows a").get_attribute("href").split(",", 1)[1]).decode()
+        assert rows.count("\n") > 3
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_at_least_four_charts_answer(visit, name):
+    page = visit(name)
+    answering = page.locator(".dl-chart:has(input, select)")
+    assert answering.count() >= 4
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("csv", ["spectrum", "joint-density", "tv-against-epsilon"])
+def test_the_noise_slider_by_keyboard_changes_the_marks(visit, csv, scheme, width):
+    page = visit(CHAPTERS[0], width=width, scheme=scheme)
+    chart, other = _chart(page, csv), _chart(page, "knn-law")
+    before, untouched = _marks(chart), _marks(other)
+    slider = chart.locator("input[type=range]").first
+    slider.focus()
+    value = slider.input_value()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(300)
+    assert slider.input_value() != value
+    assert _marks(chart) != before
+    assert _marks(other) == untouched
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(300)
+    assert _marks(chart) == before
+
+
+@pytest.mark.parametrize("csv", ["spectrum", "joint-density", "tv-against-epsilon", "tv-by-size", "agreement"])
+def test_every_choice_of_architecture_changes_the_marks(visit, csv):
+    page = visit(CHAPTERS[0])
+    chart = _chart(page, csv)
+    menu = chart.locator("select[aria-label*=architecture]")
+    seen = set()
+    options = menu.locator("option").all_inner_texts()
+    assert len(options) >= 4
+    for option in options:
+        menu.select_option(label=option)
+        page.wait_for_timeout(120)
+        seen.add(_marks(chart))
+    assert len(seen) == len(options), f"{len(options)} choices, {len(seen)} different pictures"
+
+
+def test_the_slider_draws_something_at_every_step(visit):
+    """A float compared with == would leave holes."""
+    page = visit(CHAPTERS[0])
+    chart = _chart(page, "spectrum")
+    slider = chart.locator("input[type=range]").first
+    slider.focus()
+    page.keyboard.press("Home")
+    for _ in range(9):
+        page.wait_for_timeout(120)
+        assert chart.locator("svg g.mark-symbol path").count() > 20
+        page.keyboard.press("ArrowRight")
+
+
+@pytest.mark.parametrize("csv", ["spectrum", "agreement"])
+def test_controls_have_names_and_room(visit, csv):
+    page = visit(CHAPTERS[0])
+    controls = _chart(page, csv).locator("input, select")
+    for i in range(controls.count()):
+        assert controls.nth(i).get_attribute("aria-label")
+        assert controls.nth(i).bounding_box()["height"] >= 24
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", [*CHAPTERS, "book/claims.html"])
+def test_axe_finds_nothing(visit, name, scheme):
+    page = visit(name, scheme=scheme)
+    page.wait_for_timeout(300)
+    options = {"runOnly": ["wcag2a", "wcag2aa"], "rules": {rule: {"enabled": False} for rule in THEME}}
+    inside = ".dl-chart, .dl-table" if page.locator(".dl-chart, .dl-table").count() else "article"
+    found = Axe().run(page, context=inside, options=options).response["violations"]
+    assert not found, [(v["id"], [n["html"][:120] for n in v["nodes"][:2]]) for v in found]
+
+
+def test_the_page_shows_no_dead_widget(visit):
+    page = visit(CHAPTERS[0])
+    assert page.locator(".jupyter-widgets, .widget-slider").count() == 0
+
+
+def test_numbers_in_sentences_come_from_the_records(visit):
+    """A glue that was not filled would show its name or nothing."""
+    page = visit(CHAPTERS[0])
+    text = page.locator("article").inner_text()
+    assert "glue:" not in text
+    assert "nan" not in text.lower().split()
+
+
+def test_the_download_is_the_clean_notebook(site):
+    source = ROOT / "notebooks" / "3_distributional_generalization.ipynb"
+    copy = ROOT / "_build" / "html" / "_sources" / "notebooks" / source.name
+    assert copy.read_bytes() == source.read_bytes()

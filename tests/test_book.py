@@ -1,0 +1,70 @@
+"""The book's sources: one address, pages that are executed, a build that needs nothing from outside."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book"))
+
+import address  # noqa: E402
+
+
+def test_the_address_is_one():
+    assert re.fullmatch(r"https://github\.com/[\w.-]+/[\w-]+", address.address())
+    for path in address.files():
+        text = path.read_text("utf8")
+        assert address.rewritten(text, address.address()) == text, f"{path.name}: run make address URL=..."
+    assert "github.com" not in (ROOT / "_config.yml").read_text("utf8")
+
+
+def test_a_new_address_reaches_every_copy():
+    url = "https://github.com/someone/else"
+    text = (ROOT / "README.md").read_text("utf8") + (ROOT / "notebooks/3_distributional_generalization.py").read_text(
+        "utf8"
+    )
+    assert address.address() in text
+    new = address.rewritten(text, url)
+    assert address.address() not in new
+    assert "git+https://github.com/someone/else@main" in new
+    assert "colab.research.google.com/github/someone/else/blob" in new
+    assert address.site(url) == "https://someone.github.io/else/"
+
+
+def test_every_page_of_the_table_of_contents_exists():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf8"))
+    pages = [toc["root"], *[c["file"] for part in toc["parts"] for c in part["chapters"]]]
+    for page in pages:
+        assert any((ROOT / f"{page}{kind}").exists() for kind in (".md", ".ipynb")), page
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "book").glob("*.md")), ids=lambda p: p.name)
+def test_the_python_of_a_page_runs(page):
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text("utf8"), re.S | re.M)
+    if blocks:
+        subprocess.run([sys.executable, "-W", "error", "-c", "\n".join(blocks)], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("path", sorted([ROOT / "README.md", *(ROOT / "book").glob("*.md")]), ids=lambda p: p.name)
+def test_local_links_lead_somewhere(path):
+    for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", path.read_text("utf8")):
+        assert (path.parent / target).exists(), target
+
+
+def test_the_bibliography_prints_nothing_unchecked():
+    """An entry marked as not yet checked must not be cited."""
+    bib = (ROOT / "book" / "references.bib").read_text("utf8")
+    unchecked = set(re.findall(r"% check before print[^\n]*\n@\w+\{([^,]+),", bib))
+    pages = [*(ROOT / "book").glob("*.md"), *(ROOT / "notebooks").glob("*.py")]
+    cited = {
+        k.strip()
+        for p in pages
+        for group in re.findall(r"\{cite\}`([^`]+)`", p.read_text("utf8"))
+        for k in group.split(",")
+    }
+    assert not cited & unchecked
+    assert cited <= set(re.findall(r"@\w+\{([^,]+),", bib))

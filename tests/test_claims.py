@@ -1,0 +1,73 @@
+"""The ledger: verdicts follow from intervals, every claim is measured by code, and the pages repeat the ledger."""
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dlcore import claims
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _claim(low, high, accept=(0.2, 0.4), value=None):
+    value = (low + high) / 2 if value is None else value
+    return claims.Claim("x", 3, "c", "r", "s", accept, claims.Measured(value, low, high, 5))
+
+
+def test_verdicts():
+    assert _claim(0.25, 0.35).verdict == "reproduced"
+    assert _claim(0.15, 0.35).verdict == "partly reproduced"
+    assert _claim(0.45, 0.55).verdict == "not reproduced"
+    assert _claim(math.nan, math.nan, value=0.3).verdict == "partly reproduced"
+    assert _claim(math.nan, math.nan, value=0.5).verdict == "not reproduced"
+    assert claims.Claim("x", 3, "c", "r", "s", (0, 1), None).verdict == "not tested at this scale"
+
+
+def test_every_claim_is_evaluated_and_none_without_records():
+    for claim in claims.evaluate():
+        assert claim.accept[0] < claim.accept[1]
+        assert claim.reference
+        assert claim.setting
+    assert all(c.measured is None for c in claims.evaluate(pd.DataFrame()))
+
+
+def test_the_ledger_shows_failures_too():
+    """A ledger in which everything succeeds is a ledger nobody checked."""
+    verdicts = {c.verdict for c in claims.evaluate()}
+    assert {"reproduced", "not reproduced"} <= verdicts
+
+
+def test_largest_takes_the_worst_cell():
+    found = claims._largest([pd.Series([0.1, 0.12, 0.11]), pd.Series([0.0, 0.02, 0.01])])
+    assert found.value == pytest.approx(0.11)
+    signed = claims._largest([pd.Series([-0.3, -0.31, -0.29]), pd.Series([0.1, 0.1, 0.1])], absolute=True)
+    assert signed.value == pytest.approx(0.3)
+    assert signed.low <= signed.value <= signed.high
+
+
+# What the chapter must show, on the recorded runs
+MUST = ("nn-is-a-sampler", "knn-without-interpolation")
+
+
+@pytest.mark.parametrize("name", MUST)
+def test_theorems_are_reproduced(name):
+    """These follow from proofs: a failure is a bug, not a finding."""
+    claim = next(c for c in claims.evaluate() if c.id == name)
+    assert claim.verdict == "reproduced", claim.ours
+
+
+def test_knn_law_within_its_tolerance():
+    claim = next(c for c in claims.evaluate() if c.id == "knn-binomial")
+    assert claim.measured.value <= 0.015, claim.ours
+
+
+def test_the_readme_repeats_the_ledger():
+    text = (ROOT / "README.md").read_text("utf8")
+    assert claims.ledger_markdown() in text, "run: python -m dlcore claims --write README.md"
+
+
+def test_html_escapes():
+    claim = claims.Claim("x", 3, "a < b", "r", "s", (0, 1), None)
+    assert "a &lt; b" in claims.ledger_html([claim])

@@ -1,0 +1,89 @@
+"""The command line, as a user types it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from dlcore.__main__ import main
+
+
+def test_run_then_look_up(tmp_path, capsys):
+    args = ["run", "distributional", "--store", str(tmp_path), "noise=0.2", "n_train=300"]
+    assert main(args) == 0
+    first = capsys.readouterr().out
+    assert "flip_rate_test" in first
+    assert main(["run", "distributional", "noise=0.2", "n_train=300", "--store", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == first
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["noize=0.4"], "did you mean 'noise'"),
+        (["noise=1.4"], "noise = 1.4 is outside [0.0, 1.0)"),
+        (["architecture=resnet999"], "did you mean 'resnet'? choose from: mlp"),
+        (["noise"], "write name=value"),
+        (["dataset=fashion_mnist"], "DLCORE_DATA"),
+        (["--recorded", "digit-noise"], "did you mean 'digits-noise'"),
+    ],
+)
+def test_mistakes_are_one_clear_line(args, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("DLCORE_DATA", raising=False)
+    assert main(["run", "distributional", "--store", str(tmp_path), *args]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_unknown_study(capsys):
+    assert main(["run", "distribution"]) == 2
+    assert "did you mean 'distributional'" in capsys.readouterr().err
+
+
+def test_doctor_data_and_claims(capsys):
+    for verb in ("doctor", "data", "claims"):
+        assert main([verb]) == 0
+        assert capsys.readouterr().out.strip()
+
+
+def test_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "dlcore", "--help"], capture_output=True, text=True, check=True)
+    assert "doctor" in done.stdout
+
+
+def test_recorded_groups_run_in_workers_and_skip_what_is_done(tmp_path, monkeypatch, capsys):
+    from dlcore import recorded, studies
+    from dlcore.records import RecordStore
+    from dlcore.studies.distributional import Config
+
+    few = [Config(preset="laptop", seed=s, n_train=200) for s in range(3)]
+    monkeypatch.setattr(studies, "recorded", lambda name: {"few": few})
+    store = RecordStore(tmp_path, packaged=False)
+    assert recorded.run_groups("distributional", ["few"], store, workers=2) == 0
+    assert recorded.run_groups("distributional", [], store) == 0
+    assert "3 done, 0 to run" in capsys.readouterr().out
+    assert len(list(store.records("distributional"))) == 3
+
+
+def test_a_failing_run_is_listed_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+    from dlcore import recorded, studies
+    from dlcore.records import RecordStore
+    from dlcore.studies.distributional import Config
+
+    bad = Config(preset="laptop", n_train=1796, experiment="agreement", noise=0.0)
+    monkeypatch.setattr(studies, "recorded", lambda name: {"few": [bad, Config(preset="laptop", n_train=200)]})
+    store = RecordStore(tmp_path, packaged=False)
+    assert recorded.run_groups("distributional", [], store) == 1
+    assert "1797 rows" in capsys.readouterr().out
+    assert len(list(store.records("distributional"))) == 1
+
+
+def test_promotion_refuses_uncommitted_code(tmp_path, monkeypatch):
+    from dlcore import recorded, runtime
+    from dlcore.records import RecordStore
+
+    monkeypatch.setattr(runtime, "commit", lambda: "abc+changes")
+    with pytest.raises(RuntimeError, match="commit first"):
+        recorded.promote("distributional", RecordStore(tmp_path))

@@ -1,0 +1,99 @@
+"""Charts are complete: a finding as title, a description, their rows, valid specifications, honest emptiness."""
+
+import json
+
+import pandas as pd
+import pytest
+import vl_convert
+
+from dlcore import figures, tables
+from dlcore.figures import theme
+from dlcore.records import PACKAGED, RecordStore
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    store = RecordStore(PACKAGED)
+    table = tables.distributional(store.table("distributional"))
+    return table, {r.key: r for r in store.records("distributional")}
+
+
+def _charts(table, records):
+    arrays = {k: r.arrays for k, r in records.items()}
+    names = {k: "x" for k in table[(table.experiment == "sparse") & (table.noise > 0) & table.epochs.notna()].key}
+    return {
+        "joint-density": lambda: figures.joint_density(table, arrays),
+        "spectrum": lambda: figures.spectrum(table, {"noise": 0.4, "family": "forest"}),
+        "tv-against-epsilon": lambda: figures.tv_against_epsilon(table),
+        "tv-by-size": lambda: figures.tv_by_size(table),
+        "marginals": lambda: figures.marginals(table),
+        "agreement": lambda: figures.agreement(table),
+        "knn-law": lambda: figures.knn_law(table),
+        "kernel-path": lambda: figures.kernel_path(table),
+        "training-time": lambda: figures.training_time(figures.long_curves(records.values(), names)),
+        "human-noise": lambda: figures.human_noise(figures.human_cells(table, records)),
+    }
+
+
+NAMES = (
+    "joint-density",
+    "spectrum",
+    "tv-against-epsilon",
+    "tv-by-size",
+    "marginals",
+    "agreement",
+    "knn-law",
+    "kernel-path",
+    "training-time",
+    "human-noise",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_chart_is_complete_and_compiles(shipped, name):
+    spec = _charts(*shipped)[name]().to_dict()
+    assert len(spec["description"]) > 60
+    assert spec["title"]
+    assert spec["usermeta"]["name"] == name
+    assert spec["usermeta"]["csv"].count("\n") > 3
+    size = len(json.dumps(spec))
+    assert size < 700_000, f"{size} bytes would make a heavy page"
+    assert vl_convert.vegalite_to_svg({**spec, "width": 500} if spec.get("width") == "container" else spec)
+
+
+def test_highlight_sets_the_start(shipped):
+    spec = json.dumps(figures.spectrum(shipped[0], {"noise": 0.7, "family": "forest"}).to_dict())
+    assert '"name": "dl_noise", "bind"' in spec or '"dl_noise"' in spec
+    assert '"value": 0.7' in spec
+    assert '"value": "forest"' in spec
+
+
+def test_a_chart_without_rows_is_an_error():
+    with pytest.raises(ValueError, match="no rows"):
+        theme.finish(None, name="x", title="t", description="d", rows=pd.DataFrame())
+
+
+def test_smoke_runs_are_no_findings(store):
+    from dlcore.studies.distributional import Config
+
+    store.load_or_run(Config(preset="smoke"))
+    assert len(store.table("distributional")) == 1
+    assert tables.distributional(store.table("distributional")).empty
+
+
+def test_epsilon_is_joined_by_procedure_size_and_seed(store):
+    from dlcore.studies.distributional import Config, epsilon_config
+
+    noisy = Config(preset="laptop", noise=0.3, seed=4)
+    store.load_or_run(noisy)
+    table = tables.distributional(store.table("distributional"))
+    assert table.epsilon.isna().all()
+    clean = store.load_or_run(epsilon_config(noisy))
+    table = tables.distributional(store.table("distributional")).set_index("noise")
+    assert table.epsilon[0.3] == pytest.approx(clean.metrics["test_error"])
+
+
+def test_roles_are_distinct():
+    colours = list(theme.ROLES.values())
+    assert len(set(colours)) == len(colours)
+    assert len(set(theme.FAMILY_COLOURS.values())) == len(theme.FAMILY_COLOURS)

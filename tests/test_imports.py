@@ -1,0 +1,64 @@
+"""Imports point one way; metrics, figures and claims work without torch; nothing else is reached."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "dlcore"
+# a module may import those of its own layer's list and nothing else of the package
+ALLOWED = {
+    "config": set(),
+    "metrics": {"metrics"},
+    "runtime": {"config"},
+    "records": {"config"},
+    "notebook": {"config"},
+    "noise": {"config", "runtime"},
+    "data": {"config", "data"},
+    "models": {"config", "runtime", "models"},
+    "training": {"config", "runtime"},
+    "tables": {"metrics"},
+    "figures": {"figures", "metrics", "records", "tables"},
+    "claims": {"metrics", "records", "tables"},
+    "studies": {"config", "runtime", "data", "noise", "models", "training", "metrics", "records", "studies"},
+    "recorded": {"config", "runtime", "data", "records", "studies"},
+    "__main__": {"config", "runtime", "data", "records", "studies", "recorded", "claims"},
+    "__init__": set(),
+}
+
+
+def _module(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "dlcore":
+            parts = node.module.split(".")[1:]
+            found |= {parts[0]} if parts else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("dlcore.")}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    extra = _imported(path) - ALLOWED[_module(path)]
+    assert not extra, f"{path.name} imports {sorted(extra)}"
+
+
+@pytest.mark.parametrize(
+    "module", ["dlcore.metrics.distributional", "dlcore.figures", "dlcore.claims", "dlcore.records"]
+)
+def test_torch_is_not_needed(module):
+    code = f"import {module}, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_module_has_one_subject(path):
+    assert len(path.read_text("utf8").splitlines()) <= 310, "two modules in one file?"

@@ -1,0 +1,125 @@
+"""Notebooks: the pair agrees, no outputs, parameters are the study's, papermill runs them and refuses mistakes."""
+
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+import pytest
+
+from dlcore import notebook, studies
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
+CHAPTERS = {"3_distributional_generalization": "distributional"}
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    """The kernels of these tests run plain notebooks, not the book's pages."""
+    monkeypatch.delenv("DLCORE_BOOK", raising=False)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_the_pair_agrees(source):
+    text = jupytext.read(source)
+    pair = nbformat.read(source.with_suffix(".ipynb"), 4)
+    assert [(c.cell_type, c.source) for c in text.cells] == [(c.cell_type, c.source) for c in pair.cells], (
+        "run: make notebooks"
+    )
+    assert [c.metadata.get("tags") for c in text.cells] == [c.metadata.get("tags") for c in pair.cells]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_outputs_are_never_committed(source):
+    for cell in nbformat.read(source.with_suffix(".ipynb"), 4).cells:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_code_that_a_reader_need_not_see_lives_in_the_package(source):
+    lines = sum(len(c.source.splitlines()) for c in jupytext.read(source).cells if c.cell_type == "code")
+    assert lines <= 125
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_the_eight_parts(source):
+    text = source.read_text("utf8")
+    parts = [
+        "The claim",
+        "Predict",
+        "Parameters",
+        "One run, live",
+        "The recorded sweeps",
+        "What would falsify it, and the confounds",
+        "Check against the thesis",
+        "Exercises and further reading",
+    ]
+    places = [text.index(f"## {part}") for part in parts]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_parameters_are_fields_of_the_study(name):
+    config = studies.study(CHAPTERS[name]).Config
+    found = notebook.parameters(ROOT / "notebooks" / f"{name}.py")
+    assert set(found) <= set(config.names())
+    assert {"preset", "noise", "architecture", "seed"} <= set(found)
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_papermill_runs_the_committed_notebook_with_other_parameters(name, tmp_path):
+    start = time.perf_counter()
+    parameters = {"noise": 0.4, "architecture": "mlp", "preset": "smoke"}
+    source = ROOT / "notebooks" / f"{name}.ipynb"
+    out = notebook.execute(source, tmp_path / "out.ipynb", parameters, cwd=ROOT)
+    assert time.perf_counter() - start < 60
+    text = "".join(o.get("text", "") for c in nbformat.read(out, 4).cells for o in c.get("outputs", []))
+    assert "subgroup noise 40% on digits, MLP" in text
+    assert not list(tmp_path.glob("*.failed.ipynb"))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"noize": 0.4}, "unknown parameter 'noize'; did you mean 'noise'"),
+        ({"noise": 1.4}, "noise = 1.4 is outside"),
+        ({"architecture": "resnet999"}, "unknown architecture 'resnet999'; did you mean 'resnet'? choose from: mlp"),
+    ],
+)
+def test_bare_papermill_fails_clearly(parameters, message, tmp_path):
+    """Papermill itself only logs an unknown parameter: the notebook must notice."""
+    source = ROOT / "notebooks" / "3_distributional_generalization.ipynb"
+    with pytest.raises(papermill.PapermillExecutionError) as caught:
+        papermill.execute_notebook(
+            str(source), str(tmp_path / "out.ipynb"), parameters, cwd=str(ROOT), progress_bar=False
+        )
+    assert message in caught.value.evalue
+    assert "\n" not in caught.value.evalue
+
+
+def test_execute_refuses_before_anything_runs(tmp_path):
+    with pytest.raises(ValueError, match="did you mean 'noise'"):
+        notebook.execute(SOURCES[0], tmp_path / "out.ipynb", {"noize": 1})
+    assert list(tmp_path.glob("*.ipynb")) == []
+
+
+def test_a_failing_cell_keeps_the_executed_copy_and_no_output(tmp_path):
+    source = tmp_path / "bad.py"
+    source.write_text("# %% tags=['parameters']\nx = 1\n\n# %%\nraise KeyError(x)\n")
+    with pytest.raises(papermill.PapermillExecutionError):
+        notebook.execute(source, tmp_path / "out.ipynb")
+    assert (tmp_path / "out.failed.ipynb").exists()
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_a_stalled_kernel_is_started_again(tmp_path):
+    """The first attempt sleeps past the timeout, the second finds the mark of the first and goes on."""
+    source, mark = tmp_path / "slow.py", tmp_path / "mark"
+    source.write_text(
+        f"# %% tags=['parameters']\nx = 1\n\n# %%\nimport pathlib, time\np = pathlib.Path({str(mark)!r})\n"
+        "if not p.exists():\n    p.touch()\n    time.sleep(60)\n"
+    )
+    assert notebook.execute(source, tmp_path / "out.ipynb", timeout=4).exists()

@@ -1,0 +1,112 @@
+"""The study of chapter 3 end to end on embedded data, and the tasks it is made of."""
+
+import numpy as np
+import pytest
+
+from dlcore import data
+from dlcore.studies.distributional import Config, run
+from dlcore.studies.tasks import PARTITIONS, flip_rate, make_task
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits")
+
+
+@pytest.mark.parametrize("experiment", ["cyclic", "subgroup", "pair", "symmetric", "sparse", "four"])
+def test_noisy_labels_follow_the_law_of_the_task(digits, experiment):
+    task = make_task(digits, experiment, 0.3, seed=0)
+    counts = np.zeros(task.shape)
+    np.add.at(counts, (task.feature, task.labels), 1)
+    sizes = counts.sum(1, keepdims=True)
+    sd = np.sqrt(task.conditional * (1 - task.conditional) / sizes)
+    assert (np.abs(counts / sizes - task.conditional) <= 4.5 * sd + 1e-12).all()
+    assert np.allclose(task.conditional.sum(1), 1)
+
+
+def test_subgroup_touches_one_class_only(digits):
+    task = make_task(digits, "subgroup", 0.5, seed=0)
+    clean = np.array(PARTITIONS["digits"].binary)[task.feature]
+    assert set(task.feature[task.labels != clean]) == {3}
+    assert task.flips == ((3, 0),)
+
+
+def test_feature_task_has_no_noise(digits):
+    task = make_task(digits, "four", 0.0, seed=0, feature=True)
+    assert np.array_equal(task.labels, task.feature)
+    assert set(task.labels) == {0, 1, 2, 3}
+
+
+def test_imbalance_has_the_asked_ratio_on_train_and_test(digits):
+    task = make_task(digits, "imbalance", 0.0, seed=0)
+    counts = np.bincount(task.labels, minlength=10)
+    assert 7 < counts.max() / counts.min() < 15
+    share = np.bincount(task.test_labels, minlength=10) / len(task.test_labels)
+    assert np.abs(share - task.conditional[0]).max() < 0.03
+
+
+def test_flip_rate():
+    counts = np.array([[3, 1], [2, 2]])
+    assert flip_rate(counts, ((0, 1),)) == (0.25, 4)
+    assert np.isnan(flip_rate(counts, ())[0])
+
+
+def test_human_labels_need_cifar10n(digits):
+    with pytest.raises(ValueError, match="CIFAR-10N"):
+        make_task(digits, "human", 0.0, 0)
+    with pytest.raises(ValueError, match="data set for experiment 'subgroup'"):
+        make_task(data.Dataset("letter", *[np.zeros(1, int)] * 4, 2, (), ""), "subgroup", 0.1, 0)
+
+
+@pytest.mark.parametrize("noise", [0.2, 0.6])
+def test_one_nearest_neighbour_is_on_the_diagonal(noise):
+    """Theorem 1: deviations above .03 over 20 splits would be a bug."""
+    rates = [run(Config(noise=noise, seed=s)).metrics["flip_rate_test"] for s in range(20)]
+    assert abs(np.mean(rates) - noise) < 0.03
+
+
+def test_interpolators_differ():
+    """At 30 % noise a forest, which interpolates too, flips far less than 1-NN."""
+    forest, nn = (
+        np.mean([run(Config(architecture=a, seed=s)).metrics["flip_rate_test"] for s in range(3)])
+        for a in ("forest", "knn")
+    )
+    assert forest < 0.17 < 0.25 < nn
+
+
+def test_a_network_run_is_complete_and_repeatable(store):
+    config = Config(architecture="mlp", experiment="sparse", noise=0.2, epochs=12, n_train=300)
+    record = store.load_or_run(config)
+    again = run(config)
+    assert record.metrics["tv"] == pytest.approx(again.metrics["tv"], rel=1e-6)
+    counts = np.array(record.arrays["counts_test"])
+    assert counts.sum() == record.metrics["num_test"] == 597
+    assert len(record.curves["epoch"]) == len(record.curves["tv_train_test"]) == len(record.curves["train_error"])
+    assert {"device", "commit", "torch", "numpy"} <= record.environment.keys()
+    assert record.data["checksum"]
+
+
+def test_agreement_run(store):
+    record = store.load_or_run(Config(architecture="knn", experiment="agreement", noise=0.2, n_train=500))
+    m = record.metrics
+    assert m["num_train"] == 500
+    assert 0.5 < m["test_accuracy_noisy"] < 0.75
+    assert m["low"] <= m["gap"] <= m["high"]
+    with pytest.raises(ValueError, match="n_train = 2000"):
+        run(Config(experiment="agreement", noise=0.0, n_train=1000))
+
+
+def test_predictions_do_not_see_test_labels(monkeypatch):
+    """Permuting the test labels changes no prediction: the counts over predictions stay."""
+    config = Config(architecture="tree", n_train=400)
+    before = np.array(run(config).arrays["counts_test"]).sum(0)
+    real = data.load
+
+    def shuffled(*args, **kwargs):
+        d = real(*args, **kwargs)
+        return data.Dataset(
+            **{**{f: getattr(d, f) for f in d.__dataclass_fields__}, "test_labels": d.test_labels[::-1].copy()}
+        )
+
+    monkeypatch.setattr(data, "load", shuffled)
+    assert np.array_equal(np.array(run(config).arrays["counts_test"]).sum(0), before)
