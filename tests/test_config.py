@@ -50,6 +50,13 @@ def test_key_depends_on_every_field_and_not_on_rounding():
     assert a.key == Config(noise=0.3).key
     others = [a.replace(**{k: v}) for k, v in (("noise", 0.2), ("seed", 1), ("n_train", 500), ("preset", "laptop"))]
     assert len({a.key, *[c.key for c in others]}) == 5
+    net = Config(architecture="mlp")
+    assert len({net.key, net.replace(optimizer="sgd").key, net.replace(schedule="cosine").key}) == 3
+
+
+def test_a_field_added_later_leaves_earlier_names_alone():
+    """The key of a configuration without networks, as it was before `optimizer` became a field."""
+    assert Config(preset="laptop", experiment="cyclic", noise=0.3).key == "ab35ecb1df06bd13"
 
 
 def test_settings_without_effect_are_refused():

@@ -62,12 +62,14 @@ class Config(BaseConfig):
     epochs: int | None = option(None, help="largest number of epochs; training stops at zero error", low=1)
     learning_rate: float | None = option(None, help="peak learning rate", low=1e-8)
     batch_size: int | None = option(None, help="samples a step", low=1)
+    optimizer: str | None = option(None, help="of a network", choices=("sgd", "adam", "adamw"), since=2)
+    schedule: str | None = option(None, help="of the learning rate", choices=("cosine", "constant"), since=2)
 
     def resolve(self) -> dict[str, Any]:
         """Fills the sizes and training settings of the recipe."""
         filled: dict[str, Any] = {}
         steps = recipe(self.dataset, self.architecture)
-        for name in ("width", "depth", "epochs", "learning_rate", "batch_size"):
+        for name in ("width", "depth", "epochs", "learning_rate", "batch_size", "optimizer", "schedule"):
             if getattr(self, name) is None and name in steps:
                 filled[name] = steps[name]
         if self.n_train is None:
@@ -86,6 +88,7 @@ class Config(BaseConfig):
             ("ridge", 0.0, (*kernels, "logistic")),
             ("width", None, tuple(NETWORKS)),
             ("epochs", None, tuple(NETWORKS)),
+            ("optimizer", None, tuple(NETWORKS)),
         ):
             if getattr(self, name) != neutral and self.architecture not in families:
                 raise ValueError(f"{name} applies to {', '.join(families)}, not to {self.architecture!r}")
@@ -124,13 +127,12 @@ def _train(config: Config, task: Task, seed: int, options: dict[str, Any], log: 
     where = runtime.device(options.pop("device", "auto"))
     sizes = {"width": config.width, "depth": config.depth}
     net = network(config.architecture, x.shape[1:], classes, seed=seed, **sizes)
-    steps = recipe(config.dataset, config.architecture)
     settings = training.TrainConfig(
         epochs=config.epochs,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
-        optimizer=steps["optimizer"],
-        schedule=steps["schedule"],
+        optimizer=config.optimizer,
+        schedule=config.schedule,
         stop_at_zero_error=True,
         seed=seed,
     )
