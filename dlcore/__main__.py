@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.parameters += rest
     try:
         return args.call(args)
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import platform
 import shutil
+import threading
+import time
 import traceback
 from collections.abc import Sequence
 
@@ -26,6 +28,18 @@ def _one(config: Config, path: str) -> str | None:
     except Exception:
         return traceback.format_exc()
     return None
+
+
+def _start(threads: int, parent: int) -> None:
+    """Sets up a worker: its threads, and its end when the parent is gone (a killed pool leaves its workers behind)."""
+    runtime.limit_threads(threads)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def run_groups(study: str, names: Sequence[str], store: RecordStore, *, workers: int = 1) -> int:
@@ -48,8 +62,8 @@ def run_groups(study: str, names: Sequence[str], store: RecordStore, *, workers:
     with concurrent.futures.ProcessPoolExecutor(
         workers,
         mp_context=context,
-        initializer=runtime.limit_threads,
-        initargs=(threads,),
+        initializer=_start,
+        initargs=(threads, os.getpid()),
     ) as pool:
         running = {pool.submit(_one, c, str(store.path)): c for c in todo}
         for done in tqdm(concurrent.futures.as_completed(running), total=len(todo), unit="run", mininterval=5):

@@ -113,6 +113,34 @@ def test_kill_at_any_moment_leaves_a_store_that_loads_and_a_rerun_completes(tmp_
     assert not list((store.path / "distributional" / "unfinished").glob("*.pt"))
 
 
+def test_workers_end_with_a_killed_parent(tmp_path):
+    """kill -9 of the command alone: the worker of its pool must not go on in the background."""
+    code = (
+        "import sys; from dlcore import recorded, studies; from dlcore.records import RecordStore\n"
+        "from dlcore.studies.distributional import Config\n"
+        "if __name__ == '__main__':\n"
+        "    runs = [Config(preset='laptop', architecture='mlp', noise=0.4, seed=s) for s in range(99)]\n"
+        "    studies.recorded = lambda name: {'x': runs}\n"
+        "    recorded.run_groups('distributional', [], RecordStore(sys.argv[1], packaged=False))\n"
+    )
+    script = tmp_path / "runs.py"
+    script.write_text(code)
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(script), str(tmp_path / "store")]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=env)
+    folder = tmp_path / "store" / "distributional"
+    deadline = time.monotonic() + 90
+    while not list(folder.glob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.kill()
+    process.wait()
+    time.sleep(3)
+    before = sorted(p.name for p in folder.rglob("*"))
+    time.sleep(6)
+    assert sorted(p.name for p in folder.rglob("*")) == before
+    assert list(folder.glob("*.json"))
+
+
 _RUNS = """
 import sys
 from dlcore.records import RecordStore

@@ -4,7 +4,8 @@
   const text = "var(--pst-color-text-base)", muted = "var(--pst-color-text-muted)", line = "var(--pst-color-border)";
   const config = {
     background: "transparent",
-    font: "inherit",
+    // a real family: Vega measures text with it, and "inherit" would be measured wrongly
+    font: getComputedStyle(document.body).fontFamily,
     view: { stroke: line },
     axis: { labelColor: text, titleColor: text, tickColor: muted, domainColor: muted, gridColor: line,
             labelFontSize: 12, titleFontSize: 12, titleFontWeight: 500 },
@@ -15,7 +16,7 @@
 
   // A title does not wrap by itself; break it at about the width of the chart.
   function wrap(words, width, size) {
-    const most = Math.max(18, Math.floor(width / (size * 0.53)));
+    const most = Math.max(18, Math.floor(width / (size * 0.56)));
     const lines = [""];
     String(words).split(" ").forEach(function (w) {
       const last = lines[lines.length - 1];

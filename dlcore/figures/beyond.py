@@ -23,7 +23,7 @@ def agreement(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChar
     start, noises = begin(highlight), sorted(rows.noise.unique())
     families = ["all", *ordered(rows.family)]
     rate = slider(noises, pick(start, "noise", noises, 0.0), "symmetric noise")
-    chosen = menu(families, pick(start, "family", families, "all"), "architecture", "dl_family")
+    chosen = menu(families, "all", "architecture", "dl_family")
     names = ["all", *dict.fromkeys(rows.data)]
     dataset = menu(names, "all", "data", "dl_data")
     base = alt.Chart(rows).transform_filter(f"(dl_data === 'all' || datum.data === dl_data) && {near('noise')}")
@@ -130,7 +130,12 @@ def kernel_path(table: pd.DataFrame) -> alt.LayerChart:
     kernel = menu(families, families[0], "architecture", "dl_family")
     domain = ["train: rate of target", "test: rate of target", "TV(train, test) above its null"]
     colours = alt.Scale(domain=domain, range=[ROLES["train"], ROLES["test"], ROLES["highlight"]])
-    x = alt.X("ridge_shown:Q", title="ridge (0 drawn at 0.001)", scale=alt.Scale(type="log"))
+    x = alt.X(
+        "ridge_shown:Q",
+        title="ridge (0 drawn at 0.001)",
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(tickCount=5),
+    )
     y = alt.Y("value:Q", title="rate or distance", axis=RATE, scale=alt.Scale(domain=[0, 0.35]))
     colour = alt.Color("series:N", title=None, scale=colours, legend=alt.Legend(orient="bottom", columns=3))
     base = alt.Chart(found).transform_filter("datum.family === dl_family")
@@ -152,11 +157,11 @@ def kernel_path(table: pd.DataFrame) -> alt.LayerChart:
 def training_time(curves: pd.DataFrame) -> alt.LayerChart:
     """TV(train, test) and its null while a network trains; takes a long table: setting, noise, seed, epoch, ..."""
     settings = list(dict.fromkeys(curves.setting))
-    setting = menu(settings, settings[-1], "data and architecture", "dl_setting")
+    setting = menu(settings, settings[0], "data and architecture", "dl_setting")
     noises = sorted(curves.noise.unique())
     rate = slider(noises, pick(None, "noise", noises, 0.4))
     base = alt.Chart(curves).transform_filter(f"datum.setting === dl_setting && {near('noise')}")
-    x = alt.X("epoch:Q", scale=alt.Scale(type="log"), title="epoch")
+    x = alt.X("epoch:Q", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(tickCount=6), title="epoch")
     y = alt.Y("value:Q", title="distance or error", axis=RATE)
     domain = ["TV(train, test)", "its null", "train error (noisy labels)", "test error (clean labels)"]
     colour = alt.Color(
@@ -174,7 +179,7 @@ def training_time(curves: pd.DataFrame) -> alt.LayerChart:
     return finish(
         chart.properties(width="container", height=320).add_params(setting, rate),
         name="training-time",
-        title="Train and test outputs part while the noise is being memorised",
+        title="How far train and test outputs part while noise is memorised",
         subtitle="Sparse random confusion. Thin lines: seeds.",
         description="Distance between the joint laws of class and prediction on train and on test during training, its "
         "value for equal laws, and the two errors, against the epoch.",

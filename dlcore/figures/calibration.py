@@ -37,7 +37,7 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
     families = ordered(rows.family)
     rate = slider(noises, pick(start, "noise", noises, 0.3))
     every = ["all", *families]
-    chosen = menu(every, pick(start, "family", every, "all"), "architecture", "dl_family")
+    chosen = menu(every, "all", "architecture", "dl_family")
     places = list(dict.fromkeys(rows["where"]))
     where = menu(places, places[0], "noise on", "dl_where")
     base = alt.Chart(rows).transform_filter(f"datum.where === dl_where && {near('noise')}")
@@ -108,7 +108,12 @@ def tv_by_size(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerCha
     chosen = menu(families, pick(start, "family", families, "MLP"), "architecture", "dl_family")
     dataset = menu(names, pick(start, "dataset", names, names[-1]), "data", "dl_data")
     base = alt.Chart(found).transform_filter("datum.family === dl_family && datum.data === dl_data")
-    x = alt.X("samples:Q", scale=alt.Scale(type="log"), title="training samples of the four classes")
+    x = alt.X(
+        "samples:Q",
+        scale=alt.Scale(type="log", nice=False, padding=12),
+        axis=alt.Axis(tickCount=6),
+        title="training samples of the four classes",
+    )
     y = alt.Y("value:Q", title="error or distance", axis=RATE)
     colour = alt.Color(
         "series:N",
@@ -126,8 +131,8 @@ def tv_by_size(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerCha
     return finish(
         chart.properties(width="container", height=330).add_params(dataset, chosen),
         name="tv-by-size",
-        title="The distance stays below epsilon while both shrink with the training set",
-        subtitle="Four classes, two labels, 30 % of one class mislabelled. Bands: 95 % intervals over seeds.",
+        title="Four classes, one of them noisy: the distance and its bound as the training set grows",
+        subtitle="Two labels, 30 % of one class mislabelled; the conjecture: blue below orange. Bands: 95 % intervals over seeds.",
         description="Two curves against the number of training samples: epsilon, the four-way test error, and the "
         "debiased total variation between test outputs and training labels, for the chosen data set and architecture.",
         rows=found,
@@ -148,25 +153,29 @@ def marginals(table: pd.DataFrame) -> alt.LayerChart:
     names = list(dict.fromkeys(rows.data))
     dataset = menu(names, names[-1], "data", "dl_data")
     families = ordered(rows.family)
+    colour = family_colour("family", families).copy()
+    colour.legend = None
     base = alt.Chart(rows).transform_filter("datum.partition === dl_kind && datum.data === dl_data")
     chart = alt.layer(
         base.mark_tick(color=ROLES["null"], thickness=2).encode(
-            x="null_q95:Q", y=alt.Y("family:N", sort=families, title=None)
+            x=alt.X("null_q95:Q"), y=alt.Y("family:N", sort=families, title=None)
         ),
         base.mark_point(filled=True, size=60).encode(
             x=alt.X(
-                "tv:Q", title="TV of the outputs within the partition (grey tick: 95 % quantile for a perfect sampler)"
+                "tv:Q",
+                title="TV of outputs and labels (grey tick: 95 % quantile of a perfect sampler)",
+                axis=alt.Axis(format=".1%", tickCount=6),
             ),
             y=alt.Y("family:N", sort=families, title=None),
-            color=family_colour("family", families, orient="none"),
+            color=colour,
             tooltip=["family", "seed", "tv", "label_error", "epsilon"],
         ),
     )
     return finish(
         chart.properties(width="container", height=280).add_params(dataset, kind),
         name="marginals",
-        title="Output marginals match the labels' even where many single predictions are wrong",
-        subtitle="One point per seed. Constant partition: classes with a tenfold range of frequencies.",
+        title="Do output frequencies match label frequencies?",
+        subtitle="One point per seed, a perfect sampler left of its grey tick. Constant partition: class frequencies span a factor of ten.",
         description="Total variation between the marginal law of the outputs and of the labels, within each part of a "
         "constant or coarse partition, by model family, with the 95 % quantile expected of a perfect sampler.",
         rows=rows,

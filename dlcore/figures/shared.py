@@ -9,7 +9,8 @@ import altair as alt
 import pandas as pd
 
 Highlight = Mapping[str, Any] | None
-RATE = alt.Axis(format=".0%")
+RATE = alt.Axis(format=".0%", tickCount=6)
+FEW = alt.Axis(format=".0%", tickCount=5, labelOverlap=True)
 DATASETS = {
     "digits": "digits (8 x 8)",
     "mnist1d": "MNIST-1D",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dlcore.figures.controls import menu, near, ordered, pick, slider
-from dlcore.figures.shared import CLASS_NAMES, RATE, Highlight, begin, named
+from dlcore.figures.shared import CLASS_NAMES, FEW, RATE, Highlight, begin, named
 from dlcore.figures.theme import ROLES, family_colour, finish, paired
 from dlcore.tables import over_seeds
 
@@ -28,7 +28,7 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
     colour = family_colour("family", families).copy()
     colour.legend = None
     mine = "datum.family === dl_family"
-    x = alt.X("noise:Q", title="noise rate in training", axis=RATE, scale=alt.Scale(domain=[0, 0.92]))
+    x = alt.X("noise:Q", title="noise rate in training", axis=FEW, scale=alt.Scale(domain=[0, 0.92]))
     y = alt.Y("flip_rate_test:Q", title="rate of the noise's target on test", axis=RATE, scale=alt.Scale(domain=[0, 1]))
     sampler = pd.DataFrame({"noise": [0, 0.9], "flip_rate_test": [0, 0.9]})
     bayes = pd.DataFrame({"noise": [0, 0.5, 0.5, 0.9], "flip_rate_test": [0, 0, 1, 1], "order": range(4)})
@@ -42,7 +42,7 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
         base.mark_line().encode(
             color=colour,
             detail="family:N",
-            opacity=alt.condition(mine, alt.value(1), alt.value(0.28)),
+            opacity=alt.condition(mine, alt.value(1), alt.value(0.5)),
             strokeWidth=alt.condition(mine, alt.value(3.5), alt.value(1.2)),
         ),
         seeds.mark_circle(size=30, opacity=0.7).encode(color=colour),
@@ -58,7 +58,7 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
         .encode(x=x, y=y, text="text:N"),
     ).properties(height=330)
     here = f"datum.data === dl_data && {near('noise')}"
-    across = alt.X("flip_rate_test:Q", title="at the chosen noise rate", axis=RATE, scale=alt.Scale(domain=[0, 1]))
+    across = alt.X("flip_rate_test:Q", title="at the chosen noise rate", axis=FEW, scale=alt.Scale(domain=[0, 1]))
     down = alt.Y("family:N", title=None, sort=families)
     line = alt.Chart(pd.DataFrame({"zero": [0]})).transform_calculate(
         sampler="dl_noise", bayes="dl_noise > 0.5 ? 1 : 0"
@@ -135,7 +135,7 @@ def joint_density(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Hi
             f"{side}:Q",
             title="share of the class",
             scale=alt.Scale(domain=[0, 1], scheme="blues"),
-            legend=alt.Legend(orient="bottom", format=".0%") if side == "train" else None,
+            legend=alt.Legend(orient="bottom", format=".0%", values=[0, 0.5, 1]) if side == "train" else None,
         )
         tip = [
             "class",

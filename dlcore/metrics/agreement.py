@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from dlcore.metrics.checks import as_integers, as_law, as_rate
+from dlcore.metrics.checks import (
+    as_confidence,
+    as_integers,
+    as_law,
+    as_rate,
+    as_replicates,
+    as_weights,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ class GDE:
 def agreement(predictions_a, predictions_b) -> float:
     """Returns the share of points on which two classifiers predict the same class.
 
-    Raises: ValueError for empty input or lengths that disagree.
+    Shapes: both (n,) integers.
+    Raises: ValueError for empty input, floats, or lengths that disagree.
     Paper: Nakkiran and Bansal 2020, agreement property: Pr[f1(x) = y] is close to Pr[f1(x) = f2(x)].
 
     >>> agreement([0, 1, 1, 2], [0, 1, 2, 2])
@@ -58,7 +66,13 @@ def agreement_gap(
     `labels` must be drawn from the law of the *training* labels. Scored against clean labels, a sampler of noisy
     labels has accuracy sum pi Q(l|l) but agreement sum pi Q(k|l)^2, and the property looks broken when it holds.
 
+    low and high are percentiles of the bootstrap: at 95 % they cover in 93 to 95 % of simulated samples of 300, 90 %
+    where only two points in a hundred are wrong. They speak of the draw of the test points and labels, not of the
+    training sets: repeat over pairs.
+
     Shapes: all (n,) integers.
+    Raises: ValueError for empty input, floats, lengths that disagree, a confidence outside (0, 1).
+    Paper: the agreement property as restated by Jiang et al. 2022.
 
     >>> agreement_gap([0, 1], [0, 1], [0, 1]).gap
     0.0
@@ -69,11 +83,12 @@ def agreement_gap(
     )
     if not a.shape == b.shape == y.shape:
         raise ValueError(f"{a.size} and {b.size} predictions, {y.size} labels")
+    tail = (1 - as_confidence(confidence)) / 2
     # each point contributes one of -1, -1/2, 0, 1/2, 1: resampling the five counts is resampling the points
     per_point = (a == b) - 0.5 * ((a == y).astype(float) + (b == y))
     values, counts = np.unique(per_point, return_counts=True)
-    draws = np.random.default_rng(seed).multinomial(a.size, counts / a.size, size=replicates) @ values / a.size
-    tail = (1 - confidence) / 2
+    draws = np.random.default_rng(seed).multinomial(a.size, counts / a.size, size=as_replicates(replicates))
+    draws = draws @ values / a.size
     low, high = np.quantile(draws, [tail, 1 - tail])
     acc_a, acc_b = float((a == y).mean()), float((b == y).mean())
     agree = float((a == b).mean())
@@ -86,29 +101,35 @@ def sampler_agreement(conditional, weights) -> float:
     accuracy against fresh labels of that law.
 
     Shapes: conditional (M, K), weights (M,), the law of L.
+    Raises: ValueError where a row or the weights are not a law, or the lengths disagree.
 
     >>> sampler_agreement([[0.5, 0.5]], [1.0])
     0.5
     """
-    law, share = as_law("conditional", conditional), as_law("weights", [weights])[0]
-    return float((share * (law**2).sum(1)).sum())
+    law = as_law("conditional", conditional)
+    return float(as_weights("weights", weights, len(law)) @ (law**2).sum(1))
 
 
 def sampler_accuracy(conditional, weights) -> float:
-    """Returns sum_l pi_l Q(l|l): the accuracy of an ideal sampler against clean labels (square Q).
+    """Returns sum_l pi_l Q(l|l): the accuracy of an ideal sampler against clean labels.
+
+    Shapes: conditional (K, K), weights (K,).
+    Raises: ValueError for a matrix that is not square, and as `sampler_agreement` does.
 
     >>> sampler_accuracy([[0.7, 0.3], [0.0, 1.0]], [0.5, 0.5])
     0.85
     """
-    law, share = as_law("conditional", conditional), as_law("weights", [weights])[0]
+    law = as_law("conditional", conditional)
     if law.shape[0] != law.shape[1]:
         raise ValueError(f"a square matrix is needed, not {law.shape}")
-    return float((share * np.diag(law)).sum())
+    return float(as_weights("weights", weights, len(law)) @ np.diag(law))
 
 
 def symmetric_noise_agreement(rate, num_classes: int):
     """Returns (1 - eta)^2 + eta^2 / (K - 1), `sampler_agreement` of symmetric different-class noise.
 
+    Shapes: rate a number or an array; the result has its shape.
+    Raises: ValueError for a rate outside [0, 1] or fewer than two classes.
     Paper: Chen et al. 2019, "Understanding and utilizing deep neural networks trained with noisy labels", for the
         accuracy against noisy labels (as restated by later work).
 
@@ -127,12 +148,13 @@ def knn_flip_rate(k: int, rate):
     In the locally constant idealisation it is the flip rate of k-NN on train and on test alike, and of a majority
     vote of k independent interpolators.
 
+    Shapes: rate a number or an array; the result has its shape.
     Raises: ValueError for an even or non-positive k, a rate outside [0, 1].
 
     >>> [round(float(knn_flip_rate(k, 0.3)), 3) for k in (1, 3, 5)]
     [0.3, 0.216, 0.163]
     """
-    if k != int(k) or k < 1 or k % 2 == 0:
+    if not k >= 1 or k % 2 != 1:
         raise ValueError(f"k = {k} must be an odd positive integer: an even vote can tie")
     return stats.binom.sf(k // 2, int(k), as_rate("rate", rate))
 
@@ -143,25 +165,51 @@ def gde(predictions, labels, num_classes: int | None = None) -> GDE:
     If the vote shares are class-aggregated calibrated, sum_k p(Y = k, h_k = q) = q sum_k p(h_k = q) for every
     share q, then disagreement = error.
 
-    Shapes: predictions (models, n), labels (n,).
-    Paper: Jiang et al. 2022, "Assessing generalization of SGD via disagreement", theorem 4.1.
+    Shapes: predictions (models, n), labels (n,), all 0..num_classes-1 (by default, up to the largest seen).
+    Raises: ValueError for floats, a label out of range, shapes that disagree.
+    Paper: Jiang et al. 2022, "Assessing generalization of SGD via disagreement", section 4.
     Differs: disagreement is over independent draws of two members (a member may meet itself), as in the theorem.
 
     >>> gde([[0, 1], [0, 0]], [0, 1]).error
     0.25
     """
-    votes = np.asarray(predictions)
-    y = as_integers("labels", labels)
-    if votes.ndim != 2 or votes.shape[1] != y.size:
+    votes, y = as_integers("predictions", predictions, num_classes), as_integers("labels", labels, num_classes)
+    if y.ndim != 1 or votes.ndim != 2 or votes.shape[1] != y.size:
         raise ValueError(f"predictions (models, {y.size}) are needed, not {votes.shape}")
-    votes = as_integers("predictions", votes)
-    classes = num_classes or int(max(votes.max(), y.max())) + 1
+    classes = int(max(votes.max(), y.max())) + 1
     shares = np.stack([(votes == k).mean(0) for k in range(classes)], axis=1)
     hit = np.eye(classes)[y]
-    levels, index = np.unique(np.round(shares * len(votes)).astype(int).ravel(), return_inverse=True)
-    excess = np.bincount(index, weights=(hit - shares).ravel(), minlength=len(levels)) / y.size
     return GDE(
         disagreement=float((shares * (1 - shares)).sum(1).mean()),
         error=float((hit * (1 - shares)).sum(1).mean()),
-        calibration_error=float(np.abs(excess).sum()),
+        calibration_error=class_aggregated_calibration_error(shares, y),
     )
+
+
+def class_aggregated_calibration_error(probabilities, labels, bins: int | None = None) -> float:
+    """Returns sum over levels q of |sum_k p(Y = k, h_k = q) - q sum_k p(h_k = q)|, which bounds |error - disagreement|.
+
+    Each distinct probability is a level, which suits vote shares; for continuous probabilities give `bins`, the
+    number of equal bins of [0, 1]. It lies in [0, 2]; like every plug-in sum of absolute values it is biased
+    upward, the more the finer the levels.
+
+    Shapes: probabilities (n, K), rows laws; labels (n,) in 0..K-1.
+    Raises: ValueError for a row that is not a law, a label out of range, lengths that disagree, bins < 1.
+    Paper: Jiang et al. 2022, class-aggregated calibration error; an integral over q there.
+
+    >>> class_aggregated_calibration_error([[0.5, 0.5], [0.5, 0.5]], [0, 1])
+    0.0
+    >>> class_aggregated_calibration_error([[1.0, 0.0], [1.0, 0.0]], [0, 1])
+    1.0
+    """
+    shares = as_law("probabilities", probabilities)
+    y = as_integers("labels", labels, shares.shape[1])
+    if y.shape != (len(shares),):
+        raise ValueError(f"{len(shares)} rows of probabilities, labels of shape {y.shape}")
+    if bins is not None and bins < 1:
+        raise ValueError(f"bins = {bins} must be at least 1")
+    # 12 decimals: equal shares may differ in the last bit
+    level = np.round(shares, 12) if bins is None else np.minimum((shares * bins).astype(int), bins - 1)
+    index = np.unique(level.ravel(), return_inverse=True)[1]
+    hit = np.eye(shares.shape[1])[y]
+    return float(np.abs(np.bincount(index, weights=(hit - shares).ravel())).sum() / y.size)

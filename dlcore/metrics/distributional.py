@@ -16,14 +16,24 @@ from dlcore.metrics.agreement import (
     AgreementGap,
     agreement,
     agreement_gap,
+    class_aggregated_calibration_error,
     gde,
     knn_flip_rate,
     sampler_accuracy,
     sampler_agreement,
     symmetric_noise_agreement,
 )
-from dlcore.metrics.checks import as_integers, as_law
+from dlcore.metrics.checks import (
+    as_array,
+    as_confidence,
+    as_counts,
+    as_integers,
+    as_law,
+    as_replicates,
+    tally,
+)
 from dlcore.metrics.statistics import Interval, wilson_interval
+from dlcore.metrics.two_sample import TwoSample, train_test_tv, two_sample_from_counts
 
 __all__ = [
     "GDE",
@@ -34,6 +44,7 @@ __all__ = [
     "agreement_gap",
     "bayes_reference",
     "calibration_from_counts",
+    "class_aggregated_calibration_error",
     "conjecture_holds",
     "distinguishability",
     "feature_calibration",
@@ -43,6 +54,7 @@ __all__ = [
     "null_bias",
     "sampler_accuracy",
     "sampler_agreement",
+    "sampler_reference",
     "symmetric_noise_agreement",
     "total_variation",
     "train_test_tv",
@@ -55,8 +67,9 @@ class Calibration:
     """TV((L, f), (L, y)) on one set of inputs.
 
     `tv` plug-in estimate; `null_mean`, `null_q95` its mean and 95 % quantile if the classifier were an exact
-    sampler; `debiased` max(0, tv - null_mean), meant for the neighbourhood of 0; `low`, `high` interval;
-    `p_value` of the hypothesis TV = 0.
+    sampler; `debiased` max(0, tv - null_mean), meant for the neighbourhood of 0; `bootstrap_debiased`
+    max(0, 2 tv - mean of the bootstrap), for the rest: it takes off less; `low`, `high` interval; `p_value` of the
+    hypothesis TV = 0.
     """
 
     tv: float
@@ -67,17 +80,7 @@ class Calibration:
     high: float
     p_value: float
     num_samples: int
-
-
-@dataclass(frozen=True)
-class TwoSample:
-    """TV between the joint laws on train and on test, with the null of equal laws (fields as in `Calibration`)."""
-
-    tv: float
-    null_mean: float
-    null_q95: float
-    debiased: float
-    p_value: float
+    bootstrap_debiased: float
 
 
 def joint_density(feature, predictions, num_features: int, num_classes: int) -> np.ndarray:
@@ -89,18 +92,8 @@ def joint_density(feature, predictions, num_features: int, num_classes: int) -> 
     >>> joint_density([0, 0, 1, 1], [0, 1, 1, 1], 2, 2).tolist()
     [[0.25, 0.25], [0.0, 0.5]]
     """
-    counts = _counts(feature, predictions, num_features, num_classes)
+    counts = tally(feature, predictions, num_features, num_classes)
     return counts / counts.sum()
-
-
-def _counts(feature, predictions, num_features: int, num_classes: int) -> np.ndarray:
-    rows = as_integers("feature", feature, num_features)
-    columns = as_integers("predictions", predictions, num_classes)
-    if rows.shape != columns.shape:
-        raise ValueError(f"feature has {rows.size} entries, predictions {columns.size}")
-    counts = np.zeros((num_features, num_classes), dtype=np.int64)
-    np.add.at(counts, (rows, columns), 1)
-    return counts
 
 
 def total_variation(p, q) -> float:
@@ -112,35 +105,43 @@ def total_variation(p, q) -> float:
     >>> total_variation([0.5, 0.5], [1.0, 0.0])
     0.5
     """
-    p, q = np.asarray(p, dtype=float), np.asarray(q, dtype=float)
+    p, q = (np.asarray(as_array(law), dtype=float) for law in (p, q))
     if p.shape != q.shape:
         raise ValueError(f"shapes differ: {p.shape} and {q.shape}")
     for name, law in (("p", p), ("q", q)):
         if not np.isfinite(law).all() or (law < 0).any() or abs(law.sum() - 1) > 1e-6:
             raise ValueError(f"{name} is not a law: it must be non-negative and sum to 1, not to {law.sum():.6g}")
-    return float(0.5 * np.abs(p - q).sum())
+    return min(1.0, float(0.5 * np.abs(p - q).sum()))
 
 
 def null_bias(conditional, group_sizes, other_sizes=None) -> float:
     """Returns the mean of the plug-in TV between equal laws, 1/2 sum_l w_l sum_k sqrt(2 p (1 - p) / (pi N_l)).
 
-    With `other_sizes` both laws are sampled and 1/N_l becomes 1/N_l + 1/N'_l. w_l is N_l / N.
+    w_l is N_l / N. With `other_sizes` both laws are sampled: 1/N_l becomes 1/N_l + 1/N'_l, and w_l the mean of the
+    two shares, as in `two_sample_from_counts`; a feature absent from either sample is left out.
 
     Shapes: conditional (M, K), rows p(y | l); sizes (M,).
+    Raises: ValueError for a row that is not a law, sizes of another length, negative, or without a common feature.
     Differs: the paper shows plain estimates; the formula is the mean absolute value of a normal.
 
     >>> round(null_bias([[0.5, 0.5]], [100]), 4)
     0.0399
     """
     law = as_law("conditional", conditional)
-    sizes = np.asarray(group_sizes, dtype=float)
-    if sizes.shape != (len(law),) or (sizes < 0).any() or sizes.sum() == 0:
-        raise ValueError(f"group_sizes must hold {len(law)} counts, not {group_sizes}")
-    with np.errstate(divide="ignore"):
-        inverse = 1 / sizes + (0 if other_sizes is None else 1 / np.asarray(other_sizes, dtype=float))
-    there = sizes > 0
-    spread = np.sqrt(2 * law * (1 - law) / np.pi).sum(1)
-    return float(0.5 * np.sum((sizes / sizes.sum() * spread)[there] * np.sqrt(inverse[there])))
+    given = [("group_sizes", group_sizes)] + ([] if other_sizes is None else [("other_sizes", other_sizes)])
+    sizes = []
+    for name, values in given:
+        one = np.asarray(as_array(values), dtype=float)
+        if one.shape != (len(law),) or not np.isfinite(one).all() or (one < 0).any():
+            raise ValueError(f"{name} must hold {len(law)} counts, not {values}")
+        sizes.append(one)
+    there = np.all([one > 0 for one in sizes], axis=0)
+    if not there.any():
+        raise ValueError(f"no feature has points: {', '.join(f'{name} = {values}' for name, values in given)}")
+    share = np.mean([one[there] / one[there].sum() for one in sizes], axis=0)
+    inverse = np.sum([1 / one[there] for one in sizes], axis=0)
+    spread = np.sqrt(2 * law[there] * (1 - law[there]) / np.pi).sum(1)
+    return float(0.5 * np.sum(share * spread * np.sqrt(inverse)))
 
 
 def feature_calibration(
@@ -155,27 +156,39 @@ def feature_calibration(
     Raises: ValueError for bad labels, or a conditional whose rows are not laws.
     Paper: Nakkiran and Bansal 2020, conjecture 1 (feature calibration).
     Differs: the exact p(y | l) instead of sampled noisy test labels, which would raise the bias by sqrt(2); a
-        parametric null (multinomial draws); an interval. The interval takes its width from a bootstrap over test
-        points, stratified by L, and leaves room for the bias: low = tv - null_mean - z s, high = tv + z s. It is
-        conservative (a test simulates its coverage) and says nothing about the draw of the training set, so
-        compute it for several seeds.
+        parametric null (multinomial draws); an interval. The interval takes its width s from a bootstrap over test
+        points, stratified by L, and leaves room for the bias, which lies between 0 (far from the null) and
+        null_mean (at the null): low = tv - null_mean - z s, high = tv + z s. At 95 %, over 10 groups of 20 to 1,000
+        points, low <= TV in 97 to 100 % of simulated tables, and low = 0 in 98 to 100 % of those with TV = 0. Where
+        labels are noisy, both limits cover TV in 96 to 100 %. Where p(y | l) is deterministic, TV is an error rate
+        and high is Wald's limit: both cover in only 60 % when one error is expected, 91 to 97 % from ten on; use
+        `wilson_interval` of the error there. No limit speaks of the draw of the training set, so compute it for
+        several seeds.
 
     >>> feature_calibration([0, 0, 1, 1], [0, 0, 0, 0], [[1, 0], [0, 1]]).tv
     0.5
     """
     law = as_law("conditional", conditional)
-    counts = _counts(feature, predictions, *law.shape)
+    counts = tally(feature, predictions, *law.shape)
     return calibration_from_counts(counts, law, replicates=replicates, confidence=confidence, seed=seed)
 
 
 def calibration_from_counts(
     counts, conditional, *, replicates: int = 1000, confidence: float = 0.95, seed: int = 0
 ) -> Calibration:
-    """Returns `feature_calibration` of a table of counts (M, K) of (L, f)."""
+    """Returns `feature_calibration` of a table of counts of (L, f); features without points are left out.
+
+    Shapes: counts, conditional (M, K).
+    Raises: ValueError for counts that are not whole, negative, all zero or of another shape, and as
+        `feature_calibration` does.
+
+    >>> calibration_from_counts([[50, 50], [0, 100]], [[0.5, 0.5], [0.0, 1.0]]).tv
+    0.0
+    """
     law = as_law("conditional", conditional)
-    table = np.asarray(counts)
-    if table.shape != law.shape or (table < 0).any() or table.sum() == 0:
-        raise ValueError(f"counts must be a non-empty {law.shape} table, not {table.shape}")
+    table = as_counts("counts", counts, law.shape)
+    as_replicates(replicates)
+    z = float(norm.ppf(0.5 + as_confidence(confidence) / 2))
     sizes = table.sum(1)
     there = sizes > 0
     table, law, sizes = table[there], law[there], sizes[there]
@@ -188,7 +201,7 @@ def calibration_from_counts(
     value = float(distance(table))
     null = distance(_multinomial(rng, sizes, law, replicates))
     again = distance(_multinomial(rng, sizes, table / sizes[:, None], replicates))
-    half = float(norm.ppf(0.5 + confidence / 2) * again.std())
+    half = z * float(again.std())
     # the bias lies between 0 (far from the null) and null_mean (at the null): each end allows for the worse case
     low, high = np.clip([value - float(null.mean()) - half, value + half], 0, 1)
     p_value = (1 + np.sum(null >= value - 1e-12)) / (1 + replicates)
@@ -201,6 +214,7 @@ def calibration_from_counts(
         high=float(high),
         p_value=float(p_value),
         num_samples=int(sizes.sum()),
+        bootstrap_debiased=min(1.0, max(0.0, 2 * value - float(again.mean()))),
     )
 
 
@@ -209,57 +223,12 @@ def _multinomial(rng: np.random.Generator, sizes: np.ndarray, law: np.ndarray, r
     return rng.multinomial(sizes, law / law.sum(1, keepdims=True), size=(replicates, len(sizes)))
 
 
-def train_test_tv(
-    feature_train, predictions_train, feature_test, predictions_test, num_features, num_classes, **options
-) -> TwoSample:
-    """Returns the two-sample comparison of (L, f) on train and on test; options as in `two_sample_from_counts`."""
-    return two_sample_from_counts(
-        _counts(feature_train, predictions_train, num_features, num_classes),
-        _counts(feature_test, predictions_test, num_features, num_classes),
-        **options,
-    )
-
-
-def two_sample_from_counts(counts_train, counts_test, *, replicates: int = 1000, seed: int = 0) -> TwoSample:
-    """Returns TV between the conditional laws of f given L on train and on test, with the null of equal laws.
-
-    TV = 1/2 sum_l w_l sum_k |p_hat_tr(k | l) - p_hat_te(k | l)|; w_l is the mean of the two shares of l, features
-    seen on one side only are left out. The null re-splits the pooled predictions at random within each feature
-    (multivariate hypergeometric), so the test is exact: under equal laws the p-value is uniform or larger.
-
-    Shapes: counts (M, K) of (L, f).
-    Paper: Nakkiran and Bansal 2020, section 5: generalised feature calibration compares train with test.
-    """
-    a, b = np.asarray(counts_train), np.asarray(counts_test)
-    if a.shape != b.shape or a.ndim != 2:
-        raise ValueError(f"two tables of one shape are needed, not {a.shape} and {b.shape}")
-    both = (a.sum(1) > 0) & (b.sum(1) > 0)
-    if not both.any():
-        raise ValueError("train and test share no feature")
-    a, b = a[both].astype(np.int64), b[both].astype(np.int64)
-    na, nb = a.sum(1), b.sum(1)
-    weights = 0.5 * (na / na.sum() + nb / nb.sum())
-
-    def distance(x: np.ndarray) -> np.ndarray:
-        return 0.5 * (weights * np.abs(x / na[:, None] - (a + b - x) / nb[:, None]).sum(-1)).sum(-1)
-
-    rng = np.random.default_rng(seed)
-    rows = [
-        rng.multivariate_hypergeometric(pool, size, size=replicates, method="marginals")
-        for pool, size in zip(a + b, na, strict=True)
-    ]
-    null, value = distance(np.stack(rows, axis=1)), float(distance(a))
-    return TwoSample(
-        tv=value,
-        null_mean=float(null.mean()),
-        null_q95=float(np.quantile(null, 0.95)),
-        debiased=max(0.0, value - float(null.mean())),
-        p_value=float((1 + np.sum(null >= value - 1e-12)) / (1 + replicates)),
-    )
-
-
 def bayes_reference(conditional) -> np.ndarray:
     """Returns the law of the Bayes classifier that sees L only: all mass on the likeliest label, ties shared.
+
+    Shapes: conditional and result (M, K).
+    Raises: ValueError for a row that is not a law.
+    Differs: the paper draws the step for two labels; a tie is shared equally, which is its height at 1/2.
 
     >>> bayes_reference([[0.6, 0.4], [0.5, 0.5]]).tolist()
     [[1.0, 0.0], [0.5, 0.5]]
@@ -269,20 +238,41 @@ def bayes_reference(conditional) -> np.ndarray:
     return best / best.sum(1, keepdims=True)
 
 
+def sampler_reference(conditional) -> np.ndarray:
+    """Returns the law of an ideal sampler, the conditional itself: the diagonal beside the step of `bayes_reference`.
+
+    Shapes: conditional and result (M, K).
+
+    >>> sampler_reference([[0.6, 0.4]]).tolist()
+    [[0.6, 0.4]]
+    """
+    return as_law("conditional", conditional)
+
+
 def distinguishability(predictions, feature, confidence: float = 0.95) -> Interval:
     """Returns epsilon, the test error of the same procedure trained on the labels L, with Wilson's interval.
 
+    Shapes: both (n,) integers.
+    Raises: ValueError for empty input, floats, lengths that disagree, a confidence outside (0, 1).
     Paper: Nakkiran and Bansal 2020, definition 1: L is (epsilon, A, D, n)-distinguishable.
 
     >>> distinguishability([0, 1, 1, 0], [0, 1, 1, 1]).value
     0.25
     """
-    f, labels = (np.asarray(v.detach().cpu() if hasattr(v, "detach") else v) for v in (predictions, feature))
-    if f.shape != labels.shape or f.size == 0:
-        raise ValueError(f"predictions {f.shape} and feature {labels.shape} must be equally long and not empty")
+    f, labels = as_integers("predictions", predictions), as_integers("feature", feature)
+    if f.shape != labels.shape:
+        raise ValueError(f"predictions {f.shape} and feature {labels.shape} must be equally long")
     return wilson_interval(int((f != labels).sum()), f.size, confidence)
 
 
 def conjecture_holds(calibration: Calibration, epsilon: Interval) -> bool:
-    """Whether the data are compatible with TV <= epsilon: the lower limit of TV does not pass the upper of epsilon."""
+    """Whether the data are compatible with TV <= epsilon: the lower limit of TV does not pass the upper of epsilon.
+
+    One-sided, as the conjecture is: it can be refuted here, not confirmed.
+
+    Paper: Nakkiran and Bansal 2020, conjecture 1.
+
+    >>> conjecture_holds(calibration_from_counts([[9, 1]], [[0.9, 0.1]]), wilson_interval(0, 10))
+    True
+    """
     return calibration.low <= epsilon.high

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from dlcore.metrics.checks import as_array, as_confidence
+
 
 class Interval(NamedTuple):
     """An estimate with its interval and the number of observations behind it."""
@@ -19,7 +21,7 @@ class Interval(NamedTuple):
 
 
 def _values(values) -> np.ndarray:
-    array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float).ravel()
+    array = np.asarray(as_array(values), dtype=float).ravel()
     if array.size == 0:
         raise ValueError("no values")
     if not np.isfinite(array).all():
@@ -27,23 +29,17 @@ def _values(values) -> np.ndarray:
     return array
 
 
-def _confidence(confidence: float) -> float:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence = {confidence} is outside (0, 1)")
-    return confidence
-
-
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     """Returns the proportion with Wilson's score interval, which behaves near 0 and 1.
 
-    Raises: ValueError unless 0 <= successes <= trials and trials > 0.
+    Raises: ValueError unless 0 <= successes <= trials and trials > 0, and 0 < confidence < 1.
 
     >>> [round(v, 3) for v in wilson_interval(0, 10)[:3]]
     [0.0, 0.0, 0.278]
     """
     if not (trials > 0 and 0 <= successes <= trials):
         raise ValueError(f"{successes} successes in {trials} trials")
-    z = stats.norm.ppf(0.5 + _confidence(confidence) / 2)
+    z = stats.norm.ppf(0.5 + as_confidence(confidence) / 2)
     p = successes / trials
     centre = (p + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z / (1 + z**2 / trials) * np.sqrt(p * (1 - p) / trials + z**2 / (4 * trials**2))
@@ -56,18 +52,22 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> In
 def mean_interval(values, confidence: float = 0.95) -> Interval:
     """Returns the mean over seeds with its t interval; one value has NaN bounds, since nothing is known of them.
 
+    Raises: ValueError for no values, NaN or infinity, a confidence outside (0, 1).
+
     >>> mean_interval([1.0]).low
     nan
     """
-    array = _values(values)
+    array, level = _values(values), as_confidence(confidence)
     if array.size == 1:
         return Interval(float(array[0]), float("nan"), float("nan"), 1)
-    half = stats.t.ppf(0.5 + _confidence(confidence) / 2, array.size - 1) * array.std(ddof=1) / np.sqrt(array.size)
+    half = stats.t.ppf(0.5 + level / 2, array.size - 1) * array.std(ddof=1) / np.sqrt(array.size)
     return Interval(float(array.mean()), float(array.mean() - half), float(array.mean() + half), array.size)
 
 
 def paired_difference(a, b, confidence: float = 0.95) -> Interval:
     """Returns the mean of a - b, pair by pair (the same seeds), with its t interval.
+
+    Raises: ValueError for unequal lengths, and as `mean_interval` does.
 
     >>> paired_difference([3.0, 4.0], [1.0, 2.0]).value
     2.0
@@ -88,8 +88,15 @@ def bootstrap_interval(
 ) -> Interval:
     """Returns a statistic of the values with its bias-corrected and accelerated bootstrap interval.
 
-    Raises: ValueError for fewer than three values.
+    With few values it is too short: for the mean of 30 exponential values a test finds it to cover about 91 % of
+    the time, where 95 % was asked for.
+
+    Raises: ValueError for fewer than three values, NaN or infinity, a confidence outside (0, 1).
+
+    >>> bootstrap_interval([2.0, 2.0, 2.0]).low
+    2.0
     """
+    as_confidence(confidence)
     array = _values(values)
     if array.size < 3:
         raise ValueError(f"{array.size} values are too few for a bootstrap")
@@ -99,9 +106,9 @@ def bootstrap_interval(
     found = stats.bootstrap(
         (array,),
         statistic,
-        confidence_level=_confidence(confidence),
+        confidence_level=confidence,
         n_resamples=replicates,
         vectorized=False,
-        rng=np.random.default_rng(seed),
+        random_state=np.random.default_rng(seed),  # its new name, rng, is unknown to SciPy before 1.15
     ).confidence_interval
     return Interval(float(statistic(array)), float(found.low), float(found.high), array.size)
