@@ -61,6 +61,8 @@ class Claim:
         if self.measured is None:
             return "no run"
         m = self.measured
+        if not np.isfinite(m.low):
+            return f"{m.value:.3f}, one run"
         return f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}], {m.runs} runs"
 
 
@@ -200,6 +202,11 @@ def _(t):
 
 
 @_measure("constant-partition")
+def _(t):
+    return _mean(_rows(t, experiment="imbalance", dataset="fashion_mnist", family="MLP").debiased)
+
+
+@_measure("constant-partition-families")
 def _(t):
     t = _rows(t, experiment="imbalance", dataset="fashion_mnist")
     t = t[~t.family.isin(["forest", "logistic"])]

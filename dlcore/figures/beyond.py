@@ -156,6 +156,8 @@ def kernel_path(table: pd.DataFrame) -> alt.LayerChart:
 
 def training_time(curves: pd.DataFrame) -> alt.LayerChart:
     """TV(train, test) and its null while a network trains; takes a long table: setting, noise, seed, epoch, ..."""
+    if curves.empty:
+        raise ValueError("no record has curves of train and test while training: run the group 'sparse'")
     settings = list(dict.fromkeys(curves.setting))
     setting = menu(settings, settings[0], "data and architecture", "dl_setting")
     noises = sorted(curves.noise.unique())
@@ -203,4 +205,5 @@ def long_curves(records: Iterable[Any], families: Mapping[str, str]) -> pd.DataF
             for epoch, value in zip(r.curves["epoch"], r.curves[name], strict=True):
                 entry = {"setting": families[r.key], "noise": r.config["noise"], "seed": r.config["seed"]}
                 found.append({**entry, "epoch": epoch, "series": label, "value": value})
-    return pd.DataFrame(found).round(4)
+    columns = ["setting", "noise", "seed", "epoch", "series", "value"]
+    return pd.DataFrame(found, columns=columns).round(4)
