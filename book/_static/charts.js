@@ -14,9 +14,16 @@
     header: { labelColor: text, titleColor: text, labelFontSize: 13 }
   };
 
+  // Legends side by side need room.
+  function settings(width) {
+    if (width >= 600) return config;
+    const legend = Object.assign({}, config.legend, { layout: { bottom: { anchor: "start", direction: "vertical", margin: 8 } } });
+    return Object.assign({}, config, { legend: legend });
+  }
+
   // A title does not wrap by itself; break it at about the width of the chart.
   function wrap(words, width, size) {
-    const most = Math.max(18, Math.floor(width / (size * 0.56)));
+    const most = Math.max(18, Math.floor(width / (size * 0.62)));
     const lines = [""];
     String(words).split(" ").forEach(function (w) {
       const last = lines[lines.length - 1];
@@ -40,15 +47,16 @@
       if (title.subtitle) title.subtitle = wrap([].concat(title.subtitle).join(" "), width, 12);
       spec.title = title;
     }
-    if (narrow) columns(spec);
+    if (narrow) slim(spec, width);
     return spec;
   }
 
-  // Fewer legend columns on a phone.
-  function columns(node) {
+  // On a phone: fewer legend columns, and axis titles that wrap.
+  function slim(node, width) {
     if (!node || typeof node !== "object") return;
-    if (node.legend && node.legend.columns) node.legend.columns = Math.min(node.legend.columns, 2);
-    Object.values(node).forEach(columns);
+    if (node.legend) node.legend.columns = String(node.field) === "series" ? 1 : 2;
+    if (node.type === "quantitative" && typeof node.title === "string" && !node.legend) node.title = wrap(node.title, width - 110, 12);
+    Object.values(node).forEach(function (child) { slim(child, width); });
   }
 
   function label(box) {
@@ -73,7 +81,7 @@
     }
     root.dlWidth = root.clientWidth;
     const spec = fit(JSON.parse(source.textContent), root.dlWidth);
-    window.vegaEmbed(box, spec, { mode: "vega-lite", renderer: "svg", config: config, actions: false }).then(function (result) {
+    window.vegaEmbed(box, spec, { mode: "vega-lite", renderer: "svg", config: settings(root.dlWidth), actions: false }).then(function (result) {
       root.dlView = result.view;
       if (state) { Object.entries(state.signals).forEach(function (s) { try { result.view.signal(s[0], s[1]); } catch (e) { /* gone */ } }); result.view.run(); }
       label(box);

@@ -65,7 +65,13 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
             x=x,
             y=y,
             color=family_colour("family", families),
-            shape=alt.Shape("data:N", title="data", legend=alt.Legend(orient="bottom", columns=4)),
+            shape=alt.Shape(
+                "data:N",
+                title="data",
+                legend=alt.Legend(
+                    orient="bottom", columns=4, symbolFillColor=ROLES["null"], symbolStrokeColor=ROLES["null"]
+                ),
+            ),
             opacity=dim,
             tooltip=[
                 "data",
