@@ -167,7 +167,7 @@ def gde(predictions, labels, num_classes: int | None = None) -> GDE:
 
     Shapes: predictions (models, n), labels (n,), all 0..num_classes-1 (by default, up to the largest seen).
     Raises: ValueError for floats, a label out of range, shapes that disagree.
-    Paper: Jiang et al. 2022, "Assessing generalization of SGD via disagreement", section 4.
+    Paper: Jiang et al. 2022, "Assessing generalization of SGD via disagreement" (GDE).
     Differs: disagreement is over independent draws of two members (a member may meet itself), as in the theorem.
 
     >>> gde([[0, 1], [0, 0]], [0, 1]).error
