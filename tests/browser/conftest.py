@@ -66,7 +66,10 @@ def visit(site, chromium):
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda m: problems.append(f"{name}: {m.text}") if m.type == "error" else None)
+        page.on(
+            "console",
+            lambda m: problems.append(f"{name}: {m.text} {m.location.get('url')}") if m.type == "error" else None,
+        )
         page.on("pageerror", lambda e: problems.append(f"{name}: {e}"))
 
         def guard(route):
