@@ -17,6 +17,7 @@ ALLOWED = {
     "records": {"config"},
     "notebook": {"config"},
     "noise": {"config", "runtime"},
+    "augment": set(),
     "data": {"config", "data"},
     "models": {"config", "runtime", "models"},
     "training": {"config", "runtime"},

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlcore.metrics import distributional as dg
+from dlcore.metrics.nearest import nearest_neighbour_bound
 from dlcore.models import classical
 from dlcore.noise import apply_confusion
 
@@ -191,31 +192,26 @@ def test_gde_identity():
         assert abs(g.error - g.disagreement) <= g.calibration_error + 1e-9
 
 
-def test_theorem_one_on_a_finite_space():
-    """TV((y, L), (NN y, L)) <= epsilon + delta with every term computed over many training sets."""
-    rng = np.random.default_rng(8)
-    places, classes, n, draws = 12, 3, 10, 4000
-    x_law = rng.dirichlet(np.ones(places))
-    y_law = rng.dirichlet(np.ones(classes), size=places)
-    feature = np.arange(places) // 4
-    nearest = np.zeros((places, places))  # joint law of (x, NN(x))
-    for _ in range(draws):
-        sample = rng.choice(places, size=n, p=x_law)
-        gap = np.abs(np.arange(places)[:, None] - sample[None])
-        # ties are broken by position in the sample, without a look at labels
-        nearest[np.arange(places), sample[gap.argmin(1)]] += x_law / draws
-    delta = dg.total_variation(nearest.sum(0), x_law)
-    epsilon = nearest[feature[:, None] != feature[None, :]].sum()
-    given = np.zeros((3, classes))
-    returned = np.zeros((3, classes))
-    for x in range(places):
-        given[feature[x]] += x_law[x] * y_law[x]
-        returned[feature[x]] += nearest[x] @ y_law
-    distance = dg.total_variation(given, returned)
-    assert 0 < distance <= epsilon + delta
-    # and the theorem is not empty here: dropping a term breaks it somewhere
-    assert delta > 0.01
-    assert epsilon > 0.01
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 40))
+def test_theorem_one_holds_on_random_problems(seed, n):
+    rng = np.random.default_rng(seed)
+    x_law, y_laws = rng.dirichlet(np.ones(12)), rng.dirichlet(np.ones(3), size=12)
+    found = nearest_neighbour_bound(x_law, y_laws, rng.integers(0, 3, 12), n, draws=100, seed=seed)
+    assert found.distance <= found.epsilon + found.delta + 1e-12
+
+
+def test_theorem_one_is_not_empty():
+    """Both terms are needed: with epsilon alone, or delta alone, the inequality fails somewhere."""
+    sharp = np.eye(2)[[0, 1]]
+    # one feature only: epsilon is 0, all of the distance is delta
+    skewed = nearest_neighbour_bound([0.9, 0.1], sharp, [0, 0], n=1, draws=4000)
+    assert skewed.epsilon == 0
+    alike = nearest_neighbour_bound([0.2] * 5, np.eye(2)[[0, 1, 0, 1, 0]], [0, 1, 0, 1, 0], n=2, draws=4000)
+    assert alike.distance > alike.delta
+    # with many training points both vanish
+    large = nearest_neighbour_bound([0.2] * 5, np.eye(2)[[0, 1, 0, 1, 0]], [0, 1, 0, 1, 0], n=200, draws=300)
+    assert max(large) < 0.01
 
 
 def test_one_nn_on_far_apart_blobs_reproduces_the_confusion_matrix():
