@@ -28,7 +28,8 @@ class TrainConfig:
 
     `schedule` "cosine" warms up linearly for the first 5 % of the steps and decays to zero; "constant" does
     neither. `stop_at_zero_error` ends after the first epoch whose training error, measured in evaluation mode on
-    all training samples, is at most `target_error`. `precision` "auto" is bfloat16 where that is faster and the
+    all training samples, is at most `target_error`. `drop_last` leaves out an epoch's last batch when it is smaller
+    than the others, for losses that compare the samples of a batch. `precision` "auto" is bfloat16 where that is faster and the
     model is convolutional, else float32; the weights are float32 always.
     """
 
@@ -41,6 +42,7 @@ class TrainConfig:
     schedule: str = "cosine"
     stop_at_zero_error: bool = False
     target_error: float = 0.0
+    drop_last: bool = False
     precision: str = "auto"
     seed: int = 0
 
@@ -127,7 +129,10 @@ def fit(
     low = config.precision == "bfloat16" or (config.precision == "auto" and images and runtime.fast_bfloat16(where))
     cast = torch.autocast(where.type, dtype=torch.bfloat16, enabled=low)
 
-    steps = -(-len(inputs) // config.batch_size)
+    used = len(inputs)
+    if config.drop_last and used > config.batch_size:
+        used -= used % config.batch_size
+    steps = -(-used // config.batch_size)
     optimizer = _optimizer(model, config)
     total, warm = max(1, steps * config.epochs), max(1, steps * config.epochs // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total, warm, config.schedule))
@@ -152,7 +157,7 @@ def fit(
             order = torch.randperm(len(inputs), generator=generator).to(where)
             on_device = torch.Generator(where).manual_seed(generator.initial_seed())
             sums = torch.zeros(2, dtype=torch.float64, device=where)
-            for rows in order.split(config.batch_size):
+            for rows in order[:used].split(config.batch_size):
                 batch = inputs[rows]
                 if augment is not None:
                     batch = augment(batch, on_device)
@@ -164,7 +169,7 @@ def fit(
                 optimizer.step()
                 schedule.step()
                 sums += torch.stack([value.detach().double() * len(rows), errors.double()])
-        mean_loss, error = (sums / len(inputs)).tolist()
+        mean_loss, error = (sums / used).tolist()
         if mean_loss != mean_loss:
             raise FloatingPointError(f"the loss is not a number in epoch {epoch + 1}; lower learning_rate?")
         if config.stop_at_zero_error and error < 0.05 + config.target_error:

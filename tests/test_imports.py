@@ -18,6 +18,7 @@ ALLOWED = {
     "notebook": {"config"},
     "noise": {"config", "runtime"},
     "augment": set(),
+    "objectives": {"config"},
     "data": {"config", "data"},
     "models": {"config", "runtime", "models"},
     "training": {"config", "runtime"},
