@@ -22,6 +22,7 @@ ALLOWED = {
     "data": {"config", "data"},
     "models": {"config", "runtime", "models"},
     "training": {"config", "runtime"},
+    "pretraining": {"runtime", "augment", "objectives", "models", "training"},
     "tables": {"metrics"},
     "figures": {"figures", "metrics", "records", "tables"},
     "claims": {"metrics", "records", "tables"},

@@ -1,0 +1,130 @@
+"""Representations learnt without labels: encoders of named stages, the views of each kind of data, features."""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from dlcore import augment, objectives, runtime, training
+from dlcore.models import network, networks
+
+
+class Normalise(nn.Module):
+    """Subtracts each channel's mean and divides by its deviation, both of the reference inputs (n, C, ...)."""
+
+    def __init__(self, reference: torch.Tensor) -> None:
+        super().__init__()
+        axes = [a for a in range(reference.ndim) if a != 1]
+        shape = (1, -1, *[1] * (reference.ndim - 2))
+        self.register_buffer("mean", reference.mean(axes).view(shape))
+        self.register_buffer("deviation", reference.std(axes).clamp(min=1e-6).view(shape))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Returns the standardised inputs."""
+        return (inputs - self.mean) / self.deviation
+
+
+def to_unit(inputs: np.ndarray) -> torch.Tensor:
+    """Returns a float tensor: uint8 images in [0, 1], everything else as it is."""
+    values = torch.from_numpy(np.ascontiguousarray(inputs))
+    return values.float() / 255 if values.dtype == torch.uint8 else values.float()
+
+
+def encoder(
+    architecture: str, reference: torch.Tensor, *, seed: int = 0, **sizes: int | None
+) -> tuple[networks.Stages, int]:
+    """Returns a freshly initialised network without its classifier, and the dimension of its features.
+
+    Shapes: reference (n, C, ...) inputs, whose statistics the first stage, "normalise", takes.
+    Raises: ValueError for an unknown architecture.
+
+    >>> encoder("mlp", torch.rand(4, 1, 40), width=8, depth=1)[1]
+    8
+    """
+    net = network(architecture, tuple(reference.shape[1:]), 2, seed=seed, **sizes)
+    layers = OrderedDict(net.named_children())
+    dimension = layers.pop("classifier").in_features
+    return networks.Stages(OrderedDict(normalise=Normalise(reference), **layers)), dimension
+
+
+def view(shape: tuple[int, ...]) -> augment.Augment:
+    """Returns the usual random view of inputs of a shape: signals, small digits, gray images or colour images.
+
+    Colour images: SimCLR's recipe for CIFAR-10 (crop, flip, colour jitter at s = 0.5, grayscale) and a little blur.
+    """
+    if len(shape) == 2:
+        return augment.warp_signal
+    channels, height, _ = shape
+    if height <= 8:
+        jitter = functools.partial(augment.colour_jitter, brightness=0.2, contrast=0.3, gray=0.0)
+        return augment.chain(functools.partial(augment.affine, shift=0.08), jitter)
+    blur = functools.partial(augment.blur, probability=0.3)
+    if channels == 1:
+        crop = functools.partial(augment.resized_crop, scale=(0.4, 1.0))
+        jitter = functools.partial(augment.colour_jitter, gray=0.0)
+        return augment.chain(crop, jitter, blur)
+    return augment.chain(augment.resized_crop, augment.colour_jitter, blur)
+
+
+def pretrain(
+    inputs: torch.Tensor,
+    objective: str,
+    architecture: str,
+    *,
+    epochs: int,
+    batch_size: int = 256,
+    learning_rate: float = 1e-3,
+    temperature: float = 0.5,
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    progress: bool = False,
+    device: str | torch.device = "auto",
+    **sizes: int | None,
+) -> tuple[networks.Stages, training.Curves]:
+    """Returns an encoder trained on inputs alone, and the curve of its loss. There is no place for a label.
+
+    Shapes: inputs (n, C, ...) float, images in [0, 1].
+    Args: sizes: `width` and `depth` of the network. The other arguments are those of `training.fit`.
+    Raises: ValueError for an unknown objective or architecture, fewer than two inputs.
+    """
+    if len(inputs) < 2:
+        raise ValueError(f"{len(inputs)} input: nothing to compare it with")
+    net, dimension = encoder(architecture, inputs, seed=seed, **sizes)
+    with runtime.seeded(seed, 0x55E1F):
+        whole = objectives.SelfSupervised(net, dimension, objective, temperature=temperature)
+    random_view = view(tuple(inputs.shape[1:]))
+    config = training.TrainConfig(
+        epochs=epochs,
+        batch_size=min(batch_size, len(inputs)),
+        learning_rate=learning_rate,
+        optimizer="adamw",
+        weight_decay=1e-4,
+        schedule="cosine",
+        drop_last=True,
+        seed=seed,
+    )
+    options: dict[str, Any] = {"checkpoint": checkpoint, "progress": progress, "device": device}
+    curves = training.fit(
+        whole,
+        (inputs, torch.zeros(len(inputs))),
+        config,
+        loss=whole.loss,
+        augment=random_view if objective == "rotation" else augment.two_views(random_view),
+        label=f"{objective} {architecture} seed {seed}",
+        **options,
+    )
+    return net, curves
+
+
+@torch.no_grad()
+def features(net: nn.Module, inputs: torch.Tensor, batch_size: int = 1024) -> np.ndarray:
+    """Returns the representation of inputs, (n, d) float32, in evaluation mode."""
+    where = next(net.parameters()).device
+    net.eval()
+    return torch.cat([net(part.to(where)).flatten(1).float().cpu() for part in inputs.split(batch_size)]).numpy()
