@@ -7,7 +7,7 @@ from types import ModuleType
 
 from dlcore.config import unknown_choice
 
-STUDIES = ("distributional",)
+STUDIES = ("rationality", "distributional")
 
 
 def study(name: str) -> ModuleType:

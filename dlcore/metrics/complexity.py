@@ -1,0 +1,129 @@
+"""Complexities of a fit to noisy labels, in nats, and the bounds on memorization that follow from them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dlcore.metrics.checks import as_integers, as_rate
+from dlcore.metrics.information import (
+    check_correction,
+    columnwise_information,
+    jackknife_information,
+    mutual_information,
+)
+
+
+def as_draws(predictions, noisy_labels, labels, num_classes: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns predictions, noisy labels (K, n) and clean labels (n,) as int64; raises ValueError for other shapes."""
+    given = as_integers("labels", labels, num_classes)
+    found = as_integers("predictions", predictions, num_classes)
+    noisy = as_integers("noisy_labels", noisy_labels, num_classes)
+    if given.ndim != 1 or found.ndim != 2 or found.shape != noisy.shape or found.shape[1] != len(given):
+        raise ValueError(
+            f"predictions and noisy_labels must be (draws, {given.size}), not {found.shape} and {noisy.shape}"
+        )
+    return found, noisy, given
+
+
+def deviation_complexity(predictions, noisy_labels, labels, num_classes: int, correction: str | None = None) -> float:
+    """Returns C_dc = n I(Delta; N), in nats: pooled over samples and draws.
+
+    Shapes: predictions, noisy_labels (K, n) integers in 0..num_classes-1; labels (n,), clean.
+    Args: correction: None (plug-in, biased upward by (c - 1)^2 / (2 K) nats), "miller-madow" or "jackknife"
+        (over draws). A corrected value can be negative.
+    Raises: ValueError for shapes that disagree, a label out of range, an unknown correction.
+    Paper: Bansal, Kaplun, Barak 2021, deviation complexity.
+    Differs: nats, not bits (the released code); for bits divide by log 2.
+
+    >>> deviation_complexity([[0, 1], [0, 1]], [[0, 1], [1, 1]], [0, 1], 2)  # the classifier ignores the noise
+    0.0
+    """
+    check_correction(correction)
+    found, noisy, given = as_draws(predictions, noisy_labels, labels, num_classes)
+    delta, shift = (found - given) % num_classes, (noisy - given) % num_classes
+    draws = len(found)
+    code = np.arange(draws)[:, None] * num_classes**2 + delta * num_classes + shift
+    tables = np.bincount(code.ravel(), minlength=draws * num_classes**2).reshape(draws, num_classes, num_classes)
+    information = (
+        jackknife_information(tables) if correction == "jackknife" else mutual_information(tables.sum(0), correction)
+    )
+    return float(len(given) * information)
+
+
+def prediction_complexity(predictions, noisy_labels, labels, num_classes: int, correction: str | None = None) -> float:
+    """Returns C_pc = sum over samples of I(f(x_i); y'_i), in nats: each information from K draws.
+
+    Needs many draws: an information from K samples cannot exceed log K, and its plug-in bias is (c - 1)^2 / (2 K)
+    nats *per sample*. Quote it with K >= 100 only. A corrected information is clipped at 0 for each sample.
+
+    Shapes, errors: as `deviation_complexity`.
+    Paper: Bansal, Kaplun, Barak 2021, prediction complexity; C_dc <= C_pc.
+    """
+    check_correction(correction)
+    found, noisy, given = as_draws(predictions, noisy_labels, labels, num_classes)
+    delta, shift = (found - given) % num_classes, (noisy - given) % num_classes
+    if correction == "jackknife" and len(found) < 2:
+        raise ValueError("the jackknife needs two draws at least")
+    return float(np.maximum(columnwise_information(delta, shift, num_classes, correction), 0).sum())
+
+
+def binary_deviation_complexity(predictions, noisy_labels, labels, correction: str | None = None) -> float:
+    """Returns n I(f = y; y' = y), in nats: deviation complexity of the 2 x 2 table of right and flipped.
+
+    At most C_dc (data processing), and its plug-in bias is only 1 / (2 K) nats. With the sharp constant it is the
+    package's default certificate.
+    """
+    found, noisy, given = as_draws(predictions, noisy_labels, labels, None)
+    right = (found != given).astype(np.int64)
+    flipped = (noisy != given).astype(np.int64)
+    return deviation_complexity(right, flipped, np.zeros_like(given), 2, correction)
+
+
+def memorization_bound(complexity: float, num_samples: int, rate: float, *, sharp: bool = False) -> float:
+    """Returns sqrt(C / 2n) / eta, the bound on the memorization gap as a fraction; it may exceed 1.
+
+    Args:
+        complexity: C in nats; a negative (bias-corrected) one counts as 0.
+        rate: Pr[y' != y].
+        sharp: whether to take half of it. In a 2 x 2 table all four deviations from independence are equal, so the
+            gap uses only half of the total variation that Pinsker's inequality bounds; the half is tight.
+    Raises: ValueError for a rate that is not in (0, 1], no samples, NaN.
+    Paper: Bansal, Kaplun, Barak 2021, theorem II. Differs: the sharp constant is ours.
+
+    >>> memorization_bound(complexity=2.0, num_samples=100, rate=0.5)
+    0.2
+    """
+    if not 0 < float(as_rate("rate", rate)) <= 1:
+        raise ValueError(f"rate = {rate} must be positive: without flips there is nothing to bound")
+    if num_samples < 1 or not np.isfinite(complexity):
+        raise ValueError(f"num_samples = {num_samples} and complexity = {complexity} bound nothing")
+    return float(np.sqrt(max(complexity, 0.0) / (2 * num_samples)) / rate / (2 if sharp else 1))
+
+
+def plugin_bias(num_classes: int, draws: int) -> float:
+    """Returns (c - 1)^2 / (2 K) nats, how much the plug-in C_dc is too large when classifier and noise are independent.
+
+    >>> plugin_bias(num_classes=2, draws=10)
+    0.05
+    """
+    return (num_classes - 1) ** 2 / (2 * draws)
+
+
+def cluster_vote_complexity(num_clusters: int, num_classes: int) -> float:
+    """Returns C_mdl <= m log c, in nats, of a vote inside each of m clusters that were found without labels.
+
+    >>> round(cluster_vote_complexity(10, 10), 2)
+    23.03
+    """
+    if num_clusters < 1 or num_classes < 2:
+        raise ValueError(f"{num_clusters} clusters and {num_classes} classes make no classifier")
+    return float(num_clusters * np.log(num_classes))
+
+
+def trustworthy(*estimates: float) -> bool:
+    """Whether estimates of one bound (plug-in, Miller-Madow, jackknife) differ by at most a third of the largest.
+
+    >>> trustworthy(0.67, 0.42, 0.0), trustworthy(0.095, 0.080, 0.080)
+    (False, True)
+    """
+    return max(estimates) - min(estimates) <= max(estimates) / 3

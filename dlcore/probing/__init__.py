@@ -1,0 +1,207 @@
+"""Simple classifiers on fixed features, fitted to many label vectors at once.
+
+The noisy experiment of chapter 1 fits one probe to hundreds of label vectors on the same features. What the fits
+share is computed once: the factorised normal matrix (ridge), the whitened features (logistic), the neighbours (k-NN).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from dlcore import noise, runtime, training
+from dlcore.config import unknown_choice
+from dlcore.metrics import rationality as rr
+from dlcore.probing.linear import Probed, logistic, ridge
+
+PROBES = ("ridge", "logistic", "mlp", "knn")
+
+
+def _prepare(features, labels, test_features, num_classes: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    x, test = (torch.as_tensor(np.asarray(v), dtype=torch.float64) for v in (features, test_features))
+    y = torch.as_tensor(np.asarray(labels))
+    if y.ndim == 1:
+        y = y[None]
+    if x.ndim != 2 or test.ndim != 2 or x.shape[1] != test.shape[1] or y.ndim != 2 or y.shape[1] != len(x):
+        raise ValueError(
+            f"features (n, d), labels (R, n) and test_features (m, d) are needed, not {tuple(x.shape)}, "
+            f"{tuple(y.shape)} and {tuple(test.shape)}"
+        )
+    if not (torch.isfinite(x).all() and torch.isfinite(test).all()):
+        raise ValueError("features contain NaN or infinity")
+    if y.is_floating_point() or y.numel() == 0 or y.min() < 0 or y.max() >= num_classes:
+        raise ValueError(f"labels must be integers in 0..{num_classes - 1}")
+    return x, y.long(), test
+
+
+def probe(
+    name: str,
+    features,
+    labels,
+    test_features,
+    num_classes: int,
+    *,
+    strength: float = 1.0,
+    neighbours: int = 15,
+    seed: int = 0,
+    **options: Any,
+) -> Probed:
+    """Fits a probe to every label vector and returns its predictions on the training and the test rows.
+
+    "ridge": least squares on one-hot labels, exact for all label vectors from one factorisation, predictions are the
+    largest output. "logistic": multinomial logistic regression to its optimum, all vectors at once. "mlp": a network
+    with one hidden layer, one training a vector. "knn": majority of k neighbours, a training row being its own first.
+
+    Shapes: features (n, d), labels (R, n) or (n,) integers, test_features (m, d).
+    Args:
+        strength: of the squared penalty: ridge, lambda (the constant column is penalised too); logistic, 1 / C
+            of scikit-learn (the intercept is free).
+        options: `tolerance` of "logistic"; `width`, `epochs`, `progress`, `device` of "mlp".
+    Raises: ValueError for an unknown probe, NaN features, labels out of range, shapes that disagree.
+
+    >>> probe("ridge", [[0.0], [1.0]], [0, 1], [[0.9]], 2, strength=0.01).test.tolist()
+    [[1]]
+    """
+    if name not in PROBES:
+        raise unknown_choice("probe", name, PROBES)
+    if strength < 0 or neighbours < 1:
+        raise ValueError(f"strength = {strength} and neighbours = {neighbours} must be at least 0 and 1")
+    x, y, test = _prepare(features, labels, test_features, num_classes)
+    if name == "ridge":
+        return ridge(x, y, test, num_classes, strength)
+    if name == "logistic":
+        return logistic(x, y, test, num_classes, strength, **options)
+    if name == "knn":
+        return _knn(x, y, test, num_classes, neighbours)
+    return _mlp(x, y, test, num_classes, seed, **options)
+
+
+def _knn(x: torch.Tensor, y: torch.Tensor, test: torch.Tensor, classes: int, neighbours: int) -> Probed:
+    from sklearn.neighbors import NearestNeighbors
+
+    if neighbours > len(x):
+        raise ValueError(f"neighbours = {neighbours} is more than the {len(x)} training rows")
+    tree = NearestNeighbors(n_neighbors=neighbours).fit(x.numpy())
+    found = []
+    for rows in (x, test):
+        near = torch.from_numpy(tree.kneighbors(rows.numpy(), return_distance=False))
+        votes = [
+            functional.one_hot(part[:, near], classes).sum(2).argmax(2)
+            for part in y.split(max(1, 20_000_000 // (near.numel() * classes)))
+        ]
+        found.append(torch.cat(votes).numpy())
+    return Probed(found[0], found[1], float("nan"), np.empty(0))
+
+
+def _mlp(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    test: torch.Tensor,
+    classes: int,
+    seed: int,
+    width: int = 256,
+    epochs: int = 60,
+    progress: bool = False,
+    device: str = "auto",
+) -> Probed:
+    from dlcore.models import network
+
+    mean, deviation = x.mean(0), x.std(0).clamp(min=1e-6)
+    one, two = (((v - mean) / deviation).float() for v in (x, test))
+    found: list[list[np.ndarray]] = [[], []]
+    loss = []
+    for r, target in enumerate(y):
+        net = network("mlp", tuple(x.shape[1:]), classes, seed=seed + r, width=width, depth=1)
+        settings = training.TrainConfig(
+            epochs=epochs, optimizer="adam", learning_rate=1e-3, batch_size=min(128, len(x)), seed=seed + r
+        )
+        curves = training.fit(net, (one, target), settings, device=device, progress=progress, label=f"mlp probe {r}")
+        loss.append(curves.train_loss[-1])
+        for side, rows in enumerate((one, two)):
+            found[side].append(training.predict(net, rows).cpu().numpy())
+    return Probed(np.stack(found[0]), np.stack(found[1]), float("nan"), np.array(loss))
+
+
+class Rationality(NamedTuple):
+    """The gaps of a procedure with intervals, and two bounds on memorization; `str()` is a paragraph to read."""
+
+    gaps: rr.Gaps
+    intervals: rr.GapIntervals
+    bound_published: float
+    bound_sharp: float
+    rate: float
+
+    def __str__(self) -> str:
+        g, i = self.gaps, self.intervals
+
+        def show(name: str) -> str:
+            v = getattr(i, name)
+            return f"{name:14} {v.value:+.4f} [{v.low:+.4f}, {v.high:+.4f}]"
+
+        lines = [f"train {g.train:.4f}, test {g.test:.4f}, flip rate {self.rate:.3f}"]
+        lines += [show(name) for name in ("generalization", "robustness", "memorization", "rationality", "bound")]
+        lines.append(
+            f"memorization is at most {self.bound_sharp:.4f} (2 x 2, sharp); {self.bound_published:.4f} (published)"
+        )
+        return "\n".join(lines)
+
+
+def rationality(
+    fit: Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]],
+    features,
+    labels,
+    test_features,
+    test_labels,
+    *,
+    rate: float = 0.1,
+    draws: int = 20,
+    seed: int = 0,
+) -> Rationality:
+    """Measures robustness, memorization and rationality of any procedure `fit(features, labels) -> predict`.
+
+    `fit` is called once with the clean labels and `draws` times with labels flipped at `rate`; `predict(features)`
+    returns classes.
+
+    Shapes: features (n, ...), labels (n,), test_features (m, ...), test_labels (m,).
+    Raises: ValueError for a rate outside (0, 1), fewer than two draws, predictions of the wrong shape.
+    Paper: Bansal, Kaplun, Barak 2021, section 2. Which draws suffice: eta n K of some thousands, see the chapter.
+    """
+    labels, test_labels = np.asarray(labels), np.asarray(test_labels)
+    if draws < 2 or not 0 < rate < 1:
+        raise ValueError(f"draws = {draws} and rate = {rate} must be at least 2 and in (0, 1)")
+    classes = int(max(labels.max(), test_labels.max())) + 1
+    predict = fit(features, labels)
+    clean, on_test = (np.asarray(predict(v)) for v in (features, test_features))
+    for name, found, wanted in (("features", clean, labels), ("test_features", on_test, test_labels)):
+        if found.shape != wanted.shape:
+            raise ValueError(
+                f"predict({name}) has shape {found.shape}, where classes of shape {wanted.shape} are needed"
+            )
+    noisy = noisy_draws(labels, classes, rate, seed, draws)
+    predictions = np.stack([np.asarray(fit(features, given)(features)) for given in noisy])
+    experiment = rr.noisy_experiment(predictions, noisy, labels)
+    train, test = float(np.mean(clean == labels)), float(np.mean(on_test == test_labels))
+    n = len(labels)
+    full = rr.deviation_complexity(predictions, noisy, labels, classes, "miller-madow")
+    two = rr.binary_deviation_complexity(predictions, noisy, labels)
+    return Rationality(
+        rr.gaps(train, test, experiment.train_noisy, experiment.noisy_train),
+        rr.gap_intervals(train, test, len(test_labels), experiment),
+        rr.memorization_bound(full, n, experiment.rate),
+        rr.memorization_bound(two, n, experiment.rate, sharp=True),
+        experiment.rate,
+    )
+
+
+def noisy_draws(labels: np.ndarray, num_classes: int, rate: float, seed: int, draws: int) -> np.ndarray:
+    """Returns K noisy label vectors (K, n), each label flipped to a different class; rates of one seed are nested.
+
+    >>> noisy_draws(np.array([0, 1]), 2, 0.5, seed=0, draws=3).shape
+    (3, 2)
+    """
+    seeds = runtime.rng(seed, 0x7E57).integers(0, 2**31, draws)
+    return np.stack([noise.flip_labels(labels, num_classes, rate, int(s)).labels for s in seeds])

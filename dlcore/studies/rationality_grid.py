@@ -1,0 +1,83 @@
+"""The recorded runs of chapter 1 (preset "laptop"), in named groups, the most informative first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from dlcore.studies.rationality import Config
+
+NOISE = tuple(round(0.1 * i, 1) for i in range(1, 10))
+SELF_SUPERVISED = ("simclr", "vicreg", "barlow_twins", "rotation")
+
+
+def _make(seeds: Iterable[int], objectives: Iterable[str], rates: Iterable[float], **settings: Any) -> list[Config]:
+    # the order keeps runs on the same features together
+    return [
+        Config(preset="laptop", seed=seed, objective=objective, noise=rate, **settings)
+        for seed in seeds
+        for objective in objectives
+        for rate in rates
+    ]
+
+
+def recorded() -> dict[str, list[Config]]:
+    """Returns the groups of recorded runs: name -> configurations."""
+    groups: dict[str, list[Config]] = {}
+    cheap = ("pixels", "pca", "random_relu", "clusters", "random")
+    rates = (0.05, *NOISE)
+    groups["digits"] = _make(range(5), (*SELF_SUPERVISED, *cheap), rates, dataset="digits")
+    groups["digits-end-to-end"] = [
+        *_make(range(3), ("supervised",), rates, dataset="digits", architecture="mlp"),
+        *_make(range(3), ("supervised",), (0.2,), dataset="digits", draws=3),
+    ]
+    groups["digits-probes"] = [
+        c
+        for name in ("logistic", "knn", "mlp")
+        for c in _make(range(3), ("vicreg", "pixels"), (0.05, 0.2, 0.4), dataset="digits", probe=name)
+    ]
+    groups["table"] = [
+        *_make(range(30), ("neighbours",), (0.1,), dataset="digits", input_noise=0.35, experiment="table", rounds=6),
+        *_make(range(5), ("vicreg",), (0.2,), dataset="digits", experiment="table", rounds=6),
+    ]
+    groups["strength"] = [
+        c
+        for dimension in (50, 100, 200, 500, 1000, 2000)
+        for strength in (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
+        for c in _make(range(3), ("random_relu",), (0.2,), dataset="digits", dimension=dimension, strength=strength)
+    ]
+    groups["clusters"] = [
+        c
+        for dimension in (10, 20, 50, 100, 200)
+        for c in _make(range(5), ("clusters",), (0.05, 0.2), dataset="digits", dimension=dimension)
+    ]
+    groups["mnist1d"] = _make(range(3), (*SELF_SUPERVISED, "random", "pixels", "random_relu"), rates, dataset="mnist1d")
+    groups["mnist1d-end-to-end"] = _make(
+        range(3), ("supervised",), (0.2, 0.4, 0.05, 0.6, 0.8), dataset="mnist1d", draws=3
+    )
+    groups["size"] = [
+        c
+        for n in (250, 500, 1000, 2000)
+        for c in _make(range(3), ("vicreg", "random", "random_relu"), (0.2,), dataset="mnist1d", n_train=n)
+    ]
+    groups["augmented"] = _make(range(3), ("vicreg", "simclr"), (0.05, 0.2), dataset="mnist1d", augmented=True)
+    groups["transductive"] = [
+        c
+        for dataset in ("digits", "mnist1d")
+        for c in _make(range(3), ("vicreg", "simclr"), (0.2,), dataset=dataset, transductive=True)
+    ]
+    images = {"architecture": "resnet", "epochs": 100}
+    groups["cifar10"] = [
+        *_make(range(2), ("simclr", "vicreg"), (0.2, 0.05, 0.4), dataset="cifar10", draws=50, **images),
+        *_make(range(2), ("random",), (0.2, 0.05, 0.4), dataset="cifar10", draws=50, architecture="resnet"),
+        *_make(range(2), ("pixels",), (0.2,), dataset="cifar10", draws=50),
+        *_make(range(1), ("supervised",), (0.2,), dataset="cifar10", draws=2, architecture="resnet"),
+    ]
+    groups["fashion"] = [
+        *_make(
+            range(2), ("simclr", "vicreg"), (0.2, 0.05, 0.4), dataset="fashion_mnist", draws=50, architecture="resnet"
+        ),
+        *_make(range(2), ("random",), (0.2, 0.05, 0.4), dataset="fashion_mnist", draws=50, architecture="resnet"),
+        *_make(range(2), ("pixels",), (0.2,), dataset="fashion_mnist", draws=50),
+    ]
+    return groups

@@ -1,0 +1,162 @@
+"""The study of chapter 1 end to end on embedded data; what labels can and cannot reach."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from dlcore import published, studies
+from dlcore.metrics import rationality as rr
+from dlcore.records import RecordStore
+from dlcore.studies import noisy_experiment, representations
+from dlcore.studies.rationality import Config, run
+
+SMALL = {"n_train": 200, "draws": 20}
+
+
+def test_the_bound_holds_in_all_published_rows():
+    """Recomputed by `gaps` from the accuracies; the source rounds each number to two decimals of a point."""
+    table = published.read("bansal2021_gaps")
+    ours = table[table.method != "end to end"]
+    assert len(ours) == 44
+    for row in ours.itertuples():
+        train, test = row.train / 100, row.test / 100
+        train_noisy = train - row.robustness / 100
+        noisy_train = train_noisy - row.memorization / 100
+        g = rr.gaps(train, test, train_noisy, noisy_train)
+        assert g.signed_generalization <= g.bound + 1e-12
+        assert 100 * g.rationality == pytest.approx(row.rationality, abs=0.021), row
+        assert 100 * g.signed_generalization <= row.robustness + row.memorization + row.rationality + 0.021
+
+
+def test_published_noise_sweep_is_complete():
+    table = published.read("bansal2021_noise_sweep")
+    assert len(table) == 114
+    assert table.groupby("method").noise.nunique().eq(19).all()
+    ended = table[table.end_to_end == "yes"]
+    assert ended.train_on_noisy_labels.min() > 95
+    with pytest.raises(ValueError, match="bansal2021_gaps"):
+        published.read("bansal2021_gap")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return RecordStore(tmp_path_factory.mktemp("store"), packaged=False)
+
+
+@pytest.mark.parametrize("objective", ["pixels", "pca", "random_relu", "clusters", "neighbours", "random"])
+def test_every_cheap_representation_gives_a_complete_record(store, objective):
+    record = store.load_or_run(Config(objective=objective, **SMALL))
+    m = record.metrics
+    parts = m["robustness"] + m["memorization"] + m["rationality"]
+    assert parts == pytest.approx(m["generalization"], abs=1e-7)  # records keep eight digits
+    assert m["generalization"] <= m["bound"] + 1e-7
+    assert m["memorization"] <= m["bound_sharp"] + 1e-7
+    assert m["memorization_low"] < m["memorization"] < m["memorization_high"]
+    assert 0.15 < m["flip_rate"] < 0.25
+    # what was stored suffices to compute the headline again
+    sums = np.array(record.arrays["draw_sums"])
+    assert sums[:, 0].sum() / (len(sums) * m["num_train"]) == pytest.approx(m["train_noisy"])
+    assert sums[:, 2].sum() / sums[:, 1].sum() == pytest.approx(m["noisy_train"])
+    pooled = np.array(record.arrays["deviation"])
+    assert pooled.sum() == len(sums) * m["num_train"]
+    assert pooled[0].sum() == sums[:, 0].sum()
+
+
+def test_a_wide_unpenalised_probe_interpolates():
+    record = run(Config(objective="random_relu", dimension=1000, strength=1e-6, **SMALL))
+    assert record.metrics["train_on_noisy_labels"] == 1
+    assert record.metrics["noisy_train"] == 0
+    assert record.metrics["bound"] == pytest.approx(1, abs=1e-9)
+    assert record.metrics["degrees_of_freedom"] == pytest.approx(200, abs=0.1)
+
+
+def test_end_to_end_memorises_and_a_probe_does_not():
+    ended = run(Config(objective="supervised", architecture="mlp", n_train=200, draws=2)).metrics
+    probe = run(Config(objective="vicreg", epochs=20, draws=20)).metrics
+    assert ended["train_on_noisy_labels"] > 0.98
+    assert ended["memorization"] > 4 * probe["memorization"]
+
+
+def test_labels_cannot_reach_pretraining():
+    config = Config(objective="simclr", epochs=3, **SMALL)
+    source = noisy_experiment.load(config)
+    permuted = dataclasses.replace(source, train_labels=np.random.default_rng(0).permutation(source.train_labels))
+    options = {"checkpoint": None, "progress": False, "device": "cpu"}
+    found = []
+    for data in (source, permuted):
+        x, test = noisy_experiment._inputs(config, data)
+        found.append(noisy_experiment._features(config, x, test, 0, options))
+    np.testing.assert_array_equal(found[0].train, found[1].train)
+    np.testing.assert_array_equal(found[0].test, found[1].test)
+
+
+def test_features_are_cached_and_shared_between_noise_rates_and_probes(tmp_path, monkeypatch):
+    store = RecordStore(tmp_path, packaged=False)
+    calls = []
+    original = representations.pretraining.pretrain
+    monkeypatch.setattr(representations.pretraining, "pretrain", lambda *a, **k: calls.append(1) or original(*a, **k))
+    common = {"objective": "vicreg", "epochs": 2, **SMALL}
+    for more in ({"noise": 0.2}, {"noise": 0.4}, {"probe": "knn"}):
+        store.load_or_run(Config(**{**common, **more}))
+    assert len(calls) == 1
+    for file in (tmp_path / "rationality" / "features").glob("*.npz"):
+        file.write_bytes(b"damaged")
+    store.load_or_run(Config(**{**common, "noise": 0.6}))
+    assert len(calls) == 2
+    assert not list((tmp_path / "rationality" / "features").glob(".*tmp*"))
+
+
+def test_pretraining_with_the_test_inputs_changes_the_features():
+    one = run(Config(objective="pca", dimension=5, **SMALL)).metrics
+    two = run(Config(objective="pca", dimension=5, transductive=True, **SMALL)).metrics
+    assert one["test"] != two["test"]
+
+
+def test_the_table_procedure_gains_what_the_identity_predicts():
+    """Pooled over splits: an expectation over training sets, which one split need not meet."""
+    gaps, spread = [], []
+    common = {"objective": "neighbours", "experiment": "table", "noise": 0.1, "input_noise": 0.35, "draws": 20}
+    for seed in range(8):
+        m = run(Config(seed=seed, rounds=6, **common)).metrics
+        gaps.append(m["table_measured"] - m["table_predicted"])
+        spread.append(m["table_measured_se"])
+        assert m["rationality"] > 0.05
+        assert m["table_measured"] > m["test"] + 0.04
+    assert abs(np.mean(gaps)) < 3 * np.std(gaps, ddof=1) / np.sqrt(len(gaps)) + 1e-9
+    assert 0.3 < np.mean(spread) / np.std(gaps, ddof=1) < 3, "the standard error is of the right size"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"objective": "simclrr"}, "did you mean 'simclr'"),
+        ({"objective": "pixels", "epochs": 3}, "epochs does not apply"),
+        ({"objective": "vicreg", "temperature": 0.1}, "temperature does not apply"),
+        ({"objective": "supervised", "probe": "ridge"}, "end to end"),
+        ({"objective": "pixels", "dimension": 3}, "dimension does not apply"),
+        ({"probe": "knn", "strength": 1.0}, "strength applies"),
+        ({"neighbours": 3}, "neighbours applies"),
+        ({"rounds": 3}, "rounds applies"),
+        ({"experiment": "table", "objective": "supervised"}, "experiment 'table' needs"),
+        ({"experiment": "table", "noise": 0.95}, "noise <= 0.9"),
+        ({"objective": "pixels", "augmented": True}, "augmented applies"),
+        ({"architecture": "resnet18"}, "does not fit 'digits'"),
+        ({"noise": 1.0}, "outside"),
+        ({"draws": 1}, "draws = 1"),
+    ],
+)
+def test_bad_configurations(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**parameters)
+
+
+def test_the_recorded_grid_has_no_duplicates_and_enough_seeds():
+    groups = studies.recorded("rationality")
+    every = [c for group in groups.values() for c in group]
+    assert all(c.preset == "laptop" for c in every)
+    for group in groups.values():
+        assert len({c.key for c in group}) == len(group)
+    ridge = [c for c in groups["digits"] if c.probe == "ridge"]
+    assert min(c.draws for c in ridge) >= 200
+    assert len({c.seed for c in ridge}) >= 3
