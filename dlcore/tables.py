@@ -104,3 +104,46 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFra
         )
         found[-1]["seeds"] = interval.n
     return pd.DataFrame(found, columns=[*by, value, "low", "high", "seeds"])
+
+
+_OBJECTIVE = {
+    "supervised": "end to end",
+    "simclr": "SimCLR",
+    "vicreg": "VICReg",
+    "barlow_twins": "Barlow Twins",
+    "rotation": "rotation",
+    "random": "untrained network",
+    "random_relu": "random ReLU",
+    "pixels": "raw inputs",
+    "pca": "PCA",
+    "clusters": "cluster vote",
+    "neighbours": "neighbour average",
+}
+_RATIONALITY_COLUMNS = ("dimension", "strength", "probe", "table_measured", "table_predicted", "bound_prediction")
+# the settings of the main comparison; other values belong to a sweep of their own
+_USUAL_DIMENSION = {"random_relu": 500, "pca": 20, "clusters": 10}
+_USUAL_SIZE = {"digits": 1000, "mnist1d": 4000, "fashion_mnist": 10000, "cifar10": 10000, "cifar10_full": 50000}
+
+
+def rationality(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFrame:
+    """Returns the findings of chapter 1: rows of the given presets, with `method`, `leverage` and `usual`.
+
+    `method` is the display name of the objective, `leverage` is tr H / n of a ridge probe, the mean share of a
+    point's own label in its own score. `usual` marks the settings of the main comparison.
+    """
+    if table.empty:
+        return table
+    rows = table[table.preset.isin(presets)].copy()
+    if rows.empty:
+        return rows
+    for name in _RATIONALITY_COLUMNS:
+        if name not in rows:
+            rows[name] = np.nan
+    rows["method"] = rows.objective.map(_OBJECTIVE)
+    rows["leverage"] = rows.degrees_of_freedom / rows.num_train
+    usual = (rows.experiment == "gaps") & ~rows.augmented.astype(bool) & ~rows.transductive.astype(bool)
+    usual &= rows.n_train == rows.dataset.map(_USUAL_SIZE)
+    usual &= rows.strength.isna() | (rows.strength == 1.0)
+    wanted = rows.objective.map(_USUAL_DIMENSION)
+    rows["usual"] = usual & ((rows.dimension == wanted) | (rows.dimension.isna() & wanted.isna()))
+    return rows

@@ -330,10 +330,10 @@ figures.human_noise(figures.human_cells(table, records))
 # ## Check against the thesis
 #
 # Each row: the claim, the paper's value, ours with its 95 % interval over seeds, and a verdict that follows from the
-# interval and a region fixed beforehand in `dlcore/claims.yml`.
+# interval and a region fixed beforehand in `dlcore/claims/claims.yml`.
 
 # %% tags=["hide-input"]
-ledger = [c for c in claims.evaluate() if c.chapter == 3]
+ledger = claims.evaluate(chapter=3)
 for c in ledger:
     glue(f"distributional/{c.id}", c.ours, display=False)
 display(HTML(claims.ledger_html(ledger)))

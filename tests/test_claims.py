@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from dlcore import claims
+from dlcore.claims import measures
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,7 +31,7 @@ def test_every_claim_is_evaluated_and_none_without_records():
         assert claim.accept[0] < claim.accept[1]
         assert claim.reference
         assert claim.setting
-    assert all(c.measured is None for c in claims.evaluate(pd.DataFrame()))
+    assert all(c.measured is None for c in claims.evaluate({}))
 
 
 def test_the_ledger_shows_failures_too():
@@ -40,9 +41,9 @@ def test_the_ledger_shows_failures_too():
 
 
 def test_largest_takes_the_worst_cell():
-    found = claims._largest([pd.Series([0.1, 0.12, 0.11]), pd.Series([0.0, 0.02, 0.01])])
+    found = measures.largest([pd.Series([0.1, 0.12, 0.11]), pd.Series([0.0, 0.02, 0.01])])
     assert found.value == pytest.approx(0.11)
-    signed = claims._largest([pd.Series([-0.3, -0.31, -0.29]), pd.Series([0.1, 0.1, 0.1])], absolute=True)
+    signed = measures.largest([pd.Series([-0.3, -0.31, -0.29]), pd.Series([0.1, 0.1, 0.1])], absolute=True)
     assert signed.value == pytest.approx(0.3)
     assert signed.low <= signed.value <= signed.high
 

@@ -27,7 +27,7 @@ ALLOWED = {
     "published": set(),
     "tables": {"metrics"},
     "figures": {"figures", "metrics", "records", "tables"},
-    "claims": {"metrics", "records", "tables"},
+    "claims": {"claims", "metrics", "records", "tables"},
     "studies": {
         "config",
         "runtime",

@@ -1,0 +1,109 @@
+"""The ledger of claims: what the thesis says, what our records say, and the verdict that follows from the interval."""
+
+from __future__ import annotations
+
+import functools
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from dlcore import tables
+from dlcore.claims import distributional, rationality
+from dlcore.claims.measures import MEASURES, Measured
+from dlcore.records import PACKAGED, RecordStore
+
+__all__ = ["Claim", "Measured", "evaluate", "ledger_html", "ledger_markdown"]
+
+FILE = Path(__file__).with_name("claims.yml")
+# chapter -> its study; the modules of the measures are imported for what they register
+STUDIES = {1: "rationality", 3: "distributional"}
+_ = (distributional, rationality)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A row of the ledger; `measured` is None where no record tests it."""
+
+    id: str
+    chapter: int
+    claim: str
+    reference: str
+    setting: str
+    accept: tuple[float, float]
+    measured: Measured | None
+
+    @property
+    def verdict(self) -> str:
+        """Inside the accepted region: reproduced; overlapping it: partly; outside: not reproduced."""
+        if self.measured is None or not np.isfinite(self.measured.value):
+            return "not tested at this scale"
+        m, (low, high) = self.measured, self.accept
+        # one run has no interval: its value alone can at most reproduce in part
+        if not (np.isfinite(m.low) and np.isfinite(m.high)):
+            return "partly reproduced" if low <= m.value <= high else "not reproduced"
+        if low <= m.low and m.high <= high:
+            return "reproduced"
+        return "partly reproduced" if m.high >= low and m.low <= high else "not reproduced"
+
+    @property
+    def ours(self) -> str:
+        """The measured value as text."""
+        if self.measured is None:
+            return "no run"
+        m = self.measured
+        if not np.isfinite(m.low):
+            return f"{m.value:.3f}, one run"
+        return f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}], {m.runs} runs"
+
+
+def evaluate(shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | None = None) -> list[Claim]:
+    """Returns the ledger's rows, measured on the shipped records, or on tables of `dlcore.tables`.
+
+    Args:
+        shown: study -> its table; a study that is not there counts as without records.
+        chapter: only the claims of one chapter.
+    Raises: ValueError when claims.yml and the measures do not match one to one.
+    """
+    entries = yaml.safe_load(FILE.read_text("utf8"))
+    if {e["id"] for e in entries} != set(MEASURES):
+        raise ValueError(f"claims.yml and the measures differ: {sorted({e['id'] for e in entries} ^ set(MEASURES))}")
+    found = []
+    for e in entries:
+        if chapter not in (None, e["chapter"]):
+            continue
+        study = STUDIES[e["chapter"]]
+        table = _shipped(study) if shown is None else shown.get(study, pd.DataFrame())
+        measured = None if table.empty else MEASURES[e["id"]](table)
+        found.append(Claim(**{**e, "accept": tuple(e["accept"])}, measured=measured))
+    return found
+
+
+@functools.cache
+def _shipped(study: str) -> pd.DataFrame:
+    return getattr(tables, study)(RecordStore(PACKAGED).table(study))
+
+
+def ledger_html(claims: list[Claim] | None = None) -> str:
+    """Returns the ledger as an HTML table for the page."""
+    head = "".join(
+        f"<th scope='col'>{h}</th>" for h in ("Claim", "Setting here", "Thesis", "Here, 95 % interval", "Verdict")
+    )
+    rows = []
+    for c in evaluate() if claims is None else claims:
+        badge = f"<span class='verdict verdict-{c.verdict.replace(' ', '-')}'>{c.verdict}</span>"
+        cells = [html.escape(v) for v in (c.claim, c.setting, c.reference, c.ours)]
+        rows.append(f"<tr id='{c.id}'>" + "".join(f"<td>{v}</td>" for v in [*cells, badge]) + "</tr>")
+    return f"<div class='dl-scroll'><table class='dl-table'><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+
+
+def ledger_markdown(claims: list[Claim] | None = None) -> str:
+    """Returns the ledger as a Markdown table for the README."""
+    rows = ["| claim | setting here | thesis | here, 95 % interval | verdict |", "| --- | --- | --- | --- | --- |"]
+    for c in evaluate() if claims is None else claims:
+        rows.append(f"| {c.claim} | {c.setting} | {c.reference} | {c.ours} | **{c.verdict}** |")
+    return "\n".join(rows)

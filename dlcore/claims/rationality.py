@@ -1,0 +1,161 @@
+"""What the ledger measures of chapter 1, on the table of `dlcore.tables.rationality`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from dlcore.claims.measures import MEASURES, Measured, Table, largest, mean, measure
+from dlcore.metrics.rationality import cluster_vote_complexity, memorization_bound
+from dlcore.metrics.statistics import mean_interval
+
+CONTRASTIVE = ["simclr", "vicreg", "barlow_twins"]
+
+
+def _rows(t: Table, usual: bool = True, **where) -> Table:
+    for name, value in where.items():
+        t = t[
+            t[name].isin(value)
+            if isinstance(value, list)
+            else np.isclose(t[name], value)
+            if isinstance(value, float)
+            else t[name] == value
+        ]
+    return t[t.usual] if usual else t
+
+
+@measure("rrm-bound")
+def _(t):
+    excess = t.generalization - t.bound
+    return Measured(float(excess.max()), float(excess.max()), float(excess.max()), len(t))
+
+
+@measure("memorization-certificate")
+def _(t):
+    excess = t.memorization.abs() - t.bound_sharp
+    return Measured(float(excess.max()), float(excess.max()), float(excess.max()), len(t))
+
+
+def _separation(dataset: str, architecture: str) -> Callable[[Table], Measured | None]:
+    """Ratio of the memorization gaps, end to end over self-supervised, on the same seeds: in logarithms."""
+
+    def ratio(t: Table) -> Measured | None:
+        ended = _rows(t, objective="supervised", dataset=dataset, architecture=architecture, noise=0.2)
+        probe = _rows(t, objective=CONTRASTIVE[:2], dataset=dataset, noise=0.2, probe="ridge")
+        probe = probe.groupby("seed").memorization.mean()
+        both = ended.set_index("seed").memorization.to_frame("ended").join(probe, how="inner")
+        if both.empty:
+            return None
+        i = mean_interval(np.log(both.ended / both.memorization))
+        return Measured(*(float(np.exp(v)) for v in i[:3]), runs=i.n)
+
+    return ratio
+
+
+MEASURES["separation-mnist1d"] = _separation("mnist1d", "convnet")
+MEASURES["separation-digits"] = _separation("digits", "mlp")
+MEASURES["separation-cifar10"] = _separation("cifar10", "resnet")
+
+
+def _drop(dataset: str) -> Callable[[Table], Measured | None]:
+    """Clean test accuracy lost at 40 % noise, the worst of the contrastive objectives."""
+
+    def drop(t: Table) -> Measured | None:
+        found = _rows(t, objective=CONTRASTIVE, dataset=dataset, noise=0.4, probe="ridge")
+        lost = found.test - found.test_after_noise
+        return largest([group for _, group in lost.groupby(found.objective)])
+
+    return drop
+
+
+MEASURES["flat-mnist1d"] = _drop("mnist1d")
+MEASURES["flat-cifar10"] = _drop("cifar10")
+
+
+@measure("probe-leaves-noise")
+def _(t):
+    found = _rows(t, objective=CONTRASTIVE, dataset="mnist1d", noise=0.5, probe="ridge")
+    return largest([group for _, group in found.train_on_noisy_labels.groupby(found.objective)])
+
+
+@measure("end-to-end-fits-noise")
+def _(t):
+    return mean(_rows(t, objective="supervised", dataset="mnist1d", noise=0.4).train_on_noisy_labels)
+
+
+@measure("rationality-small")
+def _(t):
+    found = _rows(t, objective=CONTRASTIVE, dataset="mnist1d", noise=0.05, probe="ridge")
+    return largest([group for _, group in found.rationality.groupby(found.objective)])
+
+
+def _table(t: Table) -> Table:
+    return t[(t.experiment == "table") & (t.objective == "neighbours")]
+
+
+@measure("table-identity")
+def _(t):
+    found = _table(t)
+    return mean(found.table_measured - found.table_predicted)
+
+
+@measure("table-gain")
+def _(t):
+    found = _table(t)
+    return mean(found.table_measured - found.test)
+
+
+@measure("memorization-falls-with-n")
+def _(t):
+    found = _rows(t, usual=False, objective="vicreg", dataset="mnist1d", noise=0.2, probe="ridge")
+    found = found[(found.experiment == "gaps") & ~found.augmented & ~found.transductive & (found.memorization > 0)]
+    slopes = [
+        np.polyfit(np.log(g.n_train), np.log(g.memorization), 1)[0]
+        for _, g in found.groupby("seed")
+        if g.n_train.nunique() >= 4
+    ]
+    return mean(pd.Series(slopes, dtype=float))
+
+
+@measure("interpolation-is-vacuous")
+def _(t):
+    found = t[(t.objective == "random_relu") & (t.dataset == "digits") & (t.dimension == 2000) & (t.strength == 0.001)]
+    return mean(found.bound)
+
+
+def _paired(t: Table, field: str, dataset: str) -> Measured | None:
+    """Generalization gap with the option minus without it, same objective and seed."""
+    t = t[(t.objective == "vicreg") & (t.dataset == dataset) & (t.probe == "ridge") & np.isclose(t.noise, 0.2)]
+    usual = t[t.usual].set_index("seed").generalization
+    changed = t[t[field].astype(bool)].set_index("seed").generalization
+    return mean((changed - usual).dropna())
+
+
+@measure("augmented-gap")
+def _(t):
+    return _paired(t, "augmented", "mnist1d")
+
+
+@measure("transductive-gap")
+def _(t):
+    return _paired(t, "transductive", "mnist1d")
+
+
+@measure("cluster-certificate")
+def _(t):
+    found = t[(t.objective == "clusters") & (t.experiment == "gaps")]
+    if found.empty:
+        return None
+    bounds = [
+        memorization_bound(cluster_vote_complexity(int(m), int(c)), int(n), r, sharp=True)
+        for m, c, n, r in zip(found.dimension, found.num_classes, found.num_train, found.flip_rate, strict=True)
+    ]
+    worst = float((found.memorization - bounds).max())
+    return Measured(worst, worst, worst, len(found))
+
+
+@measure("gap-at-paper-scale")
+def _(t):
+    return mean(t[(t.preset == "gpu") & (t.objective == "simclr") & (t.dataset == "cifar10_full")].generalization)
