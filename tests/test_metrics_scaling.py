@@ -224,7 +224,8 @@ def _coverage(law, noise, curves, **options):
 def test_intervals_cover_and_exponents_are_unbiased(law, options):
     """60 curves with 1 % noise: intervals of all parameters cover in 88 to 99 %, the exponent's bias is under 2 %.
 
-    Over 300 curves the coverage of the exponent is 91 to 96 % and its bias under 0.3 %.
+    Over 300 curves the coverage of the exponent is 91 to 96 % and its bias under 0.3 %. The broken law has six
+    parameters: its curves are 20 sizes of three seeds.
     """
     coverage, bias = _coverage(law, 0.01, 60, **options)
     assert 0.88 <= coverage[LAWS[law].exponent] <= 0.99
@@ -252,7 +253,7 @@ def test_profile_covers():
 
 def test_a_thousand_draws_take_less_than_five_seconds():
     d, losses = POINTS["6L6L"]
-    for law in ("bansal", "floor", "power"):
+    for law in LAWS:
         start = time.process_time()
         found = scaling.fit(d, losses, law, bootstrap=1000)
         assert time.process_time() - start < 5
@@ -337,10 +338,10 @@ def _pairs(difference, noise, number):
 
 
 def test_equivalence_errs_as_often_as_it_says():
-    """At a true difference of the band itself "equivalent" is an error; at none it is found. 100 pairs of curves."""
-    at_band = [equivalence(a, b, band=0.05) for a, b in _pairs(0.05, 0.02, 100)]
-    assert np.mean([e.verdict == "equivalent" for e in at_band]) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)
-    equal = [equivalence(a, b, band=0.05) for a, b in _pairs(0.0, 0.01, 40)]
+    """At a true difference of the band itself "equivalent" is an error; at none it is found. 80 and 30 pairs of curves."""
+    at_band = [equivalence(a, b, band=0.05) for a, b in _pairs(0.05, 0.02, 80)]
+    assert np.mean([e.verdict == "equivalent" for e in at_band]) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 80)
+    equal = [equivalence(a, b, band=0.05) for a, b in _pairs(0.0, 0.01, 30)]
     assert np.mean([e.verdict == "equivalent" for e in equal]) > 0.95
     for e in equal + at_band:
         assert (e.p_value < 0.05) == (e.verdict == "equivalent")

@@ -123,7 +123,10 @@ def fit(
     draws, resample="residual" adds resampled residuals, centred and inflated by sqrt(n / (n - k)), to the fitted
     curve; resample="seed" draws the runs of each size anew, inflated by sqrt(m / (m - 1)), and so keeps a misfit of
     the law out of the noise; "auto" takes "seed" where every size has two runs or more. Percentiles are expanded to
-    the t distribution.
+    the t distribution. At 95 %, over 300 curves of 11 sizes with 1 to 5 % of normal noise, those of the exponent cover
+    in 91 to 92 % (residual, p), 92 to 93 % (residual, c) and 93 to 95 % (bootstrap=0); with three seeds of 1 % in 96 %
+    (seed). The exponent's bias is 0.2 % at 1 % of noise, 1.6 % at 5 %. "broken" needs more: on 20 single runs with 1 %
+    of noise the interval of f1 covers in 80 %, with three seeds in 97 %.
 
     Shapes: sizes, losses (n,), in any order. Units: those of the sizes; C and 1/C follow.
     Raises: ValueError for lengths that disagree; a size or loss that is NaN, infinite or not positive; fewer distinct
