@@ -71,7 +71,15 @@ def test_imports_point_one_way(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["dlcore.metrics.distributional", "dlcore.figures", "dlcore.claims", "dlcore.records", "dlcore.published"]
+    "module",
+    [
+        "dlcore.metrics.distributional",
+        "dlcore.metrics.scaling",
+        "dlcore.published",
+        "dlcore.figures",
+        "dlcore.claims",
+        "dlcore.records",
+    ],
 )
 def test_torch_is_not_needed(module):
     code = f"import {module}, sys; sys.exit('torch' in sys.modules)"

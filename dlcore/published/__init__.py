@@ -28,12 +28,14 @@ def read(name: str) -> pd.DataFrame:
     """Returns a table, a row per number.
 
     "bansal2021_gaps" has the 44 rows of self-supervised methods and 3 of end-to-end networks, "bansal2021_noise_sweep"
-    train and test accuracy of six methods at 19 noise rates.
+    train and test accuracy of six methods at 19 noise rates; "bansal2022" the 53 points (architecture, million_pairs,
+    loss) of the data-scaling curves, "alabdulmohsin2022" the printed errors of their extrapolation.
 
     Raises: ValueError for an unknown name.
 
-    >>> len(read("bansal2021_gaps"))
-    47
+    >>> table = read("bansal2022")
+    >>> len(table), float(table.loc[0, "loss"])
+    (53, 0.9312)
     """
     return pd.read_csv(_path(name), comment="#")
 
@@ -43,7 +45,7 @@ def note(name: str) -> str:
 
     Raises: ValueError for an unknown name.
 
-    >>> "ICLR" in note("bansal2021_gaps")
+    >>> "ICML 2022" in note("bansal2022")
     True
     """
     lines = _path(name).read_text("utf8").splitlines()
