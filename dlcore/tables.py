@@ -125,6 +125,15 @@ _USUAL_DIMENSION = {"random_relu": 500, "pca": 20, "clusters": 10}
 _USUAL_SIZE = {"digits": 1000, "mnist1d": 4000, "fashion_mnist": 10000, "cifar10": 10000, "cifar10_full": 50000}
 
 
+def method(objective: str) -> str:
+    """Returns the display name of what makes the features in chapter 1.
+
+    >>> method("vicreg")
+    'VICReg'
+    """
+    return _OBJECTIVE.get(objective, objective)
+
+
 def rationality(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFrame:
     """Returns the findings of chapter 1: rows of the given presets, with `method`, `leverage` and `usual`.
 

@@ -26,7 +26,7 @@ ALLOWED = {
     "pretraining": {"runtime", "augment", "objectives", "models", "training"},
     "published": set(),
     "tables": {"metrics"},
-    "figures": {"figures", "metrics", "records", "tables"},
+    "figures": {"figures", "metrics", "published", "records", "tables"},
     "claims": {"claims", "metrics", "records", "tables"},
     "studies": {
         "config",

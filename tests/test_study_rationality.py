@@ -132,6 +132,7 @@ def test_the_table_procedure_gains_what_the_identity_predicts():
     [
         ({"objective": "simclrr"}, "did you mean 'simclr'"),
         ({"objective": "pixels", "epochs": 3}, "epochs does not apply"),
+        ({"objective": "pixels", "architecture": "mlp"}, "architecture does not apply"),
         ({"objective": "vicreg", "temperature": 0.1}, "temperature does not apply"),
         ({"objective": "supervised", "probe": "ridge"}, "end to end"),
         ({"objective": "pixels", "dimension": 3}, "dimension does not apply"),

@@ -2,6 +2,8 @@
 
 from dlcore.figures.beyond import agreement, kernel_path, knn_law, long_curves, training_time
 from dlcore.figures.calibration import human_cells, human_noise, marginals, tv_against_epsilon, tv_by_size
+from dlcore.figures.certificates import bound_by_size, leverage, table_procedure
+from dlcore.figures.rationality import gap_decomposition, noise_sweep
 from dlcore.figures.shared import DATASETS
 from dlcore.figures.spectrum import joint_density, spectrum
 from dlcore.figures.theme import setup
@@ -9,15 +11,20 @@ from dlcore.figures.theme import setup
 __all__ = [
     "DATASETS",
     "agreement",
+    "bound_by_size",
+    "gap_decomposition",
     "human_cells",
     "human_noise",
     "joint_density",
     "kernel_path",
     "knn_law",
+    "leverage",
     "long_curves",
     "marginals",
+    "noise_sweep",
     "setup",
     "spectrum",
+    "table_procedure",
     "training_time",
     "tv_against_epsilon",
     "tv_by_size",

@@ -124,6 +124,8 @@ class Config(BaseConfig):
             raise ValueError("objective 'supervised' has no features: dimension, transductive, augmented do not apply")
         if self.dimension is not None and self.objective in ("pixels", "neighbours"):
             raise ValueError(f"dimension does not apply to objective {self.objective!r}; use 'pca'")
+        if self.architecture != "convnet" and self.objective not in (*NETWORK, "supervised"):
+            raise ValueError(f"architecture does not apply to objective {self.objective!r}: it has no network")
         if self.strength is not None and self.probe not in ("ridge", "logistic"):
             raise ValueError(f"strength applies to the probes ridge and logistic, not to {self.probe!r}")
         if self.neighbours is not None and self.probe != "knn":
