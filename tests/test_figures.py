@@ -49,9 +49,23 @@ NAMES = (
 )
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_chart_is_complete_and_compiles(shipped, name):
-    spec = _charts(*shipped)[name]().to_dict()
+@pytest.fixture(scope="module")
+def rationality():
+    return tables.rationality(RecordStore(PACKAGED).table("rationality"))
+
+
+RATIONALITY = {
+    "gap-decomposition": lambda t: figures.gap_decomposition(t, {"dataset": "mnist1d", "noise": 0.4}),
+    "noise-sweep": lambda t: figures.noise_sweep(t, {"method": "VICReg"}),
+    "leverage": lambda t: figures.leverage(t),
+    "bound-by-size": lambda t: figures.bound_by_size(t),
+    "table-procedure": lambda t: figures.table_procedure(t),
+}
+
+
+@pytest.mark.parametrize("name", [*NAMES, *RATIONALITY])
+def test_chart_is_complete_and_compiles(shipped, rationality, name):
+    spec = (RATIONALITY[name](rationality) if name in RATIONALITY else _charts(*shipped)[name]()).to_dict()
     assert len(spec["description"]) > 60
     assert spec["title"]
     assert spec["usermeta"]["name"] == name

@@ -37,7 +37,7 @@ def recorded() -> dict[str, list[Config]]:
         for c in _make(range(3), ("vicreg", "pixels"), (0.05, 0.2, 0.4), dataset="digits", probe=name)
     ]
     groups["table"] = [
-        *_make(range(30), ("neighbours",), (0.1,), dataset="digits", input_noise=0.35, experiment="table", rounds=6),
+        *_make(range(120), ("neighbours",), (0.1,), dataset="digits", input_noise=0.35, experiment="table", rounds=6),
         *_make(range(5), ("vicreg",), (0.2,), dataset="digits", experiment="table", rounds=6),
     ]
     groups["strength"] = [
@@ -57,8 +57,9 @@ def recorded() -> dict[str, list[Config]]:
     )
     groups["size"] = [
         c
-        for n in (250, 500, 1000, 2000)
-        for c in _make(range(3), ("vicreg", "random", "random_relu"), (0.2,), dataset="mnist1d", n_train=n)
+        for dataset, sizes in (("digits", (125, 250, 500)), ("mnist1d", (250, 500, 1000, 2000)))
+        for n in sizes
+        for c in _make(range(3), ("vicreg", "random", "random_relu"), (0.2,), dataset=dataset, n_train=n)
     ]
     groups["augmented"] = _make(range(3), ("vicreg", "simclr"), (0.05, 0.2), dataset="mnist1d", augmented=True)
     groups["transductive"] = [

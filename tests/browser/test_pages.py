@@ -7,7 +7,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 ROOT = Path(__file__).resolve().parents[2]
-CHAPTERS = ["notebooks/3_distributional_generalization.html"]
+RATIONALITY = "notebooks/1_rationality.html"
+DISTRIBUTIONAL = "notebooks/3_distributional_generalization.html"
+CHAPTERS = {RATIONALITY: 5, DISTRIBUTIONAL: 10}  # page: its charts
 PAGES = ["book/index.html", "book/claims.html", "book/data.html", "book/using.html", "book/bibliography.html"]
 
 # What the theme does, not we; each with its reason
@@ -43,7 +45,7 @@ def test_plain_pages_load(visit, name):
 def test_every_chart_is_drawn_described_and_fits(visit, name, width, scheme):
     page = visit(name, width=width, scheme=scheme)
     charts = page.locator(".dl-chart")
-    assert charts.count() >= 8
+    assert charts.count() == CHAPTERS[name]
     for i in range(charts.count()):
         chart = charts.nth(i)
         assert chart.get_attribute("data-ready") == "1", chart.inner_text()
@@ -65,10 +67,20 @@ def test_at_least_four_charts_answer(visit, name):
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("csv", ["spectrum", "joint-density", "tv-against-epsilon"])
-def test_the_noise_slider_by_keyboard_changes_the_marks(visit, csv, scheme, width):
-    page = visit(CHAPTERS[0], width=width, scheme=scheme)
-    chart, other = _chart(page, csv), _chart(page, "knn-law")
+@pytest.mark.parametrize(
+    ("name", "csv", "still"),
+    [
+        (DISTRIBUTIONAL, "spectrum", "knn-law"),
+        (DISTRIBUTIONAL, "joint-density", "knn-law"),
+        (DISTRIBUTIONAL, "tv-against-epsilon", "knn-law"),
+        (RATIONALITY, "gap-decomposition", "table-procedure"),
+        (RATIONALITY, "noise-sweep", "table-procedure"),
+        (RATIONALITY, "leverage", "table-procedure"),
+    ],
+)
+def test_the_noise_slider_by_keyboard_changes_the_marks(visit, name, csv, still, scheme, width):
+    page = visit(name, width=width, scheme=scheme)
+    chart, other = _chart(page, csv), _chart(page, still)
     before, untouched = _marks(chart), _marks(other)
     slider = chart.locator("input[type=range]").first
     slider.focus()
@@ -83,11 +95,24 @@ def test_the_noise_slider_by_keyboard_changes_the_marks(visit, csv, scheme, widt
     assert _marks(chart) == before
 
 
-@pytest.mark.parametrize("csv", ["spectrum", "joint-density", "tv-against-epsilon", "tv-by-size", "agreement"])
-def test_every_choice_of_architecture_changes_the_marks(visit, csv):
-    page = visit(CHAPTERS[0])
+@pytest.mark.parametrize(
+    ("name", "csv", "what"),
+    [
+        (DISTRIBUTIONAL, "spectrum", "architecture"),
+        (DISTRIBUTIONAL, "joint-density", "architecture"),
+        (DISTRIBUTIONAL, "tv-against-epsilon", "architecture"),
+        (DISTRIBUTIONAL, "tv-by-size", "architecture"),
+        (DISTRIBUTIONAL, "agreement", "architecture"),
+        (RATIONALITY, "gap-decomposition", "data"),
+        (RATIONALITY, "noise-sweep", "method"),
+        (RATIONALITY, "leverage", "method"),
+        (RATIONALITY, "bound-by-size", "method"),
+    ],
+)
+def test_every_choice_changes_the_marks(visit, name, csv, what):
+    page = visit(name)
     chart = _chart(page, csv)
-    menu = chart.locator("select[aria-label*=architecture]")
+    menu = chart.locator(f"select[aria-label*={what}]")
     seen = set()
     options = menu.locator("option").all_inner_texts()
     assert len(options) >= 3
@@ -101,7 +126,7 @@ def test_every_choice_of_architecture_changes_the_marks(visit, csv):
 
 def test_the_slider_draws_something_at_every_step(visit):
     """A float compared with == would leave holes."""
-    page = visit(CHAPTERS[0])
+    page = visit(DISTRIBUTIONAL)
     chart = _chart(page, "spectrum")
     slider = chart.locator("input[type=range]").first
     slider.focus()
@@ -114,7 +139,7 @@ def test_the_slider_draws_something_at_every_step(visit):
 
 @pytest.mark.parametrize("csv", ["spectrum", "agreement"])
 def test_controls_have_names_and_room(visit, csv):
-    page = visit(CHAPTERS[0])
+    page = visit(DISTRIBUTIONAL)
     controls = _chart(page, csv).locator("input, select")
     for i in range(controls.count()):
         assert controls.nth(i).get_attribute("aria-label")
@@ -137,20 +162,23 @@ def test_axe_finds_nothing(visit, name, scheme):
     assert not found, [(v["id"], [n["html"][:120] for n in v["nodes"][:2]]) for v in found]
 
 
-def test_the_page_shows_no_dead_widget(visit):
-    page = visit(CHAPTERS[0])
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_page_shows_no_dead_widget(visit, name):
+    page = visit(name)
     assert page.locator(".jupyter-widgets, .widget-slider").count() == 0
 
 
-def test_numbers_in_sentences_come_from_the_records(visit):
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_numbers_in_sentences_come_from_the_records(visit, name):
     """A glue that was not filled would show its name or nothing."""
-    page = visit(CHAPTERS[0])
+    page = visit(name)
     text = page.locator("article").inner_text()
     assert "glue:" not in text
     assert "nan" not in text.lower().split()
 
 
-def test_the_download_is_the_clean_notebook(site):
-    source = ROOT / "notebooks" / "3_distributional_generalization.ipynb"
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_download_is_the_clean_notebook(site, name):
+    source = ROOT / Path(name).with_suffix(".ipynb")
     copy = ROOT / "_build" / "html" / "_sources" / "notebooks" / source.name
     assert copy.read_bytes() == source.read_bytes()
