@@ -343,9 +343,9 @@ glue("rationality/weights", 512 * 10 * 8 * float(np.log(2)), display=False)
 
 # %% [markdown]
 # Further reading: fitting random labels {cite}`zhang2017understanding`; certificates from randomly labelled extra points
-# {cite}`garg2021ratt`; where the error of self-supervised learning comes from {cite}`dubois2023risk`; memorization
-# inside the encoder, which these gaps cannot see {cite}`wang2024sslmem`; bounds by information
-# {cite}`russo2016controlling,xu2017information,steinke2020reasoning`; why memorization can be needed
-# {cite}`feldman2020does`.
+# {cite}`garg2021ratt`; where the error of self-supervised learning comes from {cite}`dubois2023risk`; bounds by
+# information {cite}`russo2016controlling,xu2017information,steinke2020reasoning`; why memorization can be needed
+# {cite}`feldman2020does`. These gaps look at the probe's memorization; an encoder may memorise inputs, which they cannot
+# see.
 #
 # **Next steps.** Apply `dlcore.probing.rationality` to your own procedure, see {doc}`/book/using`.
