@@ -93,8 +93,10 @@ def ledger_html(claims: list[Claim] | None = None) -> str:
     head = "".join(
         f"<th scope='col'>{h}</th>" for h in ("Claim", "Setting here", "Thesis", "Here, 95 % interval", "Verdict")
     )
-    rows = []
-    for c in evaluate() if claims is None else claims:
+    every, rows = evaluate() if claims is None else claims, []
+    for previous, c in zip([None, *every], every, strict=False):
+        if previous is None or previous.chapter != c.chapter:
+            rows.append(f"<tr><th scope='rowgroup' colspan='5'>Chapter {c.chapter}</th></tr>")
         badge = f"<span class='verdict verdict-{c.verdict.replace(' ', '-')}'>{c.verdict}</span>"
         cells = [html.escape(v) for v in (c.claim, c.setting, c.reference, c.ours)]
         rows.append(f"<tr id='{c.id}'>" + "".join(f"<td>{v}</td>" for v in [*cells, badge]) + "</tr>")
@@ -102,8 +104,15 @@ def ledger_html(claims: list[Claim] | None = None) -> str:
 
 
 def ledger_markdown(claims: list[Claim] | None = None) -> str:
-    """Returns the ledger as a Markdown table for the README."""
-    rows = ["| claim | setting here | thesis | here, 95 % interval | verdict |", "| --- | --- | --- | --- | --- |"]
-    for c in evaluate() if claims is None else claims:
-        rows.append(f"| {c.claim} | {c.setting} | {c.reference} | {c.ours} | **{c.verdict}** |")
+    """Returns the tested claims as a Markdown table for the README, and how many wait for a run."""
+    every = evaluate() if claims is None else claims
+    rows = [
+        "| | claim | setting here | thesis | here, 95 % interval | verdict |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    tested = [c for c in every if c.measured is not None]
+    for c in tested:
+        rows.append(f"| {c.chapter} | {c.claim} | {c.setting} | {c.reference} | {c.ours} | **{c.verdict}** |")
+    rows.append("")
+    rows.append(f"{len(tested)} of {len(every)} claims are tested; the others are in `dlcore/claims/claims.yml`.")
     return "\n".join(rows)

@@ -99,7 +99,7 @@ def gap_decomposition(table: pd.DataFrame, highlight: Highlight = None) -> alt.L
     bars = (
         alt.Chart(long)
         .transform_filter(here)
-        .mark_bar(height=13)
+        .mark_bar()
         .encode(
             x=x,
             y=y,
@@ -117,7 +117,7 @@ def gap_decomposition(table: pd.DataFrame, highlight: Highlight = None) -> alt.L
     gap = base.mark_point(shape="diamond", filled=True, size=90, color=ROLES["highlight"], opacity=1).encode(
         x="generalization:Q", y=y, tooltip=tip
     )
-    chart = alt.layer(bars, theorem, gap).properties(width="container", height=alt.Step(21))
+    chart = alt.layer(bars, theorem, gap).properties(width="container", height=330)
     return finish(
         chart.add_params(source, rate),
         name="gap-decomposition",
