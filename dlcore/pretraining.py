@@ -126,5 +126,10 @@ def pretrain(
 def features(net: nn.Module, inputs: torch.Tensor, batch_size: int = 1024) -> np.ndarray:
     """Returns the representation of inputs, (n, d) float32, in evaluation mode."""
     where = next(net.parameters()).device
+    # as in training: convolutions of images run faster with the channels last
+    layout = torch.channels_last if inputs.ndim == 4 else torch.contiguous_format
+    if inputs.ndim == 4:
+        net.to(memory_format=layout)
     net.eval()
-    return torch.cat([net(part.to(where)).flatten(1).float().cpu() for part in inputs.split(batch_size)]).numpy()
+    parts = (part.to(where, memory_format=layout) for part in inputs.split(batch_size))
+    return torch.cat([net(part).flatten(1).float().cpu() for part in parts]).numpy()
