@@ -1,6 +1,6 @@
 """Notebooks: the pair agrees, no outputs, parameters are the study's, papermill runs them and refuses mistakes."""
 
-import time
+import resource
 from pathlib import Path
 
 import jupytext
@@ -82,10 +82,12 @@ OTHER = {
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_papermill_runs_the_committed_notebook_with_other_parameters(name, tmp_path):
     parameters, wanted, seconds = OTHER[name]
-    start = time.perf_counter()
+    # the kernel's processor time: on a busy machine the clock on the wall measures the neighbours
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     source = ROOT / "notebooks" / f"{name}.ipynb"
     out = notebook.execute(source, tmp_path / "out.ipynb", parameters, cwd=ROOT)
-    assert time.perf_counter() - start < seconds
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < seconds
     text = "".join(o.get("text", "") for c in nbformat.read(out, 4).cells for o in c.get("outputs", []))
     assert wanted in text
     assert not list(tmp_path.glob("*.failed.ipynb"))
