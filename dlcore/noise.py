@@ -1,10 +1,13 @@
-"""Label noise: every function returns the noisy labels together with the mask of the labels it changed."""
+"""Label noise and noise of sentence pairs: every function returns what it made together with what it changed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from dlcore.config import unknown_choice
 
 
 class NoisyLabels(NamedTuple):
@@ -131,3 +134,83 @@ def sparse_confusion(num_classes: int, rate: float, seed: int, targets: int = 2)
         others = rng.choice(np.delete(np.arange(num_classes), row), size=targets, replace=False)
         matrix[row, others] = moved[row] * rng.dirichlet(np.ones(targets))
     return matrix
+
+
+class NoisyTexts(NamedTuple):
+    """`texts`, pairs (source, target) after the noise, and `changed` (n,), the number of words replaced in each.
+
+    A misaligned pair counts 1.
+    """
+
+    texts: list[tuple[str, str]]
+    changed: np.ndarray
+
+
+def _texts(texts: Sequence[tuple[str, str]], rate: float, reference: Sequence[tuple[str, str]] | None) -> Sequence:
+    if not 0 <= rate < 1:
+        raise ValueError(f"rate = {rate} is outside [0, 1)")
+    if not len(texts):
+        raise ValueError("there are no sentence pairs")
+    return texts if reference is None else reference
+
+
+def replace_words(
+    texts: Sequence[tuple[str, str]],
+    rate: float,
+    seed: int,
+    side: str = "target",
+    reference: Sequence[tuple[str, str]] | None = None,
+) -> NoisyTexts:
+    """Replaces each word of one side, with probability `rate`, by a draw from the words of that side.
+
+    Words are what spaces part; the draw is from the unigram law of `reference` (the texts themselves when None; give
+    the whole training pool, so that subsets stay nested), and may be the same word. A larger rate changes a superset.
+
+    Raises: ValueError for a rate outside [0, 1), no pairs, or a side that is neither "source" nor "target".
+    Paper: after Bansal et al. 2022, whose noise kinds are published only as "iid synthetic noise"; this one is ours.
+
+    >>> replace_words([("a b", "c d")], 0.0, seed=0).texts
+    [('a b', 'c d')]
+    """
+    pool = _texts(texts, rate, reference)
+    if side not in ("source", "target"):
+        raise unknown_choice("side", side, ("source", "target"))
+    at = ("source", "target").index(side)
+    words = [word for pair in pool for word in pair[at].split()]
+    lines = [pair[at].split() for pair in texts]
+    # two streams, drawn to the end, so that neither the rate nor later sentences move the draws of earlier ones
+    count = sum(map(len, lines))
+    hits = np.random.default_rng([seed, 31]).random(count) < rate
+    drawn = (np.random.default_rng([seed, 32]).random(count) * len(words)).astype(np.int64)
+    result, changed, place = [], np.zeros(len(texts), np.int64), 0
+    for row, line in enumerate(lines):
+        pick = np.flatnonzero(hits[place : place + len(line)])
+        new = list(line)
+        for k in pick:
+            new[k] = words[drawn[place + k]]
+        changed[row] = sum(a != b for a, b in zip(new, line, strict=True))
+        place += len(line)
+        pair = list(texts[row])
+        pair[at] = " ".join(new) if len(pick) else pair[at]
+        result.append(tuple(pair))
+    return NoisyTexts(result, changed)
+
+
+def misalign(
+    texts: Sequence[tuple[str, str]], rate: float, seed: int, reference: Sequence[tuple[str, str]] | None = None
+) -> NoisyTexts:
+    """Gives each pair, with probability `rate`, the target of a random pair of `reference` (the texts when None).
+
+    Raises: ValueError for a rate outside [0, 1), no pairs, or one pair alone.
+
+    >>> misalign([("a", "b"), ("c", "d")], 0.0, seed=0).changed.tolist()
+    [0, 0]
+    """
+    pool = _texts(texts, rate, reference)
+    if len(pool) < 2:
+        raise ValueError("misaligning needs at least two pairs to take targets from")
+    hits = np.random.default_rng([seed, 33]).random(len(texts)) < rate
+    drawn = (np.random.default_rng([seed, 34]).random(len(texts)) * len(pool)).astype(np.int64)
+    result = [(s, pool[k][1]) if hit else (s, t) for (s, t), hit, k in zip(texts, hits, drawn, strict=True)]
+    changed = [a[1] != b[1] for a, b in zip(result, texts, strict=True)]
+    return NoisyTexts(result, np.array(changed, np.int64))

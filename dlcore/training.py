@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from dlcore import runtime
+from dlcore import optimization, runtime
 from dlcore.config import unknown_choice
 
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -133,15 +131,19 @@ def fit(
     if config.drop_last and used > config.batch_size:
         used -= used % config.batch_size
     steps = -(-used // config.batch_size)
-    optimizer = _optimizer(model, config)
-    total, warm = max(1, steps * config.epochs), max(1, steps * config.epochs // 20)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total, warm, config.schedule))
+    optimizer = optimization.optimizer(model, config)
+    total = max(1, steps * config.epochs)
+    warm = 0 if config.schedule == "constant" else max(1, total // 20)
+    schedule = optimization.schedule(optimizer, config.schedule, total, warm)
     curves, path = Curves(), Path(checkpoint) if checkpoint else None
     state = {"config": asdict(config), "size": len(inputs)}
     if path is not None and path.exists():
-        curves = _resume(path, state, model, optimizer, schedule, where) or curves
+        saved = optimization.resume(path, state, model, optimizer, schedule, where)
+        if saved is not None:
+            curves = Curves(**saved["curves"])
+            curves.resumed += 1
 
-    start = saved = time.perf_counter()
+    start = written = time.perf_counter()
     spent = curves.seconds
     bar = tqdm(
         total=config.epochs,
@@ -187,9 +189,9 @@ def fit(
         elif curves.epochs == config.epochs:
             curves.stopped = "all epochs"
         curves.seconds = spent + time.perf_counter() - start
-        if path is not None and (time.perf_counter() - saved > checkpoint_seconds or curves.stopped != "running"):
-            _save(path, {**state, **_parts(model, optimizer, schedule), "curves": asdict(curves)})
-            saved = time.perf_counter()
+        if path is not None and (time.perf_counter() - written > checkpoint_seconds or curves.stopped != "running"):
+            optimization.save(path, state, model, optimizer, schedule, {"curves": asdict(curves)})
+            written = time.perf_counter()
         bar.set_postfix(loss=f"{mean_loss:.3f}", error=f"{error:.3f}", refresh=False)
         bar.update()
     bar.close()
@@ -209,58 +211,3 @@ def predict(model: nn.Module, inputs: torch.Tensor, batch_size: int = 1024, cast
         out = torch.cat([model(part.to(where)).argmax(1) for part in inputs.split(batch_size)])
     model.train(training)
     return out
-
-
-def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            trainable,
-            config.learning_rate,
-            momentum=config.momentum,
-            nesterov=config.momentum > 0,
-            weight_decay=config.weight_decay,
-        )
-    kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(trainable, config.learning_rate, weight_decay=config.weight_decay)
-
-
-def _rate(step: int, total: int, warm: int, schedule: str) -> float:
-    if schedule == "constant":
-        return 1.0
-    if step < warm:
-        return (step + 1) / warm
-    done = (step - warm) / max(1, total - warm)
-    return 0.5 * (1 + torch.cos(torch.tensor(torch.pi * min(1.0, done))).item())
-
-
-def _parts(model: nn.Module, optimizer: Any, schedule: Any) -> dict[str, Any]:
-    return {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "schedule": schedule.state_dict(),
-    }
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
-
-
-def _resume(path: Path, state: dict, model: nn.Module, optimizer: Any, schedule: Any, where: Any) -> Curves | None:
-    """Returns the curves so far after loading the checkpoint, or None (with a warning) when it does not fit."""
-    try:
-        saved = torch.load(path, map_location=where, weights_only=True)
-        if {k: saved[k] for k in state} != state:
-            raise ValueError("it belongs to another configuration")
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        schedule.load_state_dict(saved["schedule"])
-        curves = Curves(**saved["curves"])
-    except Exception as error:  # a damaged checkpoint costs time, never the run
-        warnings.warn(f"starting anew, the checkpoint {path} cannot be used: {error}", UserWarning, stacklevel=3)
-        return None
-    curves.resumed += 1
-    return curves

@@ -1,6 +1,7 @@
-"""Models: networks with named stages (`networks`), and scikit-learn families behind one fit/predict (`classical`)."""
+"""Models: networks with named stages (`networks`), sequence models (`seq2seq`), scikit-learn families (`classical`)."""
 
 from dlcore.models.classical import CLASSICAL, classical
 from dlcore.models.networks import NETWORKS, network, stages
+from dlcore.models.seq2seq import ARCHITECTURES, Shape, seq2seq
 
-__all__ = ["CLASSICAL", "NETWORKS", "classical", "network", "stages"]
+__all__ = ["ARCHITECTURES", "CLASSICAL", "NETWORKS", "Shape", "classical", "network", "seq2seq", "stages"]

@@ -1,0 +1,60 @@
+"""BLEU and chrF by sacrebleu, with the signature that makes them comparable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Score(NamedTuple):
+    """`value` from 0 to 100, and sacrebleu's `signature`, to be printed beside it."""
+
+    value: float
+    signature: str
+
+
+def _sacrebleu(hypotheses: Sequence[str], references: Sequence[str]):
+    if len(hypotheses) != len(references) or not len(references):
+        raise ValueError(f"{len(hypotheses)} hypotheses and {len(references)} references")
+    try:
+        import sacrebleu
+    except ImportError as error:
+        raise RuntimeError(f"BLEU and chrF need sacrebleu: pip install sacrebleu ({error})") from error
+    return sacrebleu
+
+
+def bleu(hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "13a") -> Score:
+    """Returns the corpus BLEU of hypotheses against one reference each.
+
+    `tokenize` is sacrebleu's: "13a" for text, "none" for tokens that are parted by spaces already.
+
+    Raises: ValueError for lists that are empty or differ in length; RuntimeError when sacrebleu is missing.
+    Paper: Papineni et al. 2002; Post 2018 for the signature.
+    """
+    library = _sacrebleu(hypotheses, references)
+    # `force` is no more than leave to score text that has been tokenised
+    metric = library.BLEU(tokenize=tokenize, force=True)
+    value = metric.corpus_score(list(hypotheses), [list(references)]).score
+    return Score(float(value), str(metric.get_signature()))
+
+
+def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+    """Returns the corpus chrF of hypotheses against one reference each; errors as `bleu`.
+
+    Paper: Popovic 2015.
+    """
+    library = _sacrebleu(hypotheses, references)
+    metric = library.CHRF()
+    value = metric.corpus_score(list(hypotheses), [list(references)]).score
+    return Score(float(value), str(metric.get_signature()))
+
+
+def exact_match(hypotheses: Sequence[Sequence], references: Sequence[Sequence]) -> float:
+    """Returns the fraction of sentences that equal their reference, in [0, 1].
+
+    >>> exact_match([[4, 5], [6]], [[4, 5], [7]])
+    0.5
+    """
+    if len(hypotheses) != len(references) or not len(references):
+        raise ValueError(f"{len(hypotheses)} hypotheses and {len(references)} references")
+    return sum(list(h) == list(r) for h, r in zip(hypotheses, references, strict=True)) / len(references)

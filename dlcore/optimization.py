@@ -1,0 +1,78 @@
+"""Optimizers, learning-rate schedules and checkpoints, shared by the training loops."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def optimizer(model: nn.Module, config: Any, *, fused: bool = False) -> torch.optim.Optimizer:
+    """Returns SGD with Nesterov momentum, Adam or AdamW over the trainable parameters.
+
+    `config` has the fields optimizer ("sgd", "adam", "adamw"), learning_rate, weight_decay and, for SGD, momentum.
+    `fused` makes Adam's step one kernel: ten times faster for a table of 65,000 embeddings, with other last digits.
+    """
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            trainable,
+            config.learning_rate,
+            momentum=config.momentum,
+            nesterov=config.momentum > 0,
+            weight_decay=config.weight_decay,
+        )
+    kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+    return kind(trainable, config.learning_rate, weight_decay=config.weight_decay, fused=fused or None)
+
+
+def rate(step: int, kind: str, total: int, warm: int) -> float:
+    """Returns the factor of the learning rate at a step: linear warm-up over `warm` steps, then the schedule.
+
+    "constant" stays at 1, "cosine" falls to 0 at `total`, "inverse_sqrt" falls as (warm / step) ** 0.5.
+
+    >>> [round(rate(s, "cosine", 6, 2), 6) for s in (0, 1, 4, 6)]
+    [0.5, 1.0, 0.5, 0.0]
+    """
+    if step < warm:
+        return (step + 1) / warm
+    if kind == "constant":
+        return 1.0
+    if kind == "inverse_sqrt":
+        return (max(1, warm) / max(1, step + 1)) ** 0.5
+    done = min(1.0, (step - warm) / max(1, total - warm))
+    # in torch's single precision, as in the first records: a last digit would change their curves
+    return 0.5 * (1 + torch.cos(torch.tensor(torch.pi * done)).item())
+
+
+def schedule(of: torch.optim.Optimizer, kind: str, total: int, warm: int) -> torch.optim.lr_scheduler.LambdaLR:
+    """Returns the schedule that multiplies the optimizer's learning rate by `rate`, a call of `step` each."""
+    return torch.optim.lr_scheduler.LambdaLR(of, lambda step: rate(step, kind, total, warm))
+
+
+def save(path: Path, identity: dict, model: nn.Module, of: Any, schedule: Any, extra: dict[str, Any]) -> None:
+    """Writes a checkpoint atomically; `identity` is what a run must have in common with it to go on from it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    parts = {"model": model, "optimizer": of, "schedule": schedule}
+    torch.save({**identity, **{k: v.state_dict() for k, v in parts.items()}, **extra}, temporary)
+    os.replace(temporary, path)
+
+
+def resume(path: Path, identity: dict, model: nn.Module, of: Any, schedule: Any, where: Any) -> dict[str, Any] | None:
+    """Returns the checkpoint, loaded into model, optimizer and schedule, or None (with a warning) when unfit."""
+    try:
+        saved = torch.load(path, map_location=where, weights_only=True)
+        if {k: saved[k] for k in identity} != identity:
+            raise ValueError("it belongs to another configuration")
+        model.load_state_dict(saved["model"])
+        of.load_state_dict(saved["optimizer"])
+        schedule.load_state_dict(saved["schedule"])
+    except Exception as error:  # a damaged checkpoint costs time, never the run
+        warnings.warn(f"starting anew, the checkpoint {path} cannot be used: {error}", UserWarning, stacklevel=3)
+        return None
+    return saved

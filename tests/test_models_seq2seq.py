@@ -1,0 +1,522 @@
+"""Sequence models: sizes by formula, no look ahead, padding without effect, decoding with caches, and training."""
+
+import dataclasses
+import itertools
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlcore.data.pairs import Pairs, Ragged, back_translate
+from dlcore.data.transduction import Noise, Transduction
+from dlcore.metrics import translation
+from dlcore.models.attention import dropout, positions
+from dlcore.models.decoding import beam, greedy, translate
+from dlcore.models.lexical import LexiconLearner, reference_curve
+from dlcore.models.seq2seq import ARCHITECTURES, Shape, parameter_counts, seq2seq
+from dlcore.sequence_training import SequenceConfig, fit_pairs, sentence_losses, token_loss
+
+KINDS = [*({"architecture": a} for a in ARCHITECTURES), {"architecture": "decoder_only", "source_loss": 0.5}]
+TASK = Transduction(list_size=20, alphabet=10)
+
+
+def make(seed=0, sharp=0.3, **options):
+    """A small model in evaluation mode whose weights are large enough to tell tokens apart."""
+    shape = Shape(**{"source_vocabulary": 30, "target_vocabulary": 20, "width": 16, "heads": 2, **options})
+    model = seq2seq(shape, seed=seed).eval()
+    generator = torch.Generator().manual_seed(seed)
+    for p in model.parameters():
+        if p.ndim > 1:
+            torch.nn.init.normal_(p, std=sharp, generator=generator)
+    return model
+
+
+def batch(seed=0, n=5, s=7, t=6):
+    g = torch.Generator().manual_seed(seed)
+    x, y = torch.randint(4, 30, (n, s), generator=g), torch.randint(3, 20, (n, t), generator=g)
+    for row in range(1, n):
+        x[row, s - row :] = 0
+    return x, y
+
+
+@pytest.fixture(params=KINDS, ids=lambda k: "-".join(map(str, k.values())))
+def model(request):
+    return make(**request.param)
+
+
+# Sizes
+
+
+@given(
+    st.sampled_from(ARCHITECTURES),
+    st.sampled_from([4, 8, 12]),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.sampled_from([None, 7]),
+    st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_number_of_parameters_is_that_of_the_formula(architecture, width, enc, dec, inner, shared):
+    shape = Shape(
+        31,
+        31 if shared else 17,
+        architecture=architecture,
+        width=width,
+        heads=2,
+        encoder_layers=enc,
+        decoder_layers=dec,
+        inner=inner,
+        shared=shared,
+    )
+    model, counts = seq2seq(shape), parameter_counts(shape)
+    assert counts["total"] == sum(p.numel() for p in model.parameters())
+    for name in ("encoder", "decoder"):
+        parts = [v for k, v in model.state_dict().items() if k.startswith(name)]
+        assert counts[name] == sum(p.numel() for p in parts)
+
+
+def test_the_base_model_has_1_6_million_parameters():
+    shape = Shape(2000, 2000, encoder_layers=3, decoder_layers=3, shared=True)
+    assert parameter_counts(shape)["total"] == 1_645_056
+    # another split of the same number of layers costs only attention to the source
+    long, short = (parameter_counts(Shape(99, 99, encoder_layers=e, decoder_layers=5 - e))["total"] for e in (1, 4))
+    attention = 4 * 128**2 + 4 * 128 + 2 * 128
+    assert long - short == 3 * attention
+
+
+def test_a_seed_gives_the_same_model_and_leaves_the_random_stream_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    a, *same, c = (seq2seq(Shape(9, 9, width=8, heads=2), seed=s).state_dict() for s in [*[1] * 9, 2])
+    assert torch.equal(torch.rand(1), expected)
+    assert all(torch.equal(a[k], b[k]) for b in same for k in a)
+    assert not torch.equal(a["target_embedding.weight"], c["target_embedding.weight"])
+
+
+def test_a_new_model_has_the_loss_of_a_guess():
+    for kind in KINDS:
+        model = seq2seq(Shape(30, 500, width=64, **kind)).eval()
+        x, y = batch()
+        loss = model.loss(x, y)
+        assert 0.8 * np.log(500) < float(loss.nats / loss.tokens) < 1.3 * np.log(500)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"architecture": "transfomer"}, "did you mean 'transformer'"),
+        ({"width": 30, "heads": 4}, "width = 30 must be even and a multiple of heads = 4, such as 32"),
+        ({"width": 9, "heads": 3}, "such as"),
+        ({"encoder_layers": 0}, "encoder_layers = 0"),
+        ({"decoder_layers": 0}, "decoder_layers = 0"),
+        ({"dropout": 1.0}, r"dropout = 1.0 is outside \[0, 1\)"),
+        ({"shared": True}, "shared needs one vocabulary: 30 and 20"),
+        ({"source_loss": 1.0}, "for architecture 'decoder_only' alone"),
+    ],
+)
+def test_a_bad_shape_is_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        Shape(**{"source_vocabulary": 30, "target_vocabulary": 20, **options})
+
+
+# What may influence what
+
+
+def test_positions_are_those_of_the_paper():
+    x = positions(0, 100, torch.zeros(1, 8))
+    assert torch.allclose(x[7, 1], torch.sin(torch.tensor(7 / 10000 ** (2 / 8))))
+    assert torch.allclose(x[7, 5], torch.cos(torch.tensor(7 / 10000 ** (2 / 8))))
+    assert torch.equal(positions(40, 60, torch.zeros(1, 8)), x[40:60])
+
+
+@torch.no_grad()
+def test_no_position_sees_its_own_or_later_targets(model):
+    x, y = batch(n=1, s=4)
+    y[0] = torch.tensor([4, 5, 6, 7, 8, 9])
+    plain = model(x, y)
+    for at in range(6):
+        changed = y.clone()
+        changed[0, at] = 15
+        moved = (model(x, changed) - plain)[0].abs().amax(1)
+        assert float(moved[: at + 1].max()) == 0
+        assert at == 5 or float(moved[at + 1]) > 1e-4
+
+
+@torch.no_grad()
+def test_every_source_token_matters(model):
+    x, y = batch(n=1, s=5)
+    x[:] = torch.arange(4, 9)
+    plain = model(x, y)
+    for at in range(5):
+        changed = x.clone()
+        changed[0, at] = 20
+        assert float((model(changed, y) - plain).abs().max()) > 1e-4
+
+
+def test_the_source_sees_itself_only_backwards_where_it_has_a_loss():
+    x, y = batch(n=1, s=5)
+    for source_loss, sees in ((0.0, True), (1.0, False)):
+        model = make(architecture="decoder_only", source_loss=source_loss)
+        changed = x.clone()
+        changed[0, 4] = 20
+        both = [model._both(v, y)[0, 0] for v in (x, changed)]
+        assert (float((both[0] - both[1]).detach().abs().max()) > 1e-5) == sees
+
+
+def test_padding_has_no_effect(model):
+    x, y = batch()
+    plain = model(x, y)
+    wide = model(torch.nn.functional.pad(x, (0, 4)), torch.nn.functional.pad(y, (0, 3)))
+    assert torch.allclose(wide[:, :6], plain, atol=1e-4)
+    for row in range(5):
+        own = x[row : row + 1, : int((x[row] != 0).sum())]
+        assert torch.allclose(model(own, y[row : row + 1]), plain[row : row + 1], atol=1e-4)
+    losses = [model.loss(x, y), model.loss(x, torch.nn.functional.pad(y, (0, 3)))]
+    assert losses[0].tokens == losses[1].tokens == 30
+    assert float(losses[0].nats) == pytest.approx(float(losses[1].nats), rel=1e-5)
+
+
+@torch.no_grad()
+def test_the_loss_is_the_cross_entropy_of_the_logits(model):
+    x, y = batch()
+    nats = -model(x, y).log_softmax(2).gather(2, y[:, :, None]).sum()
+    loss = model.loss(x, y)
+    assert float(loss.nats) == pytest.approx(float(nats), rel=1e-5)
+    extra = float(loss.objective) - float(loss.nats) / 30
+    assert (extra > 0.1) == bool(model.shape.source_loss)
+    assert abs(extra) < 1e-5 or model.shape.source_loss
+
+
+def test_dropout_acts_in_training_alone(model):
+    x, y = batch()
+    assert torch.equal(model(x, y), model(x, y))
+    model.train()
+    assert not torch.equal(model(x, y), model(x, y))
+
+
+def test_dropout_drops_the_stated_fraction_and_keeps_the_mean():
+    x = torch.full((500, 401), 2.0, requires_grad=True)
+    torch.manual_seed(0)
+    y = dropout(x, 0.3, True)
+    y.sum().backward()
+    assert torch.equal(x.grad, y.detach() / 2)
+    assert sorted(set(y.detach().unique().tolist())) == pytest.approx([0, 2 / 0.7])
+    share = float((y == 0).float().mean())
+    assert abs(share - 0.3) < 4 * (0.21 / x.numel()) ** 0.5
+    rows = (y == 0).float()
+    assert abs(float(torch.corrcoef(torch.stack([rows[:, :-1].flatten(), rows[:, 1:].flatten()]))[0, 1])) < 0.01
+    torch.manual_seed(0)
+    assert torch.equal(y, dropout(x, 0.3, True))
+    assert dropout(x, 0.3, False) is x
+    assert dropout(x, 0.0, True) is x
+
+
+def test_a_shared_table_is_one_tensor():
+    model = make(source_vocabulary=20, shared=True)
+    assert model.source_embedding is model.target_embedding
+
+
+# Decoding
+
+
+def test_cached_steps_equal_the_whole(model):
+    x, y = batch()
+    state, last, steps = model.start(x), torch.ones(5, dtype=torch.long), []
+    for t in range(6):
+        steps.append(model.step(last, state))
+        last = y[:, t]
+    assert torch.allclose(torch.stack(steps, 1), model(x, y), atol=1e-4)
+
+
+def test_greedy_takes_the_most_likely_token_each_time(model):
+    x, _ = batch()
+    found = greedy(model, x, longest=9)
+    logits = model(x, found)
+    logits[:, :, :2] = -torch.inf
+    best = logits.argmax(2)
+    for row, written in enumerate(found):
+        length = int((written != 0).sum())
+        assert torch.equal(best[row, :length], written[:length])
+        assert length == 9 or written[length - 1] == 2
+
+
+def test_a_beam_of_one_is_greedy_and_its_score_is_the_models(model):
+    x, _ = batch()
+    found, score = beam(model, x, size=1, longest=9)
+    assert torch.equal(found, greedy(model, x, longest=9))
+    for size in (1, 3):
+        found, score = beam(model, x, size=size, longest=9)
+        for row in range(5):
+            nats = model.loss(x[row : row + 1], found[row : row + 1]).nats
+            assert float(score[row]) == pytest.approx(-float(nats), rel=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_wide_beam_finds_the_best_of_all_translations(architecture):
+    model, (x, _) = make(architecture=architecture, target_vocabulary=6), batch(n=3)
+    found, score = beam(model, x, size=4**3 + 4**2 + 4 + 1, longest=3, length_penalty=0.0)
+    ended = [[*p, 2] for k in range(3) for p in itertools.product([3, 4, 5], repeat=k)]
+    for row in range(3):
+        all_scores = [-float(model.loss(x[row : row + 1], torch.tensor([e])).nats) for e in ended]
+        best = int(np.argmax(all_scores))
+        assert found[row][found[row] != 0].tolist() == ended[best]
+        assert float(score[row]) == pytest.approx(all_scores[best], rel=1e-4)
+
+
+def test_translate_keeps_the_order_and_does_not_depend_on_the_batch(model):
+    x, _ = batch(n=6)
+    sources = [row[row != 0].numpy() for row in x]
+    seen = []
+    found = translate(model.train(), sources, longest=9, batch_tokens=7, on_progress=seen.append)
+    assert model.training
+    assert seen[-1] == 6
+    for source, words in zip(sources, found, strict=True):
+        alone = greedy(model.eval(), torch.from_numpy(source)[None], longest=9)[0].numpy()
+        assert words.tolist() == alone[(alone != 0) & (alone != 2)].tolist()
+    assert translate(model, Ragged.of(sources), "beam", longest=9)[0].max() < 20
+    samples = [translate(model, sources, "sample", longest=9, seed=s) for s in (0, 0, 1)]
+    assert [a.tolist() for a in samples[0]] == [a.tolist() for a in samples[1]] != [a.tolist() for a in samples[2]]
+
+
+def test_samples_follow_the_models_law():
+    model = make(target_vocabulary=5, sharp=0.2)
+    x, _ = batch(n=1)
+    n = 4000
+    found = greedy(model, x.repeat(n, 1), longest=1, generator=torch.Generator().manual_seed(0))[:, 0]
+    logits = model(x, torch.tensor([[2]]))[0, 0].detach()
+    logits[:2] = -torch.inf
+    law = logits.softmax(0)
+    share = torch.bincount(found, minlength=5) / n
+    assert float((share - law).abs().max()) < 4 * 0.5 / n**0.5
+
+
+def test_decoding_names_what_is_wrong(model):
+    x, _ = batch()
+    with pytest.raises(ValueError, match="did you mean 'greedy'"):
+        translate(model, [x[0].numpy()], "gredy")
+    with pytest.raises(ValueError, match="source 1 is empty"):
+        translate(model, [x[0].numpy(), x[0, :0].numpy()])
+    with pytest.raises(ValueError, match="size = 0"):
+        beam(model, x, size=0)
+    with pytest.raises(ValueError, match="none of them empty"):
+        greedy(model, torch.zeros(2, 3, dtype=torch.long))
+    with pytest.raises(ValueError, match="longest = 0"):
+        greedy(model, x, longest=0)
+
+
+# Training
+
+
+CONFIG = SequenceConfig(steps=24, batch_tokens=256, evaluate_every=4, learning_rate=3e-3, warm=4, patience=0)
+
+
+def task_model(seed=0, **options):
+    shape = Shape(TASK.source_vocabulary, TASK.target_vocabulary, width=16, heads=2, encoder_layers=1, **options)
+    return seq2seq(dataclasses.replace(shape, decoder_layers=1), seed=seed)
+
+
+TRAIN, DEV = TASK.sample(120), TASK.sample(40, stream="dev")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: "-".join(map(str, k.values())))
+def test_it_learns_and_ends_with_its_best_weights(kind):
+    model = task_model(**kind)
+    before = token_loss(model, DEV)
+    curves = fit_pairs(model, TRAIN, DEV, dataclasses.replace(CONFIG, steps=60, evaluate_every=20))
+    assert curves.dev_loss[-1] < 0.8 * before
+    assert curves.stopped == "all steps"
+    assert curves.steps == [20, 40, 60]
+    assert token_loss(model, DEV) == pytest.approx(min(curves.dev_loss), rel=1e-6)
+    assert not model.training
+
+
+def test_it_can_learn_by_heart():
+    few = TASK.sample(60)
+    few = few.take(few.target.lengths <= 14).take(slice(8))
+    model = seq2seq(Shape(TASK.source_vocabulary, TASK.target_vocabulary, width=32, dropout=0.0))
+    config = dataclasses.replace(CONFIG, steps=120, evaluate_every=40, learning_rate=5e-3, schedule="constant")
+    fit_pairs(model, few, few, config)
+    assert token_loss(model, few) < 0.05
+    found = translate(model, few.source, longest=80)
+    assert translation.exact_match(found, few.target.without_end()) == 1
+
+
+def test_the_same_seed_repeats_and_another_does_not():
+    runs = [fit_pairs(task_model(), TRAIN, DEV, dataclasses.replace(CONFIG, seed=s)).dev_loss for s in (0, 0, 1)]
+    assert runs[0] == runs[1] != runs[2]
+
+
+class _Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("dies_after", [4, 12, 20])
+def test_a_killed_run_resumes_to_the_same_curve(tmp_path, dies_after):
+    def evaluate(model, step):
+        return {"norm": float(sum(p.norm() for p in model.parameters()))}
+
+    def dies(model, step):
+        if step > dies_after:
+            raise _Killed
+        return evaluate(model, step)
+
+    whole_model, model = task_model(), task_model()
+    whole = fit_pairs(whole_model, TRAIN, DEV, CONFIG, evaluate=evaluate)
+    options = {"checkpoint": tmp_path / "run.pt", "checkpoint_seconds": 0.0}
+    with pytest.raises(_Killed):
+        fit_pairs(task_model(), TRAIN, DEV, CONFIG, evaluate=dies, **options)
+    resumed = fit_pairs(model, TRAIN, DEV, CONFIG, evaluate=evaluate, **options)
+    assert resumed.resumed == 1
+    for name in ("steps", "tokens", "train_loss", "dev_loss", "values", "best", "stopped"):
+        assert getattr(resumed, name) == getattr(whole, name), name
+    for a, b in zip(model.state_dict().values(), whole_model.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_checkpoint_of_other_data_is_named_and_ignored(tmp_path):
+    path = tmp_path / "run.pt"
+    fit_pairs(task_model(), TRAIN, DEV, CONFIG, checkpoint=path)
+    with pytest.warns(UserWarning, match="belongs to another configuration"):
+        curves = fit_pairs(task_model(), TRAIN.take(slice(50)), DEV, CONFIG, checkpoint=path)
+    assert curves.resumed == 0
+
+
+def test_it_stops_when_the_held_out_loss_does_not_fall():
+    config = dataclasses.replace(CONFIG, steps=2000, learning_rate=2e-2, evaluate_every=5, patience=3)
+    model, few = task_model(), TASK.sample(6)
+    curves = fit_pairs(model, few, DEV, config)
+    assert curves.stopped == "no gain"
+    assert curves.steps[-1] < 2000
+    assert len(curves.steps) - 1 - curves.best == 3
+    assert token_loss(model, DEV) == pytest.approx(curves.dev_loss[curves.best], rel=1e-6)
+
+
+def test_the_global_random_stream_is_left_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    fit_pairs(task_model(), TRAIN, DEV, dataclasses.replace(CONFIG, steps=4))
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_sentence_losses_add_up_and_do_not_depend_on_the_batch():
+    model = make(source_vocabulary=TASK.source_vocabulary, target_vocabulary=TASK.target_vocabulary)
+    losses = sentence_losses(model, DEV)
+    assert np.allclose(losses, sentence_losses(model, DEV, batch_tokens=1), atol=1e-4)
+    whole = model.loss(*(torch.from_numpy(side.padded()) for side in (DEV.source, DEV.target)))
+    assert losses.sum() == pytest.approx(float(whole.nats), rel=1e-5)
+    assert token_loss(model, DEV) == pytest.approx(float(whole.nats) / whole.tokens, rel=1e-5)
+
+
+def test_bfloat16_keeps_float32_weights():
+    model = task_model()
+    curves = fit_pairs(model, TRAIN, DEV, dataclasses.replace(CONFIG, precision="bfloat16"))
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+    assert curves.dev_loss[-1] < curves.dev_loss[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": "adm"}, "did you mean 'adam'"),
+        ({"schedule": "linear"}, "unknown schedule"),
+        ({"batch_tokens": 0}, "batch_tokens, evaluate_every >= 1"),
+        ({"clip": 0.0}, "clip > 0"),
+    ],
+)
+def test_bad_settings(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(CONFIG, **change)
+
+
+def test_bad_pairs_are_named_before_any_work():
+    model = task_model()
+    with pytest.raises(ValueError, match="no training pairs"):
+        fit_pairs(model, TRAIN.take(slice(0)), DEV, CONFIG)
+    large = Pairs(Ragged.of([[4, 9999]]), Ragged.of([[5, 2]]))
+    with pytest.raises(ValueError, match=r"development source token 9999 is outside 1\.\.75"):
+        fit_pairs(model, TRAIN, large, CONFIG)
+    with pytest.raises(ValueError, match="training target 0 is empty"):
+        fit_pairs(model, Pairs(Ragged.of([[4]]), Ragged.of([[]])), DEV, CONFIG)
+    with pytest.raises(ValueError, match="batches of 8 tokens cannot hold a sequence of"):
+        fit_pairs(model, TRAIN, DEV, dataclasses.replace(CONFIG, batch_tokens=8))
+
+
+def test_a_loss_that_is_not_a_number_is_an_error():
+    model = task_model()
+    with torch.no_grad():
+        model.target_embedding.weight[5] = torch.nan
+    with pytest.raises(FloatingPointError, match="not a number at step 4"):
+        fit_pairs(model, TRAIN, DEV, CONFIG)
+
+
+def test_a_trained_reverse_model_translates_back():
+    reverse = TRAIN.reversed()
+    shape = Shape(TASK.target_vocabulary, TASK.source_vocabulary, width=16, heads=2)
+    model = seq2seq(shape)
+    fit_pairs(model, reverse, DEV.reversed(), CONFIG)
+    made = back_translate(DEV, lambda targets: Ragged.of(s if len(s) else [4] for s in translate(model, targets)))
+    assert len(made) == len(DEV)
+    assert made.target is DEV.target
+
+
+# Count-based learners
+
+
+def test_the_reference_curve_is_that_of_the_specification():
+    sizes = 2 ** np.arange(7, 16)
+    losses, floor = reference_curve(sizes)
+    expected = [1.466, 1.232, 1.025, 0.879, 0.746, 0.648, 0.570, 0.507, 0.457]
+    assert np.allclose(losses, expected, atol=0.02)
+    assert floor == pytest.approx(0.299, abs=5e-4)
+    assert -np.polyfit(np.log(sizes), np.log(losses - floor), 1)[0] == pytest.approx(0.360, abs=0.02)
+    noisy, _ = reference_curve(sizes, rate=0.2)
+    excess = noisy - floor + np.log(0.8)
+    assert -np.polyfit(np.log(sizes), np.log(excess), 1)[0] == pytest.approx(0.358, abs=0.02)
+    back, _ = reference_curve(sizes, reverse_pairs=2**10)
+    assert back[-1] == pytest.approx(0.836, abs=0.03)
+    with pytest.raises(ValueError, match="must be at least 1"):
+        reference_curve([0])
+
+
+def test_the_lexicon_learner_falls_to_the_floor_and_never_below():
+    task = Transduction(list_size=60, alphabet=18)
+    test = task.sample(400, stream="test")
+    oracle = -task.log_prob(test.source, test.target)
+    excess = []
+    for size in (100, 1000, 10_000):
+        excess.append((LexiconLearner(task).fit(task.sample(size)).sentence_losses(test) - oracle).mean() / 6)
+    assert excess[0] > excess[1] > excess[2] > 0
+    assert excess[2] < 0.02
+    noise = Noise("target", 0.2)
+    noisy = LexiconLearner(task).fit(task.sample(20_000, noise=noise)).sentence_losses(test)
+    law = -task.log_prob(test.source, test.target, noise)
+    assert 0 < (noisy - law).mean() / 6 < 0.05
+    aligned = LexiconLearner(task).fit(task.sample(5000, noise=Noise("misaligned", 0.4))).sentence_losses(test)
+    assert (aligned - oracle).mean() / 6 < 0.1
+    unseen = LexiconLearner(task).sentence_losses(test)
+    assert np.allclose(unseen, np.log(180) * np.bincount(task.align(test).sentence))
+    with pytest.raises(ValueError, match="smoothing = 0"):
+        LexiconLearner(task, smoothing=0)
+
+
+def test_scores_carry_their_signature():
+    pytest.importorskip("sacrebleu", reason="sacrebleu is not installed: no BLEU to compute")
+    same = ["the cat sat on the mat", "it is there now and here"]
+    score = translation.bleu(same, same)
+    assert score.value == pytest.approx(100)
+    assert "version:" in score.signature
+    assert translation.bleu(["a b c d x"], ["a b c d e"], tokenize="none").value < 90
+    assert translation.chrf(same, same).value == pytest.approx(100)
+    with pytest.raises(ValueError, match="1 hypotheses and 2 references"):
+        translation.bleu(same[:1], same)
+
+
+def test_without_sacrebleu_the_scores_say_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    with pytest.raises(RuntimeError, match="pip install sacrebleu"):
+        translation.bleu(["a"], ["a"])
