@@ -39,6 +39,7 @@ ALLOWED = {
         "objectives",
         "augment",
         "training",
+        "sequence_training",
         "pretraining",
         "probing",
         "metrics",

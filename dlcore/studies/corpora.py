@@ -1,0 +1,118 @@
+"""Sentence pairs of chapter 4: the synthetic task and real corpora behind one interface, with their noise."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dlcore import noise as noises
+from dlcore.data import text
+from dlcore.data.bpe import BPE, train_bpe
+from dlcore.data.pairs import Pairs
+from dlcore.data.transduction import Transduction
+from dlcore.data.transduction_noise import CLEAN, Noise
+from dlcore.models.lexical import LexiconLearner
+
+if TYPE_CHECKING:
+    from dlcore.studies.scaling import Config
+
+SYNTHETIC = "transduction"
+DATASETS = (SYNTHETIC, *text.SETS)
+DEV, TEST = 1000, 4000
+VOCABULARY = 4000
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Training pairs with their noise, clean development and test pairs, and what is known about them.
+
+    oracle: nats of each test sentence under the true law (n,), or None; reference: nats of each test sentence for the
+    count-based learner on the same training pairs, or None; words: content words of each test sentence, or None;
+    floor: least clean test loss of a learner of these noisy pairs, in nats per target token, NaN when unknown.
+    """
+
+    train: Pairs
+    dev: Pairs
+    test: Pairs
+    vocabulary: tuple[int, int]
+    show: Callable[[np.ndarray, str], str]
+    split: str
+    oracle: np.ndarray | None = None
+    reference: np.ndarray | None = None
+    words: np.ndarray | None = None
+    floor: float = float("nan")
+    changed: float = 0.0
+
+
+def load(config: Config) -> Corpus:
+    """Returns the corpus of a configuration; the noise is in the training pairs only."""
+    return _synthetic(config) if config.dataset == SYNTHETIC else _text(config)
+
+
+def noise_of(config: Config) -> Noise:
+    """Returns the noise of the synthetic task."""
+    if config.noise_kind in ("none", "back_translation"):
+        return CLEAN
+    return Noise(config.noise_kind, config.noise)
+
+
+def _synthetic(config: Config) -> Corpus:
+    task, law = Transduction(), noise_of(config)
+    train = task.sample(config.pairs, seed=config.seed, noise=law)
+    dev, test = (
+        task.sample(n, stream=s) for n, s in ((min(DEV, config.test_pairs), "dev"), (config.test_pairs, "test"))
+    )
+    learner = LexiconLearner(task).fit(train)
+    known = config.noise_kind != "back_translation"
+    return Corpus(
+        train,
+        dev,
+        test,
+        (task.source_vocabulary, task.target_vocabulary),
+        task.text,
+        f"generated: train, development and test are independent streams of seed {config.seed}, 0 and 0",
+        oracle=-task.log_prob(test.source, test.target),
+        reference=learner.sentence_losses(test) if known else None,
+        words=np.bincount(task.align(test).sentence, minlength=len(test)),
+        floor=task.floor(law) if known else float("nan"),
+        changed=float(np.mean(train.changed > 0)),
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _parallel(name: str) -> tuple[text.ParallelText, BPE]:
+    """Returns a corpus split once, with its vocabulary from all training pairs: sizes must not change the tokens."""
+    found = text.load(name)
+    return found, train_bpe([s for pair in found.train for s in pair], VOCABULARY)
+
+
+def _text(config: Config) -> Corpus:
+    whole, bpe = _parallel(config.dataset)
+    if config.pairs > len(whole.train):
+        raise ValueError(f"pairs = {config.pairs} is too large: {config.dataset} has {len(whole.train)} training pairs")
+    order = np.random.default_rng([config.seed, 41]).permutation(len(whole.train))
+    chosen = [whole.train[i] for i in order[: config.pairs]]
+    changed = 0.0
+    if config.noise_kind == "misaligned":
+        noisy = noises.misalign(chosen, config.noise, config.seed, whole.train)
+        chosen, changed = noisy.texts, float(np.mean(noisy.changed > 0))
+    elif config.noise_kind != "none":
+        side = config.noise_kind.split("_")[0]
+        noisy = noises.replace_words(chosen, config.noise, config.seed, side, whole.train)
+        chosen, changed = noisy.texts, float(np.mean(noisy.changed > 0))
+    train, dev, test = (
+        bpe.pairs(part, longest=64)[0] for part in (chosen, whole.dev[:DEV], whole.test[: config.test_pairs])
+    )
+    return Corpus(
+        train,
+        dev,
+        test,
+        (len(bpe), len(bpe)),
+        lambda tokens, side: bpe.decode([tokens])[0],
+        whole.split,
+        changed=changed,
+    )

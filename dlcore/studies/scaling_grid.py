@@ -1,0 +1,45 @@
+"""The recorded runs of chapter 4 (preset "laptop"), in named groups, the most informative first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from dlcore.studies.scaling import ARCHITECTURES, Config
+
+SIZES = tuple(2**k for k in range(7, 16))
+TEXT_SIZES = tuple(2**k for k in range(9, 17))
+
+
+def _make(sizes: Iterable[int], **settings: Any) -> list[Config]:
+    """Returns a run for every size, three seeds below 2,048 pairs, where one run says little."""
+    return [
+        Config(preset="laptop", pairs=n, seed=seed, **settings) for n in sizes for seed in range(3 if n < 2048 else 1)
+    ]
+
+
+def recorded() -> dict[str, list[Config]]:
+    """Returns the groups of recorded runs: name -> configurations."""
+    groups: dict[str, list[Config]] = {"clean": _make(SIZES)}
+    groups["target-noise"] = [c for rate in (0.4, 0.2, 0.1) for c in _make(SIZES, noise=rate)]
+    groups["architectures"] = [c for name in ARCHITECTURES if name != "2L2L" for c in _make(SIZES, architecture=name)]
+    groups["other-noise"] = [
+        c
+        for kind in ("source_unigram", "source_uniform", "misaligned")
+        for c in _make(SIZES, noise=0.2, noise_kind=kind)
+    ]
+    groups["back-translation"] = [
+        c
+        for pairs, width in ((1024, 64), (4096, 64), (1024, 32))
+        for c in _make(SIZES, noise_kind="back_translation", reverse_pairs=pairs, reverse_width=width)
+    ]
+    groups["width"] = _make(SIZES, width=128)
+    text = {"dataset": "tatoeba_eng-deu", "width": 128}
+    groups["tatoeba"] = [
+        *_make(TEXT_SIZES, **text),
+        *_make(TEXT_SIZES, architecture="decoder_only", **text),
+        *_make(TEXT_SIZES, architecture="transformer_lstm", **text),
+        *_make(TEXT_SIZES, noise=0.2, **text),
+        *_make(TEXT_SIZES, noise=0.2, noise_kind="misaligned", **text),
+    ]
+    return groups

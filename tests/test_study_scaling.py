@@ -1,0 +1,111 @@
+"""The study of chapter 4 end to end on the synthetic task, and what noise may touch."""
+
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+
+from dlcore import studies
+from dlcore.records import RecordStore
+from dlcore.studies import corpora
+from dlcore.studies.scaling import ARCHITECTURES, Config, run
+
+TINY = {"pairs": 64, "steps": 20, "width": 16, "test_pairs": 40}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_gives_a_complete_record(architecture):
+    m = run(Config(architecture=architecture, **TINY)).metrics
+    assert m["loss"] == pytest.approx(m["oracle"] + m["excess"])
+    assert m["excess"] > 0
+    assert m["loss"] < np.log(400), "better than a uniform guess among the symbols"
+    assert abs(m["oracle"] - m["floor"]) < 0.1
+    assert 0 < m["excess_se"] < m["excess"]
+    assert m["reference"] < m["loss"]
+    assert 0 <= m["bleu"] <= 100
+
+
+@pytest.mark.parametrize("kind", ["target", "source_unigram", "source_uniform", "misaligned"])
+def test_noise_is_in_the_training_pairs_only(kind):
+    clean = corpora.load(Config(**TINY))
+    noisy = corpora.load(Config(noise=0.4, noise_kind=kind, **TINY))
+    for part in ("dev", "test"):
+        assert getattr(clean, part).checksum == getattr(noisy, part).checksum
+    assert clean.train.checksum != noisy.train.checksum
+    assert clean.changed == 0
+    assert 0.2 < noisy.changed <= 1
+    assert noisy.floor > clean.floor
+    np.testing.assert_array_equal(clean.oracle, noisy.oracle)
+
+
+def test_subsets_are_nested_and_seeds_differ():
+    small, large = (corpora.load(Config(**{**TINY, "pairs": n})).train for n in (64, 128))
+    assert large.take(slice(0, 64)).checksum == small.checksum
+    assert corpora.load(Config(seed=1, **TINY)).train.checksum != small.checksum
+
+
+def test_back_translation_shares_its_reverse_model(tmp_path, monkeypatch):
+    store = RecordStore(tmp_path, packaged=False)
+    reverse = {"noise_kind": "back_translation", "reverse_pairs": 32, "reverse_steps": 3}
+    config = Config(**reverse, **TINY)
+    assert (config.reverse_width, config.noise) == (16, 0.0)
+    record = store.load_or_run(config)
+    assert record.metrics["reverse_dev_loss"] > 0
+    assert np.isnan(record.metrics["floor"])
+    (kept,) = (tmp_path / "scaling" / "reverse").iterdir()
+    written = kept.stat().st_mtime_ns
+    store.load_or_run(Config(**reverse, **{**TINY, "pairs": 80}))
+    assert kept.stat().st_mtime_ns == written, "the reverse model is trained once"
+
+
+def test_translations_are_kept_and_readable():
+    record = run(Config(**TINY))
+    shown = record.arrays["translations"]
+    assert len(shown) == 10
+    assert all({"source", "target", "translation"} == set(entry) for entry in shown)
+    assert shown[0]["source"].startswith("<")
+
+
+def test_a_run_repeats():
+    one, two = (run(Config(**TINY)).metrics["loss"] for _ in range(2))
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"noise": 0.2, "noise_kind": "none"}, "contradict"),
+        ({"noise_kind": "target"}, "contradict"),
+        ({"noise_kind": "tarket"}, "did you mean 'target'"),
+        ({"architecture": "3L3L"}, "unknown architecture"),
+        ({"reverse_pairs": 10}, "back_translation"),
+        ({"noise_kind": "back_translation", "dataset": "tatoeba_eng-deu"}, "needs dataset"),
+        ({"noise": 0.2, "noise_kind": "source_uniform", "dataset": "tatoeba_eng-deu"}, "source_unigram"),
+        ({"noise": 1.0}, "outside"),
+        ({"pairs": 1}, "pairs = 1"),
+    ],
+)
+def test_bad_configurations(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**parameters)
+
+
+def test_the_recorded_grid_has_no_duplicates():
+    groups = studies.recorded("scaling")
+    for group in groups.values():
+        assert len({c.key for c in group}) == len(group)
+    assert len({c.architecture for g in groups.values() for c in g if c.dataset == corpora.SYNTHETIC}) >= 5
+
+
+@pytest.mark.skipif("DLCORE_DATA" not in os.environ, reason="DLCORE_DATA is not set: no parallel text to read")
+def test_real_text():
+    config = Config(dataset="tatoeba_eng-deu", noise=0.2, **TINY)
+    corpus = corpora.load(config)
+    clean = corpora.load(dataclasses.replace(config, noise=0.0, noise_kind="none"))
+    assert len(corpus.train) == 64
+    assert corpus.oracle is None
+    assert corpus.test.checksum == clean.test.checksum
+    assert corpus.train.source.lengths.tolist() == clean.train.source.lengths.tolist()
+    assert corpus.changed > 0.3
+    assert run(config).metrics["loss"] < np.log(corpora.VOCABULARY)
