@@ -99,6 +99,8 @@ def render() -> int:
     ]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     status = subprocess.call([*command, "--warningiserror", "--keep-going", "--nitpick", *fresh], env=env, cwd=BUILD)
+    # a page with a warning is kept in Sphinx's cache, and would be silent the next time
+    stamp.unlink(missing_ok=True)
     if status == 0:
         stamp.write_text(static)
         for source in (ROOT / "notebooks").glob("*.ipynb"):

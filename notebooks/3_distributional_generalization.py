@@ -190,7 +190,7 @@ glue("distributional/records", pooled, display=False)
 
 # %% tags=["hide-input"]
 cats = table[(table.experiment == "subgroup") & (table.dataset == "cifar10") & (table.family == "ResNet")]
-glue("distributional/cats-clean", cats[cats.noise == 0].flip_rate_test.mean(), display=False)
+glue("distributional/cats-clean", float(cats[cats.noise == 0].flip_rate_test.mean()), display=False)
 figures.joint_density(table, {k: r.arrays for k, r in records.items()}, highlight)
 
 # %% [markdown]
