@@ -81,12 +81,12 @@ def recorded() -> dict[str, list[Config]]:
     groups["cifar10-subgroup"] = _sweep("cifar10", "subgroup", (0.3, 0.0, 0.5, 0.1, 0.4, 0.2), {"ResNet": 3})
     groups["mnist1d-noise"] = _sweep("mnist1d", "cyclic", NOISE, dict.fromkeys((*one_d, "MLP", "convnet"), 5))
     groups["fashion-subgroup"] = _sweep(
-        "fashion_mnist", "subgroup", HALF, {"1-NN": 5, "forest": 5, "MLP": 3, "convnet": 3}
+        "fashion_mnist", "subgroup", HALF, dict.fromkeys(("1-NN", "forest", "MLP", "convnet"), 5)
     )
     groups["tv-against-epsilon"] = [
         c
         for n in (500, 1000, 2000, 4000, 8000, 16000)
-        for dataset, nets in (("mnist1d", {"MLP": 3, "convnet": 3}), ("fashion_mnist", {"MLP": 3}))
+        for dataset, nets in (("mnist1d", {"MLP": 5, "convnet": 5}), ("fashion_mnist", {"MLP": 5}))
         for c in _sweep(dataset, "four", (0.3,), {"1-NN": 5, "forest": 5, **nets}, n_train=n)
     ]
     groups["agreement"] = _agreement()
@@ -94,17 +94,17 @@ def recorded() -> dict[str, list[Config]]:
         c
         for dataset in ("digits", "fashion_mnist")
         for experiment in ("imbalance", "coarse")
-        for c in _sweep(dataset, experiment, (0.0,), {**plain, "Gaussian kernel": 3})
+        for c in _sweep(dataset, experiment, (0.0,), {**plain, "Gaussian kernel": 5})
     ]
     groups["sparse"] = [
         *_sweep("digits", "sparse", (0.2, 0.4), dict.fromkeys(("1-NN", "forest", "MLP"), 5)),
-        *_sweep("fashion_mnist", "sparse", (0.2, 0.4), {"1-NN": 3, "forest": 3, "MLP": 5}),
+        *_sweep("fashion_mnist", "sparse", (0.2, 0.4), dict.fromkeys(("1-NN", "forest", "MLP"), 5)),
     ]
-    groups["cifar10-control"] = _sweep("cifar10", "subgroup", (0.3, 0.0, 0.5), {"MLP": 3, "1-NN": 3})
+    groups["cifar10-control"] = _sweep("cifar10", "subgroup", (0.3, 0.0, 0.5), {"MLP": 5, "1-NN": 5})
     groups["cifar10-human"] = [
         c
         for annotator in ("worse", "aggre")
-        for c in _sweep("cifar10", "human", (0.0,), {"ResNet": 3, "1-NN": 3}, annotator=annotator)
+        for c in _sweep("cifar10", "human", (0.0,), {"ResNet": 3, "1-NN": 5}, annotator=annotator)
     ]
     return groups
 
@@ -120,7 +120,7 @@ def _agreement() -> list[Config]:
     for name in ("1-NN", "tree", "forest", "MLP", "convnet"):
         for n in (500, 2000) if name == "convnet" else (500, 2000, 5000):
             more = {**FAMILIES[name], "dataset": "fashion_mnist", "experiment": "agreement", "noise": 0.0}
-            found += _make(range(3), n_train=n, **more)
+            found += _make(range(5), n_train=n, **more)
     sizes = {"vowel": 300, "vehicle": 250}
     for dataset in UCI:
         for name in ("1-NN", "tree", "extra tree", "forest", "Gaussian kernel", "Laplace kernel", "MLP"):
