@@ -31,7 +31,7 @@ test: $(VENV)/.ready
 check: $(VENV)/.ready
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/python -m pytest tests dlcore --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/browser
+	@$(BIN)/python -m pytest tests dlcore --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/test_colab.py --ignore=tests/browser
 
 notebooks: $(VENV)/.ready
 	@for source in notebooks/*.py; do $(BIN)/jupytext --quiet --to ipynb --update $$source; done
