@@ -7,6 +7,7 @@ metrics                pure functions of arrays; no torch
 studies                one per finding: Config, presets, run(config) -> Record
 records, records/      immutable records of runs; those shipped with the package
 claims, figures        the ledger of claims; tables -> Altair charts; no torch
+lab                    live panels of ipywidgets, in JupyterLab and Colab
 notebook, __main__     notebooks by papermill; python -m dlcore run | record | claims | data | doctor
 """
 

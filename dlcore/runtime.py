@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import hashlib
 import importlib.metadata
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,36 @@ def seeded(*seed: int) -> Iterator[torch.Generator]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(mixed)
         yield torch.Generator().manual_seed(mixed)
+
+
+class Stopped(Exception):
+    """Raised by a listener to end a training run early; the loops write their checkpoint and let it pass."""
+
+
+_LISTENER: contextvars.ContextVar[Callable[..., None] | None] = contextvars.ContextVar("listener", default=None)
+
+
+@contextlib.contextmanager
+def listening(listener: Callable[..., None]) -> Iterator[None]:
+    """Calls `listener(label, done, total, values)` whenever a training loop inside the block reports.
+
+    It is how a panel draws a curve while a study runs, and stops it: by raising `Stopped`. Other threads are not heard.
+
+    >>> with listening(lambda label, done, total, values: print(label, f"{done} of {total}", values)):
+    ...     report("network", 1, 2, loss=0.5)
+    network 1 of 2 {'loss': 0.5}
+    """
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
+
+
+def report(label: str, done: int, total: int, **values: float) -> None:
+    """Tells whoever listens how far a training loop is; without a listener, nothing."""
+    if (listener := _LISTENER.get()) is not None:
+        listener(label, done, total, values)
 
 
 def rng(*seed: int) -> np.random.Generator:

@@ -201,6 +201,12 @@ def fit_pairs(
     start = written = time.perf_counter()
     spent = curves.seconds
     bar = tqdm(total=config.steps, initial=step, desc=label or "training", disable=not progress, unit="step")
+
+    def keep() -> None:
+        if path is not None:
+            extra = {"curves": asdict(curves), "best": best, "at": [step, epoch, index, tokens, stale]}
+            optimization.save(path, identity, model, optimizer, schedule, extra)
+
     while step < config.steps and curves.stopped == "running":
         model.train()
         until = min(config.steps, step + config.evaluate_every)
@@ -243,10 +249,14 @@ def fit_pairs(
         elif step == config.steps:
             curves.stopped = "all steps"
         curves.seconds = spent + time.perf_counter() - start
-        if path is not None and (time.perf_counter() - written > checkpoint_seconds or curves.stopped != "running"):
-            extra = {"curves": asdict(curves), "best": best, "at": [step, epoch, index, tokens, stale]}
-            optimization.save(path, identity, model, optimizer, schedule, extra)
+        if time.perf_counter() - written > checkpoint_seconds or curves.stopped != "running":
+            keep()
             written = time.perf_counter()
+        try:
+            runtime.report(label or "training", step, config.steps, loss=mean, held_out=held_out)
+        except runtime.Stopped:
+            keep()
+            raise
         bar.set_postfix(train=f"{mean:.3f}", dev=f"{held_out:.3f}", refresh=False)
     bar.close()
     curves.stopped = "all steps" if curves.stopped == "running" else curves.stopped

@@ -152,6 +152,11 @@ def fit(
         disable=not progress,
         unit="epoch",
     )
+
+    def keep() -> None:
+        if path is not None:
+            optimization.save(path, state, model, optimizer, schedule, {"curves": asdict(curves)})
+
     while curves.epochs < config.epochs and curves.stopped == "running":
         epoch = curves.epochs
         model.train()
@@ -189,9 +194,14 @@ def fit(
         elif curves.epochs == config.epochs:
             curves.stopped = "all epochs"
         curves.seconds = spent + time.perf_counter() - start
-        if path is not None and (time.perf_counter() - written > checkpoint_seconds or curves.stopped != "running"):
-            optimization.save(path, state, model, optimizer, schedule, {"curves": asdict(curves)})
+        if time.perf_counter() - written > checkpoint_seconds or curves.stopped != "running":
+            keep()
             written = time.perf_counter()
+        try:
+            runtime.report(label or "training", curves.epochs, config.epochs, loss=mean_loss, error=error)
+        except runtime.Stopped:
+            keep()
+            raise
         bar.set_postfix(loss=f"{mean_loss:.3f}", error=f"{error:.3f}", refresh=False)
         bar.update()
     bar.close()

@@ -47,6 +47,7 @@ ALLOWED = {
         "studies",
     },
     "recorded": {"config", "runtime", "data", "records", "studies"},
+    "lab": {"config", "lab", "runtime", "records", "studies", "tables", "figures"},
     "__main__": {"config", "runtime", "data", "records", "studies", "recorded", "claims"},
     "__init__": set(),
 }

@@ -1,0 +1,226 @@
+"""The live lab: a panel of widgets that runs a study with the reader's settings and shows the run among the recorded ones.
+
+    from dlcore import lab
+    lab.panel("distributional")
+
+In JupyterLab and Colab (ipywidgets 7.7 or 8) this is a panel: settings, Run and Stop, the training curve as it grows,
+and the recorded runs with yours among them. In the book, where no kernel runs, it is the chart that explores the
+recorded runs.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dlcore import figures, runtime, studies, tables
+from dlcore.config import unknown_choice
+from dlcore.figures import live
+from dlcore.lab.findings import FINDINGS, Finding, table_of
+from dlcore.records import Record, RecordStore
+
+try:
+    import altair as alt
+    import ipywidgets as widgets
+    from altair import JupyterChart
+except ImportError as error:  # pragma: no cover - depends on what is installed
+    raise ImportError(f"dlcore.lab needs ipywidgets and anywidget: pip install 'dlcore[lab]' ({error})") from error
+
+RECIPE = "recipe's"  # a control's own word for None, which a widget takes for "nothing chosen"
+REDRAW = 0.4  # seconds; a chart is sent to the browser anew each time
+
+
+class Panel:
+    """Settings, Run and Stop, the curve of the run, and the recorded runs with the reader's own. See `panel`.
+
+    `widget` is what a notebook shows. (It is held, not inherited: a widget's class has many names of its own.)
+    """
+
+    def __init__(self, finding: Finding, store: RecordStore, start: Mapping[str, Any]) -> None:
+        self.finding, self.store = finding, store
+        self._stopping, self._thread = threading.Event(), None
+        self._points: list[dict[str, Any]] = []
+        self._drawn = 0.0
+        self._recorded = table_of(finding, store)
+        self.controls = {name: _control(name, values, start.get(name)) for name, values in finding.fields.items()}
+        for name in finding.same:
+            self.controls[name].observe(lambda _change: self._compare(), "value")
+        self.run_button = widgets.Button(description="Run", button_style="primary", tooltip="Train with these settings")
+        self.stop_button = widgets.Button(
+            description="Stop", disabled=True, tooltip="Stop after this epoch; Run goes on"
+        )
+        self.run_button.on_click(lambda _button: self.run())
+        self.stop_button.on_click(lambda _button: self.stop())
+        self.progress = widgets.IntProgress(min=0, max=1, value=0)
+        self.status = widgets.HTML()
+        self._say("Ready.")
+        self.curve = JupyterChart(live.live_curve([]))
+        self.comparison = JupyterChart(live.live_curve([]))
+        self._compare()
+        wrap = widgets.Layout(flex_flow="row wrap")
+        self.widget = widgets.VBox(
+            [
+                widgets.HTML(f"<h3>{finding.title}</h3>"),
+                widgets.HBox(list(self.controls.values()), layout=wrap),
+                widgets.HBox([self.run_button, self.stop_button, self.progress], layout=wrap),
+                self.status,
+                self.curve,
+                self.comparison,
+            ]
+        )
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self.widget)
+
+    def config(self) -> Any:
+        """Returns the configuration that the controls say. Raises ValueError for settings that contradict."""
+        chosen = {name: control.value for name, control in self.controls.items() if control.value != RECIPE}
+        return studies.study(self.finding.study).Config(**{**self.finding.fixed, **chosen})
+
+    def run(self) -> None:
+        """Starts the run that the controls say, in the background; a second call while it runs does nothing."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        try:
+            config = self.config()
+        except ValueError as error:
+            self._say(str(error), failed=True)
+            return
+        self._points, self._drawn = [], 0.0
+        self._stopping.clear()
+        self.run_button.disabled, self.stop_button.disabled = True, False
+        self.progress.value, self.progress.bar_style = 0, ""
+        self._say("Running ...")
+        self._thread = threading.Thread(target=self._work, args=(config,), daemon=True, name="dlcore-lab")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Asks the run to stop after the epoch it is in. It leaves a checkpoint and no record; Run goes on from there."""
+        self._stopping.set()
+        self._say("Stopping after this epoch ...")
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Waits until the run has ended; returns whether it has."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+        return self._thread is None or not self._thread.is_alive()
+
+    def _work(self, config: Any) -> None:
+        known = self.store.load(config)
+        try:
+            with runtime.listening(self._heard):
+                record = known or self.store.load_or_run(config)
+        except runtime.Stopped:
+            self._draw()
+            self.progress.bar_style = "warning"
+            self._say("Stopped. Nothing was recorded; Run goes on from here.")
+        except Exception as error:  # shown to the reader, who cannot see this thread
+            self._say(f"{type(error).__name__}: {error}", failed=True)
+        else:
+            self._draw()
+            self.progress.value, self.progress.bar_style = self.progress.max, "success"
+            found = {name: record.metrics.get(name) for name in self.finding.shown}
+            numbers = ", ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in found.items() if v is not None)
+            self._say(f"{'This run was in the store' if known else f'Done in {record.seconds:.1f} s'}: {numbers}.")
+            self._add(record)
+        finally:
+            self.run_button.disabled, self.stop_button.disabled = False, True
+
+    def _heard(self, label: str, done: int, total: int, values: Mapping[str, float]) -> None:
+        if self._stopping.is_set():
+            raise runtime.Stopped
+        if self._points and done <= self._points[-1]["step"]:
+            self._points = []  # the next network of the same study
+        self._points += [{"step": done, "curve": k, "value": v} for k, v in values.items() if np.isfinite(v)]
+        self._label = label
+        if time.perf_counter() - self._drawn > REDRAW:
+            self.progress.max, self.progress.value = total, done
+            self._draw()
+
+    def _draw(self) -> None:
+        if self._points:
+            self._drawn = time.perf_counter()
+            self.curve.chart = live.live_curve(self._points, label=self._label, unit=self.finding.unit)
+
+    def _say(self, text: str, failed: bool = False) -> None:
+        colour = "color:#b3261e" if failed else ""
+        text = text.replace("&", "&amp;").replace("<", "&lt;")
+        self.status.value = f'<span role="status" style="{colour}">{text}</span>'
+
+    def _add(self, record: Record) -> None:
+        if record.key not in set(self._recorded.key):
+            self._recorded = table_of(self.finding, self.store)
+        self._compare()
+
+    def _compare(self) -> None:
+        mine = {name: self.controls[name].value for name in self.finding.same}
+        rows = self._recorded
+        for name, value in mine.items():
+            rows = rows[rows[name] == value]
+        finding, own = self.finding, rows[rows.own]
+        others = finding.derive(rows[~rows.own])
+        setting = [
+            ", ".join(f"{n} {r[n]}" for n in finding.fields if n in r and pd.notna(r[n]))
+            for r in own.to_dict("records")
+        ]
+        self.comparison.chart = live.among_recorded(
+            others[[finding.x, finding.y, "seed"]].dropna(),
+            own.assign(setting=setting)[[finding.x, finding.y, "seed", "setting"]].dropna(),
+            x=finding.x,
+            y=finding.y,
+            x_title=finding.x_title,
+            y_title=finding.y_title,
+            title=" · ".join(str(v) for v in mine.values()),
+            reference=None if finding.reference is None else pd.DataFrame(finding.reference),
+            log=finding.log,
+        )
+
+
+def _control(name: str, values: tuple, start: Any) -> widgets.Widget:
+    more = {"description": name.replace("_", " "), "style": {"description_width": "initial"}}
+    if name == "seed":
+        return widgets.BoundedIntText(value=start, min=0, max=10**6, **more)
+    if name == "noise":
+        return widgets.SelectionSlider(options=[(f"{v:.0%}", v) for v in values], value=start, **more)
+    options = [RECIPE if v is None else v for v in values]
+    return widgets.Dropdown(options=options, value=RECIPE if start is None else start, **more)
+
+
+def panel(study: str, store: RecordStore | None = None, **start: Any) -> Any:
+    """Returns the live panel of a study; in the book, the chart that explores its recorded runs.
+
+    Args:
+        store: where records are read and the reader's are written; by default the local store.
+        start: what the controls show first.
+    Raises: ValueError for a study without a panel, a setting without a control, or a value that it does not offer.
+
+    >>> panel("distributional", noise=0.4).controls["noise"].value
+    0.4
+    """
+    if study not in FINDINGS:
+        raise unknown_choice("study", study, FINDINGS)
+    finding, store = FINDINGS[study], store or RecordStore()
+    for name, value in start.items():
+        if name not in finding.fields:
+            raise unknown_choice("setting", name, finding.fields)
+        if name != "seed" and value not in finding.fields[name]:
+            raise unknown_choice(name, value, [str(v) for v in finding.fields[name]])
+    figures.setup()
+    if os.environ.get("DLCORE_BOOK"):
+        return finding.explorer(getattr(tables, study)(store.table(study)))
+    try:
+        import vl_convert  # noqa: F401
+    except ImportError:
+        pass  # the chart's script then comes from the network, as in Colab
+    else:
+        JupyterChart.enable_offline()
+    alt.data_transformers.disable_max_rows()
+    return Panel(finding, store, {**finding.start, **start})
