@@ -181,6 +181,10 @@ figures.gap_decomposition(table, highlight)
 figures.noise_sweep(table, highlight)
 
 # %% [markdown]
+# At 20 % noise the network trained end to end memorises, in ratio to SimCLR and VICReg with a ridge probe,
+# {glue:text}`rationality/separation-mnist1d` on MNIST-1D and {glue:text}`rationality/separation-digits` on digits. At
+# 40 % noise the probes on MNIST-1D have lost, of their clean test accuracy, {glue:text}`rationality/flat-mnist1d`.
+#
 # ### Why: leverage
 #
 # A ridge probe is linear in its labels: $\hat Y = H\,\mathrm{onehot}(\tilde y)$ with
