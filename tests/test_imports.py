@@ -79,6 +79,7 @@ def test_imports_point_one_way(path):
     [
         "dlcore.metrics.distributional",
         "dlcore.metrics.scaling",
+        "dlcore.metrics.similarity",
         "dlcore.published",
         "dlcore.figures",
         "dlcore.claims",

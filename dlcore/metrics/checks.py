@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 import numpy as np
 
 
 def as_array(values) -> np.ndarray:
     """Returns a NumPy array of a list, an array, or a tensor on any device."""
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+    if not hasattr(values, "detach"):
+        return np.asarray(values)
+    tensor = values.detach().cpu()
+    # NumPy has no bfloat16
+    return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor)
 
 
 def as_integers(name: str, values, bound: int | None = None) -> np.ndarray:
@@ -76,6 +83,21 @@ def as_replicates(replicates: int) -> int:
     if replicates < 2:
         raise ValueError(f"replicates = {replicates} must be at least 2")
     return replicates
+
+
+def as_choice(name: str, value: str, choices: Iterable[str]) -> str:
+    """Returns the value; raises ValueError for one that is not a choice, with the nearest that is.
+
+    >>> as_choice("distance", "euclid", ["euclidean", "cosine"])
+    Traceback (most recent call last):
+    ValueError: unknown distance 'euclid'; did you mean 'euclidean'? choose from: euclidean, cosine
+    """
+    choices = list(choices)
+    if value in choices:
+        return value
+    near = difflib.get_close_matches(str(value).lower(), choices, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    raise ValueError(f"unknown {name} {value!r}{hint} choose from: {', '.join(choices)}")
 
 
 def tally(feature, predictions, num_features: int, num_classes: int) -> np.ndarray:
