@@ -1,0 +1,27 @@
+"""Model stitching: the first layers of one network, a simple trained map, the last layers of another.
+
+halves      any `nn.Module` cut at a named stage, with a check that nothing goes around the cut
+layouts     shapes of activations (flat, channels first, tokens) and how one is brought into another's
+families    the maps: closed forms from second moments, and trained ones with their initialisations
+stitch      one stitch: options, fit, penalty
+curves      controls (self-stitch, random bottom) and penalties over all stages
+"""
+
+from dlcore.stitching.curves import StagePenalty, penalty_curve, random_bottom
+from dlcore.stitching.families import FAMILIES, INITIALISATIONS
+from dlcore.stitching.halves import activations, stage_names
+from dlcore.stitching.stitch import Stitch, StitchData, StitchOptions, stitch
+
+__all__ = [
+    "FAMILIES",
+    "INITIALISATIONS",
+    "Stitch",
+    "StitchData",
+    "StitchOptions",
+    "StagePenalty",
+    "activations",
+    "penalty_curve",
+    "random_bottom",
+    "stage_names",
+    "stitch",
+]

@@ -1,0 +1,212 @@
+"""Controls (self-stitch, random bottom) and the penalty over all stages, cross-stage pairs and seeds."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import nan
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+from dlcore import runtime
+from dlcore.stitching.families import CLOSED
+from dlcore.stitching.halves import stage_names
+from dlcore.stitching.stitch import Stitch, StitchOptions, standard_error, stitch_subjects
+from dlcore.stitching.subject import StitchData, Subject, checked_data
+
+
+@dataclass(frozen=True)
+class StagePenalty:
+    """One stitch beside its controls; fractions, NaN for a control that was not asked for.
+
+    `penalty` = error - top_error. `self_penalty`: the top stitched to itself at its stage. `excess` = penalty -
+    self_penalty, the headline: what the map's own limits cost is taken off. `random_penalty`: an untrained bottom.
+    The standard errors are over test samples, paired; the spread over seeds and pairs of networks is another thing.
+    """
+
+    bottom_stage: str
+    top_stage: str
+    seed: int
+    family: str
+    bn_mode: str
+    top_error: float
+    penalty: float
+    penalty_se: float
+    self_penalty: float
+    excess: float
+    excess_se: float
+    random_penalty: float
+    random_se: float
+    random_excess: float
+
+
+def penalty_curve(
+    bottom: nn.Module,
+    top: nn.Module,
+    data: StitchData | tuple,
+    stages: Sequence[str | tuple[str, str]] | None = None,
+    *,
+    family: str = "auto",
+    self_stitch: bool = True,
+    random: nn.Module | Callable[[int], nn.Module] | bool = True,
+    seeds: Sequence[int] = (0,),
+    progress: bool = False,
+    **options: Any,
+) -> list[StagePenalty]:
+    """Returns the stitching penalty at every stage, with its controls; a row for each stage and seed.
+
+    The activations of all stages are collected in one pass over the inputs of each network, where they are needed and
+    fit into memory.
+
+    Args:
+        data, family, options: as in `stitch`.
+        stages: names, for the same stage of both, or pairs (bottom's stage, top's stage) for a cross-stage matrix; by
+            default all parts at which both can be cut.
+        self_stitch: whether to stitch the top to itself at the same stage.
+        random: the untrained bottom: True re-initialises a copy of the bottom (`random_bottom`), a function builds one
+            from a seed, a network is taken as it is, False leaves the control out.
+        seeds: of the map's first weights, the order of the samples and the random bottom. A closed form depends on
+            them only through the random bottom.
+    Raises: ValueError where there are no stages, and as `stitch` and `random_bottom` do, before anything is trained.
+    Paper: Bansal, Nakkiran and Barak 2021, figures 2, 3, 5 and 6.
+    Differs: they show the penalty; we show its excess over the self-stitch beside it, and the random bottom is built
+        anew in every layer.
+
+    >>> from dlcore.models import network
+    >>> x, y = torch.randn(64, 1, 8, 8), torch.randint(3, (64,))
+    >>> a, b = (network("mlp", (1, 8, 8), 3, width=8, seed=s) for s in (0, 1))
+    >>> rows = penalty_curve(a, b, (x, y, x, y), family="least_squares", device="cpu")
+    >>> [(row.top_stage, row.self_penalty) for row in rows]
+    [('hidden1', 0.0), ('hidden2', 0.0)]
+    """
+    chosen = StitchOptions.of(options)
+    checked = checked_data(data)
+    where = runtime.device(chosen.device)
+    pairs = _pairs(bottom, top, checked, where, stages)
+    if not seeds:
+        raise ValueError("seeds are needed, one or more")
+    below, above = [list(side) for side in zip(*pairs, strict=True)]
+
+    def subject(model: nn.Module, role: str, plan: list[str]) -> Subject:
+        return Subject(model, role, checked, where, chosen.cache_bytes, tuple(plan))
+
+    first, second = subject(bottom, "the bottom", below), subject(top, "the top", above)
+    for pair in pairs:  # every name is checked before anything is trained
+        first.shape(pair[0])
+        second.shape(pair[1])
+    controls = {seed: _untrained(random, bottom, seed) for seed in seeds}
+
+    rows: list[StagePenalty] = []
+    done: dict[tuple, Stitch] = {}
+    runs = len(seeds) * len(pairs)
+    with tqdm(total=runs, desc="stitching", unit="stage", disable=not progress) as bar:
+        for seed in seeds:
+            with_seed = dataclasses.replace(chosen, training=dataclasses.replace(chosen.training, seed=seed))
+            drawn = controls[seed]
+            third = None if drawn is None else subject(drawn, "the random bottom", below)
+
+            def run(kind: str, one: Subject, low: str, high: str, seed=seed, with_seed=with_seed) -> Stitch:
+                # self-stitches are shared by all pairs with one top stage, closed forms by all seeds
+                varies = seed if family not in CLOSED or kind == "random" else None
+                key = (kind, low, high, varies)
+                if key not in done:
+                    found = stitch_subjects(one, second, low, high, family, checked, with_seed)
+                    done[key] = found._replace(model=None)
+                return done[key]
+
+            for low, high in pairs:
+                main = run("main", first, low, high)
+                own = run("self", second, high, high) if self_stitch else None
+                control = run("random", third, low, high) if third else None
+                rows.append(_row(main, own, control, seed))
+                bar.update()
+    return rows
+
+
+def _row(main: Stitch, own: Stitch | None, control: Stitch | None, seed: int) -> StagePenalty:
+    return StagePenalty(
+        bottom_stage=main.bottom_stage,
+        top_stage=main.top_stage,
+        seed=seed,
+        family=main.family,
+        bn_mode=main.bn_mode,
+        top_error=main.top_error,
+        penalty=main.penalty,
+        penalty_se=main.standard_error,
+        self_penalty=own.penalty if own else nan,
+        excess=main.penalty - own.penalty if own else nan,
+        excess_se=standard_error(main.wrong.astype(float) - own.wrong) if own else nan,
+        random_penalty=control.penalty if control else nan,
+        random_se=control.standard_error if control else nan,
+        random_excess=control.penalty - own.penalty if control and own else nan,
+    )
+
+
+def _pairs(
+    bottom: nn.Module, top: nn.Module, data: StitchData, where: torch.device, stages: Sequence | None
+) -> list[tuple[str, str]]:
+    if stages is not None:
+        found = [(stage, stage) if isinstance(stage, str) else tuple(stage) for stage in stages]
+        if bad := [pair for pair in found if len(pair) != 2]:
+            raise ValueError(f"stages are names or pairs (bottom's stage, top's stage), not {bad[0]}")
+    else:
+        names = []
+        for model in (bottom, top):
+            at = next((p.device for p in model.parameters()), torch.device("cpu"))
+            names.append(stage_names(model, data.train_inputs[:2].to(at)))
+        found = [(name, name) for name in names[0] if name in names[1]]
+    if not found:
+        raise ValueError("no stages: the two networks have no part of the same name; give pairs of names")
+    return found
+
+
+def _untrained(random: Any, bottom: nn.Module, seed: int) -> nn.Module | None:
+    if random is False or random is None:
+        return None
+    if random is True:
+        return random_bottom(bottom, seed)
+    if isinstance(random, nn.Module):
+        return random
+    built = random(seed)
+    if not isinstance(built, nn.Module):
+        raise ValueError(f"random must build a network from a seed, not {type(built).__name__}")
+    return built
+
+
+def random_bottom(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Returns an untrained copy of a network: every parameter drawn anew, no storage shared with the original.
+
+    Every module with `reset_parameters` is reset, at any depth; BatchNorm's statistics with it.
+    Raises: ValueError where parameters would keep their trained values, because their module cannot reset them; build
+        such a network with its own constructor instead.
+    Differs: the authors' script resets direct children only, so that residual stages keep the trained weights.
+
+    >>> net = nn.Sequential(nn.Sequential(nn.Linear(2, 2)))
+    >>> bool((random_bottom(net)[0][0].weight == net[0][0].weight).any())
+    False
+    """
+    fresh = copy.deepcopy(model)
+    reset: set[int] = set()
+    with runtime.seeded(seed, 0x4A2D):
+        for module in fresh.modules():
+            draw = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+            if callable(draw):
+                draw()
+                reset |= {id(p) for p in module.parameters(recurse=False)}
+    old = dict(model.named_parameters())
+    same = [
+        name
+        for name, p in fresh.named_parameters()
+        if id(p) not in reset or (torch.equal(p, old[name]) and p.numel() > 1 and bool((p != p.flatten()[0]).any()))
+    ]
+    if same:
+        raise ValueError(
+            f"{', '.join(same[:5])}{' and more' if len(same) > 5 else ''} cannot be re-initialised: their modules have no "
+            "reset_parameters; give random=a function that builds an untrained network from a seed"
+        )
+    return fresh

@@ -1,0 +1,371 @@
+"""One stitch: options, the stitched network, the fit, the penalty with its standard error."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from dlcore import runtime
+from dlcore.config import unknown_choice
+from dlcore.stitching import families
+from dlcore.stitching.halves import Head, Tail, find_stage
+from dlcore.stitching.layouts import layout_of
+from dlcore.stitching.subject import StitchData, Subject, checked_data, pass_over
+from dlcore.training import Augment, Curves, TrainConfig, fit
+
+OBJECTIVES = ("labels", "soft_labels", "features")
+
+
+@dataclass(frozen=True)
+class StitchOptions:
+    """How to stitch, beyond the family.
+
+    init: of a trained map: "random", "identity" or "least_squares" (starts at the closed form).
+    bn_mode: "recalibrate" (the authors'): while the map is trained, BatchNorm of the frozen halves uses batch
+        statistics and its running ones are re-estimated; "frozen": nothing of the halves changes. By default
+        "recalibrate" for trained families and "frozen" for closed forms; a closed form with "recalibrate" re-estimates
+        the top's statistics in one pass.
+    kernel_size: of the convolution, odd; 1 is the paper's. rank: of the map (low_rank needs it). ridge, l1: penalties
+        of least squares and of trained weights.
+    objective: "labels" (cross-entropy), "soft_labels" (cross-entropy with the top's own probabilities at
+        `temperature`), "features" (squared error of the activations at `match_stage`, a later stage of the top,
+        relative to their variance).
+    resize: interpolation between positions that differ: "nearest", "bilinear", "area". bottom_layout, top_layout:
+        "channels_first" or "channels_last" where "auto" guesses wrong.
+    augment: as in `training.fit`. cache: whether to keep the bottom's activations; None where that is exact and they
+        fit into `cache_bytes`. True is inexact with "recalibrate": the bottom then keeps its own statistics.
+    training: the loop's configuration; its seed also draws the map's first weights.
+    """
+
+    init: str = "random"
+    bn_mode: str | None = None
+    kernel_size: int = 1
+    rank: int | None = None
+    ridge: float = 0.0
+    l1: float = 0.0
+    objective: str = "labels"
+    temperature: float = 1.0
+    match_stage: str | None = None
+    resize: str | None = None
+    bottom_layout: str = "auto"
+    top_layout: str = "auto"
+    augment: Augment | None = None
+    cache: bool | None = None
+    cache_bytes: int = 2**31
+    training: TrainConfig = field(
+        default_factory=lambda: TrainConfig(epochs=30, learning_rate=1e-3, optimizer="adam", precision="float32")
+    )
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for kind, value, choices in (
+            ("init", self.init, families.INITIALISATIONS),
+            ("bn_mode", self.bn_mode, (None, "recalibrate", "frozen")),
+            ("objective", self.objective, OBJECTIVES),
+        ):
+            if value not in choices:
+                raise unknown_choice(kind, value, [str(c) for c in choices if c])
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size = {self.kernel_size} must be an odd positive integer")
+        for name in ("ridge", "l1"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise ValueError(f"{name} = {getattr(self, name)} must be zero or positive")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature = {self.temperature} must be positive")
+        if (self.objective == "features") != (self.match_stage is not None):
+            raise ValueError("objective='features' and match_stage, a stage of the top, go together")
+        if self.augment is not None and (self.objective != "labels" or self.cache):
+            raise ValueError("augment goes with objective='labels' and without cache=True: targets are computed once")
+
+    @classmethod
+    def of(cls, options: dict[str, Any]) -> StitchOptions:
+        """Returns the options. Raises ValueError for a name that is none, with the nearest."""
+        names = [f.name for f in dataclasses.fields(cls)]
+        for name in options:
+            if name not in names:
+                raise unknown_choice("option", name, names)
+        return cls(**options)
+
+
+class Stitched(nn.Module):
+    """Head, stitcher, tail. In training mode only the stitcher and the given BatchNorm layers are in training mode."""
+
+    def __init__(self, head: nn.Module | None, stitcher: nn.Module, tail: nn.Module, norms: list[nn.Module]) -> None:
+        super().__init__()
+        self.head, self.stitcher, self.tail = head, stitcher, tail
+        self._norms = norms
+
+    def train(self, mode: bool = True) -> Stitched:
+        """Sets the mode of what is trained or recalibrated; dropout of the frozen halves stays off."""
+        super().train(False)
+        self.training = mode
+        self.stitcher.train(mode)
+        for norm in self._norms:
+            norm.train(mode)
+        return self
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Returns the top's output; takes inputs, or activations of the bottom where there is no head."""
+        if self.training and len(x) == 1:
+            # one row has no variance: a last batch of one goes through with the running statistics
+            self.stitcher.eval()
+            for norm in self._norms:
+                norm.eval()
+            out = self._map(x)
+            self.train()
+            return out
+        return self._map(x)
+
+    def _map(self, x: torch.Tensor) -> torch.Tensor:
+        if self.head is not None:
+            with torch.no_grad():
+                x = self.head(x)
+        return self.tail(self.stitcher(x))
+
+
+class Stitch(NamedTuple):
+    """A stitched network and its test error beside the top's own; errors and penalty are fractions.
+
+    `penalty` = error - top_error, negative where the bottom is the better one; `standard_error` of the penalty over
+    test samples, paired; `wrong`, `top_wrong` (n,) which test samples are misclassified; `parameters` of the map that
+    were trained; `cached` whether the bottom's activations were kept; `model` the stitched network, which takes inputs.
+    """
+
+    family: str
+    bottom_stage: str
+    top_stage: str
+    bn_mode: str
+    error: float
+    top_error: float
+    penalty: float
+    standard_error: float
+    wrong: np.ndarray
+    top_wrong: np.ndarray
+    parameters: int
+    cached: bool
+    curves: Curves
+    model: nn.Module
+
+
+def stitch(
+    bottom: nn.Module,
+    top: nn.Module,
+    bottom_stage: str,
+    top_stage: str | None = None,
+    family: str = "auto",
+    data: StitchData | tuple | None = None,
+    **options: Any,
+) -> Stitch:
+    """Returns the stitch of the bottom's layers until a stage with the top's layers after one, and its penalty.
+
+    Both networks are copied and frozen: parameters, buffers, mode and device of the originals stay as they are.
+
+    Shapes: data = train inputs, train labels, test inputs, test labels; the inputs as both networks take them.
+    Args:
+        bottom_stage, top_stage: names for `get_submodule`; the top's is the bottom's unless given.
+        family: "identity", "permutation" (Hungarian, on correlations), "orthogonal", "least_squares", "low_rank"
+            (closed forms, from the activations of the training inputs in both networks); "conv1x1" (BatchNorm, 1x1
+            convolution, BatchNorm), "linear" (BatchNorm, linear, BatchNorm; of all numbers at once, for any shapes),
+            "token_linear" (one map for every token), trained; "auto" takes the trained one that fits the shapes.
+        options: the fields of `StitchOptions`.
+    Raises: ValueError for an unknown stage, family or option (with the nearest), a stage that runs not once or that the
+        input bypasses, positions that differ without `resize`, a family that does not fit, labels that are no
+        classes of the top, empty data, NaN.
+    Paper: Bansal, Nakkiran and Barak 2021, "Revisiting model stitching to compare neural representations", section 2
+        (definition) and appendix A.4 (stitchers); least squares as "direct matching" in Csiszarik et al. 2021.
+    Differs: Adam with the loop's cosine schedule (5 % warm-up) for 30 epochs by default, their 120,000 steps take
+        longer; without augmentation by default; in "recalibrate" only BatchNorm layers are in training mode, not
+        dropout.
+
+    >>> from dlcore.models import network
+    >>> x, y = torch.randn(64, 1, 8, 8), torch.randint(3, (64,))
+    >>> net = network("mlp", (1, 8, 8), 3, width=8)
+    >>> stitch(net, net, "hidden1", family="least_squares", data=(x, y, x, y), device="cpu").penalty
+    0.0
+    """
+    chosen = StitchOptions.of(options)
+    if data is None:
+        raise ValueError("data is needed: train inputs, train labels, test inputs, test labels")
+    where = runtime.device(chosen.device)
+    checked = checked_data(data)
+    subjects = [Subject(model, role, checked, where, chosen.cache_bytes) for model, role in _roles(bottom, top)]
+    return stitch_subjects(*subjects, bottom_stage, top_stage or bottom_stage, family, checked, chosen)
+
+
+def _roles(bottom: nn.Module, top: nn.Module) -> tuple[tuple[nn.Module, str], tuple[nn.Module, str]]:
+    return (bottom, "the bottom"), (top, "the top")
+
+
+def stitch_subjects(
+    bottom: Subject,
+    top: Subject,
+    bottom_stage: str,
+    top_stage: str,
+    family: str,
+    data: StitchData,
+    options: StitchOptions,
+) -> Stitch:
+    """Returns the stitch of prepared networks; see `stitch`."""
+    source = layout_of(bottom.shape(bottom_stage), bottom.model, options.bottom_layout)
+    target = layout_of(top.shape(top_stage), top.model, options.top_layout)
+    top.check_labels(data)
+    family, arrange = families.arrangement(family, source, target, options.resize)
+    trained = family in families.TRAINED
+    _check_options(family, trained, options)
+    mode = options.bn_mode or ("recalibrate" if trained else "frozen")
+    head, tail = Head(bottom.model, bottom_stage, bottom.example), Tail(top.model, top_stage, top.example)
+    later = find_stage(top.model, options.match_stage, "the top") if options.match_stage else None
+    if mode == "recalibrate":
+        # statistics change, so each stitch has its own; what is shared by tail and matched stage stays shared
+        tail, later = copy.deepcopy((tail, later)) if tail.norms else (tail, later)
+        head = copy.deepcopy(head) if head.norms and not options.cache and trained else head
+    moves_head = trained and mode == "recalibrate" and bool(head.norms)
+    keep = options.augment is None and (not moves_head if options.cache is None else options.cache)
+    kept = bottom.kept(bottom_stage) if keep else None
+    if options.cache and kept is None:
+        raise ValueError(
+            f"cache=True, but the activations at {bottom_stage!r} do not fit into cache_bytes = {options.cache_bytes:,}"
+        )
+    norms = [] if mode == "frozen" else [*tail.norms, *(head.norms if kept is None and moves_head else [])]
+
+    needs = family in families.CLOSED[1:] or (trained and options.init != "random")
+    summary = None
+    if needs:
+        pairs = (
+            (
+                arrange(arrange.source.to_matrix(f)).flatten(0, 1),
+                arrange.target.to_matrix(t).flatten(0, 1),
+            )
+            for f, t in zip(bottom.stream(bottom_stage), top.stream(top_stage), strict=True)
+        )
+        with torch.no_grad():
+            summary = families.moments(pairs)
+    with runtime.seeded(options.training.seed, 0x57):
+        stitcher = families.build(
+            family, arrange, summary, options.init, options.kernel_size, options.rank, options.ridge
+        ).to(bottom.where)
+    model = Stitched(head if kept is None else None, stitcher, tail, norms)
+    inputs, tests = (data.train_inputs, data.test_inputs) if kept is None else kept
+    curves = Curves(stopped="closed form")
+    if trained:
+        targets, loss = _objective(top, data, options, later)
+        curves = fit(
+            model,
+            (inputs, targets),
+            options.training,
+            loss=loss,
+            augment=options.augment,
+            device=bottom.where,
+            label=f"{bottom_stage} -> {top_stage}",
+        )
+    elif norms:
+        _recalibrate(model, norms, inputs, bottom.where)
+    stitcher.requires_grad_(False)
+    model.eval()
+    wrong = pass_over(model, tests, bottom.where).argmax(1).cpu().numpy() != data.test_labels.numpy()
+    difference = wrong.astype(float) - top.wrong
+    return Stitch(
+        family=family,
+        bottom_stage=bottom_stage,
+        top_stage=top_stage,
+        bn_mode=mode,
+        error=float(wrong.mean()),
+        top_error=float(top.wrong.mean()),
+        penalty=float(difference.mean()),
+        standard_error=standard_error(difference),
+        wrong=wrong,
+        top_wrong=top.wrong,
+        parameters=sum(p.numel() for p in stitcher.parameters()),
+        cached=kept is not None,
+        curves=curves,
+        model=Stitched(head, stitcher, tail, norms).eval(),
+    )
+
+
+def standard_error(difference: np.ndarray) -> float:
+    """Returns the standard error of the mean over test samples; NaN for one sample."""
+    return float(difference.std(ddof=1) / math.sqrt(len(difference))) if len(difference) > 1 else math.nan
+
+
+def _check_options(family: str, trained: bool, options: StitchOptions) -> None:
+    if family == "low_rank" and options.rank is None:
+        raise ValueError("family 'low_rank' needs rank, the rank of the map")
+    if options.rank is not None and (options.kernel_size > 1 or not (trained or family == "low_rank")):
+        raise ValueError(f"rank belongs to low_rank and to trained maps with kernel_size 1, not to {family!r}")
+    if options.kernel_size > 1 and family != "conv1x1":
+        raise ValueError(f"kernel_size = {options.kernel_size} belongs to family 'conv1x1', not to {family!r}")
+    if not trained and (options.init != "random" or options.l1 or options.objective != "labels"):
+        raise ValueError(f"init, l1 and objective belong to trained families; {family!r} is a closed form")
+
+
+def _recalibrate(model: Stitched, norms: list[nn.Module], inputs: torch.Tensor, where: torch.device) -> None:
+    """Re-estimates running statistics in one pass, as plain averages over batches."""
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    model.train()
+    model.stitcher.eval()
+    with torch.no_grad():
+        for batch in _batches(inputs):
+            model._map(batch.to(where))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+def _batches(inputs: torch.Tensor, size: int = 256) -> Iterator[torch.Tensor]:
+    """Yields batches; a last one of a single row is joined to the one before."""
+    cuts = list(range(size, len(inputs), size))
+    if cuts and len(inputs) - cuts[-1] == 1:
+        cuts.pop()
+    yield from torch.tensor_split(inputs, cuts)
+
+
+def _objective(top: Subject, data: StitchData, options: StitchOptions, later: nn.Module | None):
+    """Returns the targets and the loss of the training loop."""
+
+    def finish(model: Stitched, value: torch.Tensor, errors: torch.Tensor):
+        return (value + options.l1 * model.stitcher.size() if options.l1 else value), errors
+
+    if options.objective == "labels":
+
+        def on_labels(model, inputs, labels):
+            logits = model(inputs).float()
+            return finish(model, functional.cross_entropy(logits, labels), (logits.detach().argmax(1) != labels).sum())
+
+        return data.train_labels, on_labels
+    if options.objective == "soft_labels":
+        heat = options.temperature
+        targets = torch.softmax(pass_over(top.model, data.train_inputs, top.where).float() / heat, 1)
+
+        def on_soft(model, inputs, targets):
+            logits = model(inputs).float() / heat
+            errors = (logits.detach().argmax(1) != targets.argmax(1)).sum()
+            return finish(model, functional.cross_entropy(logits, targets), errors)
+
+        return targets, on_soft
+    targets = top.collect(options.match_stage, data.train_inputs)
+    variance = targets.float().var().clamp(min=1e-12)
+
+    def on_features(model, inputs, targets):
+        seen = []
+        handle = later.register_forward_hook(lambda _m, _a, out: seen.append(out))
+        try:
+            model(inputs)
+        finally:
+            handle.remove()
+        if not seen:
+            raise ValueError(f"match_stage {options.match_stage!r} does not run after the stitch; choose a later stage")
+        value = functional.mse_loss(seen[0].float(), targets) / variance
+        return finish(model, value, value.new_tensor(torch.nan))
+
+    return targets, on_features

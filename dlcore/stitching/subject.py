@@ -1,0 +1,132 @@
+"""A network under study: its private frozen copy, its activations, its errors; and the data, checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from dlcore.stitching.halves import Head, activations, checked_stage, private
+
+BATCH = 512
+
+
+class StitchData(NamedTuple):
+    """Inputs as both networks take them, and integer labels. The map is fitted on the first two."""
+
+    train_inputs: torch.Tensor
+    train_labels: torch.Tensor
+    test_inputs: torch.Tensor
+    test_labels: torch.Tensor
+
+
+def checked_data(data) -> StitchData:
+    """Returns the data as tensors, the labels on the CPU.
+
+    Raises: ValueError for anything but four arrays, empty sets, lengths that disagree, NaN, labels that are no
+        integers.
+    """
+    if len(data) != 4:
+        raise ValueError(f"data are train inputs, train labels, test inputs and test labels, not {len(data)} arrays")
+    parts = [torch.as_tensor(part) for part in data]
+    for name, inputs, labels in (("train", *parts[:2]), ("test", *parts[2:])):
+        if len(inputs) == 0 or labels.ndim != 1 or len(inputs) != len(labels):
+            raise ValueError(f"{name} data: {len(inputs)} inputs and labels of shape {tuple(labels.shape)}")
+        if labels.is_floating_point() or labels.dtype == torch.bool:
+            raise ValueError(f"{name} labels must be integers, not {labels.dtype}")
+        if inputs.is_floating_point() and not torch.isfinite(inputs).all():
+            raise ValueError(f"{name} inputs contain NaN or infinity")
+    if parts[0].shape[1:] != parts[2].shape[1:]:
+        raise ValueError(
+            f"train inputs {tuple(parts[0].shape)} and test inputs {tuple(parts[2].shape)} differ in shape"
+        )
+    if len(parts[0]) < 2:
+        raise ValueError("two training inputs or more are needed")
+    return StitchData(parts[0], parts[1].long().cpu(), parts[2], parts[3].long().cpu())
+
+
+@torch.no_grad()
+def pass_over(model: nn.Module, inputs: torch.Tensor, where: torch.device) -> torch.Tensor:
+    """Returns the model's outputs for all inputs, batch by batch."""
+    return torch.cat([model(batch.to(where)) for batch in inputs.split(BATCH)])
+
+
+class Subject:
+    """A private frozen copy of a network on a device; computes shapes, activations and errors once.
+
+    `plan` names the stages whose activations will be asked for: they are collected in one pass, if they fit.
+    """
+
+    def __init__(
+        self, model: nn.Module, role: str, data: StitchData, where: torch.device, cache_bytes: int, plan: tuple = ()
+    ) -> None:
+        self.model, self.role, self.data, self.where = private(model, where), role, data, where
+        self.cache_bytes, self.plan = cache_bytes, tuple(dict.fromkeys(plan))
+        self.example = data.train_inputs[:2].to(where)
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._kept: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._wrong: np.ndarray | None = None
+
+    def shape(self, stage: str) -> tuple[int, ...]:
+        """Returns the shape of one activation. Raises ValueError for a stage that cannot be cut at."""
+        if stage not in self._shapes:
+            self._shapes[stage] = checked_stage(self.model, stage, self.example, self.role)
+        return self._shapes[stage]
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """Which test samples the whole network misclassifies (n,)."""
+        if self._wrong is None:
+            found = pass_over(self.model, self.data.test_inputs, self.where).argmax(1).cpu().numpy()
+            self._wrong = found != self.data.test_labels.numpy()
+        return self._wrong
+
+    def check_labels(self, data: StitchData) -> None:
+        """Raises ValueError unless the output is (n, classes) and every label is one of the classes."""
+        with torch.no_grad():
+            out = self.model(self.example)
+        if not isinstance(out, torch.Tensor) or out.ndim != 2:
+            raise ValueError(f"{self.role} must return class scores (n, classes)")
+        for name, labels in (("train", data.train_labels), ("test", data.test_labels)):
+            low, high = int(labels.min()), int(labels.max())
+            if low < 0 or high >= out.shape[1]:
+                raise ValueError(f"{name} labels run from {low} to {high}; {self.role} has {out.shape[1]} classes")
+
+    def bytes(self, stage: str) -> int:
+        """Returns the size of the activations of all train and test inputs at a stage, in float32."""
+        return 4 * math.prod(self.shape(stage)) * (len(self.data.train_inputs) + len(self.data.test_inputs))
+
+    def kept(self, stage: str) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Returns the activations of train and test inputs at a stage, or None where they need too much memory."""
+        if stage not in self._kept:
+            together = (stage, *(other for other in self.plan if other != stage and other not in self._kept))
+            if sum(self.bytes(one) for one in (*together, *self._kept)) > self.cache_bytes:
+                self._kept.clear()
+                together = (stage,)
+                if self.bytes(stage) > self.cache_bytes:
+                    return None
+            train, test = (
+                activations(self.model, inputs, together, BATCH)
+                for inputs in (self.data.train_inputs, self.data.test_inputs)
+            )
+            self._kept |= {one: (train[one], test[one]) for one in together}
+        return self._kept[stage]
+
+    def stream(self, stage: str) -> Iterator[torch.Tensor]:
+        """Yields the activations of the training inputs at a stage, kept or computed, in batches."""
+        kept = self.kept(stage)
+        if kept is not None:
+            yield from kept[0].split(BATCH)
+            return
+        head = Head(self.model, stage, self.example)
+        for batch in self.data.train_inputs.split(BATCH):
+            with torch.no_grad():
+                yield head(batch.to(self.where))
+
+    def collect(self, stage: str, inputs: torch.Tensor) -> torch.Tensor:
+        """Returns the activations of some inputs at a stage."""
+        return activations(self.model, inputs, [stage], BATCH)[stage]
