@@ -3,22 +3,26 @@
 halves      any `nn.Module` cut at a named stage, with a check that nothing goes around the cut
 layouts     shapes of activations (flat, channels first, tokens) and how one is brought into another's
 families    the maps: closed forms from second moments, and trained ones with their initialisations
-stitch      one stitch: options, fit, penalty
+options     how to stitch, beyond the family
+subject     a network under study, its activations and errors; the data, checked
+stitch      one stitch: fit, penalty
 curves      controls (self-stitch, random bottom) and penalties over all stages
 """
 
 from dlcore.stitching.curves import StagePenalty, penalty_curve, random_bottom
 from dlcore.stitching.families import FAMILIES, INITIALISATIONS
 from dlcore.stitching.halves import activations, stage_names
-from dlcore.stitching.stitch import Stitch, StitchData, StitchOptions, stitch
+from dlcore.stitching.options import StitchOptions
+from dlcore.stitching.stitch import Stitch, stitch
+from dlcore.stitching.subject import StitchData
 
 __all__ = [
     "FAMILIES",
     "INITIALISATIONS",
+    "StagePenalty",
     "Stitch",
     "StitchData",
     "StitchOptions",
-    "StagePenalty",
     "activations",
     "penalty_curve",
     "random_bottom",

@@ -16,7 +16,8 @@ from tqdm.auto import tqdm
 from dlcore import runtime
 from dlcore.stitching.families import CLOSED
 from dlcore.stitching.halves import stage_names
-from dlcore.stitching.stitch import Stitch, StitchOptions, standard_error, stitch_subjects
+from dlcore.stitching.options import StitchOptions
+from dlcore.stitching.stitch import Stitch, standard_error, stitch_subjects
 from dlcore.stitching.subject import StitchData, Subject, checked_data
 
 

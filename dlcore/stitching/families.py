@@ -202,10 +202,10 @@ def build(
     """Returns a stitcher, fitted (closed forms) or initialised (trained families)."""
     source, target = arrange.source.channels, arrange.target.channels
     none = nn.Identity()
-    if family in ("identity", "permutation") or (family in TRAINED and init == "identity"):
-        if source != target:
-            what = family if family in CLOSED else "init 'identity'"
-            raise ValueError(f"{what} needs equal widths; the bottom has {source} channels and the top {target}")
+    unit_by_unit = family in ("identity", "permutation") or (family in TRAINED and init == "identity")
+    if unit_by_unit and source != target:
+        what = family if family in CLOSED else "init 'identity'"
+        raise ValueError(f"{what} needs equal widths; the bottom has {source} channels and the top {target}")
     if rank is not None and not 1 <= rank <= min(source, target):
         raise ValueError(f"rank = {rank} is outside 1..{min(source, target)}, the smaller number of channels")
     if family == "identity":

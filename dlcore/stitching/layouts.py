@@ -20,10 +20,12 @@ class Layout:
     """The shape of one activation as positions x channels.
 
     `kind` is "flat" (D,), "channels_first" (C, L) or (C, H, W), or "channels_last": tokens (T, D) or (H, W, D).
+    `unrolled` is the shape that a flattened activation has in its network.
     """
 
     kind: str
     shape: tuple[int, ...]
+    unrolled: tuple[int, ...] | None = None
 
     @property
     def channels(self) -> int:
@@ -60,7 +62,7 @@ class Layout:
     @property
     def flattened(self) -> Layout:
         """The same numbers as one flat activation."""
-        return Layout("flat", (math.prod(self.shape),))
+        return Layout("flat", (math.prod(self.shape),), self.shape)
 
     def to_matrix(self, x: torch.Tensor) -> torch.Tensor:
         """Returns (n, positions, channels) of a batch."""
@@ -72,7 +74,7 @@ class Layout:
         """Returns the batch of activations of a (n, positions, channels) array."""
         if self.kind == "channels_first":
             x = x.transpose(1, 2)
-        return x.reshape(len(x), *self.shape)
+        return x.reshape(len(x), *(self.unrolled or self.shape))
 
     def __str__(self) -> str:
         sizes = "x".join(map(str, self.shape))

@@ -1,12 +1,10 @@
-"""One stitch: options, the stitched network, the fit, the penalty with its standard error."""
+"""One stitch: the stitched network, the fit, the penalty with its standard error."""
 
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,85 +13,12 @@ from torch import nn
 from torch.nn import functional
 
 from dlcore import runtime
-from dlcore.config import unknown_choice
 from dlcore.stitching import families
 from dlcore.stitching.halves import Head, Tail, find_stage
 from dlcore.stitching.layouts import layout_of
+from dlcore.stitching.options import StitchOptions, check_options
 from dlcore.stitching.subject import StitchData, Subject, checked_data, pass_over
-from dlcore.training import Augment, Curves, TrainConfig, fit
-
-OBJECTIVES = ("labels", "soft_labels", "features")
-
-
-@dataclass(frozen=True)
-class StitchOptions:
-    """How to stitch, beyond the family.
-
-    init: of a trained map: "random", "identity" or "least_squares" (starts at the closed form).
-    bn_mode: "recalibrate" (the authors'): while the map is trained, BatchNorm of the frozen halves uses batch
-        statistics and its running ones are re-estimated; "frozen": nothing of the halves changes. By default
-        "recalibrate" for trained families and "frozen" for closed forms; a closed form with "recalibrate" re-estimates
-        the top's statistics in one pass.
-    kernel_size: of the convolution, odd; 1 is the paper's. rank: of the map (low_rank needs it). ridge, l1: penalties
-        of least squares and of trained weights.
-    objective: "labels" (cross-entropy), "soft_labels" (cross-entropy with the top's own probabilities at
-        `temperature`), "features" (squared error of the activations at `match_stage`, a later stage of the top,
-        relative to their variance).
-    resize: interpolation between positions that differ: "nearest", "bilinear", "area". bottom_layout, top_layout:
-        "channels_first" or "channels_last" where "auto" guesses wrong.
-    augment: as in `training.fit`. cache: whether to keep the bottom's activations; None where that is exact and they
-        fit into `cache_bytes`. True is inexact with "recalibrate": the bottom then keeps its own statistics.
-    training: the loop's configuration; its seed also draws the map's first weights.
-    """
-
-    init: str = "random"
-    bn_mode: str | None = None
-    kernel_size: int = 1
-    rank: int | None = None
-    ridge: float = 0.0
-    l1: float = 0.0
-    objective: str = "labels"
-    temperature: float = 1.0
-    match_stage: str | None = None
-    resize: str | None = None
-    bottom_layout: str = "auto"
-    top_layout: str = "auto"
-    augment: Augment | None = None
-    cache: bool | None = None
-    cache_bytes: int = 2**31
-    training: TrainConfig = field(
-        default_factory=lambda: TrainConfig(epochs=30, learning_rate=1e-3, optimizer="adam", precision="float32")
-    )
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        for kind, value, choices in (
-            ("init", self.init, families.INITIALISATIONS),
-            ("bn_mode", self.bn_mode, (None, "recalibrate", "frozen")),
-            ("objective", self.objective, OBJECTIVES),
-        ):
-            if value not in choices:
-                raise unknown_choice(kind, value, [str(c) for c in choices if c])
-        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size = {self.kernel_size} must be an odd positive integer")
-        for name in ("ridge", "l1"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ValueError(f"{name} = {getattr(self, name)} must be zero or positive")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature = {self.temperature} must be positive")
-        if (self.objective == "features") != (self.match_stage is not None):
-            raise ValueError("objective='features' and match_stage, a stage of the top, go together")
-        if self.augment is not None and (self.objective != "labels" or self.cache):
-            raise ValueError("augment goes with objective='labels' and without cache=True: targets are computed once")
-
-    @classmethod
-    def of(cls, options: dict[str, Any]) -> StitchOptions:
-        """Returns the options. Raises ValueError for a name that is none, with the nearest."""
-        names = [f.name for f in dataclasses.fields(cls)]
-        for name in options:
-            if name not in names:
-                raise unknown_choice("option", name, names)
-        return cls(**options)
+from dlcore.training import Curves, fit
 
 
 class Stitched(nn.Module):
@@ -220,7 +145,7 @@ def stitch_subjects(
     top.check_labels(data)
     family, arrange = families.arrangement(family, source, target, options.resize)
     trained = family in families.TRAINED
-    _check_options(family, trained, options)
+    check_options(family, trained, options)
     mode = options.bn_mode or ("recalibrate" if trained else "frozen")
     head, tail = Head(bottom.model, bottom_stage, bottom.example), Tail(top.model, top_stage, top.example)
     later = find_stage(top.model, options.match_stage, "the top") if options.match_stage else None
@@ -294,17 +219,6 @@ def stitch_subjects(
 def standard_error(difference: np.ndarray) -> float:
     """Returns the standard error of the mean over test samples; NaN for one sample."""
     return float(difference.std(ddof=1) / math.sqrt(len(difference))) if len(difference) > 1 else math.nan
-
-
-def _check_options(family: str, trained: bool, options: StitchOptions) -> None:
-    if family == "low_rank" and options.rank is None:
-        raise ValueError("family 'low_rank' needs rank, the rank of the map")
-    if options.rank is not None and (options.kernel_size > 1 or not (trained or family == "low_rank")):
-        raise ValueError(f"rank belongs to low_rank and to trained maps with kernel_size 1, not to {family!r}")
-    if options.kernel_size > 1 and family != "conv1x1":
-        raise ValueError(f"kernel_size = {options.kernel_size} belongs to family 'conv1x1', not to {family!r}")
-    if not trained and (options.init != "random" or options.l1 or options.objective != "labels"):
-        raise ValueError(f"init, l1 and objective belong to trained families; {family!r} is a closed form")
 
 
 def _recalibrate(model: Stitched, norms: list[nn.Module], inputs: torch.Tensor, where: torch.device) -> None:

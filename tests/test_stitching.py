@@ -1,0 +1,222 @@
+"""Stitching: halves, closed forms on known copies, what is frozen, the sign of the penalty."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dlcore.models import network
+from dlcore.stitching import StitchOptions, activations, penalty_curve, random_bottom, stage_names, stitch
+from dlcore.training import TrainConfig, fit
+
+SHORT = TrainConfig(epochs=2, batch_size=32, learning_rate=1e-2, optimizer="adam", precision="float32")
+LONG = TrainConfig(epochs=15, batch_size=32, learning_rate=1e-2, optimizer="adam", precision="float32")
+
+
+def _blobs(n, seed, classes=4):
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.randint(classes, (n,), generator=generator)
+    centres = torch.randn(classes, 1, 8, 8, generator=torch.Generator().manual_seed(7))
+    return centres[y] + 2.2 * torch.randn(n, 1, 8, 8, generator=generator), y
+
+
+@pytest.fixture(scope="module")
+def data():
+    return (*_blobs(300, 0), *_blobs(200, 1))
+
+
+def _trained(name, data, seed, epochs=12, **sizes):
+    net = network(name, (1, 8, 8), 4, seed=seed, **sizes)
+    config = TrainConfig(epochs=epochs, batch_size=32, learning_rate=3e-3, optimizer="adam", seed=seed)
+    fit(net, data[:2], config, device="cpu")
+    return net
+
+
+@pytest.fixture(scope="module")
+def mlps(data):
+    return [_trained("mlp", data, seed, width=16, depth=2) for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def convs(data):
+    return [_trained("convnet", data, seed, epochs=6, width=6, depth=2) for seed in (0, 1)]
+
+
+def _permuted(net, order):
+    """The network with the units of its first hidden layer in another order: the same function until the classifier."""
+    other = copy.deepcopy(net)
+    with torch.no_grad():
+        other.hidden1[0].weight.copy_(net.hidden1[0].weight[order])
+        other.hidden1[0].bias.copy_(net.hidden1[0].bias[order])
+        other.hidden2[0].weight.copy_(net.hidden2[0].weight[:, order])
+    return other
+
+
+@pytest.mark.parametrize("stage", ["hidden1", "hidden2"])
+def test_self_stitch_by_least_squares_costs_nothing(mlps, data, stage):
+    found = stitch(mlps[0], mlps[0], stage, family="least_squares", data=data, device="cpu")
+    assert found.penalty == 0.0
+    assert 0 < found.top_error < 0.5
+    assert np.array_equal(found.wrong, found.top_wrong)
+
+
+def test_self_stitch_of_a_convnet(convs, data):
+    for stage in stage_names(convs[0], data[0][:2]):
+        found = stitch(convs[0], convs[0], stage, family="least_squares", data=data, device="cpu")
+        assert found.penalty == 0.0, stage
+
+
+def test_a_permuted_copy_is_recovered(mlps, data):
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(3))
+    copy_ = _permuted(mlps[0], order)
+    found = stitch(copy_, mlps[0], "hidden1", family="permutation", data=data, device="cpu")
+    assert found.penalty == 0.0
+    picked = found.model.stitcher.core.index
+    seen = activations(copy_, data[2], ["hidden1"])["hidden1"][:, picked]
+    assert torch.equal(seen, activations(mlps[0], data[2], ["hidden1"])["hidden1"])
+    # the same units in another order: not matched, chance is 0.75
+    assert stitch(copy_, mlps[0], "hidden1", family="identity", data=data, device="cpu").error > 0.3
+
+
+@pytest.mark.parametrize("family", ["orthogonal", "least_squares"])
+def test_a_rotated_copy_is_recovered(mlps, data, family):
+    q, _ = torch.linalg.qr(torch.randn(16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+    net = mlps[0]
+    rotate = nn.Linear(16, 16)
+    with torch.no_grad():
+        rotate.weight.copy_(q)
+        rotate.bias.fill_(1e2)
+    bottom = nn.Sequential(net.flatten, net.hidden1, rotate, nn.Linear(16, 4))
+    found = stitch(bottom, net, "2", "hidden1", family=family, data=data, device="cpu")
+    assert found.penalty == 0.0
+
+
+def test_low_rank_of_full_rank_is_least_squares(mlps, data):
+    full = stitch(*mlps, "hidden1", family="least_squares", data=data, device="cpu")
+    same = stitch(*mlps, "hidden1", family="low_rank", rank=16, data=data, device="cpu")
+    one = stitch(*mlps, "hidden1", family="low_rank", rank=1, data=data, device="cpu")
+    assert torch.allclose(full.model.stitcher.core.weight, same.model.stitcher.core.weight, atol=1e-5)
+    assert torch.linalg.matrix_rank(one.model.stitcher.core.weight, rtol=1e-4) == 1
+    assert one.penalty > full.penalty + 0.1
+
+
+def test_identity_fails_and_least_squares_succeeds_across_seeds(mlps, data):
+    rows = {f: stitch(*mlps, "hidden2", family=f, data=data, device="cpu") for f in ("identity", "least_squares")}
+    assert rows["identity"].error > 0.5
+    assert rows["least_squares"].penalty < 0.1
+
+
+@pytest.mark.parametrize("mode", ["frozen", "recalibrate"])
+def test_what_is_frozen_stays_bit_identical(convs, data, mode):
+    a, b = convs
+    before = [{k: v.clone() for k, v in net.state_dict().items()} for net in convs]
+    found = stitch(a, b, "conv1", data=data, bn_mode=mode, training=SHORT, device="cpu")
+    for net, old in zip(convs, before, strict=True):
+        assert all(torch.equal(v, old[k]) for k, v in net.state_dict().items())
+        assert all(p.requires_grad for p in net.parameters())
+    mine = dict(found.model.tail.named_parameters())
+    assert mine
+    for name, p in mine.items():
+        stage, rest = name.removeprefix("model.").split(".", 1)
+        assert torch.equal(p, before[1][f"{['conv2', 'pool', 'classifier'][int(stage)]}.{rest}"]), name
+    norm = found.model.tail.norms[0]
+    moved = not torch.equal(norm.running_mean, before[1]["conv2.1.running_mean"])
+    assert moved == (mode == "recalibrate")
+    head = found.model.head.norms[0]
+    assert (not torch.equal(head.running_mean, before[0]["conv1.1.running_mean"])) == (mode == "recalibrate")
+    assert found.cached == (mode == "frozen")
+
+
+def test_a_closed_form_can_recalibrate_the_top(convs, data):
+    old = convs[1].conv2[1].running_mean.clone()
+    found = stitch(*convs, "conv1", family="least_squares", data=data, bn_mode="recalibrate", device="cpu")
+    assert not torch.equal(found.model.tail.norms[0].running_mean, old)
+    assert torch.equal(convs[1].conv2[1].running_mean, old)
+
+
+def test_the_cache_is_exact_where_it_is_the_default(convs, data):
+    runs = [
+        stitch(*convs, "conv1", data=data, bn_mode="frozen", cache=cache, training=SHORT, device="cpu")
+        for cache in (None, False)
+    ]
+    assert [r.cached for r in runs] == [True, False]
+    assert np.array_equal(runs[0].wrong, runs[1].wrong)
+    for one, two in zip(*(r.model.stitcher.parameters() for r in runs), strict=True):
+        assert torch.allclose(one, two, atol=1e-5)
+    with pytest.raises(ValueError, match="cache_bytes"):
+        stitch(*convs, "conv1", data=data, cache=True, cache_bytes=10, device="cpu")
+
+
+def test_the_stitched_model_takes_inputs(convs, data):
+    found = stitch(*convs, "conv1", data=data, bn_mode="frozen", training=SHORT, device="cpu")
+    assert np.array_equal(found.model(data[2]).argmax(1).numpy() != data[3].numpy(), found.wrong)
+
+
+def test_a_better_bottom_has_a_negative_penalty(mlps, data):
+    damaged = copy.deepcopy(mlps[0])
+    with torch.no_grad():
+        damaged.hidden1[0].weight += 0.25 * torch.randn(16, 64, generator=torch.Generator().manual_seed(1))
+    found = stitch(
+        mlps[0], damaged, "hidden1", family="linear", init="identity", data=data, training=LONG, device="cpu"
+    )
+    assert found.top_error > 0.1
+    assert found.penalty < -0.05
+    assert found.penalty == pytest.approx(found.error - found.top_error)
+
+
+def test_a_random_bottom_shares_nothing(convs):
+    fresh = random_bottom(convs[0], seed=5)
+    theirs = {t.untyped_storage().data_ptr() for net in convs for t in net.state_dict().values()}
+    for name, value in fresh.state_dict().items():
+        assert value.untyped_storage().data_ptr() not in theirs, name
+    assert not torch.equal(fresh.conv2[0].weight, convs[0].conv2[0].weight)
+    assert torch.equal(fresh.conv1[1].running_mean, torch.zeros(6))
+    again = random_bottom(convs[0], seed=5)
+    assert all(torch.equal(a, b) for a, b in zip(fresh.parameters(), again.parameters(), strict=True))
+
+
+def test_a_parameter_that_cannot_be_drawn_anew_is_an_error():
+    net = nn.Sequential(nn.Linear(2, 2))
+    net.register_parameter("token", nn.Parameter(torch.randn(3)))
+    with pytest.raises(ValueError, match="token"):
+        random_bottom(net)
+
+
+def test_the_curve_has_its_controls(mlps, data):
+    rows = penalty_curve(*mlps, data, family="least_squares", seeds=(0, 1), device="cpu")
+    assert [(r.top_stage, r.seed) for r in rows] == [(s, k) for k in (0, 1) for s in ("hidden1", "hidden2")]
+    for row in rows:
+        assert row.self_penalty == 0.0
+        assert row.excess == row.penalty
+        assert row.random_penalty > row.penalty
+        assert row.penalty_se < 0.05
+    assert rows[0].penalty == rows[2].penalty
+    assert rows[0].random_penalty != rows[2].random_penalty
+    bare = penalty_curve(
+        *mlps, data, ["hidden2"], self_stitch=False, random=False, family="least_squares", device="cpu"
+    )
+    assert np.isnan(bare[0].excess)
+    assert np.isnan(bare[0].random_penalty)
+    assert bare[0].penalty == rows[1].penalty
+
+
+def test_cross_stage_pairs(mlps, data):
+    rows = penalty_curve(
+        *mlps,
+        data,
+        [("hidden2", "hidden1"), ("hidden1", "hidden2")],
+        family="least_squares",
+        random=False,
+        device="cpu",
+    )
+    assert [(r.bottom_stage, r.top_stage) for r in rows] == [("hidden2", "hidden1"), ("hidden1", "hidden2")]
+
+
+def test_options_are_checked():
+    with pytest.raises(ValueError, match="did you mean 'training'"):
+        StitchOptions.of({"trainin": SHORT})
+    for wrong in ({"kernel_size": 2}, {"ridge": -1.0}, {"objective": "features"}, {"bn_mode": "forzen"}):
+        with pytest.raises(ValueError, match=next(iter(wrong.values())) if "bn_mode" in wrong else "."):
+            StitchOptions(**wrong)
