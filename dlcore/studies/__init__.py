@@ -7,7 +7,7 @@ from types import ModuleType
 
 from dlcore.config import unknown_choice
 
-STUDIES = ("rationality", "distributional", "scaling")
+STUDIES = ("rationality", "stitching", "distributional", "scaling")
 
 
 def study(name: str) -> ModuleType:

@@ -1,0 +1,111 @@
+"""The networks of chapter 2: how a bottom or a top is trained, and the copies that pairs share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from dlcore import pretraining, runtime, training
+from dlcore.models import network
+from dlcore.models.networks import Stages
+
+
+class Role(NamedTuple):
+    """How one of the two networks is trained: everything that may tell the bottom from the top."""
+
+    seed: int
+    share: float
+    other_half: bool
+    width: int
+    epochs: int
+    labels: str
+    noise: float
+    objective: str
+
+
+class Inputs(NamedTuple):
+    """Tensors of one data set; labels int64."""
+
+    x: torch.Tensor
+    y: torch.Tensor
+    x_test: torch.Tensor
+    y_test: torch.Tensor
+    classes: int
+
+
+def rows_of(role: Role, n: int) -> slice:
+    count = max(2, round(role.share * n))
+    return slice(n - count, n) if role.other_half else slice(0, count)
+
+
+def labels_of(role: Role, source: Inputs) -> tuple[torch.Tensor, int]:
+    """Returns the labels that a network is taught, and how many classes they have."""
+    if role.labels == "coarse":
+        return (source.y >= source.classes // 2).long(), 2
+    labels = source.y.clone()
+    if role.noise:
+        rng = runtime.rng(role.seed, 0x57)
+        wrong = torch.from_numpy(rng.random(len(labels)) < role.noise)
+        labels[wrong] = torch.from_numpy(rng.integers(source.classes, size=int(wrong.sum())))
+    return labels, source.classes
+
+
+def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) -> nn.Module:
+    """Returns a trained network, from the cache where another pair has trained it; `config` is that of the study."""
+    path: Path | None = options["checkpoint"]
+    kept = None
+    if path is not None:
+        own = [config.dataset, config.architecture, config.n_train, config.depth, config.seed, *role]
+        kept = path.parents[1] / "networks" / f"{hashlib.sha256(json.dumps(own).encode()).hexdigest()[:16]}.pt"
+    rows = rows_of(role, len(source.x))
+    x, (labels, classes) = source.x[rows], labels_of(role, source)
+    labels = labels[rows]
+    net = network(config.architecture, x.shape[1:], classes, seed=role.seed, width=role.width, depth=config.depth)
+    whole = Stages(OrderedDict(normalise=pretraining.Normalise(source.x), **OrderedDict(net.named_children())))
+    if kept is not None and kept.exists():
+        try:
+            whole.load_state_dict(torch.load(kept, map_location="cpu", weights_only=True))
+            return whole.eval()
+        except Exception:  # a damaged copy costs time, never the run
+            kept.unlink()
+    own = {**options, "checkpoint": path.with_suffix(f".{kept.stem}.pt") if path else None}
+    # steps, not epochs, are what small shares lack: they keep the number of updates of the whole set
+    epochs = max(1, round(role.epochs * len(source.x) / len(x)))
+    if role.objective == "supervised":
+        settings = training.TrainConfig(
+            epochs=epochs, batch_size=128, learning_rate=2e-3, optimizer="adamw", schedule="cosine", seed=role.seed
+        )
+        name = f"{config.dataset} {config.architecture} seed {role.seed}"
+        training.fit(whole, (x, labels), settings, label=name, **own)
+    else:
+        encoder, _ = pretraining.pretrain(
+            x,
+            role.objective,
+            config.architecture,
+            epochs=2 * epochs,
+            batch_size=256,
+            seed=role.seed,
+            width=role.width,
+            depth=config.depth,
+            **own,
+        )
+        features = torch.from_numpy(pretraining.features(encoder, x))
+        settings = training.TrainConfig(epochs=50, batch_size=128, learning_rate=1e-2, optimizer="adam", seed=role.seed)
+        head = nn.Linear(features.shape[1], classes)
+        training.fit(head, (features, labels), settings, device=options["device"])
+        whole = Stages(OrderedDict(**OrderedDict(encoder.named_children()), classifier=head))
+    whole = whole.to("cpu").eval()
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        temporary = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")
+        torch.save(whole.state_dict(), temporary)
+        os.replace(temporary, kept)
+        own["checkpoint"].unlink(missing_ok=True)
+    return whole

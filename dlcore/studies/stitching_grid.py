@@ -1,0 +1,58 @@
+"""The recorded runs of chapter 2 (preset "laptop"), in named groups, the most informative first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from dlcore.studies.stitching import Config
+
+
+def _make(seeds: Iterable[int], settings: Iterable[dict[str, Any]], **fixed: Any) -> list[Config]:
+    # the pairs of one seed share networks: they stay together
+    return [Config(preset="laptop", seed=seed, **fixed, **more) for seed in seeds for more in settings]
+
+
+def _pairs(width: int) -> list[dict[str, Any]]:
+    """Returns what a bottom may differ in, by the paper's figures."""
+    few = {"top_share": 0.25, "bottom_share": 0.25, "disjoint": True}
+    return [
+        {"top_share": 0.5, "bottom_share": 0.5, "disjoint": True},
+        *({"noise": rate} for rate in (0.1, 0.5, 1.0)),
+        {"bottom_labels": "coarse"},
+        *({"top_share": 0.25, "bottom_share": share} for share in (0.05, 1.0)),
+        few,
+        *({"top_share": 0.25, "bottom_share": share, "stitcher_data": "all"} for share in (0.05, 1.0)),
+        few | {"stitcher_data": "all"},
+        *({"bottom_width": max(1, int(width * factor))} for factor in (0.25, 0.5, 2)),
+        *({"bottom_time": factor} for factor in (0.25, 2.0)),
+    ]
+
+
+FAMILIES = [
+    *({"family": name} for name in ("identity", "permutation", "orthogonal", "least_squares")),
+    *({"family": "low_rank", "rank": rank} for rank in (2, 4)),
+    {"bn_mode": "frozen"},
+    {"init": "least_squares"},
+]
+SSL = [{"bottom_objective": "simclr"}, {"top_objective": "simclr"}]
+
+
+def recorded() -> dict[str, list[Config]]:
+    """Returns the groups of recorded runs: name -> configurations."""
+    mlp = {"dataset": "mnist1d", "architecture": "mlp"}
+    conv = {"dataset": "mnist1d", "architecture": "convnet"}
+    image = {"dataset": "fashion_mnist", "architecture": "resnet"}
+    seeds = [{"cross": True}]
+    groups: dict[str, list[Config]] = {
+        "mlp": _make(range(5), seeds, **mlp),
+        "convnet": _make(range(5), seeds, **conv),
+        "mlp-pairs": _make(range(5), [*_pairs(128), *FAMILIES], **mlp),
+        "convnet-labels": _make(range(3), _pairs(16)[:5], **conv),
+        "convnet-families": _make(range(3), [*FAMILIES, {"kernel_size": 3}], **conv),
+        "convnet-pairs": _make(range(3), _pairs(16)[5:], **conv),
+        "convnet-self-supervised": _make(range(3), SSL, **conv),
+        "fashion": _make(range(3), [{}, *_pairs(16)[1:5], _pairs(16)[0], *SSL], **image),
+        "fashion-pairs": _make(range(3), [*_pairs(16)[5:], {"kernel_size": 3}, {"bn_mode": "frozen"}], **image),
+    }
+    return groups

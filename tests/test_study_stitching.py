@@ -1,0 +1,110 @@
+"""The study of chapter 2: roles, sizes, errors, one run, networks shared by pairs."""
+
+import numpy as np
+import pytest
+import torch
+
+from dlcore.records import RecordStore
+from dlcore.studies import pairs, recorded
+from dlcore.studies import stitching as study
+from dlcore.studies.stitching import Config
+
+SMOKE = {**Config.PRESETS["smoke"], "epochs": 10, "width": 16, "n_train": 600, "stitch_epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return RecordStore(tmp_path_factory.mktemp("store"), packaged=False)
+
+
+@pytest.fixture(scope="module")
+def record(store):
+    return store.load_or_run(Config(**SMOKE, cross=True), device="cpu")
+
+
+def test_a_record_has_a_row_for_every_stage(record):
+    stages = record.curves["top_stage"]
+    assert stages == ["hidden1", "hidden2"]
+    assert record.curves["depth"] == [0.5, 1.0]
+    for name in ("penalty", "self_penalty", "excess", "random_penalty", *study.INDICES):
+        assert np.isfinite(record.curves[name]).all(), name
+    assert record.metrics["excess_mid"] == pytest.approx(record.curves["excess"][1])
+    excess = np.subtract(record.curves["penalty"], record.curves["self_penalty"])
+    assert record.curves["excess"] == pytest.approx(excess)
+    assert 0 < record.metrics["top_error"] < 0.6
+
+
+def test_cross_stage_matrices(record):
+    task, closed = np.array(record.arrays["task"]), np.array(record.arrays["least_squares"])
+    assert task.shape == closed.shape == (2, 2)
+    # the same stages are stitched in the curve, by the same map from the same start
+    assert np.diag(task) == pytest.approx(record.curves["penalty"], abs=0.05)
+
+
+def test_pairs_share_their_networks(store, record):
+    networks = store.path / "stitching" / "networks"
+    before = {p.name for p in networks.glob("*.pt")}
+    assert len(before) == 2
+    other = store.load_or_run(Config(**SMOKE, family="least_squares"), device="cpu")
+    assert {p.name for p in networks.glob("*.pt")} == before
+    assert other.metrics["top_error"] == record.metrics["top_error"]
+    assert other.curves["self_penalty"] == pytest.approx([0, 0], abs=1e-9)
+    assert not list((store.path / "stitching" / "unfinished").glob("*.pt"))
+
+
+def test_a_damaged_network_is_trained_again(store, record):
+    for path in (store.path / "stitching" / "networks").glob("*.pt"):
+        path.write_bytes(b"nothing")
+    again = store.load_or_run(Config(**SMOKE, family="orthogonal"), device="cpu")
+    assert again.metrics["top_error"] == pytest.approx(record.metrics["top_error"], abs=0.02)
+
+
+def test_roles_differ_only_in_what_the_pair_is_about():
+    plain = Config(**SMOKE)
+    assert plain.bottom == plain.top._replace(seed=1)
+    assert Config(**SMOKE, same_seed=True).bottom == plain.top
+    noisy = Config(**SMOKE, noise=0.5)
+    assert noisy.top == plain.top
+    assert noisy.bottom == plain.bottom._replace(noise=0.5)
+
+
+def test_halves_are_disjoint_and_labels_are_what_the_role_says():
+    config = Config(**SMOKE, top_share=0.5, bottom_share=0.5, disjoint=True)
+    rows = [set(range(600)[pairs.rows_of(role, 600)]) for role in (config.top, config.bottom)]
+    assert len(rows[0]) == len(rows[1]) == 300
+    assert not rows[0] & rows[1]
+    y = torch.arange(3000) % 10
+    source = pairs.Inputs(y, y, y, y, 10)
+    labels, classes = pairs.labels_of(Config(**SMOKE, noise=1.0).bottom, source)
+    # all labels are random, one in ten of them right by chance
+    assert float((labels == y).float().mean()) == pytest.approx(0.1, abs=0.03)
+    labels, classes = pairs.labels_of(Config(**SMOKE, bottom_labels="coarse").bottom, source)
+    assert classes == 2
+    assert torch.equal(labels, (y >= 5).long())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"architecture": "resnet"}, "architecture 'resnet' does not fit 'digits'; choose from: mlp, convnet"),
+        ({"disjoint": True}, "are more than 1"),
+        ({"noise": 1.4}, "noise = 1.4 is outside"),
+        ({"bottom_objective": "simclr", "noise": 0.1}, "sees no labels"),
+        ({"kernel_size": 2}, "must be odd"),
+        ({"family": "conv1x1"}, "family='linear'"),
+        ({"bottom_object": "simclr"}, "did you mean 'bottom_objective'"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        study.run(Config.from_parameters(**{**SMOKE, **settings}), device="cpu")
+
+
+def test_self_supervised_top_has_a_head_that_knows_the_classes(store):
+    found = store.load_or_run(Config(**{**SMOKE, "epochs": 6}, top_objective="simclr"), device="cpu")
+    assert found.metrics["top_error"] < 0.6
+
+
+def test_the_grid_is_valid_and_has_no_run_twice():
+    keys = [config.key for group in recorded("stitching").values() for config in group]
+    assert len(keys) == len(set(keys)) > 200
