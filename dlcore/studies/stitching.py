@@ -187,7 +187,7 @@ def _matrices(bottom: nn.Module, top: nn.Module, given: tuple, stages: list[str]
 def run(config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str = "auto") -> Record:
     """Trains (or loads) both networks, stitches them at every stage, and returns the record.
 
-    Metrics, fractions: `top_error`, `bottom_error` (NaN where the bottom has other classes), at the middle stage
+    Metrics, fractions: `top_error`, `bottom_error` (NaN where the bottom has other classes), `excess_first`, at the middle stage
     `penalty_mid`, `excess_mid`, `random_excess_mid`, over all stages `excess_max`, and at the last `penalty_last`,
     `random_excess_last`. Curves have one entry a stage: those of `StagePenalty`, `depth` (share of the stages) and the
     similarity indices on the test inputs. With `cross`, arrays hold the two cross-stage matrices.
@@ -249,8 +249,9 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
 
 
 def _summary(curve: list[StagePenalty]) -> dict[str, float]:
-    middle, last = curve[len(curve) // 2], curve[-1]
+    first, middle, last = curve[0], curve[len(curve) // 2], curve[-1]
     return {
+        "excess_first": first.excess,
         "penalty_mid": middle.penalty,
         "excess_mid": middle.excess,
         "random_excess_mid": middle.random_excess,
