@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -156,3 +157,62 @@ def rationality(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.Da
     wanted = rows.objective.map(_USUAL_DIMENSION)
     rows["usual"] = usual & ((rows.dimension == wanted) | (rows.dimension.isna() & wanted.isna()))
     return rows
+
+
+_SHARES = {0.05: "5 % of the data", 0.25: "a quarter", 1.0: "all data"}
+
+
+def pair(config: Mapping[str, Any]) -> str:
+    """Returns the display name of what the bottom of a stitched pair differs in.
+
+    >>> pair({"noise": 0.5, "top_share": 1.0, "bottom_share": 1.0})
+    '50 % random labels'
+    """
+    get = config.get
+    if get("top_share", 1.0) < 1 and get("top_share") == get("bottom_share"):
+        return "disjoint halves" if get("top_share") == 0.5 else "other quarter of the data, top a quarter"
+    if get("top_share", 1.0) < 1:
+        return f"bottom {_SHARES.get(get('bottom_share'), get('bottom_share'))}, top a quarter"
+    if get("noise"):
+        return f"{get('noise') * 100:.0f} % random labels"
+    if get("bottom_labels", "classes") != "classes":
+        return "two superclasses"
+    if get("bottom_objective", "supervised") != "supervised":
+        return f"{method(get('bottom_objective'))} bottom, supervised top"
+    if get("top_objective", "supervised") != "supervised":
+        return f"supervised bottom, {method(get('top_objective'))} top"
+    if get("bottom_width") and get("bottom_width") != get("width"):
+        return f"width x {get('bottom_width') / get('width'):g}"
+    if get("bottom_time", 1.0) != 1.0:
+        return f"epochs x {get('bottom_time'):g}"
+    return "two seeds"
+
+
+def stitching(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFrame:
+    """Returns the findings of chapter 2: rows of the given presets, with `pair` and `usual`.
+
+    `pair` says what the bottom differs in; `usual` marks the paper's map, recalibrated, on the top's own samples.
+    """
+    if table.empty:
+        return table
+    rows = table[table.preset.isin(presets)].copy()
+    if rows.empty:
+        return rows
+    rows["pair"] = [pair(row) for row in rows.to_dict("records")]
+    usual = (rows.family == "auto") & (rows.bn_mode == "recalibrate") & (rows.init == "random")
+    rows["usual"] = usual & (rows.kernel_size == 1) & (rows.stitcher_data == "top")
+    return rows
+
+
+def stages(table: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> pd.DataFrame:
+    """Returns a row for every stage of every run of `stitching`'s table, with what its curves hold.
+
+    Args: curves: key of a record -> its curves.
+    """
+    found = []
+    kept = ["key", "dataset", "architecture", "pair", "family", "bn_mode", "init", "rank", "seed", "stitcher_data"]
+    for row in table[[*kept, "usual"]].to_dict("records"):
+        lists = curves[row["key"]]
+        own = {k: v for k, v in lists.items() if k not in ("seed", "family", "bn_mode")}
+        found.append(pd.DataFrame({**{k: [v] * len(lists["depth"]) for k, v in row.items()}, **own}))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()

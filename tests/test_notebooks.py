@@ -12,7 +12,11 @@ from dlcore import notebook, studies
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
-CHAPTERS = {"1_rationality": "rationality", "3_distributional_generalization": "distributional"}
+CHAPTERS = {
+    "1_rationality": "rationality",
+    "2_stitching": "stitching",
+    "3_distributional_generalization": "distributional",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +75,7 @@ def test_parameters_are_fields_of_the_study(name):
 
 OTHER = {
     "1_rationality": ({"noise": 0.4, "objective": "vicreg", "preset": "smoke"}, "VICReg on digits, noise 40%", 90),
+    "2_stitching": ({"noise": 0.5, "architecture": "convnet", "preset": "smoke"}, "50 % random labels", 90),
     "3_distributional_generalization": (
         {"noise": 0.4, "architecture": "mlp", "preset": "smoke"},
         "subgroup noise 40% on digits, MLP",
@@ -105,6 +110,8 @@ def test_papermill_runs_the_committed_notebook_with_other_parameters(name, tmp_p
         ),
         ("1_rationality", {"objective": "simclrr"}, "unknown objective 'simclrr'; did you mean 'simclr'? choose from"),
         ("1_rationality", {"noise": 1.0}, "noise = 1.0 is outside"),
+        ("2_stitching", {"architecture": "convnett"}, "unknown architecture 'convnett'; did you mean 'convnet'?"),
+        ("2_stitching", {"noise": -0.1}, "noise = -0.1 is outside"),
     ],
 )
 def test_bare_papermill_fails_clearly(name, parameters, message, tmp_path):

@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 from dlcore import tables
-from dlcore.claims import distributional, rationality
+from dlcore.claims import distributional, rationality, stitching
 from dlcore.claims.measures import MEASURES, Measured
 from dlcore.records import PACKAGED, RecordStore
 
@@ -21,8 +21,8 @@ __all__ = ["Claim", "Measured", "evaluate", "ledger_html", "ledger_markdown"]
 
 FILE = Path(__file__).with_name("claims.yml")
 # chapter -> its study; the modules of the measures are imported for what they register
-STUDIES = {1: "rationality", 3: "distributional"}
-_ = (distributional, rationality)
+STUDIES = {1: "rationality", 2: "stitching", 3: "distributional"}
+_ = (distributional, rationality, stitching)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ from dlcore.figures.certificates import bound_by_size, leverage, table_procedure
 from dlcore.figures.rationality import gap_decomposition, noise_sweep
 from dlcore.figures.shared import DATASETS
 from dlcore.figures.spectrum import joint_density, spectrum
+from dlcore.figures.stitching import cross_stage, more_is_better, penalty_by_depth, similarity_against_penalty
 from dlcore.figures.theme import setup
 
 __all__ = [
     "DATASETS",
     "agreement",
     "bound_by_size",
+    "cross_stage",
     "gap_decomposition",
     "human_cells",
     "human_noise",
@@ -21,8 +23,11 @@ __all__ = [
     "leverage",
     "long_curves",
     "marginals",
+    "more_is_better",
     "noise_sweep",
+    "penalty_by_depth",
     "setup",
+    "similarity_against_penalty",
     "spectrum",
     "table_procedure",
     "training_time",

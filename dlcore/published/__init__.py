@@ -1,6 +1,7 @@
-"""Numbers of published papers that were released or printed as tables, each with the note of its source.
+"""Numbers of published papers, each with the note of its source.
 
-A number that was only read off a figure, restated by others or remembered is not here.
+They were released or printed as tables, but for one table that was read off figures and says so, with its precision.
+A number that was restated by others or remembered is not here.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def read(name: str) -> pd.DataFrame:
 
     "bansal2021_gaps" has the 44 rows of self-supervised methods and 3 of end-to-end networks, "bansal2021_noise_sweep"
     train and test accuracy of six methods at 19 noise rates; "bansal2022" the 53 points (architecture, million_pairs,
-    loss) of the data-scaling curves, "alabdulmohsin2022" the printed errors of their extrapolation.
+    loss) of the data-scaling curves, "alabdulmohsin2022" the printed errors of their extrapolation. "bansal2021_stitching" has the stitching penalties read off that paper's figures.
 
     Raises: ValueError for an unknown name.
 

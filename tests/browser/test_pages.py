@@ -9,8 +9,9 @@ from axe_playwright_python.sync_playwright import Axe
 ROOT = Path(__file__).resolve().parents[2]
 RATIONALITY = "notebooks/1_rationality.html"
 DISTRIBUTIONAL = "notebooks/3_distributional_generalization.html"
+STITCHING = "notebooks/2_stitching.html"
 LAB = "notebooks/5_lab.html"
-CHAPTERS = {RATIONALITY: 5, DISTRIBUTIONAL: 10, LAB: 2}  # page: its charts
+CHAPTERS = {RATIONALITY: 5, STITCHING: 4, DISTRIBUTIONAL: 10, LAB: 2}  # page: its charts
 PAGES = ["book/index.html", "book/claims.html", "book/data.html", "book/using.html", "book/bibliography.html"]
 
 # What the theme does, not we; each with its reason

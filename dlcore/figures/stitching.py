@@ -1,0 +1,268 @@
+"""Charts of chapter 2: penalties over depth, cross-stage matrices, similarity against penalty, more is better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import altair as alt
+import pandas as pd
+
+from dlcore import published
+from dlcore.figures.controls import menu, pick
+from dlcore.figures.shared import Highlight, begin, named
+from dlcore.figures.theme import ROLES, finish, paired
+from dlcore.metrics.statistics import mean_interval
+
+_NAMES = {"mlp": "MLP", "convnet": "convnet", "resnet": "ResNet", "resnet18": "ResNet-18"}
+_LINES = {
+    "excess over the self-stitch": ("excess", ROLES["highlight"]),
+    "penalty": ("penalty", ROLES["train"]),
+    "self-stitch": ("self_penalty", ROLES["null"]),
+    "untrained bottom": ("random_penalty", ROLES["test"]),
+    "the paper, CIFAR-10": ("published", ROLES["thesis"]),
+}
+# the paper's curve nearest to each of our pairs
+_PUBLISHED = {
+    "two seeds": "two seeds",
+    "disjoint halves": "disjoint halves of the data",
+    "two superclasses": "two superclasses",
+    "10 % random labels": "10 % random labels",
+    "50 % random labels": "50 % random labels",
+    "100 % random labels": "100 % random labels",
+    "SimCLR bottom, supervised top": "SimCLR bottom, supervised top",
+    "supervised bottom, SimCLR top": "supervised bottom, SimCLR top",
+    "bottom all data, top a quarter": "bottom 25K samples, top 10K",
+    "other quarter of the data, top a quarter": "other 10K samples, top 10K",
+    "bottom 5 % of the data, top a quarter": "bottom 5K samples, top 10K",
+    "epochs x 2": "twice the epochs",
+}
+DEPTH = alt.X("depth:Q", title="share of the stages taken from the bottom", scale=alt.Scale(domain=[0, 1]))
+POINTS = alt.Axis(format=".0%", tickCount=6)
+
+
+def _setting(rows: pd.DataFrame) -> pd.DataFrame:
+    rows = named(rows)
+    return rows.assign(setting=rows.data + ", " + rows.architecture.map(_NAMES))
+
+
+def _means(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    found = []
+    for key, group in rows.groupby(by, sort=False):
+        i = mean_interval(group[value].dropna())
+        found.append({**dict(zip(by, key, strict=True)), "value": i.value, "low": i.low, "high": i.high, "pairs": i.n})
+    return pd.DataFrame(found)
+
+
+def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
+    """The penalty over depth with its controls, for a kind of pair, beside the paper's curve of that kind.
+
+    Args: stages: `dlcore.tables.stages`.
+    """
+    rows = _setting(stages[stages.usual])
+    start = begin(highlight)
+    own = [
+        _means(rows.assign(line=line), ["setting", "pair", "line", "depth", "top_stage"], column)
+        for line, (column, _) in _LINES.items()
+        if column != "published"
+    ]
+    source = published.read("bansal2021_stitching")
+    theirs = [
+        pd.DataFrame(
+            {"setting": s, "pair": p, "line": "the paper, CIFAR-10", "depth": t.x, "value": t.penalty / 100, "pairs": 1}
+        )
+        for p, curve in _PUBLISHED.items()
+        for s in rows.setting.unique()
+        if len(t := source[source.curve == curve]) and p in set(rows.pair)
+    ]
+    cells = pd.concat([*own, *theirs], ignore_index=True).round(5)
+    pairs = [p for p in _PUBLISHED if p in set(rows.pair)] + sorted(set(rows.pair) - set(_PUBLISHED))
+    settings = list(dict.fromkeys(rows.setting))
+    chosen = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
+    where = menu(settings, pick(start, "setting", settings, settings[-1]), "networks", "dl_setting")
+    here = "datum.pair === dl_pair && datum.setting === dl_setting"
+    colour = alt.Color(
+        "line:N",
+        title=None,
+        scale=alt.Scale(domain=list(_LINES), range=[c for _, c in _LINES.values()]),
+        legend=alt.Legend(orient="bottom", columns=2, symbolType="stroke"),
+    )
+    up = alt.Y("value:Q", title="points of test error", axis=POINTS)
+    base = alt.Chart(cells).transform_filter(here)
+    dots = _melted(rows)
+    return finish(
+        alt.layer(
+            alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y="zero:Q"),
+            base.mark_errorbar().encode(
+                x=DEPTH, y=alt.Y("low:Q", title="points of test error"), y2="high:Q", color=colour
+            ),
+            base.mark_line(point=True, strokeWidth=2.5).encode(
+                x=DEPTH,
+                y=up,
+                color=colour,
+                tooltip=["line", "top_stage", alt.Tooltip("value:Q", format=".1%"), "pairs"],
+            ),
+            alt.Chart(dots)
+            .transform_filter(here)
+            .mark_circle(size=22, opacity=0.45)
+            .encode(x=DEPTH, y=up, color=colour),
+        )
+        .properties(width="container", height=330)
+        .add_params(where, chosen),
+        name="stitching-penalty",
+        title="Trained bottoms are interchangeable, untrained ones are not",
+        subtitle="Mean and 95 % interval over pairs of networks; dots: pairs. The excess takes off what the map itself costs.",
+        description="Test error of the stitched network minus that of the top, over the share of stages taken from the "
+        "bottom, for the chosen kind of bottom: the penalty, the self-stitch, the excess over it, an untrained bottom, "
+        "and the paper's curve on CIFAR-10. Between seeds the excess stays near zero; the untrained bottom rises with depth.",
+        rows=cells,
+    )
+
+
+def _melted(rows: pd.DataFrame) -> pd.DataFrame:
+    columns = {column: line for line, (column, _) in _LINES.items() if column != "published"}
+    keep = ["setting", "pair", "depth", "seed"]
+    long = rows.melt(keep, list(columns), var_name="line", value_name="value").dropna(subset=["value"])
+    return long.assign(line=long.line.map(columns)).round(5)
+
+
+def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Highlight = None) -> alt.HConcatChart:
+    """Every stage of the bottom into every stage of the top: fitted to the task beside least squares.
+
+    Args: table: `dlcore.tables.stitching`; arrays: key of a record -> its arrays.
+    """
+    rows = _setting(table[table.cross.astype(bool)])
+    cells = []
+    for row in rows.to_dict("records"):
+        found = arrays[row["key"]]
+        for fit, name in (("task", "fitted to the task"), ("least_squares", "least squares")):
+            for i, low in enumerate(found["stages"]):
+                for j, high in enumerate(found["stages"]):
+                    cell = {"setting": row["setting"], "fit": name, "bottom": low, "top": high}
+                    cells.append({**cell, "penalty": found[fit][i][j]})
+    grouped = pd.DataFrame(cells).groupby(["setting", "fit", "bottom", "top"], as_index=False, sort=False)
+    means = grouped.agg(penalty=("penalty", "mean"), pairs=("penalty", "size")).round(5)
+    settings = list(dict.fromkeys(means.setting))
+    where = menu(settings, pick(begin(highlight), "setting", settings, settings[0]), "networks", "dl_setting")
+    high = float(means.penalty.max())
+
+    def panel(fit: str) -> alt.LayerChart:
+        base = (
+            alt.Chart(means)
+            .transform_filter(f"datum.setting === dl_setting && datum.fit === '{fit}'")
+            .encode(
+                x=alt.X("top:N", title="into the top after", sort=None, axis=alt.Axis(labelAngle=-40)),
+                y=alt.Y("bottom:N", title="bottom until", sort=None),
+            )
+        )
+        colour = alt.Color(
+            "penalty:Q",
+            title="penalty",
+            scale=alt.Scale(scheme="blues", domain=[0, high], clamp=True),
+            legend=alt.Legend(format=".0%", orient="bottom"),
+        )
+        text = alt.condition(f"datum.penalty > {high / 2}", alt.value("white"), alt.value("#222"))
+        return alt.layer(
+            base.mark_rect().encode(color=colour, tooltip=["bottom", "top", "pairs"]),
+            base.mark_text().encode(text=alt.Text("penalty:Q", format=".1%"), color=text),
+        ).properties(title=fit, height=240)
+
+    return finish(
+        paired(panel("fitted to the task"), panel("least squares")).add_params(where),
+        name="stitching-cross-stage",
+        title="A late stage stitches into an early one: the task loss does not tell stages apart",
+        subtitle="Penalty, mean over pairs of seeds. Rows: stage of the bottom; columns: stage of the top.",
+        description="Two heat maps of the stitching penalty for every stage of the bottom into every stage of the top. "
+        "Fitted to the task, late bottoms cost little wherever they are put; by least squares the penalty is least "
+        "near the diagonal.",
+        rows=means,
+    )
+
+
+def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
+    """A similarity index of each stage against the excess penalty of stitching there; all kinds of pairs."""
+    rows = _setting(stages[stages.usual])
+    names = {
+        "linear_cka": "linear CKA",
+        "linear_cka_debiased": "linear CKA, debiased",
+        "procrustes": "Procrustes",
+        "mutual_knn": "mutual 10-NN",
+        "rsa": "RSA",
+    }
+    keep = ["setting", "pair", "top_stage", "seed", "excess"]
+    long = rows.melt(keep, list(names), var_name="index", value_name="similarity").dropna(subset=["similarity"])
+    long = long.assign(index=long["index"].map(names)).round(4)
+    settings = list(dict.fromkeys(long.setting))
+    where = menu(settings, pick(begin(highlight), "setting", settings, settings[0]), "networks", "dl_setting")
+    which = menu(list(names.values()), "linear CKA", "index", "dl_index")
+    pairs = sorted(set(long.pair))
+    chosen = menu(pairs, pick(begin(highlight), "pair", pairs, "two seeds"), "bottom", "dl_pair")
+    mine = "datum.pair === dl_pair"
+    points = (
+        alt.Chart(long)
+        .transform_filter("datum.setting === dl_setting && datum.index === dl_index")
+        .mark_circle()
+        .encode(
+            x=alt.X("similarity:Q", title="similarity of the two networks at the stage", scale=alt.Scale(zero=False)),
+            y=alt.Y("excess:Q", title="excess penalty", axis=POINTS),
+            color=alt.condition(mine, alt.value(ROLES["highlight"]), alt.value(ROLES["train"])),
+            opacity=alt.condition(mine, alt.value(1), alt.value(0.35)),
+            size=alt.condition(mine, alt.value(70), alt.value(30)),
+            tooltip=["pair", "top_stage", "seed", alt.Tooltip("similarity:Q"), alt.Tooltip("excess:Q", format=".1%")],
+        )
+    )
+    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y="zero:Q")
+    return finish(
+        alt.layer(zero, points).properties(width="container", height=330).add_params(where, which, chosen),
+        name="stitching-similarity",
+        title="Similar by an index is not the same as interchangeable",
+        subtitle="A dot: one stage of one pair of networks. Pink: the chosen kind of bottom.",
+        description="Similarity of the two representations at a stage, by the chosen index, against the excess stitching "
+        "penalty at that stage, for all kinds of pairs; the chosen kind is highlighted.",
+        rows=long,
+    )
+
+
+def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
+    """Bottoms trained on more or less data than the top, the stitcher on the top's own samples or on all of them."""
+    rows = _setting(stages[stages.pair.str.endswith("top a quarter") & (stages.init == "random")])
+    rows = rows.assign(samples=rows.stitcher_data.map({"top": "the top's own", "all": "all (as in the original)"}))
+    by = ["setting", "samples", "bottom", "depth", "top_stage"]
+    short = {"bottom 5 % of the data, top a quarter": "5 % of the data", "bottom all data, top a quarter": "all data"}
+    rows = rows.assign(bottom=rows.pair.map(short).fillna("another quarter"))
+    own = rows.drop_duplicates(["setting", "samples", "seed", "depth"]).assign(bottom="the top itself")
+    means = pd.concat([_means(rows, by, "penalty"), _means(own, by, "self_penalty")], ignore_index=True).round(5)
+    settings = list(dict.fromkeys(means.setting))
+    where = menu(settings, pick(begin(highlight), "setting", settings, settings[0]), "networks", "dl_setting")
+    kinds = ["the top's own", "all (as in the original)"]
+    which = menu(kinds, kinds[0], "the stitcher sees", "dl_samples")
+    domain = ["5 % of the data", "another quarter", "all data", "the top itself"]
+    colour = alt.Color(
+        "bottom:N",
+        title="bottom trained on",
+        scale=alt.Scale(domain=domain, range=[ROLES["test"], ROLES["train"], ROLES["sampler"], ROLES["null"]]),
+        legend=alt.Legend(orient="bottom"),
+    )
+    base = alt.Chart(means).transform_filter("datum.setting === dl_setting && datum.samples === dl_samples")
+    up = alt.Y("value:Q", title="penalty, points of test error", axis=POINTS)
+    return finish(
+        alt.layer(
+            alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y="zero:Q"),
+            base.mark_errorbar().encode(
+                x=DEPTH, y=alt.Y("low:Q", title="penalty, points of test error"), y2="high:Q", color=colour
+            ),
+            base.mark_line(point=True, strokeWidth=2.5).encode(
+                x=DEPTH,
+                y=up,
+                color=colour,
+                tooltip=["bottom", "top_stage", alt.Tooltip("value:Q", format=".1%"), "pairs"],
+            ),
+        )
+        .properties(width="container", height=330)
+        .add_params(where, which),
+        name="stitching-more-data",
+        title="More data is better, and part of the gain was the stitcher's",
+        subtitle="The top has a quarter of the samples. Below zero: better than the top's own bottom. Mean, 95 % interval.",
+        description="Stitching penalty over depth for bottoms trained on 5 %, another quarter, or all of the data, and the "
+        "self-stitch, into a top trained on a quarter. When the stitcher sees all samples even the self-stitch gains.",
+        rows=means,
+    )

@@ -1,0 +1,272 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Do different networks learn the same thing?
+#
+# *Model stitching* {cite}`bansal2021stitching`, the second finding of the thesis {cite}`bansal2022thesis`.
+
+# %% tags=["remove-cell"]
+import sys
+
+if "google.colab" in sys.modules:
+    import subprocess
+
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/OWNER/REPO@main"])
+
+# %% tags=["hide-input"]
+import torch
+from IPython.display import HTML, display
+from torch import nn
+
+from dlcore import claims, data, figures, tables, training
+from dlcore.records import RecordStore
+from dlcore.stitching import penalty_curve
+from dlcore.studies.stitching import Config
+
+figures.setup()
+try:
+    from myst_nb import glue
+except ImportError:  # outside the book there is nothing to glue to
+
+    def glue(name, value, display=False):
+        """Does nothing."""
+
+
+# %% [markdown]
+# ## The claim
+#
+# Train two networks from different seeds. Cut both in the middle, put the first layers of one under the last layers of
+# the other, and train a single linear map between them. The result classifies about as well as the originals. So it is
+# with networks that were trained on different halves of the data, and even with one that never saw a label. In the words
+# of the thesis: *good networks learn similar representations*, and better ones plug into worse ones.
+#
+# ![Scheme: the first stages of network B, a small trained map, and the last stages of network A](../book/_static/stitching.svg)
+#
+# :::{prf:definition} Stitching penalty
+# :label: def-stitching
+# Let $A$ be a trained network, $A_{>\ell}$ what comes after its layer $\ell$, and $r$ a representation, usually the
+# first layers $B_{\le \ell}$ of another network. With a family $\mathcal S$ of simple maps and the test error $L$,
+#
+# $$L_\ell(r; A) = \inf_{s \in \mathcal S} L(A_{>\ell} \circ s \circ r), \qquad
+#   \text{penalty} = L_\ell(r; A) - L(A).$$
+# :::
+#
+# A negative penalty says that $r$ serves $A$ better than its own first layers do. In place of the infimum $s$ is trained
+# by gradient descent on the task, everything else frozen. That choice is why three **controls** belong to the number:
+# the top stitched to itself (what the map and its training cost), an untrained bottom (what a map alone can do), and,
+# where the bottom has seen more data than the top, a map that has not.
+#
+# The paper's map is BatchNorm, a 1 x 1 convolution, BatchNorm. For chains of convolutions it can be folded into its
+# neighbours, so that the stitched network has the architecture of $A$; with residual blocks it also acts on the skip
+# path, and the result is $A$'s architecture plus one linear map there.
+#
+# ## Predict
+#
+# :::{admonition} Before the results
+# :class: predict
+# 1. How many points does a stitch at mid-depth cost between two seeds? And with an untrained bottom?
+# 2. The bottom was trained on labels of which half were random. Where does the stitch break: early, or late?
+# 3. Take the *last* hidden stage of one network and feed it into the *first* of another. Does it work?
+# 4. A network trained on a quarter of the data is stitched onto *itself*, and the map sees all of the data. What happens?
+# :::
+#
+# ## Parameters
+#
+# A reader of the page moves the controls below. Whoever runs this notebook changes these parameters, by hand or with
+# `papermill notebooks/2_stitching.ipynb out.ipynb -p noise 0.5 -p architecture convnet -p preset smoke`; a misspelt name
+# is an error that lists the right ones. `noise` is the share of the bottom's training labels that are random.
+
+# %% tags=["parameters"]
+preset = "smoke"
+dataset = "digits"
+architecture = "mlp"
+noise = 0.0
+seed = 0
+
+# %%
+config = Config.from_namespace(globals())
+store = RecordStore()
+
+# %% [markdown]
+# ## One run, live
+#
+# Two networks are trained (the record is reused if this very configuration has been run before) and stitched at every
+# stage, beside the two controls.
+
+# %%
+record = store.load_or_run(config)
+c = record.curves
+print(
+    f"{config.architecture} on {config.dataset}, {tables.pair(record.config)}: top's test error {c['top_error'][0]:.3f}"
+)
+for i, stage in enumerate(c["top_stage"]):
+    print(
+        f"{stage:10} penalty {c['penalty'][i]:+.3f}  self-stitch {c['self_penalty'][i]:+.3f}  "
+        f"excess {c['excess'][i]:+.3f} +- {c['excess_se'][i]:.3f}  untrained bottom {c['random_penalty'][i]:+.3f}"
+    )
+
+# %% [markdown]
+# Digits are a poor data set for stitching, since a linear map on the pixels is nearly right: they are here because they
+# need no download and no time. The same for *your* two networks, of any architecture, cut at any named module:
+
+# %%
+digits = data.load("digits", n_train=1000)
+x, y, x_test, y_test = (
+    torch.from_numpy(getattr(digits, n)) for n in ("train_inputs", "train_labels", "test_inputs", "test_labels")
+)
+torch.manual_seed(seed)
+yours = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+other = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 24), nn.Tanh(), nn.Linear(24, 10))
+for net in (yours, other):
+    training.fit(net, (x, y), training.TrainConfig(epochs=20, learning_rate=3e-3, optimizer="adam"), device="cpu")
+for row in penalty_curve(other, yours, (x, y, x_test, y_test), [("4", "2")], device="cpu"):
+    print(f"{row.bottom_stage} -> {row.top_stage} ({row.family}): penalty {row.penalty:+.3f}, excess {row.excess:+.3f}")
+
+# %% [markdown]
+# ## The recorded sweeps
+#
+# The figures show recorded runs: every dot is a pair of networks that were trained, with its seed. MNIST-1D, 4,000
+# training and 2,000 test samples, redrawn with every seed. {ref}`The data page <data>` says more.
+
+# %% tags=["hide-input"]
+table = tables.stitching(store.table("stitching"))
+records = {r.key: r for r in store.records("stitching") if r.config["preset"] in tables.FINDINGS}
+stages = tables.stages(table, {k: r.curves for k, r in records.items()})
+highlight = {"pair": tables.pair(record.config)}
+glue("stitching/records", len(table), display=False)
+
+# %% [markdown]
+# ### The penalty over depth
+#
+# Choose what the bottom was trained on. Brown is the paper's curve of the same kind, read off its figures: another data
+# set and other networks, so compare shapes, not points.
+
+# %% tags=["hide-input"]
+figures.penalty_by_depth(stages, highlight)
+
+# %% [markdown]
+# Between seeds the excess at the middle stage is, as a share of the untrained bottom's,
+# {glue:text}`stitching/stitching-connectivity-mlp` for MLPs and {glue:text}`stitching/stitching-connectivity-convnet` for
+# convnets. Note what the early stages do *not* say: an untrained bottom costs little there too, so a small early penalty
+# is no evidence of anything. And note the grey line. The map has to be trained on finite data, and even a network
+# stitched to itself may lose points; that is why the excess is the headline here, and why one pair is not enough.
+#
+# ### Every stage into every stage
+#
+# The third question, and the pitfall of the method {cite}`hernandez2023stitching`.
+
+# %% tags=["hide-input"]
+figures.cross_stage(table, {k: r.arrays for k, r in records.items()}, highlight)
+
+# %% [markdown]
+# A late stage knows the class, and a trained map can write the class into an early layer's code so that the top reads
+# it. A low penalty therefore says that the bottom's information is *usable* by the top, not that the two layers compute
+# the same thing. Least squares, which has to reproduce the activations themselves, is stricter.
+#
+# ### Similarity indices
+#
+# An index such as CKA {cite}`kornblith2019similarity` looks at the geometry of the activations and treats all directions
+# by their variance, whether the top uses them or not.
+
+# %% tags=["hide-input"]
+figures.similarity_against_penalty(stages, highlight)
+
+# %% [markdown]
+# :::{prf:proposition} What each of them ignores
+# :label: prop-ignore
+# Append $m$ coordinates of variance $v$ to $r$ that are independent of everything else. The stitching penalty of a linear
+# family cannot rise, since the map may give them weight zero. Linear CKA with any fixed representation, in the
+# population, tends to 0 as $v \to \infty$.
+# :::
+#
+# :::{prf:proof}
+# The first part is the definition of the infimum over a larger family. For the second, with covariances,
+# $\mathrm{CKA} = \lVert \Sigma_{FT} \rVert_F^2 / (\lVert \Sigma_{F} \rVert_F \lVert \Sigma_{T} \rVert_F)$ where
+# $F = (r, z)$. Independence leaves $\lVert \Sigma_{FT} \rVert_F = \lVert \Sigma_{rT} \rVert_F$, while
+# $\lVert \Sigma_F \rVert_F \ge v \sqrt m$. $\blacksquare$
+# :::
+#
+# ### More is better, and a confound
+#
+# The top was trained on a quarter of the samples. Is a bottom that has seen more data worth something to it? First let
+# the map see only what the top saw; then switch.
+
+# %% tags=["hide-input"]
+figures.more_is_better(stages, highlight)
+
+# %% [markdown]
+# With the map trained on all samples the top stitched *to itself* changes by
+# {glue:text}`stitching/stitching-confound` at the last stage, although its representation is what it was: the gain is
+# extra data that reaches the top through the map. On the top's own samples, the bottom trained on all data is worth
+# {glue:text}`stitching/stitching-more-data`. So the claim is about the difference, not about the curve.
+#
+# ## What would falsify it, and the confounds
+#
+# - **Connectivity** fails if the excess at mid-depth is comparable to the untrained bottom's. A flat untrained curve would
+#   say that the map is too strong to test anything.
+# - **The map's own training.** With too few steps a network does not even fit itself; with too few samples the map
+#   overfits. The self-stitch shows both, and is subtracted.
+# - **BatchNorm.** The authors' research code puts the stitched network into training mode, so that the frozen
+#   layers' running statistics are re-estimated on the stitched activations; the paper does not mention it. We do the same
+#   (`bn_mode="recalibrate"`) and offer `"frozen"`.
+# - **The untrained bottom** has to be drawn anew in every layer. A helper in the authors' early code re-initialises only
+#   the direct children of the network, which leaves the residual blocks trained; whether the published curve was made
+#   that way is not known. It would make the published separation too small, not too large.
+# - **Errata of the first preprint version.** Section 2 says that a *non-negative* penalty makes $r$ at least as good as the top's own
+#   layers; with a loss it has to be non-positive, and all figures have it right. The abstract exchanges the roles of
+#   $A$ and $B$.
+# - **One pair.** The paper's curves are single pairs without intervals, so differences below a point in its figures on
+#   width and training time are within the scatter of its self-stitches.
+# - **Functional is not informational**: see the cross-stage matrix.
+#
+# ## Check against the thesis
+#
+# Each row: the claim, the paper's value, ours with its 95 % interval, and a verdict that follows from the interval and a
+# region fixed beforehand in `dlcore/claims/claims.yml`.
+
+# %% tags=["hide-input"]
+ledger = claims.evaluate(chapter=2)
+for c in ledger:
+    glue(f"stitching/{c.id}", c.ours, display=False)
+display(HTML(claims.ledger_html(ledger)))
+
+# %% [markdown]
+# ## Exercises and further reading
+#
+# :::{exercise}
+# :label: ex-permutation
+# Two networks differ only by a permutation of the units of one hidden layer. Which families of maps have penalty zero?
+# What do linear CKA and the identity stitch say?
+# :::
+#
+# :::{solution} ex-permutation
+# :class: dropdown
+# All that contain permutations: permutation, orthogonal, least squares, linear. Linear CKA is 1, since it is invariant to
+# orthogonal maps. The identity stitch is at chance: representations have no preferred order of units.
+# :::
+#
+# :::{exercise}
+# :label: ex-sign
+# A damaged top, say with noise added to its first layer, is stitched to the undamaged bottom. What sign has the penalty?
+# :::
+#
+# :::{solution} ex-sign
+# :class: dropdown
+# Negative: the reference $L(A)$ is the damaged network's error, and the bottom repairs it. "Better plugs into worse" is
+# the same effect, with training in the place of damage.
+# :::
+#
+# Stitching began with {cite:t}`lenc2015understanding`; {cite:t}`csiszarik2021similarity` did it at the same time as the
+# thesis, with frozen BatchNorm and direct matching. {cite:t}`hernandez2023stitching` and {cite:t}`smith2025functional`
+# report what a small penalty does not mean. On indices: {cite:t}`kornblith2019similarity`, {cite:t}`klabunde2025survey`.
