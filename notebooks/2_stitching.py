@@ -156,7 +156,7 @@ glue("stitching/records", len(table), display=False)
 figures.penalty_by_depth(stages, highlight)
 
 # %% [markdown]
-# Between seeds the excess at the middle stage is, as a share of the untrained bottom's,
+# Between seeds the excess at the middle stage (the third from the input) is, as a share of the untrained bottom's,
 # {glue:text}`stitching/stitching-connectivity-mlp` for MLPs and {glue:text}`stitching/stitching-connectivity-convnet` for
 # convnets. Note what the early stages do *not* say: an untrained bottom costs little there too, so a small early penalty
 # is no evidence of anything. And note the grey line. The map has to be trained on finite data, and even a network

@@ -1,5 +1,6 @@
 """Charts are complete: a finding as title, a description, their rows, valid specifications, honest emptiness."""
 
+import io
 import json
 
 import pandas as pd
@@ -63,9 +64,33 @@ RATIONALITY = {
 }
 
 
-@pytest.mark.parametrize("name", [*NAMES, *RATIONALITY])
-def test_chart_is_complete_and_compiles(shipped, rationality, name):
-    spec = (RATIONALITY[name](rationality) if name in RATIONALITY else _charts(*shipped)[name]()).to_dict()
+@pytest.fixture(scope="module")
+def stitching():
+    store = RecordStore(PACKAGED)
+    table = tables.stitching(store.table("stitching"))
+    records = {r.key: r for r in store.records("stitching")}
+    return (
+        table,
+        {k: r.arrays for k, r in records.items()},
+        tables.stages(table, {k: r.curves for k, r in records.items()}),
+    )
+
+
+STITCHING = {
+    "stitching-penalty": lambda t, a, s: figures.penalty_by_depth(s, {"pair": "50 % random labels"}),
+    "stitching-cross-stage": lambda t, a, s: figures.cross_stage(t, a),
+    "stitching-similarity": lambda t, a, s: figures.similarity_against_penalty(s),
+    "stitching-more-data": lambda t, a, s: figures.more_is_better(s),
+}
+
+
+@pytest.mark.parametrize("name", [*NAMES, *RATIONALITY, *STITCHING])
+def test_chart_is_complete_and_compiles(shipped, rationality, stitching, name):
+    if name in STITCHING:
+        chart = STITCHING[name](*stitching)
+    else:
+        chart = RATIONALITY[name](rationality) if name in RATIONALITY else _charts(*shipped)[name]()
+    spec = chart.to_dict()
     assert len(spec["description"]) > 60
     assert spec["title"]
     assert spec["usermeta"]["name"] == name
@@ -73,6 +98,21 @@ def test_chart_is_complete_and_compiles(shipped, rationality, name):
     size = len(json.dumps(spec))
     assert size < 700_000, f"{size} bytes would make a heavy page"
     assert vl_convert.vegalite_to_svg({**spec, "width": 500} if spec.get("width") == "container" else spec)
+
+
+def test_a_stage_has_the_penalties_of_its_record(stitching):
+    table, _, stages = stitching
+    row = table[table.usual].iloc[0]
+    own = stages[stages.key == row.key]
+    assert own.excess.tolist()[len(own) // 2] == row.excess_mid
+    assert own.depth.tolist() == sorted(own.depth)
+    assert (own.pair == row.pair).all()
+
+
+def test_the_paper_s_curve_is_drawn_in_fractions(stitching):
+    rows = pd.read_csv(io.StringIO(figures.penalty_by_depth(stitching[2]).to_dict()["usermeta"]["csv"]))
+    theirs = rows[(rows.line == "the paper, CIFAR-10") & (rows.pair == "two seeds")]
+    assert theirs.value.max() == pytest.approx(0.032)
 
 
 def test_highlight_sets_the_start(shipped):
