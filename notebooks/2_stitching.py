@@ -164,7 +164,7 @@ figures.penalty_by_depth(stages, highlight)
 #
 # ### Every stage into every stage
 #
-# The third question, and the pitfall of the method {cite}`hernandez2023stitching`.
+# The third question, and the best known pitfall of the method.
 
 # %% tags=["hide-input"]
 figures.cross_stage(table, {k: r.arrays for k, r in records.items()}, highlight)
@@ -268,5 +268,5 @@ display(HTML(claims.ledger_html(ledger)))
 # :::
 #
 # Stitching began with {cite:t}`lenc2015understanding`; {cite:t}`csiszarik2021similarity` did it at the same time as the
-# thesis, with frozen BatchNorm and direct matching. {cite:t}`hernandez2023stitching` and {cite:t}`smith2025functional`
-# report what a small penalty does not mean. On indices: {cite:t}`kornblith2019similarity`, {cite:t}`klabunde2025survey`.
+# thesis, with frozen BatchNorm and direct matching; {cite:t}`smith2025functional` report that a small penalty need not
+# mean the same information. On indices: {cite:t}`kornblith2019similarity`.

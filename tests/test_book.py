@@ -63,7 +63,7 @@ def test_the_bibliography_prints_nothing_unchecked():
     cited = {
         k.strip()
         for p in pages
-        for group in re.findall(r"\{cite\}`([^`]+)`", p.read_text("utf8"))
+        for group in re.findall(r"\{cite(?::t)?\}`([^`]+)`", p.read_text("utf8"))
         for k in group.split(",")
     }
     assert not cited & unchecked
