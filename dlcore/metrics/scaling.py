@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dlcore.metrics.checks import as_confidence
+from dlcore.metrics.scaling_alternating import Alternating, alternating_fit
 from dlcore.metrics.scaling_compare import Equivalence, Holdout, compare_laws, equivalence
 from dlcore.metrics.scaling_curve import log_positive
 from dlcore.metrics.scaling_fit import Fit, fit
@@ -22,6 +23,7 @@ from dlcore.metrics.scaling_shared import SharedExponent, shared_exponent
 __all__ = [
     "JOINT_LAWS",
     "LAWS",
+    "Alternating",
     "EffectiveData",
     "Equivalence",
     "Fit",
@@ -29,6 +31,7 @@ __all__ = [
     "JointFit",
     "MarginalValue",
     "SharedExponent",
+    "alternating_fit",
     "compare_laws",
     "effective_data",
     "equivalence",
