@@ -1,10 +1,10 @@
-"""Chapter 4's table: names, floors and usable sizes, fits that recover a known law, gaps instead of guesses."""
+"""Chapter 4's table and ledger: names, floors and usable sizes, fits that recover a known law, gaps instead of guesses."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from dlcore import tables
+from dlcore import claims, tables
 
 SIZES = 2 ** np.arange(7, 16)
 ORACLE, FLOOR = 0.1, 0.1002
@@ -122,3 +122,53 @@ def test_published_points_give_the_table_of_the_refits():
     assert knee["6L6L"] == pytest.approx(20.6, abs=0.2)
     for f in fits:
         assert np.log(f.predict(f.sizes) / f.losses).std() < 0.03
+
+
+# The ledger on curves whose exponents are known, and on the published points
+
+
+def ledger(*parts):
+    shown = {"scaling": table(*parts)} if parts else {}
+    return {c.id: c for c in claims.evaluate(shown, chapter=4)}
+
+
+def test_the_published_claims_need_no_run():
+    found = ledger()
+    assert found["published-512m-bansal"].measured.value <= 0.015
+    assert found["published-512m-bansal"].verdict == "reproduced"
+    assert found["published-shared-p"].measured.value == pytest.approx(12.4, abs=0.2)
+    assert found["published-shared-p"].verdict == "not reproduced"
+    assert found["published-knee-moves"].verdict == "reproduced"
+    assert found["excess-exponent"].verdict == "not tested at this scale"
+
+
+def test_theory_is_reproduced_by_curves_that_follow_it():
+    noisy = runs(exponent=1 / 3, noise_kind="target", noise=0.4, floor=FLOOR + 0.17)
+    found = ledger(runs(exponent=1 / 3), noisy, runs(exponent=1 / 3, architecture="decoder_only"))
+    for name in ("excess-exponent", "noise-exponent-40", "architecture-exponent-decoder-only", "fitted-floor-clean"):
+        assert found[name].verdict == "reproduced", (name, found[name].ours)
+    assert found["noise-exponent-10"].verdict == "not tested at this scale"
+    # the law has no additive floor, so its own exponent drifts although the true one does not
+    assert found["noise-p-40"].measured.value < -0.02
+
+
+def test_theory_is_refuted_by_curves_that_do_not():
+    found = ledger(runs(exponent=0.5), runs(exponent=0.3, architecture="decoder_only"))
+    assert found["excess-exponent"].verdict == "not reproduced"
+    assert found["architecture-exponent-decoder-only"].verdict == "not reproduced"
+    assert found["architecture-exponent-decoder-only"].measured.value == pytest.approx(-0.2, abs=0.01)
+
+
+def test_the_knee_of_back_translation():
+    sizes = [2**k for k in range(7, 16)]
+    rows = runs(sizes=sizes, noise_kind="back_translation", reverse_pairs=1024, reverse_width=64, floor=float("nan"))
+    for row in rows:
+        row["loss"] = 4 * (1 / row["pairs"] + 1 / 1024) ** 0.3
+    found = ledger(runs(), rows)
+    assert found["back-translation-knee-1024"].measured.value == pytest.approx(1, rel=0.02)
+    assert found["back-translation-knee-1024"].verdict == "reproduced"
+
+
+def test_one_size_tests_nothing():
+    found = claims.evaluate({"scaling": pd.DataFrame(table(runs(sizes=[1024], seeds=3)))}, chapter=4)
+    assert {c.measured is None for c in found if not c.id.startswith("published")} == {True}
