@@ -18,6 +18,7 @@ from dlcore.metrics.scaling_fit import Fit, fit
 from dlcore.metrics.scaling_joint import JOINT_LAWS, JointFit, fit_joint
 from dlcore.metrics.scaling_laws import LAWS
 from dlcore.metrics.scaling_profile import profile_interval
+from dlcore.metrics.scaling_report import LawReport, report
 from dlcore.metrics.scaling_shared import SharedExponent, shared_exponent
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Fit",
     "Holdout",
     "JointFit",
+    "LawReport",
     "MarginalValue",
     "SharedExponent",
     "alternating_fit",
@@ -39,6 +41,7 @@ __all__ = [
     "fit_joint",
     "marginal_value",
     "profile_interval",
+    "report",
     "shared_exponent",
 ]
 

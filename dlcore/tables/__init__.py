@@ -12,8 +12,10 @@ from dlcore.metrics.statistics import mean_interval
 from dlcore.tables.learning_curves import (
     FINDINGS,
     LAWS,
+    PUBLISHED,
     CurveFit,
     architecture_name,
+    back_translation,
     fits_table,
     holdouts,
     noise_name,
@@ -26,9 +28,11 @@ from dlcore.tables.learning_curves import (
 __all__ = [
     "FINDINGS",
     "LAWS",
+    "PUBLISHED",
     "USUAL_BANDWIDTH",
     "CurveFit",
     "architecture_name",
+    "back_translation",
     "distributional",
     "family",
     "fits_table",
