@@ -23,6 +23,7 @@ from dlcore.tables.learning_curves import (
     published_scaling,
     scaling,
     scaling_fits,
+    translations,
 )
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "rationality",
     "scaling",
     "scaling_fits",
+    "translations",
 ]
 _FAMILY = {
     "tree": "tree",

@@ -251,3 +251,25 @@ def back_translation(rows: pd.DataFrame) -> pd.DataFrame:
         row = {"setting": setting, "power": fits["power"].fit.exponent, "p": law.fit.exponent, "knee": law.knee}
         found.append({**row, "knee_pairs": law.knee / pairs, "reverse_loss": group.reverse_dev_loss.mean()})
     return pd.DataFrame(found).sort_values("reverse_loss", na_position="first") if found else pd.DataFrame()
+
+
+def translations(records: Iterable) -> pd.DataFrame:
+    """Returns the kept translations of held-out sentences by the clean baseline at three sizes, or no rows.
+
+    The smallest, the middle and the largest size of the first seed among the records; one row per sentence, with
+    columns "source", "true target" and one per size.
+    """
+    chosen = {}
+    for r in records:
+        c = r.config
+        if (c["dataset"], c["architecture"], c["noise_kind"], c["seed"]) == (SYNTHETIC, *_BASE, 0):
+            chosen.setdefault(c["pairs"], r.arrays["translations"])
+    sizes = sorted(chosen)
+    if len(sizes) < 3:
+        return pd.DataFrame()
+    sizes = [sizes[0], sizes[len(sizes) // 2], sizes[-1]]
+    first = pd.DataFrame(chosen[sizes[-1]])
+    found = first[["source"]].assign(**{"true target": first.target})
+    for size in sizes:
+        found[f"D = {size:,}"] = [t["translation"] for t in chosen[size]]
+    return found
