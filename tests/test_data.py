@@ -186,6 +186,20 @@ def test_a_data_folder_that_does_not_exist_is_named(monkeypatch):
     status = data.available()
     assert status["digits"] == "scikit-learn"
     assert status["mnist"].startswith("missing: the data folder /no/such/folder")
+    assert status["tatoeba_eng-deu"].startswith("missing: the data folder /no/such/folder")
+
+
+def test_parallel_text_is_listed_where_it_can_be_read(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert data.available(tmp_path)["transduction"].startswith("generated")
+    for folder in (tmp_path, data.cache_folder()):
+        (folder / "parallel").mkdir(parents=True)
+        (folder / "parallel" / "bible_eng-deu.tsv.gz").touch()
+    found = data.available(tmp_path)
+    assert found["bible_eng-deu"] == "found in parallel"
+    assert found["tatoeba_eng-fra"] == "missing: parallel/tatoeba_eng-fra.tsv.gz"
+    monkeypatch.delenv("DLCORE_DATA", raising=False)
+    assert data.available()["bible_eng-deu"].startswith("missing"), "text is never read from the cache"
 
 
 # Files: a tiny folder of our own
