@@ -161,7 +161,7 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
     return finish(
         chart.add_params(*controls),
         name="learning-curves",
-        title="Noise and architecture move the curve; the law you fit decides its exponent",
+        title="Noise and architecture move the curve, the law decides its exponent",
         subtitle="Dots: runs (hollow: not fitted). Line and band: the law, 95 %. Dashed: floor. Dotted: a learner that counts.",
         description="Test loss against the number of training pairs on logarithmic axes: the baseline, one architecture and "
         "one kind of noise, each with the chosen law, its 95 per cent band continued to four times the data, the floor "
@@ -238,7 +238,7 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
     return finish(
         chart.add_params(*controls),
         name="marginal-value",
-        title="Beyond the knee 1/C the next pairs are worth little",
+        title="Beyond the knee, more pairs are worth little",
         subtitle="One line per setting, continued to four times the data. Dashed: the knee 1/C of the chosen setting.",
         description="The value of more data against the number of pairs, on logarithmic axes, for every setting of the "
         "chosen corpus under the chosen law: share of loss removed by doubling, elasticity, or nats removed by one per "

@@ -33,6 +33,13 @@ LITERATURE = (
 )
 
 
+def _inside(base: alt.Chart, field: str, sort: Sequence[str]) -> tuple[alt.Y, alt.Chart]:
+    """Returns the encoding of a row per name, and the names as text in the plot: beside it they would take a phone's width."""
+    y = alt.Y(f"{field}:N", title=None, sort=sort, axis=alt.Axis(labels=False, ticks=False, grid=True))
+    names = base.mark_text(align="left", dy=-9, fontSize=10.5, color=ROLES["null"])
+    return y, names.encode(x=alt.value(3), y=y, text=f"{field}:N")
+
+
 def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.HConcatChart:
     """The exponent of every setting against a constant of its curve, and by name, with the equivalence band."""
     known = [f for f in fits if f.law in ("bansal", "floor", "known")]
@@ -93,12 +100,14 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
         scale=alt.Scale(zero=False),
         axis=alt.Axis(format=".2f", tickCount=5),
     )
-    down = alt.Y("setting:N", title=None, sort=list(dict.fromkeys(settings)), axis=alt.Axis(labelLimit=170))
+    down, words = _inside(dots, "setting", list(dict.fromkeys(settings)))
+    most = rows.groupby(["data", "law"]).setting.nunique().max()
     right = alt.layer(
         strip.mark_rect(opacity=0.18, color=ROLES["null"]).encode(x=alt.X("bottom:Q", title=None), x2="top:Q"),
         dots.mark_rule(strokeWidth=1.5, opacity=0.7).encode(x="shown_low:Q", x2="shown_high:Q", y=down, color=colour),
         dots.mark_point(filled=True, size=75, opacity=1).encode(x=across, y=down, color=colour, tooltip=tip),
-    ).properties(height=300)
+        words,
+    ).properties(height=max(300, 26 * int(most)))
     return finish(
         paired(left, right).add_params(*controls),
         name="exponents-constants",
@@ -158,8 +167,8 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
     across = alt.X(
         "exponent:Q", title="exponent under this law", scale=limits, axis=alt.Axis(format=".1f", tickCount=5)
     )
-    down = alt.Y("who:N", title=None, sort=order, axis=alt.Axis(labelLimit=200))
     base = alt.Chart(ends).transform_filter("datum.law === dl_law")
+    down, words = _inside(base, "who", order)
     more = ["who", "exponent", "low", "high", "source"]
     right = alt.layer(
         base.mark_rule(strokeWidth=2).encode(
@@ -168,6 +177,7 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
         base.transform_filter("isValid(datum.exponent)")
         .mark_point(filled=True, size=75)
         .encode(x=across, y=down, color=colour, opacity=strong, tooltip=more),
+        words,
     ).properties(height=320)
     return finish(
         paired(left, right).add_params(*controls),
@@ -222,8 +232,9 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
         scale=alt.Scale(type="log", domain=[2e-4, 0.5], clamp=True),
         axis=alt.Axis(values=[0.001, 0.003, 0.01, 0.03, 0.1, 0.3], format="~g"),
     )
-    y = alt.Y("method:N", title=None, sort=order, axis=alt.Axis(labelLimit=215))
     base = alt.Chart(rows).transform_filter("datum.data === dl_data")
+    one = base.transform_aggregate(number="count()", groupby=["method"])
+    y, words = _inside(one, "method", order)
     scale = alt.Scale(
         domain=["converged fit", "re-derived", "printed"], range=[ROLES["train"], ROLES["test"], ROLES["thesis"]]
     )
@@ -242,7 +253,8 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
         base.transform_filter("dl_setting === 'all'")
         .transform_aggregate(mean="mean(error)", groupby=["method"])
         .mark_tick(thickness=3, size=22, color=ROLES["highlight"])
-        .encode(x="mean:Q", y=y, tooltip=["method", alt.Tooltip("mean:Q", format=".4f")]),
+        .encode(x="mean:Q", y=y, tooltip=["method:N", alt.Tooltip("mean:Q", format=".4f")]),
+        words,
     ).properties(width="container", height=310)
     return finish(
         chart.add_params(dataset, chosen),
