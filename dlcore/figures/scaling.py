@@ -161,7 +161,7 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
     return finish(
         chart.add_params(*controls),
         name="learning-curves",
-        title="Noise and architecture move the curve, the law decides its exponent",
+        title="Noise and architecture shift the curve; the law decides its exponent",
         subtitle="Dots: runs (hollow: not fitted). Line and band: the law, 95 %. Dashed: floor. Dotted: a learner that counts.",
         description="Test loss against the number of training pairs on logarithmic axes: the baseline, one architecture and "
         "one kind of noise, each with the chosen law, its 95 per cent band continued to four times the data, the floor "
