@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dlcore import data
-from dlcore.data import mnist1d, tabular, vision
+from dlcore.data import mnist1d, tabular, text, vision
 
 REAL = os.environ.get("DLCORE_DATA")
 needs_data = pytest.mark.skipif(not REAL, reason="DLCORE_DATA is not set: no real data to read")
@@ -186,6 +186,20 @@ def test_a_data_folder_that_does_not_exist_is_named(monkeypatch):
     status = data.available()
     assert status["digits"] == "scikit-learn"
     assert status["mnist"].startswith("missing: the data folder /no/such/folder")
+    assert status["tatoeba_eng-deu"].startswith("missing: the data folder /no/such/folder")
+
+
+def test_parallel_text_is_listed_where_it_can_be_read(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert data.available(tmp_path)["transduction"].startswith("generated")
+    for folder in (tmp_path, data.cache_folder()):
+        (folder / "parallel").mkdir(parents=True)
+        (folder / "parallel" / "bible_eng-deu.tsv.gz").touch()
+    found = data.available(tmp_path)
+    assert found["bible_eng-deu"] == "found in parallel"
+    assert found["tatoeba_eng-fra"] == "missing: parallel/tatoeba_eng-fra.tsv.gz"
+    monkeypatch.delenv("DLCORE_DATA", raising=False)
+    assert data.available()["bible_eng-deu"].startswith("missing"), "text is never read from the cache"
 
 
 # Files: a tiny folder of our own
@@ -565,6 +579,15 @@ def test_every_real_set_that_is_found_loads_and_is_what_it_says():
     real = [name for name, status in found.items() if status.startswith("found")]
     assert real, f"no data set was found in {REAL}"
     for name in real:
+        if name in text.SETS:
+            corpus = text.load(name, root=REAL)
+            # training pairs that share a sentence with a held-out one are dropped: 158 verses of the Bible
+            total = sum(map(len, (corpus.train, corpus.dev, corpus.test)))
+            assert 0.99 * text.SETS[name][0] < total <= text.SETS[name][0], name
+            for side in (0, 1):
+                held = {pair[side] for part in (corpus.dev, corpus.test) for pair in part}
+                assert held.isdisjoint(pair[side] for pair in corpus.train), name
+            continue
         one, other = (data.load(name, n_train=200, n_test=50, seed=s, root=REAL) for s in (0, 1))
         check(one)
         assert not np.array_equal(one.train_inputs, other.train_inputs), name

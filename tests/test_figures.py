@@ -84,10 +84,37 @@ STITCHING = {
 }
 
 
-@pytest.mark.parametrize("name", [*NAMES, *RATIONALITY, *STITCHING])
-def test_chart_is_complete_and_compiles(shipped, rationality, stitching, name):
+def _scaling_curves(own=True):
+    rows = tables.scaling(RecordStore(PACKAGED).table("scaling")) if own else tables.published_scaling()
+    return rows, tables.scaling_fits(pd.concat([rows, tables.published_scaling()]) if own else rows, bootstrap=40)
+
+
+@pytest.fixture(scope="module")
+def curves():
+    return _scaling_curves()
+
+
+SCALING = {
+    "learning-curves": lambda rows, fits: figures.learning_curves(rows, fits, {"noise": "target words 20 %"}),
+    "exponents-constants": lambda rows, fits: figures.exponent_constants(fits),
+    "marginal-value": lambda rows, fits: figures.marginal_value_of_data(fits),
+    "published-points": lambda rows, fits: figures.published_points(fits),
+    "extrapolation": lambda rows, fits: figures.extrapolation(fits),
+}
+
+
+@pytest.mark.parametrize("name", SCALING)
+def test_chapter_4_can_be_read_without_a_run(name):
+    """The published points alone are a page; missing settings are gaps."""
+    assert SCALING[name](*_scaling_curves(own=False)).to_dict()["usermeta"]["csv"].count("\n") > 3
+
+
+@pytest.mark.parametrize("name", [*NAMES, *RATIONALITY, *STITCHING, *SCALING])
+def test_chart_is_complete_and_compiles(shipped, rationality, stitching, curves, name):
     if name in STITCHING:
         chart = STITCHING[name](*stitching)
+    elif name in SCALING:
+        chart = SCALING[name](*curves)
     else:
         chart = RATIONALITY[name](rationality) if name in RATIONALITY else _charts(*shipped)[name]()
     spec = chart.to_dict()

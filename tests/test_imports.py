@@ -28,9 +28,9 @@ ALLOWED = {
     "training": {"config", "runtime", "optimization"},
     "sequence_training": {"config", "runtime", "data", "optimization"},
     "stitching": {"config", "runtime", "training", "stitching"},
-    "tables": {"metrics"},
+    "tables": {"metrics", "published", "tables"},
     "figures": {"figures", "metrics", "published", "records", "tables"},
-    "claims": {"claims", "metrics", "records", "tables"},
+    "claims": {"claims", "metrics", "published", "records", "tables"},
     "studies": {
         "config",
         "runtime",

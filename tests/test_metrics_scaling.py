@@ -164,25 +164,11 @@ def test_extrapolation_of_the_largest_published_size():
     assert mean["power"] > 0.2
 
 
-def _alternating(x, y, tolerance=1e-10):
-    """The estimator of the released benchmark, re-derived: alpha and p for fixed C, then C through one point."""
-    knee, previous = 0.0, None
-    while True:
-        design = np.stack([np.ones_like(x), np.log(1 / x + knee)], 1)
-        log_alpha, p = np.linalg.lstsq(design, np.log(y), rcond=None)[0]
-        candidates = [g for g in (y / np.exp(log_alpha)) ** (1 / p) - 1 / x if g >= 0]
-        errors = [np.mean((log_alpha + p * np.log(1 / x + g) - np.log(y)) ** 2) for g in [knee, *candidates]]
-        knee = [knee, *candidates][int(np.argmin(errors))]
-        if previous is not None and abs(np.exp(log_alpha) - previous) < tolerance:
-            return lambda d: np.exp(log_alpha) * (1 / d + knee) ** p
-        previous = np.exp(log_alpha)
-
-
 def test_printed_errors_are_those_of_an_optimiser_that_stops_early():
     printed = published.read("alabdulmohsin2022").query("law == 'M3'").set_index("architecture").absolute_log_error
     for name in ("6L6L", "6L28L", "TEnc-LSTM"):
         d, losses = POINTS[name]
-        early = abs(np.log(_alternating(d[:-1] * 1e6, losses[:-1])(d[-1] * 1e6) / losses[-1]))
+        early = abs(np.log(scaling.alternating_fit(d[:-1] * 1e6, losses[:-1]).predict(d[-1] * 1e6) / losses[-1]))
         assert early == pytest.approx(printed[name], abs=2e-3)
     d, losses = POINTS["6L6L"]
     assert abs(scaling.compare_laws(d, losses, ("bansal",))["bansal"].log_errors[0]) < 0.02 < printed["6L6L"]

@@ -16,6 +16,7 @@ CHAPTERS = {
     "1_rationality": "rationality",
     "2_stitching": "stitching",
     "3_distributional_generalization": "distributional",
+    "4_data_scaling": "scaling",
 }
 
 
@@ -81,6 +82,11 @@ OTHER = {
         "subgroup noise 40% on digits, MLP",
         60,
     ),
+    "4_data_scaling": (
+        {"noise": 0.4, "architecture": "decoder_only", "preset": "smoke"},
+        "decoder only, target words 40 %, 256 pairs",
+        60,
+    ),
 }
 
 
@@ -109,6 +115,7 @@ def test_papermill_runs_the_committed_notebook_with_other_parameters(name, tmp_p
             "unknown architecture 'resnet999'; did you mean 'resnet'? choose from: mlp",
         ),
         ("1_rationality", {"objective": "simclrr"}, "unknown objective 'simclrr'; did you mean 'simclr'? choose from"),
+        ("4_data_scaling", {"architecture": "2L2l"}, "unknown architecture '2L2l'; did you mean '2L2L'"),
         ("1_rationality", {"noise": 1.0}, "noise = 1.0 is outside"),
         ("2_stitching", {"architecture": "convnett"}, "unknown architecture 'convnett'; did you mean 'convnet'?"),
         ("2_stitching", {"noise": -0.1}, "noise = -0.1 is outside"),

@@ -21,6 +21,8 @@ class Measured(NamedTuple):
 
 Table = pd.DataFrame
 MEASURES: dict[str, Callable[[Table], Measured | None]] = {}
+# measures of published numbers alone
+WITHOUT_RUNS: set[str] = set()
 
 
 def measure(name: str) -> Callable:

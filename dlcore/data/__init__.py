@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dlcore.config import unknown_choice
-from dlcore.data import mnist1d, tabular, vision
+from dlcore.data import mnist1d, tabular, text, vision
 
 EMBEDDED = {"digits": "scikit-learn", "mnist1d": "generated"}
 NAMES = (*EMBEDDED, *vision.SETS, *tabular.TABLES)
@@ -69,7 +69,7 @@ def _places(root: str | Path | None) -> list[Path]:
 
 def _find(name: str, places: Sequence[Path]) -> tuple[Path | None, str]:
     """Returns the folder with all files of a set, or None, and what is missing."""
-    layouts = (tabular if name in tabular.TABLES else vision).layouts(name)
+    layouts = (tabular if name in tabular.TABLES else text if name in text.SETS else vision).layouts(name)
     partly = ""
     for place in places:
         for folder, files in layouts.items():
@@ -269,18 +269,19 @@ def to_float(inputs: np.ndarray, reference: np.ndarray | None = None) -> np.ndar
 
 
 def available(root: str | Path | None = None) -> dict[str, str]:
-    """Returns name -> where it comes from, or "missing: ...", without loading anything.
+    """Returns name -> where it comes from, or "missing: ...", without loading anything; parallel text is among them.
 
     >>> available()["mnist1d"]
     'generated'
     """
-    found = dict(EMBEDDED)
+    found = EMBEDDED | {"transduction": "generated (sentence pairs)"}
     try:
         places = _places(root)
     except FileNotFoundError as error:
-        return found | {name: f"missing: {error}" for name in NAMES if name not in found}
-    for name in NAMES[len(EMBEDDED) :]:
-        path, missing = _find(name, places)
+        return found | {name: f"missing: {error}" for name in (*NAMES, *text.SETS) if name not in found}
+    for name in (*NAMES[len(EMBEDDED) :], *text.SETS):
+        # `text.load` has no download, so it does not look into the cache
+        path, missing = _find(name, [p for p in places if name not in text.SETS or p != cache_folder()])
         if path is None:
             found[name] = f"missing: {missing}"
             continue

@@ -4,6 +4,8 @@ from dlcore.figures.beyond import agreement, kernel_path, knn_law, long_curves, 
 from dlcore.figures.calibration import human_cells, human_noise, marginals, tv_against_epsilon, tv_by_size
 from dlcore.figures.certificates import bound_by_size, leverage, table_procedure
 from dlcore.figures.rationality import gap_decomposition, noise_sweep
+from dlcore.figures.scaling import learning_curves, marginal_value_of_data
+from dlcore.figures.scaling_exponents import exponent_constants, extrapolation, published_points
 from dlcore.figures.shared import DATASETS
 from dlcore.figures.spectrum import joint_density, spectrum
 from dlcore.figures.stitching import cross_stage, more_is_better, penalty_by_depth, similarity_against_penalty
@@ -14,18 +16,23 @@ __all__ = [
     "agreement",
     "bound_by_size",
     "cross_stage",
+    "exponent_constants",
+    "extrapolation",
     "gap_decomposition",
     "human_cells",
     "human_noise",
     "joint_density",
     "kernel_path",
     "knn_law",
+    "learning_curves",
     "leverage",
     "long_curves",
+    "marginal_value_of_data",
     "marginals",
     "more_is_better",
     "noise_sweep",
     "penalty_by_depth",
+    "published_points",
     "setup",
     "similarity_against_penalty",
     "spectrum",

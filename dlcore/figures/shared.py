@@ -1,4 +1,4 @@
-"""What the charts of chapter 3 share."""
+"""What the charts of several chapters share."""
 
 from __future__ import annotations
 

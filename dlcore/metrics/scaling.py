@@ -11,24 +11,29 @@ from typing import NamedTuple
 import numpy as np
 
 from dlcore.metrics.checks import as_confidence
+from dlcore.metrics.scaling_alternating import Alternating, alternating_fit
 from dlcore.metrics.scaling_compare import Equivalence, Holdout, compare_laws, equivalence
 from dlcore.metrics.scaling_curve import log_positive
 from dlcore.metrics.scaling_fit import Fit, fit
 from dlcore.metrics.scaling_joint import JOINT_LAWS, JointFit, fit_joint
 from dlcore.metrics.scaling_laws import LAWS
 from dlcore.metrics.scaling_profile import profile_interval
+from dlcore.metrics.scaling_report import LawReport, report
 from dlcore.metrics.scaling_shared import SharedExponent, shared_exponent
 
 __all__ = [
     "JOINT_LAWS",
     "LAWS",
+    "Alternating",
     "EffectiveData",
     "Equivalence",
     "Fit",
     "Holdout",
     "JointFit",
+    "LawReport",
     "MarginalValue",
     "SharedExponent",
+    "alternating_fit",
     "compare_laws",
     "effective_data",
     "equivalence",
@@ -36,6 +41,7 @@ __all__ = [
     "fit_joint",
     "marginal_value",
     "profile_interval",
+    "report",
     "shared_exponent",
 ]
 

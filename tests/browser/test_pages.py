@@ -10,8 +10,9 @@ ROOT = Path(__file__).resolve().parents[2]
 RATIONALITY = "notebooks/1_rationality.html"
 DISTRIBUTIONAL = "notebooks/3_distributional_generalization.html"
 STITCHING = "notebooks/2_stitching.html"
+SCALING = "notebooks/4_data_scaling.html"
 LAB = "notebooks/5_lab.html"
-CHAPTERS = {RATIONALITY: 5, STITCHING: 4, DISTRIBUTIONAL: 10, LAB: 2}  # page: its charts
+CHAPTERS = {RATIONALITY: 5, STITCHING: 4, DISTRIBUTIONAL: 10, SCALING: 5, LAB: 2}  # page: its charts
 PAGES = ["book/index.html", "book/claims.html", "book/data.html", "book/using.html", "book/bibliography.html"]
 
 # What the theme does, not we; each with its reason
@@ -109,6 +110,12 @@ def test_the_noise_slider_by_keyboard_changes_the_marks(visit, name, csv, still,
         (RATIONALITY, "noise-sweep", "method"),
         (RATIONALITY, "leverage", "method"),
         (RATIONALITY, "bound-by-size", "method"),
+        (SCALING, "learning-curves", "law"),
+        (SCALING, "learning-curves", "noise"),
+        (SCALING, "exponents-constants", "law"),
+        (SCALING, "marginal-value", "quantity"),
+        (SCALING, "published-points", "architecture"),
+        (SCALING, "extrapolation", "setting"),
     ],
 )
 def test_every_choice_changes_the_marks(visit, name, csv, what):

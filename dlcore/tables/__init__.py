@@ -1,4 +1,4 @@
-"""Derived columns and summaries of the tidy table of records; pandas only."""
+"""Derived columns and summaries of the tidy table of records; chapter 4's are in `learning_curves`. Never imports torch."""
 
 from __future__ import annotations
 
@@ -9,8 +9,45 @@ import numpy as np
 import pandas as pd
 
 from dlcore.metrics.statistics import mean_interval
+from dlcore.tables.learning_curves import (
+    FINDINGS,
+    LAWS,
+    PUBLISHED,
+    CurveFit,
+    architecture_name,
+    back_translation,
+    fits_table,
+    holdouts,
+    noise_name,
+    paired,
+    published_scaling,
+    scaling,
+    scaling_fits,
+    translations,
+)
 
-FINDINGS = ("laptop", "gpu")
+__all__ = [
+    "FINDINGS",
+    "LAWS",
+    "PUBLISHED",
+    "USUAL_BANDWIDTH",
+    "CurveFit",
+    "architecture_name",
+    "back_translation",
+    "distributional",
+    "family",
+    "fits_table",
+    "holdouts",
+    "method",
+    "noise_name",
+    "over_seeds",
+    "paired",
+    "published_scaling",
+    "rationality",
+    "scaling",
+    "scaling_fits",
+    "translations",
+]
 _FAMILY = {
     "tree": "tree",
     "extra_tree": "extra tree",

@@ -1,0 +1,218 @@
+"""What the ledger measures of chapter 4, on the table of `dlcore.tables.scaling` and on the published points."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from dlcore import published, tables
+from dlcore.claims.measures import MEASURES, WITHOUT_RUNS, Measured, Table, measure
+from dlcore.metrics.scaling import alternating_fit, equivalence, profile_interval, shared_exponent
+
+BASE = "2L2L, clean"
+SYNTHETIC, TEXT = "transduction", "tatoeba_eng-deu"
+
+
+# The published points need no run
+
+REFITS = ("6L6L", "28L6L", "6L28L", "Dec-only", "TEnc-LSTM")
+
+
+@functools.cache
+def _published() -> tuple[Table, tuple[tables.CurveFit, ...], Table]:
+    """Returns the 53 points, their fits under every law, and the errors at the held-out 512 million pairs."""
+    rows = tables.published_scaling()
+    fits = tuple(tables.scaling_fits(rows, ("bansal", "floor", "power", "broken")))
+    return rows, fits, tables.holdouts(fits)
+
+
+def _refits() -> dict[str, tables.CurveFit]:
+    return {f.setting: f for f in _published()[1] if f.law == "bansal"}
+
+
+def _exponent(architecture: str) -> Callable[[Table], Measured]:
+    return lambda t: Measured(*profile_interval(_refits()[architecture].fit))
+
+
+def _exact(value: float, runs: int) -> Measured:
+    """Returns a number without an interval of its own: a test statistic, an error of one held-out size."""
+    return Measured(float(value), float(value), float(value), runs)
+
+
+def _held_out(law: str) -> Callable[[Table], Measured]:
+    def error(t: Table) -> Measured:
+        held = _published()[2]
+        errors = held[held.law == law].log_error.abs()
+        return _exact(errors.mean(), len(errors))
+
+    return error
+
+
+for name in REFITS:
+    MEASURES[f"published-p-{name.lower()}"] = _exponent(name)
+for name in ("bansal", "floor", "power", "broken"):
+    MEASURES[f"published-512m-{name}"] = _held_out(name)
+
+
+@measure("published-shared-p")
+def _(t):
+    curves = {f.setting: (f.sizes, f.losses) for f in _refits().values()}
+    return _exact(shared_exponent(curves).statistic, sum(f.sizes.size for f in _refits().values()))
+
+
+def _spread(a: tables.CurveFit, b: tables.CurveFit) -> Measured:
+    """Returns the difference of two exponents, b - a, with its 95 % interval."""
+    found = equivalence(a.fit, b.fit, alpha=0.025)
+    return Measured(found.difference, found.low, found.high, a.sizes.size + b.sizes.size)
+
+
+@measure("published-p-spread")
+def _(t):
+    fits = sorted(_refits().values(), key=lambda f: f.fit.exponent)
+    return _spread(fits[0], fits[-1])
+
+
+def _ratio(a: tables.CurveFit, b: tables.CurveFit, parameter: str) -> Measured | None:
+    """Returns b's parameter over a's with a 95 % interval, from those of the two (MOVER on logs)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x, y = (np.log([f.fit.parameters[parameter], *f.fit.intervals[parameter]]) for f in (a, b))
+        low = y[0] - x[0] - np.hypot(max(y[0] - y[1], 0), max(x[2] - x[0], 0))
+        high = y[0] - x[0] + np.hypot(max(y[2] - y[0], 0), max(x[0] - x[1], 0))
+    if not np.isfinite(y[0] - x[0]):
+        return None
+    return Measured(*(float(np.exp(v)) for v in (y[0] - x[0], low, high)), runs=a.sizes.size + b.sizes.size)
+
+
+@measure("published-knee-moves")
+def _(t):
+    fits = sorted(_refits().values(), key=lambda f: f.fit.parameters["C"])
+    return _ratio(fits[0], fits[-1], "C")
+
+
+@measure("published-early-stop")
+def _(t):
+    printed = published.read("alabdulmohsin2022").query("law == 'M3'").set_index("architecture").absolute_log_error
+    worst = 0.0
+    for name in REFITS:
+        if name == "Dec-only":  # its printed row repeats that of 6L6L
+            continue
+        f = _refits()[name]
+        early = alternating_fit(f.sizes[:-1], f.losses[:-1]).predict(f.sizes[-1])
+        worst = max(worst, abs(abs(np.log(early / f.losses[-1])) - printed[name]))
+    return _exact(worst, 4)
+
+
+WITHOUT_RUNS.update(name for name in MEASURES if name.startswith("published-"))
+
+
+# Recorded runs
+
+
+def _difference(
+    setting: str, law: str = "known", curve: str = SYNTHETIC, baseline: str = BASE
+) -> Callable[[Table], Measured | None]:
+    """Measures a setting's exponent minus the baseline's, both on the sizes that both can use."""
+
+    def difference(t: Table) -> Measured | None:
+        fits = tables.paired(t[t.curve == curve], law, setting, baseline)
+        return _spread(*fits) if fits else None
+
+    return difference
+
+
+def _fit(t: Table, setting: str, law: str, curve: str = SYNTHETIC) -> tables.CurveFit | None:
+    found = tables.scaling_fits(t[(t.curve == curve) & (t.setting == setting)], (law,))
+    return found[0] if found else None
+
+
+@measure("excess-exponent")
+def _(t):
+    f = _fit(t, BASE, "known")
+    return f and Measured(f.fit.exponent, *f.fit.intervals["c"], f.sizes.size)
+
+
+@measure("reference-exponent")
+def _(t):
+    clean = t[(t.curve == SYNTHETIC) & (t.setting == BASE) & t.reference.notna() & t.usable.astype(bool)]
+    found = tables.scaling_fits(clean.assign(loss=clean.reference), ("known",))
+    return Measured(found[0].fit.exponent, *found[0].fit.intervals["c"], len(clean)) if found else None
+
+
+for rate in (10, 20, 40):
+    MEASURES[f"noise-exponent-{rate}"] = _difference(f"2L2L, target words {rate} %")
+MEASURES["noise-p-40"] = _difference("2L2L, target words 40 %", "bansal")
+for name, label in {
+    "source-unigram": "source words by frequency 20 %",
+    "source-uniform": "source words uniform 20 %",
+    "misaligned": "misaligned pairs 20 %",
+}.items():
+    MEASURES[f"{name}-exponent"] = _difference(f"2L2L, {label}")
+for name, label in {"4l1l": "4L1L", "1l4l": "1L4L", "decoder-only": "decoder only", "lstm": "Transformer-LSTM"}.items():
+    MEASURES[f"architecture-exponent-{name}"] = _difference(f"{label}, clean")
+MEASURES["width-exponent"] = _difference("2L2L, clean, width 128")
+
+
+@measure("knee-moves")
+def _(t):
+    rows = t[(t.curve == SYNTHETIC) & t.arm.isin(["baseline", "architecture"])]
+    fits = [f for f in tables.scaling_fits(rows, ("bansal",)) if f.fit.parameters["C"] > 0]
+    if len(fits) < 3:
+        return None
+    fits.sort(key=lambda f: f.fit.parameters["C"])
+    return _ratio(fits[0], fits[-1], "C")
+
+
+def _fitted_floor(setting: str) -> Callable[[Table], Measured | None]:
+    """Measures the additive floor that a fit finds minus the one that the noise implies."""
+
+    def error(t: Table) -> Measured | None:
+        f = _fit(t, setting, "floor")
+        if f is None:
+            return None
+        known = t[(t.curve == SYNTHETIC) & (t.setting == setting)].asymptote.mean()
+        low, high = f.fit.intervals["floor"]
+        return Measured(f.limit - known, low - known, high - known, f.sizes.size)
+
+    return error
+
+
+MEASURES["fitted-floor-clean"] = _fitted_floor(BASE)
+MEASURES["fitted-floor-40"] = _fitted_floor("2L2L, target words 40 %")
+
+
+def _knee(pairs: int, width: int) -> Callable[[Table], Measured | None]:
+    """Measures C of the thesis's law times the reverse model's pairs."""
+
+    def product(t: Table) -> Measured | None:
+        f = _fit(t, f"2L2L, {tables.noise_name('back_translation', 0, pairs, width)}", "bansal")
+        if f is None or not f.fit.parameters["C"] > 0:
+            return None
+        low, high = f.fit.intervals["C"]
+        return Measured(f.fit.parameters["C"] * pairs, low * pairs, high * pairs, f.sizes.size)
+
+    return product
+
+
+MEASURES["back-translation-knee-1024"] = _knee(1024, 64)
+MEASURES["back-translation-knee-4096"] = _knee(4096, 64)
+MEASURES["back-translation-exponent"] = _difference(
+    f"2L2L, {tables.noise_name('back_translation', 0, 1024, 64)}", "power"
+)
+
+
+@measure("largest-size-predicted")
+def _(t):
+    f = _fit(t, BASE, "bansal")
+    errors = tables.holdouts([f] if f else []).log_error.abs()
+    return _exact(errors.mean(), len(errors)) if len(errors) else None
+
+
+for name, label in {
+    "decoder-only": "decoder only, clean",
+    "lstm": "Transformer-LSTM, clean",
+    "noise": "2L2L, target words 20 %",
+    "misaligned": "2L2L, misaligned pairs 20 %",
+}.items():
+    MEASURES[f"tatoeba-p-{name}"] = _difference(label, "bansal", TEXT)

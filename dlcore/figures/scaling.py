@@ -1,0 +1,247 @@
+"""Charts of chapter 4: learning curves with their laws, and what the next pair is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dlcore.figures.controls import menu, pick
+from dlcore.figures.shared import Highlight
+from dlcore.figures.theme import ROLES, finish
+from dlcore.metrics.scaling import marginal_value
+from dlcore.tables import LAWS, CurveFit
+
+CORPORA = {
+    "transduction": "synthetic translation",
+    "tatoeba_eng-deu": "Tatoeba English-German",
+    "tatoeba_eng-fra": "Tatoeba English-French",
+    "bible_eng-deu": "Bible English-German",
+    "bansal2022": "Bansal et al., published",
+}
+# what a curve is compared for; colour-blind safe, the baseline like the training data of other chapters
+ARMS = {
+    "baseline": ROLES["train"],
+    "architecture": ROLES["bayes"],
+    "noise": ROLES["test"],
+    "width": ROLES["sampler"],
+    "other": ROLES["null"],
+}
+PAIRS = alt.Axis(format="~s", tickCount=6, labelOverlap=True)
+
+
+def corpus_name(curve: str) -> str:
+    """Returns the display name of the corpus of a curve."""
+    name, mark, more = curve.partition(" ")
+    return CORPORA.get(name, name) + mark + more
+
+
+def choice(setting: str) -> str:
+    """Returns a setting as a menu names it: by what makes it differ from the baseline.
+
+    >>> choice("2L2L, target words 40 %"), choice("4L1L, clean"), choice("2L2L, clean, width 128")
+    ('target words 40 %', '4L1L', '2L2L, width 128')
+    """
+    return setting.replace(", clean", "") if ", clean" in setting else setting.removeprefix("2L2L, ")
+
+
+def arm_colour(field: str, arms: Sequence[str], columns: int = 4) -> alt.Color:
+    """Returns the colour encoding of the arms, the same in every chart."""
+    known = [a for a in ARMS if a in set(arms)]
+    scale = alt.Scale(domain=known, range=[ARMS[a] for a in known])
+    return alt.Color(
+        f"{field}:N", scale=scale, legend=alt.Legend(title=None, orient="bottom", columns=columns, symbolOpacity=1)
+    )
+
+
+def _grid(sizes: np.ndarray) -> np.ndarray:
+    return np.geomspace(sizes.min(), 4 * sizes.max(), 24)
+
+
+def _short(values: np.ndarray) -> list[float]:
+    return [float(f"{v:.5g}") for v in values]
+
+
+def _keys(fits: Sequence[CurveFit]) -> pd.DataFrame:
+    """Returns what the rows of a fit have in common: a page would be twice as heavy if every row repeated it."""
+    keys = [
+        {"data": corpus_name(f.curve), "setting": f.setting, "choice": choice(f.setting), "arm": f.arm}
+        | {"law": LAWS[f.law], "exponent": f.fit.exponent, "knee": f.knee if np.isfinite(f.knee) else None}
+        for f in fits
+    ]
+    return pd.DataFrame(keys).assign(id=range(len(keys)))
+
+
+def _looked_up(rows: pd.DataFrame, keys: pd.DataFrame) -> alt.Chart:
+    found = alt.LookupData(data=keys, key="id", fields=[c for c in keys if c != "id"])
+    return alt.Chart(rows).transform_lookup(lookup="id", from_=found)
+
+
+def _curves(fits: Sequence[CurveFit]) -> pd.DataFrame:
+    parts = []
+    for i, f in enumerate(fits):
+        sizes = _grid(f.sizes)
+        values = (sizes, f.predict(sizes), *f.band(sizes))
+        columns = zip(("pairs", "fitted", "low", "high"), map(_short, values), strict=True)
+        parts.append(pd.DataFrame(dict(columns)).assign(id=i))
+    return pd.concat(parts, ignore_index=True)
+
+
+def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.LayerChart:
+    """Loss against pairs for the baseline, an architecture and a kind of noise, with a law, floors and the counting learner.
+
+    Args: rows of `tables.scaling` or `tables.published_scaling`, fits of `tables.scaling_fits` with bootstrap draws.
+    """
+    names = ["data", "setting", "choice", "arm", "pairs", "seed", "loss", "usable", "asymptote", "reference"]
+    points = rows[rows.arm != "other"].assign(data=rows.curve.map(corpus_name), choice=rows.setting.map(choice))
+    for name in ("asymptote", "reference"):
+        points[name] = points.get(name, np.nan)
+    points = points[names].copy()
+    points[["loss", "asymptote", "reference"]] = points[["loss", "asymptote", "reference"]].round(5)
+    points["fitted_to"] = np.where(points.usable.astype(bool), "yes", "no")
+    fits = [f for f in fits if f.arm != "other"]
+    curves, keys = _curves(fits), _keys(fits)
+    floors = points.groupby(["data", "setting", "choice", "arm"], as_index=False).asymptote.mean().dropna()
+    floors = floors[~floors.choice.str.startswith("back-translated")]
+    means = points.groupby(["data", "setting", "choice", "arm", "pairs"], as_index=False).reference.mean().dropna()
+    points = points.drop(columns=["asymptote", "usable"])
+
+    start = dict(highlight or {})
+    data = list(dict.fromkeys(points.data))
+    models = list(dict.fromkeys(points.choice[points.arm.isin(["architecture", "width"])]))
+    noises = list(dict.fromkeys(points.choice[points.arm == "noise"]))
+    controls = [menu(data, pick(start, "data", data, data[0]), "data", "dl_data")]
+    mine = "datum.arm === 'baseline'"
+    if models:
+        first = [m for m in models if m in set(points.choice[points.data == controls[0].param.value])] or models
+        controls.append(menu(models, pick(start, "architecture", models, first[0]), "architecture", "dl_model"))
+        mine += " || datum.choice === dl_model"
+    if noises:
+        controls.append(menu(noises, pick(start, "noise", noises, "target words 40 %"), "noise", "dl_kind"))
+        mine += " || datum.choice === dl_kind"
+    found = [LAWS[law] for law in LAWS if LAWS[law] in set(keys.law)]
+    controls.append(menu(found, pick(start, "law", found, found[0]), "law", "dl_law"))
+    here = f"datum.data === dl_data && ({mine})"
+
+    x = alt.X("pairs:Q", title="training pairs D", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
+    scale = alt.Scale(type="log", nice=False, padding=12)
+    y = alt.Y(
+        "loss:Q", title="test loss, nats per target token", scale=scale, axis=alt.Axis(format=".2~f", tickCount=6)
+    )
+    colour = arm_colour("arm", list(points.arm))
+    law = _looked_up(curves, keys).transform_filter(f"{here} && datum.law === dl_law")
+    tip = ["setting", "pairs", "seed", alt.Tooltip("loss:Q", format=".4f"), "fitted_to"]
+    dots = alt.Chart(points).transform_filter(here)
+    chart = alt.layer(
+        law.mark_area(opacity=0.16, clip=True).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q", color=colour),
+        alt.Chart(floors)
+        .transform_filter(here)
+        .mark_rule(strokeDash=[6, 4], strokeWidth=1.5)
+        .encode(y="asymptote:Q", color=colour, tooltip=["setting:N", alt.Tooltip("asymptote:Q", format=".4f")]),
+        alt.Chart(means)
+        .transform_filter(here)
+        .mark_line(strokeDash=[1.5, 3], strokeWidth=2)
+        .encode(x=x, y="reference:Q", color=colour, detail="setting:N"),
+        law.mark_line(strokeWidth=2.2).encode(
+            x=x,
+            y="fitted:Q",
+            color=colour,
+            detail="setting:N",
+            tooltip=["setting:N", "law:N", alt.Tooltip("exponent:Q", format=".3f")],
+        ),
+        dots.transform_filter("datum.fitted_to === 'yes'")
+        .mark_point(filled=True, size=48, opacity=0.9)
+        .encode(x=x, y=y, color=colour, tooltip=tip),
+        dots.transform_filter("datum.fitted_to === 'no'")
+        .mark_point(size=42)
+        .encode(x=x, y=y, color=colour, tooltip=tip),
+    ).properties(width="container", height=360)
+    return finish(
+        chart.add_params(*controls),
+        name="learning-curves",
+        title="Noise and architecture shift the curve; the law decides its exponent",
+        subtitle="Dots: runs (hollow: not fitted). Line and band: the law, 95 %. Dashed: floor. Dotted: a learner that counts.",
+        description="Test loss against the number of training pairs on logarithmic axes: the baseline, one architecture and "
+        "one kind of noise, each with the chosen law, its 95 per cent band continued to four times the data, the floor "
+        "that a perfect learner would reach, and the loss of a learner that only counts words.",
+        rows=points,
+    )
+
+
+# column -> what a menu calls it
+QUANTITIES = {
+    "saving": "share of the loss removed by twice the data",
+    "elasticity": "per cent of loss removed by 1 % more data",
+    "nats": "nats removed by 1 % more data",
+}
+
+
+def _marginal(fits: Sequence[CurveFit]) -> pd.DataFrame:
+    """Returns what more data brings along every fitted curve."""
+    parts = []
+    for i, f in enumerate(fits):
+        sizes = _grid(f.sizes)[:-1]
+        slope = -np.asarray(marginal_value(f.fit, sizes).derivative) * sizes
+        values = {"pairs": sizes, "saving": 1 - f.predict(2 * sizes) / f.predict(sizes)}
+        values |= {"elasticity": slope / f.predict(sizes), "nats": 0.01 * slope}
+        parts.append(pd.DataFrame({name: _short(value) for name, value in values.items()}).assign(id=i))
+    return pd.concat(parts, ignore_index=True)
+
+
+def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.LayerChart:
+    """What the next pairs bring, for every setting of a corpus under a law, with the knee of the chosen one."""
+    fits = [f for f in fits if f.law != "broken"]
+    rows, keys = _marginal(fits), _keys(fits)
+    start = dict(highlight or {})
+    data, kinds = list(dict.fromkeys(keys.data)), list(QUANTITIES.values())
+    found = [name for name in LAWS.values() if name in set(keys.law)]
+    settings = list(dict.fromkeys(keys.setting))
+    first = pick(start, "data", data, data[0])
+    own = list(dict.fromkeys(keys.setting[keys.data == first]))
+    baseline = keys.setting[(keys.data == first) & (keys.arm == "baseline")]
+    chosen = pick(start, "setting", own, next(iter(baseline), own[0]))
+    controls = [
+        menu(data, first, "data", "dl_data"),
+        menu(settings, chosen, "setting", "dl_setting"),
+        menu(found, found[0], "law", "dl_law"),
+        menu(kinds, kinds[0], "quantity", "dl_quantity"),
+    ]
+    here = "datum.data === dl_data && datum.law === dl_law"
+    mine = "datum.setting === dl_setting"
+    x = alt.X("pairs:Q", title="training pairs D", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
+    y = alt.Y(
+        "value:Q",
+        title="the chosen quantity",
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(format="~g", tickCount=6),
+    )
+    named = " : ".join(f"dl_quantity === '{text}' ? datum.{name}" for name, text in QUANTITIES.items())
+    base = _looked_up(rows, keys).transform_filter(here).transform_calculate(value=f"{named} : null")
+    base = base.transform_filter("datum.value > 1e-6")
+    knee = alt.Chart(keys).transform_filter(f"{here} && {mine} && isValid(datum.knee) && datum.knee < 1e10")
+    chart = alt.layer(
+        knee.mark_rule(strokeDash=[6, 4], color=ROLES["thesis"], strokeWidth=1.5).encode(
+            x="knee:Q", tooltip=[alt.Tooltip("knee:Q", format=",.0f", title="knee 1/C")]
+        ),
+        base.mark_line().encode(
+            x=x,
+            y=y,
+            color=arm_colour("arm", list(keys.arm)),
+            detail="setting:N",
+            opacity=alt.condition(mine, alt.value(1), alt.value(0.35)),
+            strokeWidth=alt.condition(mine, alt.value(3.5), alt.value(1.3)),
+            tooltip=["setting:N", alt.Tooltip("pairs:Q", format=",.0f"), alt.Tooltip("value:Q", format=".3g")],
+        ),
+    ).properties(width="container", height=330)
+    return finish(
+        chart.add_params(*controls),
+        name="marginal-value",
+        title="Beyond the knee, more pairs are worth little",
+        subtitle="One line per setting, continued to four times the data. Dashed: the knee 1/C of the chosen setting.",
+        description="The value of more data against the number of pairs, on logarithmic axes, for every setting of the "
+        "chosen corpus under the chosen law: share of loss removed by doubling, elasticity, or nats removed by one per "
+        "cent more pairs. The chosen setting is bold and its knee is marked.",
+        rows=rows.merge(keys, on="id").drop(columns=["id", "choice"]),
+    )

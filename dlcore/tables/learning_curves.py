@@ -1,0 +1,275 @@
+"""Chapter 4: the tidy table of learning curves, ours and published ones, and the laws fitted to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from dlcore import published
+from dlcore.metrics import scaling as laws
+from dlcore.metrics.scaling_fit import Fit
+
+FINDINGS = ("laptop", "gpu")
+SYNTHETIC, PUBLISHED = "transduction", "bansal2022"
+# how a law is called; "known" is a power law of what the loss has above the true law's own loss
+LAWS = {
+    "bansal": "alpha (1/D + C)^p",
+    "floor": "floor + beta D^-c",
+    "known": "known floor + beta D^-b",
+    "power": "beta D^-c",
+    "broken": "one break",
+}
+ARCHITECTURES = {"decoder_only": "decoder only", "transformer_lstm": "Transformer-LSTM"}
+_NOISES = {
+    "target": "target words",
+    "source_unigram": "source words by frequency",
+    "source_uniform": "source words uniform",
+    "misaligned": "misaligned pairs",
+}
+_BASE = ("2L2L", "none")
+_BASE_WIDTH = {("laptop", SYNTHETIC): 64, ("laptop", ""): 128, ("gpu", ""): 512}
+# a type of the synthetic task is one of this many: half the logarithm is the loss above which the grammar is being learnt
+TYPES = 21845
+# other values are experiments of their own
+_USUAL = {"dropout": 0.1, "learning_rate": 3e-3, "test_pairs": 4000}
+_OPTIONAL = ("oracle", "floor", "excess", "excess_se", "reference", "loss_word", "reverse_dev_loss")
+
+
+def architecture_name(name: str) -> str:
+    """Returns the display name of an architecture of chapter 4.
+
+    >>> architecture_name("decoder_only"), architecture_name("4L1L")
+    ('decoder only', '4L1L')
+    """
+    return ARCHITECTURES.get(name, name)
+
+
+def noise_name(kind: str | None, rate: float, reverse_pairs: float = np.nan, reverse_width: float = np.nan) -> str:
+    """Returns the display name of what was done to the training pairs.
+
+    >>> noise_name("target", 0.4), noise_name("back_translation", 0, 1024, 32)
+    ('target words 40 %', 'back-translated by 1,024 pairs, width 32')
+    """
+    if kind == "back_translation":
+        return f"back-translated by {int(reverse_pairs):,} pairs, width {int(reverse_width)}"
+    if kind is None and rate:
+        kind = "target"
+    return f"{_NOISES[kind]} {100 * rate:.0f} %" if kind in _NOISES else "clean"
+
+
+def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFrame:
+    """Returns the findings of chapter 4: one row per run, with names, floors, and what may be fitted.
+
+    `setting` names everything but size and seed; `arm` says in what it differs from the baseline of its corpus:
+    "baseline", "architecture", "noise", "width" or "other". `asymptote` is the loss on the very test sentences that a
+    perfect learner of such pairs ends with, `above` the loss beyond it; after back-translation it is unknown and the
+    clean law's loss stands in. `usable`: at that size the mean loss per content word is at most half of log 21845,
+    the rule fixed before any run: above it the grammar is still being learnt. Text has neither, so all sizes count.
+    """
+    if table.empty:
+        return table
+    rows = table[table.preset.isin(presets)].copy()
+    for name, value in _USUAL.items():
+        rows = rows[np.isclose(rows[name], value)]
+    if rows.empty:
+        return rows
+    for name in (*_OPTIONAL, "reverse_pairs", "reverse_width"):
+        rows[name] = pd.to_numeric(rows[name]) if name in rows else np.nan
+    rows["architecture_name"] = rows.architecture.map(architecture_name)
+    columns = (rows.noise_kind, rows.noise, rows.reverse_pairs, rows.reverse_width)
+    rows["noise_name"] = [noise_name(*c) for c in zip(*columns, strict=True)]
+    usual = [
+        _BASE_WIDTH.get((p, d), _BASE_WIDTH.get((p, ""), 0)) for p, d in zip(rows.preset, rows.dataset, strict=True)
+    ]
+    wide = rows.width != usual
+    size = np.where(wide, ", width " + rows.width.astype(str), "")
+    rows["setting"] = rows.architecture_name + ", " + rows.noise_name + size
+    off = pd.DataFrame({"architecture": rows.architecture != _BASE[0], "noise": rows.noise_kind != "none"})
+    off["width"] = wide
+    rows["arm"] = np.where(off.sum(axis=1) > 1, "other", np.where(off.any(axis=1), off.idxmax(axis=1), "baseline"))
+    # on the same sentences: the oracle's loss plus what the noise adds to the expected floor
+    clean = rows.floor[rows.noise_kind == "none"].min()
+    # without a clean run the expectation, which misses the sentences' own luck of some 3e-4 nats, stands in
+    known = rows.oracle + rows.floor - clean if np.isfinite(clean) else rows.floor
+    rows["asymptote"] = known.fillna(rows.oracle)
+    rows["above"] = rows.loss - rows.asymptote
+    mean = rows.groupby(["preset", "dataset", "setting", "pairs"]).loss_word.transform("mean")
+    rows["usable"] = ~(mean > 0.5 * np.log(TYPES))
+    rows["curve"] = rows.dataset + np.where(rows.preset == "gpu", " (gpu)", "")
+    return rows
+
+
+def published_scaling() -> pd.DataFrame:
+    """Returns the 53 published points in the columns of `scaling`, sizes in sentence pairs.
+
+    >>> len(published_scaling())
+    53
+    """
+    found = published.read(PUBLISHED)
+    rows = pd.DataFrame({"curve": PUBLISHED, "setting": found.architecture, "architecture_name": found.architecture})
+    rows["noise_name"], rows["arm"], rows["usable"], rows["seed"] = "clean", "architecture", True, 0
+    rows.loc[rows.setting == "6L6L", "arm"] = "baseline"
+    # not 500000.00000000006: sizes are counts
+    return rows.assign(
+        pairs=(found.million_pairs * 1e6).round().astype(int), loss=found.loss, asymptote=np.nan, above=np.nan
+    )
+
+
+@dataclass(frozen=True)
+class CurveFit:
+    """A law fitted to one curve; `floor` was subtracted before ("known"), else 0. `sizes` and `losses` are the runs."""
+
+    curve: str
+    setting: str
+    arm: str
+    law: str
+    fit: Fit
+    floor: float
+    sizes: np.ndarray = field(repr=False)
+    losses: np.ndarray = field(repr=False)
+
+    def predict(self, sizes) -> np.ndarray:
+        """Returns the losses of the law at sizes of any shape."""
+        return self.floor + self.fit.predict(sizes)
+
+    def band(self, sizes) -> tuple[np.ndarray, np.ndarray]:
+        """Returns its lower and upper bootstrap limits."""
+        low, high = self.fit.band(sizes)
+        return self.floor + low, self.floor + high
+
+    @property
+    def limit(self) -> float:
+        """The loss that the law says endless data leave; NaN for a law without a limit."""
+        p = self.fit.parameters
+        if self.law == "bansal":
+            return float(p["alpha"] * p["C"] ** p["p"]) if p["C"] > 0 else 0.0
+        return {"floor": p.get("floor", np.nan), "known": self.floor}.get(self.law, np.nan)
+
+    @property
+    def knee(self) -> float:
+        """1/C of the thesis's law, in pairs; NaN for others, infinite without a knee."""
+        if self.law != "bansal":
+            return float("nan")
+        c = self.fit.parameters["C"]
+        return float(1 / c) if c > 0 else float("inf") if c == 0 else float("nan")
+
+
+def scaling_fits(
+    rows: pd.DataFrame, names: Iterable[str] = tuple(LAWS), bootstrap: int = 400, seed: int = 0
+) -> list[CurveFit]:
+    """Returns a fit for every curve, setting and law that has enough usable sizes: one more than parameters.
+
+    Args: rows of `scaling` or `published_scaling`; bootstrap draws of each fit, see `metrics.scaling.fit`.
+    """
+    found = []
+    if rows.empty:
+        return found
+    for (curve, setting), group in rows[rows.usable.astype(bool)].groupby(["curve", "setting"], sort=False):
+        group = group.sort_values(["pairs", "seed"])
+        sizes, losses = group.pairs.to_numpy(float), group.loss.to_numpy(float)
+        for name in names:
+            law, floor = ("power", group.asymptote.mean()) if name == "known" else (name, 0.0)
+            enough = np.unique(sizes).size > len(laws.LAWS[law].parameters)
+            if not enough or not np.isfinite(floor) or (losses <= floor).any():
+                continue
+            fitted = laws.fit(sizes, losses - floor, law, bootstrap, seed)
+            found.append(CurveFit(curve, setting, group.arm.iloc[0], name, fitted, float(floor), sizes, losses))
+    return found
+
+
+def fits_table(fits: Sequence[CurveFit], band: float = 0.05) -> pd.DataFrame:
+    """Returns one row per fit: exponent with interval, constants, and the equivalence of its exponent with the baseline's.
+
+    `verdict` compares with the baseline of the same corpus under the same law, see `metrics.scaling.equivalence`; both
+    fits use their own usable sizes. An exponent that the curve does not determine is NaN.
+    """
+    base = {(f.curve, f.law): f for f in fits if f.arm == "baseline"}
+    found = []
+    for f in fits:
+        name = f.fit.curve.law.exponent
+        low, high = f.fit.intervals[name]
+        other = base.get((f.curve, f.law))
+        same = laws.equivalence(other.fit, f.fit, band) if other is not None and other is not f else None
+        row = {"curve": f.curve, "setting": f.setting, "arm": f.arm, "law": f.law, "exponent": f.fit.exponent}
+        row |= {"low": low, "high": high, "amplitude": f.fit.parameters.get("alpha", f.fit.parameters.get("beta"))}
+        row |= {"limit": f.limit, "knee": f.knee, "rmsle": f.fit.rmsle}
+        row |= {"sizes": np.unique(f.sizes).size, "runs": f.sizes.size, "smallest": f.sizes.min()}
+        row |= {"largest": f.sizes.max(), "flags": "; ".join(f"{k}: {v}" for k, v in f.fit.flags.items())}
+        verdict = "the baseline" if other is f else same.verdict if same is not None else "no baseline"
+        found.append({**row, "difference": same.difference if same is not None else np.nan, "verdict": verdict})
+    return pd.DataFrame(found)
+
+
+def holdouts(fits: Sequence[CurveFit]) -> pd.DataFrame:
+    """Returns, for each curve and law, the log error at its largest size of the law fitted to the smaller ones.
+
+    The largest sizes' runs count each with a row. Rows of laws that too few sizes remain for are left out.
+    """
+    found = []
+    for f in fits:
+        law = f.fit.law
+        if np.unique(f.sizes).size - 1 <= len(laws.LAWS[law].parameters):
+            continue
+        rest = laws.compare_laws(f.sizes, f.losses - f.floor, (law,))[law]
+        predicted = f.floor + rest.fit.predict(rest.sizes)
+        errors = np.log(predicted / f.losses[f.sizes == f.sizes.max()])
+        found += [
+            {"curve": f.curve, "setting": f.setting, "law": f.law, "size": int(s), "log_error": e}
+            for s, e in zip(rest.sizes, errors, strict=True)
+        ]
+    return pd.DataFrame(found, columns=["curve", "setting", "law", "size", "log_error"])
+
+
+def paired(rows: pd.DataFrame, law: str, setting: str, baseline: str, bootstrap: int = 400) -> tuple[CurveFit, ...]:
+    """Returns the fits of a baseline and a setting of one corpus on the sizes that both can use; () where too few are."""
+    both = rows[rows.setting.isin([setting, baseline]) & rows.usable.astype(bool)]
+    common = both.groupby("pairs").setting.nunique()
+    both = both[both.pairs.isin(common.index[common == 2])]
+    fits = {f.setting: f for f in scaling_fits(both, (law,), bootstrap)}
+    return (fits[baseline], fits[setting]) if len(fits) == 2 else ()
+
+
+def back_translation(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns, per reverse model, both readings of back-translation: a lower exponent, or a knee near its own pairs.
+
+    One row per setting after the clean baseline: `power` the exponent of a pure power law, `p` and `knee` = 1/C of the
+    thesis's law, `knee_pairs` the knee over the reverse model's pairs D0, `reverse_loss` its held-out loss in nats. No
+    row where nothing is fitted.
+    """
+    if rows.empty:
+        return pd.DataFrame()
+    chosen = rows[(rows.curve == SYNTHETIC) & ((rows.noise_kind == "back_translation") | (rows.arm == "baseline"))]
+    found = []
+    for setting, group in chosen.groupby("setting", sort=False):
+        fits = {f.law: f for f in scaling_fits(group, ("bansal", "power"))}
+        if len(fits) < 2:
+            continue
+        law, pairs = fits["bansal"], group.reverse_pairs.iloc[0]
+        row = {"setting": setting, "power": fits["power"].fit.exponent, "p": law.fit.exponent, "knee": law.knee}
+        found.append({**row, "knee_pairs": law.knee / pairs, "reverse_loss": group.reverse_dev_loss.mean()})
+    return pd.DataFrame(found).sort_values("reverse_loss", na_position="first") if found else pd.DataFrame()
+
+
+def translations(records: Iterable) -> pd.DataFrame:
+    """Returns the kept translations of held-out sentences by the clean baseline at three sizes, or no rows.
+
+    The smallest, the middle and the largest size of the first seed among the records; one row per sentence, with
+    columns "source", "true target" and one per size.
+    """
+    chosen = {}
+    for r in records:
+        c = r.config
+        if (c["dataset"], c["architecture"], c["noise_kind"], c["seed"]) == (SYNTHETIC, *_BASE, 0):
+            chosen.setdefault(c["pairs"], r.arrays["translations"])
+    sizes = sorted(chosen)
+    if len(sizes) < 3:
+        return pd.DataFrame()
+    sizes = [sizes[0], sizes[len(sizes) // 2], sizes[-1]]
+    first = pd.DataFrame(chosen[sizes[-1]])
+    found = first[["source"]].assign(**{"true target": first.target})
+    for size in sizes:
+        found[f"D = {size:,}"] = [t["translation"] for t in chosen[size]]
+    return found
