@@ -57,6 +57,13 @@ def exact(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     return float(biased), float(song(*grams) / np.sqrt(song(grams[0], grams[0]) * song(grams[1], grams[1])))
 
 
+def _prepare(n: int, d: int, files: list[str]) -> tuple[float, float]:
+    drawn = inputs(n, d)
+    for file, values in zip(files, drawn, strict=True):
+        np.save(file, values)
+    return exact(*drawn)
+
+
 def _typed(x: np.ndarray, y: np.ndarray) -> float:
     x, y = x - x.mean(0), y - y.mean(0)
     return float(np.linalg.norm(x.T @ y) ** 2 / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)))
@@ -125,11 +132,10 @@ def main() -> None:
     print(f"{'n x d':>14}  {'method':18} {'CPU-s':>8} {'extra MB':>9} {'error, biased':>14} {'error, unbiased':>16}")
     folder = tempfile.TemporaryDirectory()
     for n, d in SIZES:
-        drawn, files = inputs(n, d), [f"{folder.name}/{side}.npy" for side in "xy"]
-        for file, values in zip(files, drawn, strict=True):
-            np.save(file, values)
-        truths = exact(*drawn)
-        del drawn
+        files = [f"{folder.name}/{side}.npy" for side in "xy"]
+        # in a process of its own: on Linux a child's peak starts at its parent's
+        with context.Pool(1) as pool:
+            truths = pool.apply(_prepare, (n, d, files))
         for name in METHODS:
             mine, theirs = context.Pipe(duplex=False)
             process = context.Process(target=_measure, args=(name, files, theirs))
