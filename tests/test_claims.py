@@ -1,6 +1,7 @@
 """The ledger: verdicts follow from intervals, every claim is measured by code, and the pages repeat the ledger."""
 
 import math
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -67,6 +68,16 @@ def test_knn_law_within_its_tolerance():
 def test_the_readme_repeats_the_ledger():
     text = (ROOT / "README.md").read_text("utf8")
     assert claims.ledger_markdown() in text, "run: python -m dlcore claims --write README.md"
+
+
+def test_the_readme_counts_every_claim_and_no_cell_breaks_the_table():
+    every = claims.evaluate()
+    lines = claims.ledger_markdown(every).splitlines()
+    assert sum(int(n) for line in lines[2:6] for n in line.split("|")[2:-1]) == len(every)
+    rows = [line for line in lines if line.startswith("| ") and "**" in line]
+    assert {re.sub(r"\\\|", "", row).count("|") for row in rows} == {7}
+    headlines = {c.chapter for c in every if c.headline}
+    assert headlines == set(claims.STUDIES)
 
 
 def test_html_escapes():

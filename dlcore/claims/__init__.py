@@ -23,11 +23,12 @@ FILE = Path(__file__).with_name("claims.yml")
 # chapter -> its study; the modules of the measures are imported for what they register
 STUDIES = {1: "rationality", 2: "stitching", 3: "distributional", 4: "scaling"}
 _ = (distributional, rationality, scaling, stitching)
+VERDICTS = ("reproduced", "partly reproduced", "not reproduced", "not tested at this scale")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A row of the ledger; `measured` is None where no record tests it."""
+    """A row of the ledger; `measured` is None where no record tests it, `headline` marks what a chapter stands for."""
 
     id: str
     chapter: int
@@ -36,6 +37,7 @@ class Claim:
     setting: str
     accept: tuple[float, float]
     measured: Measured | None
+    headline: bool = False
 
     @property
     def verdict(self) -> str:
@@ -104,15 +106,25 @@ def ledger_html(claims: list[Claim] | None = None) -> str:
 
 
 def ledger_markdown(claims: list[Claim] | None = None) -> str:
-    """Returns the tested claims as a Markdown table for the README, and how many wait for a run."""
+    """Returns the README's ledger in Markdown: verdicts counted, each chapter's headlines, and all tested claims, folded."""
     every = evaluate() if claims is None else claims
-    rows = [
+    lines = [f"| chapter | {' | '.join(VERDICTS)} |", "| --- |" + " ---: |" * len(VERDICTS)]
+    for chapter, study in STUDIES.items():
+        counts = [sum(c.chapter == chapter and c.verdict == v for c in every) for v in VERDICTS]
+        lines.append(f"| {chapter} {study} | {' | '.join(str(n) for n in counts)} |")
+    tested = [c for c in every if c.measured is not None]
+    summary = f"All {len(tested)} tested claims, of {len(every)} in dlcore/claims/claims.yml"
+    fold = ["<details>", f"<summary>{summary}</summary>", "", *_rows(tested), "", "</details>"]
+    return "\n".join([*lines, "", *_rows([c for c in tested if c.headline]), "", *fold])
+
+
+def _rows(claims: list[Claim]) -> list[str]:
+    return [
         "| | claim | setting here | thesis | here, 95 % interval | verdict |",
         "| --- | --- | --- | --- | --- | --- |",
+        *(
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+            for c in claims
+            for cells in [(str(c.chapter), c.claim, c.setting, c.reference, c.ours, f"**{c.verdict}**")]
+        ),
     ]
-    tested = [c for c in every if c.measured is not None]
-    for c in tested:
-        rows.append(f"| {c.chapter} | {c.claim} | {c.setting} | {c.reference} | {c.ours} | **{c.verdict}** |")
-    rows.append("")
-    rows.append(f"{len(tested)} of {len(every)} claims are tested; the others are in `dlcore/claims/claims.yml`.")
-    return "\n".join(rows)
