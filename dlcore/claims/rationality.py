@@ -57,6 +57,36 @@ def _separation(dataset: str, architecture: str) -> Callable[[Table], Measured |
 MEASURES["separation-mnist1d"] = _separation("mnist1d", "convnet")
 MEASURES["separation-digits"] = _separation("digits", "mlp")
 MEASURES["separation-cifar10"] = _separation("cifar10", "resnet")
+MEASURES["separation-fashion"] = _separation("fashion_mnist", "resnet")
+
+
+def _learns(dataset: str) -> Callable[[Table], Measured | None]:
+    """Test accuracy of SimCLR with ridge minus that of the best features that were never trained, on the same seeds."""
+
+    def learns(t: Table) -> Measured | None:
+        t = t[(t.dataset == dataset) & (t.probe == "ridge") & np.isclose(t.noise, 0.2) & (t.experiment == "gaps")]
+        trained = _rows(t, objective="simclr").set_index("seed").test
+        plain = t[t.objective.isin(["pixels", "random", "random_relu"])]
+        if plain.objective.nunique() < 3:
+            return None
+        return mean(trained - plain.groupby("seed").test.max())
+
+    return learns
+
+
+MEASURES["learns-cifar10"] = _learns("cifar10")
+MEASURES["learns-fashion"] = _learns("fashion_mnist")
+
+
+@measure("memorization-cifar10")
+def _(t):
+    found = _rows(t, objective=CONTRASTIVE[:2], dataset="cifar10", noise=0.05, probe="ridge")
+    return largest([group for _, group in found.memorization.groupby(found.objective)])
+
+
+@measure("gap-cifar10")
+def _(t):
+    return mean(_rows(t, objective="simclr", dataset="cifar10", noise=0.05, probe="ridge").generalization)
 
 
 def _drop(dataset: str) -> Callable[[Table], Measured | None]:

@@ -87,6 +87,16 @@ def recorded() -> dict[str, list[Config]]:
                 for c in _make(seeds, ("random_relu",), rates, dataset=dataset, draws=50, dimension=dimension)
             ),
         ]
+        # the slider of the page goes to 0.9; on features that are there already a rate costs seconds
+        groups[f"{name}-rates"] = [
+            c
+            for s in seeds
+            for c in (
+                *_make((s,), ("simclr", "vicreg"), NOISE, epochs=epochs, draws=50, **images),
+                *_make((s,), ("random",), NOISE, draws=50, **images),
+                *_make((s,), ("pixels", "random_relu"), NOISE, dataset=dataset, draws=50),
+            )
+        ]
         # the record says how much of the noise 40 epochs fitted
         groups[f"{name}-end-to-end"] = _make(seeds, ("supervised",), (0.2,), epochs=40, draws=2, **images)
     return groups
