@@ -87,9 +87,9 @@ def data(args: argparse.Namespace) -> int:
 
 def doctor(args: argparse.Namespace) -> int:
     """Says in one screen what this machine can do and what to install for the rest."""
-    from dlcore import recorded
+    from dlcore import doctor as machine
 
-    print(recorded.doctor())
+    print(machine.report())
     return 0
 
 

@@ -1,22 +1,18 @@
-"""The recorded runs: fill a study's grid, promote the result into the package, say what this machine has."""
+"""The recorded runs: fill a study's grid, promote the result into the package."""
 
 from __future__ import annotations
 
 import concurrent.futures
-import importlib.metadata
 import multiprocessing
 import os
-import platform
-import shutil
 import threading
 import time
 import traceback
 from collections.abc import Sequence
 
-import torch
 from tqdm.auto import tqdm
 
-from dlcore import data, runtime, studies
+from dlcore import runtime, studies
 from dlcore.config import Config, unknown_choice
 from dlcore.records import PACKAGED, RecordStore, write_atomically
 
@@ -58,7 +54,7 @@ def run_groups(study: str, names: Sequence[str], store: RecordStore, *, workers:
     print(f"{study}: {len(wanted)} configurations, {len(wanted) - len(todo)} done, {len(todo)} to run")
     failed: list[tuple[Config, str]] = []
     context = multiprocessing.get_context("spawn")
-    threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, _cores() // workers))
+    threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, runtime.cores() // workers))
     with concurrent.futures.ProcessPoolExecutor(
         workers,
         mp_context=context,
@@ -73,10 +69,6 @@ def run_groups(study: str, names: Sequence[str], store: RecordStore, *, workers:
     for config, error in failed:
         print(f"failed: {config.key} {error.strip().splitlines()[-1]}")
     return 1 if failed else 0
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def promote(study: str, store: RecordStore) -> int:
@@ -100,34 +92,3 @@ def promote(study: str, store: RecordStore) -> int:
         write_atomically(target, record.to_json())
         new += 1
     return new
-
-
-def doctor() -> str:
-    """Returns a screenful: device, precision, threads, data found, records found, and what to install."""
-    where = runtime.device()
-    machine = runtime.environment(where)
-    precision = "bfloat16 for convolutional networks" if runtime.fast_bfloat16(where) else "float32"
-    lines = [
-        f"device     {machine['device']}, {precision}, {torch.get_num_threads()} threads of {_cores()} cores",
-        f"python     {platform.python_version()}, torch {torch.__version__}, code at {machine['commit']}",
-    ]
-    for name, use in (("altair", "figures"), ("papermill", "notebooks"), ("jupyter-book", "the book")):
-        try:
-            lines.append(f"{name:10} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            lines.append(f"{name:10} missing: pip install 'dlcore[book]' for {use}")
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    lines.append(f"browser    {browser or 'missing: install chromium for the tests of the page'}")
-    found = data.available(os.environ.get("DLCORE_DATA"))
-    missing = [name for name, status in found.items() if status.startswith("missing")]
-    lines.append(f"data       found: {', '.join(name for name in found if name not in missing)}")
-    if missing:
-        lines.append(
-            f"           missing: {', '.join(missing)}; set DLCORE_DATA, or python -m dlcore data --download NAME"
-        )
-    store = RecordStore()
-    for study in studies.STUDIES:
-        shipped = len(list((PACKAGED / study).glob("*.json")))
-        local = len(list((store.path / study).glob("*.json")))
-        lines.append(f"records    {study}: {shipped} shipped, {local} of your own in {store.path}")
-    return "\n".join(lines)

@@ -119,6 +119,11 @@ def commit() -> str:
     return head + ("+changes" if changed else "")
 
 
+def cores() -> int:
+    """Returns how many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cpu_name() -> str:
     """Returns the processor's name."""
     with contextlib.suppress(OSError):

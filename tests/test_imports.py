@@ -48,9 +48,10 @@ ALLOWED = {
         "records",
         "studies",
     },
-    "recorded": {"config", "runtime", "data", "records", "studies"},
+    "recorded": {"config", "runtime", "records", "studies"},
+    "doctor": {"runtime", "data", "records", "studies"},
     "lab": {"config", "lab", "runtime", "records", "studies", "tables", "figures"},
-    "__main__": {"config", "runtime", "data", "records", "studies", "recorded", "claims"},
+    "__main__": {"config", "runtime", "data", "records", "studies", "recorded", "doctor", "claims"},
     "__init__": set(),
 }
 

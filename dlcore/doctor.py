@@ -1,0 +1,84 @@
+"""What this machine can do, in one screen: device, precision, threads, packages, data, records, and what to install."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+
+import torch
+
+from dlcore import data, runtime, studies
+from dlcore.records import PACKAGED, RecordStore
+
+# what a reader may want to do -> the packages it takes, and the extra of dlcore that brings them
+USES: dict[str, tuple[tuple[str, ...], str]] = {
+    "figures": (("altair",), ""),
+    "notebooks": (("papermill", "jupytext", "ipykernel"), "book"),
+    "the book": (("jupyter-book", "vl-convert-python"), "book"),
+    "the live lab": (("ipywidgets", "anywidget"), "lab"),
+    "sweeps": (("dask", "distributed"), "sweep"),
+    "sweeps on SLURM": (("dask-jobqueue",), "slurm"),
+    "real text": (("tokenizers",), "text"),
+    "text from the hub": (("datasets",), "hub"),
+}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _device() -> str:
+    where = runtime.device()
+    name = runtime.environment(where)["device"]
+    count = torch.cuda.device_count() if where.type == "cuda" else 1
+    low = "bfloat16" if runtime.fast_bfloat16(where) else "float32"
+    return f"{f'{count} x ' if count > 1 else ''}{name}; {low} for images, float32 for the rest"
+
+
+def _packages() -> list[str]:
+    lines = []
+    for use, (packages, extra) in USES.items():
+        versions = {p: _version(p) for p in packages}
+        absent = [p for p, v in versions.items() if v is None]
+        if absent:
+            command = f"pip install 'dlcore[{extra}]'" if extra else f"pip install {' '.join(absent)}"
+            lines.append(f"{use:18} no: {command} (missing: {', '.join(absent)})")
+        else:
+            lines.append(f"{use:18} yes ({', '.join(f'{p} {v}' for p, v in versions.items())})")
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    tests = f"yes ({browser})" if browser else "no: install chromium, for example apt-get install chromium"
+    return [*lines, f"{'tests of the page':18} {tests}"]
+
+
+def report() -> str:
+    """Returns the screenful that `python -m dlcore doctor` prints; it loads no data and trains nothing.
+
+    >>> "figures" in report()
+    True
+    """
+    memory = ""
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        memory = f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB of memory"
+    lines = [
+        f"{'device':18} {_device()}",
+        f"{'threads':18} {torch.get_num_threads()} of {runtime.cores()} cores{memory}",
+        f"{'python':18} {platform.python_version()}, torch {torch.__version__}, dlcore at {runtime.commit()}",
+        *_packages(),
+    ]
+    found = data.available(os.environ.get("DLCORE_DATA"))
+    missing = [name for name, status in found.items() if status.startswith("missing")]
+    lines.append(f"{'data':18} found: {', '.join(name for name in found if name not in missing)}")
+    if missing:
+        few = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
+        lines.append(f"{'':18} not here: {few}")
+        lines.append(f"{'':18} set DLCORE_DATA to their folder, or: python -m dlcore data --download NAME")
+    store = RecordStore()
+    for study in studies.STUDIES:
+        shipped, local = (len(list((f / study).glob("*.json"))) for f in (PACKAGED, store.path))
+        lines.append(f"{'records':18} {study}: {shipped} shipped, {local} of your own")
+    return "\n".join([*lines, f"{'':18} your own are in {store.path}"])
