@@ -55,6 +55,9 @@ def recorded() -> dict[str, list[Config]]:
     groups["mnist1d-end-to-end"] = _make(
         range(3), ("supervised",), (0.2, 0.4, 0.05, 0.6, 0.8), dataset="mnist1d", draws=3
     )
+    groups["mnist1d-probes"] = _make(
+        range(3), ("vicreg", "pixels"), (0.05, 0.2, 0.4), dataset="mnist1d", probe="logistic"
+    )
     groups["size"] = [
         c
         for dataset, sizes in (("digits", (125, 250, 500)), ("mnist1d", (250, 500, 1000, 2000)))
