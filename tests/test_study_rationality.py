@@ -1,6 +1,8 @@
 """The study of chapter 1 end to end on embedded data; what labels can and cannot reach."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -105,6 +107,24 @@ def test_features_are_cached_and_shared_between_noise_rates_and_probes(tmp_path,
     store.load_or_run(Config(**{**common, "noise": 0.6}))
     assert len(calls) == 2
     assert not list((tmp_path / "rationality" / "features").glob(".*tmp*"))
+
+
+def test_two_processes_make_the_same_features_once(tmp_path):
+    code = f"""
+import pathlib, time, torch
+from dlcore.studies import representations
+original, calls = representations._make, []
+representations._make = lambda *a, **k: calls.append(1) or time.sleep(3) or original(*a, **k)
+x = torch.linspace(0, 1, 240).view(40, 6).sin()
+here = pathlib.Path({str(tmp_path)!r})
+(here / "ready").open("a").write("x")
+while len((here / "ready").read_text()) < 2:
+    time.sleep(0.02)
+representations.represent("pca", x, x[:5], dimension=1, cache=here / "features" / "x.npz")
+print(len(calls))
+"""
+    both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert sorted(process.communicate(timeout=120)[0].strip() for process in both) == ["0", "1"]
 
 
 def test_pretraining_with_the_test_inputs_changes_the_features():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import filelock
 import numpy as np
 import torch
+from tqdm.auto import tqdm
 
 from dlcore import objectives, pretraining, runtime
 from dlcore.config import unknown_choice
@@ -51,14 +55,54 @@ def represent(
         views: 0, or how many random views of each training input to return features of, one after the other
             (views * n, d), instead of the inputs themselves. Only for features of a network.
         network: `architecture` and what `pretraining.pretrain` takes.
-        cache: a file for the result; it is written atomically, and read when it is there.
+        cache: a file for the result; it is written atomically, and read when it is there. Processes that want the
+            same file wait for the first of them.
         options: checkpoint, progress and device of `pretraining.pretrain`.
     Raises: ValueError for an unknown name.
     """
     if name not in REPRESENTATIONS:
         raise unknown_choice("representation", name, REPRESENTATIONS)
-    if cache is not None and (found := _read(cache)) is not None:
+    made = {"seed": seed, "dimension": dimension, "also_test": also_test, "views": views, "network": network}
+    if cache is None:
+        return _make(name, inputs, test_inputs, **made, **options)
+    if (found := _read(cache)) is not None:
         return found
+    with _alone(cache, tell=bool(options.get("progress"))):
+        if (found := _read(cache)) is None:
+            found = _make(name, inputs, test_inputs, **made, **options)
+            _write(cache, found)
+    return found
+
+
+@contextlib.contextmanager
+def _alone(cache: Path, tell: bool) -> Iterator[None]:
+    """Waits until no other process makes the same features: the runs of a sweep that differ in noise want them at once."""
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(cache.with_name(f".{cache.stem}.lock"))
+    try:
+        lock.acquire(timeout=1)
+    except filelock.Timeout:
+        if tell:
+            tqdm.write("another run is making the same features; waiting for them")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make(
+    name: str,
+    inputs: torch.Tensor,
+    test_inputs: torch.Tensor,
+    *,
+    seed: int,
+    dimension: int | None,
+    also_test: bool,
+    views: int,
+    network: dict[str, Any] | None,
+    **options: Any,
+) -> Features:
     seen = torch.cat([inputs, test_inputs]) if also_test else inputs
     loss: list[float] = []
     if name in NETWORK:
@@ -83,10 +127,7 @@ def represent(
     else:
         flat, flat_test, all_seen = (x.flatten(1).numpy() for x in (inputs, test_inputs, seen))
         train, test = _fixed(name, flat, flat_test, all_seen, dimension, seed)
-    result = Features(train.astype(np.float32), test.astype(np.float32), loss)
-    if cache is not None:
-        _write(cache, result)
-    return result
+    return Features(train.astype(np.float32), test.astype(np.float32), loss)
 
 
 def _views(inputs: torch.Tensor, count: int, seed: int) -> torch.Tensor:
@@ -143,7 +184,6 @@ def _read(path: Path) -> Features | None:
 
 
 def _write(path: Path, features: Features) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp.npz")
     np.savez(temporary, train=features.train, test=features.test, loss=np.array(features.loss))
     os.replace(temporary, path)
