@@ -56,6 +56,8 @@ def example(path, law_path):
 def read(path, names):
     """Returns columns of a CSV or npz file by name."""
     if path.suffix == ".npz":
+        if path.exists() and not zipfile.is_zipfile(path):
+            raise ValueError(f"{path} is no npz file; save the columns with np.savez")
         with np.load(path) as arrays:
             found = {name: arrays[name] for name in arrays.files}
         if wide := [name for name in names if name in found and found[name].ndim != 1]:
@@ -78,7 +80,7 @@ def read(path, names):
 
 def numbered(path, name, values, choices):
     """Returns the places of the values among the choices."""
-    values = np.array([text(v) for v in values])
+    values = [text(v) for v in values]
     place = {choice: k for k, choice in enumerate(choices)}
     if unknown := sorted(set(values) - set(choices)):
         known = ", ".join(choices[:10]) + (", ..." if len(choices) > 10 else "")
@@ -180,6 +182,6 @@ def main(args):
 if __name__ == "__main__":
     try:
         main(arguments())
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

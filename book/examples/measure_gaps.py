@@ -51,9 +51,9 @@ def example(path):
 
 def read(path):
     """Returns the four arrays, labels numbered 0..K-1 over both sets."""
+    if path.exists() and not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is no npz file; save the four arrays with np.savez")
     with np.load(path) as file:
-        if not hasattr(file, "files"):
-            raise ValueError(f"{path} is one array; save four with np.savez")
         for name in ARRAYS:
             if name not in file.files:
                 raise ValueError(f"{path} has no array {name!r}; its arrays are {', '.join(file.files)}")
@@ -95,7 +95,7 @@ def main(args):
     print(f"{args.draws} draws of noise, {flips:,} flipped labels in all\n")
     print(found)
     if flips < 2000:
-        print("\nFew flipped labels: the bounds are noise yet. Take more draws.")
+        print("\nFew flipped labels: take more draws before you quote the bounds.")
     if missing := sorted(set(range(len(classes))) - set(arrays[1].tolist())):
         print(f"\nNot among the training labels: {', '.join(str(classes[k]) for k in missing)}.")
     if args.json:
@@ -109,6 +109,6 @@ def main(args):
 if __name__ == "__main__":
     try:
         main(arguments())
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

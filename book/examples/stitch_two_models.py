@@ -87,9 +87,9 @@ def read(path):
     """Returns the four arrays; float64 images become float32, as networks take them."""
     if path is None:
         raise ValueError("name the npz file with --data, or try --demo")
+    if path.exists() and not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is no npz file; save the four arrays with np.savez")
     with np.load(path) as file:
-        if not hasattr(file, "files"):
-            raise ValueError(f"{path} is one array; save four with np.savez")
         for name in ARRAYS:
             if name not in file.files:
                 raise ValueError(f"{path} has no array {name!r}; its arrays are {', '.join(file.files)}")
@@ -146,6 +146,6 @@ def main(args):
 if __name__ == "__main__":
     try:
         main(arguments())
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
