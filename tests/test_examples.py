@@ -19,7 +19,7 @@ SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 PAGE = (ROOT / "book" / "own.md").read_text("utf8")
 # how far a shown number may be off where another machine rounds otherwise: share of it, and in the unit of the output;
 # networks trained elsewhere differ by a few of 597 test digits
-TOLERANCE = {"stitch_two_models": (0.0, 3.0)}
+TOLERANCE = {"stitch_two_models": (0.0, 2.0)}
 NUMBER = re.compile(r"(?<![\w.])[+-]?\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
 
 
@@ -62,6 +62,8 @@ def test_the_page_shows_every_script_and_its_output():
     for script in SCRIPTS:
         for kind in ("py", "txt"):
             assert f"```{{literalinclude}} examples/{script}.{kind}" in PAGE
+        # what the column of text shows without scrolling
+        assert max(map(len, (EXAMPLES / f"{script}.txt").read_text("utf8").splitlines())) <= 80
         assert f"python {script}.py --demo" in PAGE
 
 
@@ -86,7 +88,7 @@ def test_a_power_law_is_recovered(run, tmp_path):
     assert found["laws"]["power"]["parameters"]["c"] == pytest.approx(0.35, abs=0.003)
     assert found["doubling"] == pytest.approx(2**-0.35, abs=0.01)
     assert found["best"] == "power"
-    assert found["sentence"] in out
+    assert found["sentence"] in " ".join(out.split())
     assert "pages" in found["sentence"]
 
 

@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ def main(args):
             print(f"{'':8} {name}: {why}")
     value = marginal_value(found.fits[found.best], sizes.max())
     print(f"\nTwice the data of the largest run: {value.doubling:.1%} of its loss, under {found.best}.")
-    print(f"\nFor a paper: {found.sentence}")
+    print(f"\nFor a paper:\n{textwrap.fill(found.sentence, 78)}")
     if args.json:
         laws = {
             law: {

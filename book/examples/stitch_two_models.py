@@ -121,22 +121,23 @@ def main(args):
     few = data[2][:2000]  # the Gram matrix of CKA grows with the square of the inputs
     low = activations(bottom, few, [row.bottom_stage for row in rows])
     high = activations(top, few, [row.top_stage for row in rows])
+    print(f"{len(data[0]):,} training and {len(data[2]):,} test inputs, family {rows[0].family}")
+    print(f"error of the top {100 * rows[0].top_error:.2f}; all but CKA in per cent\n")
     print(
-        f"{len(data[0]):,} training and {len(data[2]):,} test inputs; the top's own error is {rows[0].top_error:.2%}\n"
+        f"{'stage':24} {'penalty':>7} {'s.e.':>5} {'itself':>7} {'excess':>7} {'s.e.':>5} {'untrained':>9} {'CKA':>6}"
     )
-    print(f"{'stage':22} {'family':13} {'penalty':>18} {'itself':>8} {'excess':>18} {'untrained':>10} {'CKA':>6}")
     result = []
     for row in rows:
         cka = linear_cka(low[row.bottom_stage].flatten(1), high[row.top_stage].flatten(1), debiased=True)
         stage = row.top_stage if row.top_stage == row.bottom_stage else f"{row.bottom_stage} -> {row.top_stage}"
-        penalty, excess = f"{row.penalty:+.2%} ± {row.penalty_se:.2%}", f"{row.excess:+.2%} ± {row.excess_se:.2%}"
         print(
-            f"{stage:22} {row.family:13} {penalty:>18} {row.self_penalty:+8.2%} {excess:>18} "
-            f"{row.random_penalty:+10.2%} {cka:6.3f}"
+            f"{stage:24} {100 * row.penalty:+7.2f} {100 * row.penalty_se:5.2f} {100 * row.self_penalty:+7.2f} "
+            f"{100 * row.excess:+7.2f} {100 * row.excess_se:5.2f} {100 * row.random_penalty:+9.2f} {cka:6.3f}"
         )
         result.append({**dataclasses.asdict(row), "cka": cka})
-    print("\npenalty: error of the stitched network - the top's own; itself: the top stitched to itself; excess: their")
-    print("difference, ± one standard error over test inputs; untrained: an untrained bottom. CKA: linear, debiased.")
+    print("\npenalty: error of the stitched network less the top's own; itself: the top")
+    print("stitched to itself; excess: their difference; s.e.: one standard error, over")
+    print("test inputs; untrained: an untrained bottom; CKA: linear, debiased")
     if args.json:
         # JSON has no NaN: a control that was left out is null
         result = json.loads(json.dumps(result), parse_constant=lambda _: None)
