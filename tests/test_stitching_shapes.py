@@ -203,6 +203,16 @@ def test_a_top_that_returns_nan_has_no_error_rate():
         _stitch(_net("mlp", width=8), top, "hidden1", family="identity")
 
 
+def test_a_bottom_that_fails_on_test_inputs_only():
+    tests = X * 1e20  # overflows in the second product; the top works on these inputs
+    big = _net("mlp", width=8)
+    with torch.no_grad():
+        for p in big.parameters():
+            p.mul_(1e12)
+    with pytest.raises(ValueError, match="the stitched network returns NaN or infinity for 6. of 64 test inputs"):
+        stitch(big, _net("mlp", width=8), "hidden2", family="identity", data=(X, Y, tests, Y), device="cpu")
+
+
 def test_arrays_tables_and_compiled_networks_give_the_same_stitch():
     a, b = _net("mlp", width=8), _net("mlp", seed=1, width=8)
     wanted = _stitch(a, b, "hidden1", family="least_squares")

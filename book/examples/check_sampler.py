@@ -121,7 +121,8 @@ def main(args):
             raise ValueError("name a CSV or npz file of predictions, or try --demo")
         test = read(args.table, [args.feature, args.prediction, *([args.second] if args.second else [])])
         law = known_law(args.law, args.feature) if args.law else None
-    labels = test.get(args.label)
+    # clean labels may be there too; they are read only where they are used
+    labels = test.get(args.label) if args.second or not (args.law or args.train) else None
     if labels is not None and pd.isna(labels).any():
         raise ValueError(f"{args.table}: {args.label} has missing values")
     if law is None and args.train is None and labels is None:

@@ -66,6 +66,19 @@ def pass_over(model: nn.Module, inputs: torch.Tensor, where: torch.device) -> to
     return torch.cat([model(batch.to(where)) for batch in inputs.split(BATCH)])
 
 
+def misclassified(
+    model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, where: torch.device, role: str
+) -> np.ndarray:
+    """Returns which inputs a network misclassifies (n,).
+
+    Raises: ValueError for NaN or infinite scores: the largest of NaN is class 0, an error rate that looks like one.
+    """
+    scores = pass_over(model, inputs, where)
+    if bad := int((~torch.isfinite(scores).all(1)).sum()):
+        raise ValueError(f"{role} returns NaN or infinity for {bad} of {len(scores)} test inputs")
+    return scores.argmax(1).cpu().numpy() != labels.numpy()
+
+
 class Subject:
     """A private frozen copy of a network on a device; computes shapes, activations and errors once.
 
@@ -109,11 +122,7 @@ class Subject:
     def wrong(self) -> np.ndarray:
         """Which test samples the whole network misclassifies (n,)."""
         if self._wrong is None:
-            scores = pass_over(self.model, self.data.test_inputs, self.where)
-            # the largest of NaN is class 0: an error rate that looks like one
-            if bad := int((~torch.isfinite(scores).all(1)).sum()):
-                raise ValueError(f"{self.role} returns NaN or infinity for {bad} of {len(scores)} test inputs")
-            self._wrong = scores.argmax(1).cpu().numpy() != self.data.test_labels.numpy()
+            self._wrong = misclassified(self.model, self.data.test_inputs, self.data.test_labels, self.where, self.role)
         return self._wrong
 
     def check_labels(self, data: StitchData) -> None:
