@@ -103,8 +103,9 @@ def stitch(
             "token_linear" (one map for every token), trained; "auto" takes the trained one that fits the shapes.
         options: the fields of `StitchOptions`.
     Raises: ValueError for an unknown stage, family or option (with the nearest), a network that does not run on the
-        inputs, is not in float32 or returns no finite class scores, a stage that runs not once or that the input bypasses, positions that differ without `resize`, a family that does not fit, labels that are no
-        classes of the top, empty data, NaN.
+        inputs, is not in float32 or returns no finite class scores, a stage that runs not once or that the input
+        bypasses, positions that differ without `resize`, a family that does not fit, labels that are no classes of the
+        top, empty data, NaN.
     Paper: Bansal, Nakkiran and Barak 2021, "Revisiting model stitching to compare neural representations", section 2
         (definition) and appendix A.4 (stitchers); least squares as "direct matching" in Csiszarik et al. 2021.
     Differs: Adam with the loop's cosine schedule (5 % warm-up) for 30 epochs by default, their 120,000 steps take
