@@ -39,6 +39,8 @@ def test_confusion_identity_and_frequencies():
     assert not same.mask.any()
     law = np.array([[0.7, 0.2, 0.1], [0.0, 1.0, 0.0], [0.5, 0.0, 0.5]])
     drawn = noise.apply_confusion(labels, law, 1).labels
+    rounded = torch.tensor(law, dtype=torch.float32)
+    assert (noise.apply_confusion(labels, rounded, 1).labels == drawn).mean() > 0.9999
     for row in range(3):
         share = np.bincount(drawn[labels == row], minlength=3) / 50_000
         assert np.abs(share - law[row]).max() < 4 * np.sqrt(0.25 / 50_000)

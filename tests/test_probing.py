@@ -3,7 +3,9 @@
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -156,6 +158,40 @@ def test_any_procedure_in_ten_lines(digits):
     assert found.bound_sharp >= found.gaps.memorization
 
 
+def test_a_probe_on_cached_features_is_the_procedure_one_draw_at_a_time(digits):
+    x, y, test, y_test = digits
+
+    def fit(features, labels):
+        return lambda rows: probing.probe("ridge", features, labels, rows, 10).test[0]
+
+    settings = {"rate": 0.2, "draws": 3, "seed": 4}
+    slow = probing.rationality(fit, x[:200], y[:200], test, y_test, **settings)
+    assert probing.probe_rationality("ridge", x[:200], y[:200], test, y_test, **settings) == slow
+
+
+def test_a_class_that_is_real_but_absent_counts_when_it_is_named(digits):
+    x, y, test, y_test = digits
+    keep, keep_test = y != 4, y_test != 4
+    args = x[keep], y[keep], test[keep_test], y_test[keep_test]
+    found = probing.probe_rationality("ridge", *args, rate=0.2, draws=2, num_classes=10)
+    assert 0 < found.gaps.memorization < 1
+    with pytest.raises(ValueError, match="no label is 4"):
+        probing.probe_rationality("ridge", *args, rate=0.2, draws=2)
+
+
+def test_tensors_and_tables_are_as_good_as_arrays(digits):
+    x, y, test, _ = digits
+    wanted = probing.probe("ridge", x[:50], y[:50], test, 10)
+    for make, column in (
+        (lambda v: torch.tensor(v, requires_grad=True), torch.tensor),
+        (pd.DataFrame, pd.Series),
+        (np.ndarray.tolist, np.ndarray.tolist),
+    ):
+        found = probing.probe("ridge", make(x[:50]), column(y[:50]), make(test), 10)
+        np.testing.assert_array_equal(found.test, wanted.test)
+    assert probing.probe("ridge", torch.tensor(x[:50]).bfloat16(), y[:50], test, 10).test.shape == (1, len(test))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -167,6 +203,12 @@ def test_any_procedure_in_ten_lines(digits):
         (lambda x, y: probing.probe("knn", x[:5], y[:5], x, 10, neighbours=6), "neighbours = 6"),
         (lambda x, y: probing.rationality(None, x, y, x, y, draws=1), "draws = 1"),
         (lambda x, y: probing.rationality(lambda f, t: lambda v: 0, x, y, x, y), "shape"),
+        (lambda x, y: probing.rationality(lambda f, t: lambda v: v, x, y, x, y), r"float64; .*argmax\(1\)"),
+        (lambda x, y: probing.rationality(None, x, y.astype(str), x, y), "number the classes"),
+        (lambda x, y: probing.rationality(None, x, y * 10, x, y), r"no label is 11, but some are 90: .*0\.\."),
+        (lambda x, y: probing.rationality(None, x, y[:5], x, y), "features has 1000 rows"),
+        (lambda x, y: probing.rationality(None, x, y, x[:0], y[:0]), "test_labels is empty"),
+        (lambda x, y: probing.probe_rationality("ridge", x * np.nan, y, x, y), "NaN"),
     ],
 )
 def test_bad_input(digits, call, message):

@@ -1,11 +1,12 @@
 """Stitching across shapes: tokens, mixed layouts, sizes that differ; names, labels and options that are wrong."""
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 from dlcore.models import network
-from dlcore.stitching import penalty_curve, stage_names, stitch
+from dlcore.stitching import activations, penalty_curve, stage_names, stitch
 from dlcore.stitching.layouts import Layout, layout_of
 from dlcore.training import TrainConfig
 
@@ -150,12 +151,81 @@ def test_a_stage_that_runs_twice_or_never():
         ((X, Y[:5], X, Y), "64 inputs"),
         ((X * torch.nan, Y, X, Y), "NaN"),
         ((X, Y, X[..., :4], Y), "differ in shape"),
+        ((X.double(), Y, X.double(), Y), "the bottom does not run on inputs .* torch.float64"),
+        ((X[..., :4], Y, X[..., :4], Y), r"the bottom does not run on inputs of shape \(2, 1, 8, 4\)"),
+        ((X, ["cat"] * 64, X, Y), "labels 0, 1, 2"),
     ],
 )
 def test_wrong_data(data, message):
     net = _net("mlp", width=8)
     with pytest.raises(ValueError, match=message):
         stitch(net, net, "hidden1", data=data, device="cpu")
+
+
+def _broken(value):
+    net = _net("mlp", width=8)
+    next(net.parameters()).data.fill_(value)
+    return net
+
+
+class Answer(nn.Module):
+    """Returns scores the way other libraries do."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.net, self.kind = _net("mlp", width=8), kind
+
+    def forward(self, x):
+        scores = self.net(x)
+        return {"logits": scores} if self.kind is dict else (scores, None)
+
+
+@pytest.mark.parametrize(
+    ("bottom", "top", "stages", "message"),
+    [
+        (lambda: _broken(torch.nan), lambda: _net("mlp", width=8), ["hidden1"], "bottom's activations contain NaN"),
+        (lambda: _net("mlp", width=8), lambda: _broken(torch.nan), ["hidden2"], "top.* NaN"),
+        (lambda: _net("mlp", width=8), lambda: Answer(dict), ["hidden1", "net.hidden1"], "not a dict; wrap it"),
+        (lambda: _net("mlp", width=8), lambda: Answer(tuple), ["hidden1", "net.hidden1"], "not a tuple; wrap it"),
+        (lambda: _net("mlp", width=8).half(), lambda: _net("mlp", width=8), ["hidden1"], "float16.*model.float"),
+        (lambda: torch.relu, lambda: _net("mlp", width=8), ["hidden1"], "nn.Module"),
+    ],
+)
+def test_networks_that_cannot_be_stitched(bottom, top, stages, message):
+    with pytest.raises(ValueError, match=message):
+        _stitch(bottom(), top(), *stages, family="least_squares")
+
+
+def test_a_top_that_returns_nan_has_no_error_rate():
+    top = _net("mlp", width=8)
+    list(top.parameters())[-1].data.fill_(torch.nan)
+    with pytest.raises(ValueError, match="the top returns NaN or infinity for 64 of 64"):
+        _stitch(_net("mlp", width=8), top, "hidden1", family="identity")
+
+
+def test_a_bottom_that_fails_on_test_inputs_only():
+    tests = X * 1e20  # overflows in the second product; the top works on these inputs
+    big = _net("mlp", width=8)
+    with torch.no_grad():
+        for p in big.parameters():
+            p.mul_(1e12)
+    with pytest.raises(ValueError, match="the stitched network returns NaN or infinity for 6. of 64 test inputs"):
+        stitch(big, _net("mlp", width=8), "hidden2", family="identity", data=(X, Y, tests, Y), device="cpu")
+
+
+def test_arrays_tables_and_compiled_networks_give_the_same_stitch():
+    a, b = _net("mlp", width=8), _net("mlp", seed=1, width=8)
+    wanted = _stitch(a, b, "hidden1", family="least_squares")
+    arrays = (X.numpy(), pd.Series(Y.numpy()), X.numpy(), Y.tolist())
+    found = stitch(a, b, "hidden1", family="least_squares", data=arrays, device="cpu")
+    assert found.error == wanted.error
+    compiled = torch.compile(b, backend="eager")
+    compiled(X)  # from here on it ignores hooks
+    found = _stitch(a, compiled, "hidden1", family="least_squares")
+    assert found.error == wanted.error
+    assert torch.equal(
+        activations(compiled, X.numpy(), ["hidden1"])["hidden1"], activations(b, X, ["hidden1"])["hidden1"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,21 @@ def as_integers(name: str, values, bound: int | None = None) -> np.ndarray:
     if array.size == 0:
         raise ValueError(f"{name} is empty")
     if not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name} must hold integers, not {array.dtype}")
+        raise ValueError(f"{name} must hold integers, not {array.dtype}{_remedy(array)}")
     array = array.astype(np.int64)
     bad = array[(array < 0) | (array >= (np.inf if bound is None else bound))]
     if bad.size:
         raise ValueError(f"{name} holds {bad.flat[0]}, outside 0..{'' if bound is None else bound - 1}")
     return array
+
+
+def _remedy(array: np.ndarray) -> str:
+    """Returns how to make integers of what was given, or an empty string."""
+    if array.dtype.kind in "USO":
+        return "; number the classes 0, 1, 2, ... first, with one numbering for all arrays"
+    if array.dtype.kind == "f" and array.ndim == 2:
+        return "; of class scores (n, classes) take argmax(1)"
+    return "; use astype(int)" if array.dtype.kind == "b" else ""
 
 
 def as_counts(name: str, table, shape: tuple[int, ...] | None = None) -> np.ndarray:
@@ -109,6 +118,9 @@ def tally(feature, predictions, num_features: int, num_classes: int) -> np.ndarr
     rows = as_integers("feature", feature, num_features)
     columns = as_integers("predictions", predictions, num_classes)
     if rows.shape != columns.shape:
-        raise ValueError(f"feature has {rows.size} entries, predictions {columns.size}")
+        what = f"{rows.size} entries, predictions {columns.size}"
+        if rows.size == columns.size:
+            what = f"shape {rows.shape}, predictions {columns.shape}: flatten both"
+        raise ValueError(f"feature has {what}")
     cells = np.bincount((rows * num_classes + columns).ravel(), minlength=num_features * num_classes)
     return cells.reshape(num_features, num_classes)

@@ -16,14 +16,16 @@ from torch.nn import functional
 from dlcore import noise, runtime, training
 from dlcore.config import unknown_choice
 from dlcore.metrics import rationality as rr
+from dlcore.metrics.checks import as_array, as_integers
 from dlcore.probing.linear import Probed, logistic, ridge
 
 PROBES = ("ridge", "logistic", "mlp", "knn")
 
 
 def _prepare(features, labels, test_features, num_classes: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    x, test = (torch.as_tensor(np.asarray(v), dtype=torch.float64) for v in (features, test_features))
-    y = torch.as_tensor(np.asarray(labels))
+    # a pandas column lends its memory read-only: torch warns, so it gets a copy
+    x, test = (torch.from_numpy(np.require(as_array(v), float, "W")) for v in (features, test_features))
+    y = torch.from_numpy(np.require(as_integers("labels", labels), requirements="W"))
     if y.ndim == 1:
         y = y[None]
     if x.ndim != 2 or test.ndim != 2 or x.shape[1] != test.shape[1] or y.ndim != 2 or y.shape[1] != len(x):
@@ -33,9 +35,9 @@ def _prepare(features, labels, test_features, num_classes: int) -> tuple[torch.T
         )
     if not (torch.isfinite(x).all() and torch.isfinite(test).all()):
         raise ValueError("features contain NaN or infinity")
-    if y.is_floating_point() or y.numel() == 0 or y.min() < 0 or y.max() >= num_classes:
+    if y.max() >= num_classes:
         raise ValueError(f"labels must be integers in 0..{num_classes - 1}")
-    return x, y.long(), test
+    return x, y, test
 
 
 def probe(
@@ -160,6 +162,7 @@ def rationality(
     rate: float = 0.1,
     draws: int = 20,
     seed: int = 0,
+    num_classes: int | None = None,
 ) -> Rationality:
     """Measures robustness, memorization and rationality of any procedure `fit(features, labels) -> predict`.
 
@@ -167,22 +170,87 @@ def rationality(
     returns classes.
 
     Shapes: features (n, ...), labels (n,), test_features (m, ...), test_labels (m,).
-    Raises: ValueError for a rate outside (0, 1), fewer than two draws, predictions of the wrong shape.
+    Args: num_classes: by default the largest label + 1; then every class must occur, because a flip to a class that
+        does not exist is another noise.
+    Raises: ValueError for a rate outside (0, 1), fewer than two draws, labels that are no integers or skip a class,
+        lengths that disagree, predictions of the wrong shape.
     Paper: Bansal, Kaplun, Barak 2021, section 2. Which draws suffice: eta n K of some thousands, see the chapter.
     """
-    labels, test_labels = np.asarray(labels), np.asarray(test_labels)
-    if draws < 2 or not 0 < rate < 1:
-        raise ValueError(f"draws = {draws} and rate = {rate} must be at least 2 and in (0, 1)")
-    classes = int(max(labels.max(), test_labels.max())) + 1
-    predict = fit(features, labels)
-    clean, on_test = (np.asarray(predict(v)) for v in (features, test_features))
-    for name, found, wanted in (("features", clean, labels), ("test_features", on_test, test_labels)):
+    y, y_test, classes = _checked_labels(features, labels, test_features, test_labels, rate, draws, num_classes)
+    predict = fit(features, y)
+    clean, on_test = (as_integers("what predict returns", predict(v)) for v in (features, test_features))
+    for name, found, wanted in (("features", clean, y), ("test_features", on_test, y_test)):
         if found.shape != wanted.shape:
             raise ValueError(
                 f"predict({name}) has shape {found.shape}, where classes of shape {wanted.shape} are needed"
             )
-    noisy = noisy_draws(labels, classes, rate, seed, draws)
-    predictions = np.stack([np.asarray(fit(features, given)(features)) for given in noisy])
+    noisy = noisy_draws(y, classes, rate, seed, draws)
+    predictions = np.stack([as_integers("what predict returns", fit(features, given)(features)) for given in noisy])
+    return _summary(clean, on_test, predictions, noisy, y, y_test, classes)
+
+
+def probe_rationality(
+    name: str,
+    features,
+    labels,
+    test_features,
+    test_labels,
+    *,
+    rate: float = 0.1,
+    draws: int = 20,
+    seed: int = 0,
+    num_classes: int | None = None,
+    **options: Any,
+) -> Rationality:
+    """Returns the `rationality` of a probe on cached features; its fits to all draws share what they can.
+
+    Shapes: features (n, d), labels (n,), test_features (m, d), test_labels (m,).
+    Args: name, options: as in `probe`; the rest as in `rationality`.
+    Raises: ValueError as these two do.
+
+    >>> x = np.random.default_rng(0).normal(size=(80, 2))
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> found = probe_rationality("knn", x[:40], y[:40], x[40:], y[40:], rate=0.2, draws=5, neighbours=1)
+    >>> found.gaps.noisy_train  # one neighbour, itself: a flipped label always returns
+    0.0
+    """
+    y, y_test, classes = _checked_labels(features, labels, test_features, test_labels, rate, draws, num_classes)
+    noisy = noisy_draws(y, classes, rate, seed, draws)
+    found = probe(name, features, np.concatenate([y[None], noisy]), test_features, classes, seed=seed, **options)
+    return _summary(found.train[0], found.test[0], found.train[1:], noisy, y, y_test, classes)
+
+
+def _checked_labels(
+    features, labels, test_features, test_labels, rate: float, draws: int, num_classes: int | None
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Returns both label vectors and the number of classes."""
+    if draws < 2 or not 0 < rate < 1:
+        raise ValueError(f"draws = {draws} and rate = {rate} must be at least 2 and in (0, 1)")
+    found = []
+    for prefix, x, given in (("", features, labels), ("test_", test_features, test_labels)):
+        y = as_integers(f"{prefix}labels", given, num_classes)
+        if y.shape != (len(x),):
+            raise ValueError(f"{prefix}features has {len(x)} rows, {prefix}labels the shape {y.shape}")
+        found.append(y)
+    there = np.union1d(*found)
+    if num_classes is None and len(there) <= there[-1]:
+        gap = int(np.setdiff1d(np.arange(there[-1]), there)[0])
+        raise ValueError(
+            f"no label is {gap}, but some are {there[-1]}: number the classes 0..{len(there) - 1}, or give num_classes "
+            f"where class {gap} is real"
+        )
+    return found[0], found[1], int(there[-1]) + 1 if num_classes is None else num_classes
+
+
+def _summary(
+    clean: np.ndarray,
+    on_test: np.ndarray,
+    predictions: np.ndarray,
+    noisy: np.ndarray,
+    labels: np.ndarray,
+    test_labels: np.ndarray,
+    classes: int,
+) -> Rationality:
     experiment = rr.noisy_experiment(predictions, noisy, labels)
     train, test = float(np.mean(clean == labels)), float(np.mean(on_test == test_labels))
     n = len(labels)

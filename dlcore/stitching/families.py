@@ -58,6 +58,9 @@ def moments(pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Moments:
         cross += f.T @ t
         squares += (t * t).sum(0)
         count += len(f)
+    for name, total in (("bottom", sum_f), ("top", sum_t)):
+        if not torch.isfinite(total).all():
+            raise ValueError(f"the {name}'s activations contain NaN or infinity: does it work on these inputs?")
     a, b = sum_f / count, sum_t / count
     parts = (
         shift[0] + a,

@@ -140,6 +140,7 @@ def stage_names(model: nn.Module, example: torch.Tensor) -> list[str]:
     >>> stage_names(nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), torch.zeros(2, 4))
     ['1', '2']
     """
+    model = eager(model)
     order: list[str] = []
     handles = [
         child.register_forward_hook(lambda _m, _a, out, name=name: order.append(name))
@@ -173,6 +174,7 @@ def activations(
     >>> {k: tuple(v.shape) for k, v in activations(net, torch.zeros(5, 2), ["0", "1"]).items()}
     {'0': (5, 3), '1': (5, 3)}
     """
+    model, inputs = eager(model), torch.as_tensor(inputs)
     where = next((p.device for p in model.parameters()), inputs.device)
     training = model.training
     model.eval()
@@ -195,9 +197,14 @@ def activations(
     return {stage: torch.cat(found) for stage, found in parts.items()}
 
 
+def eager(model: nn.Module) -> nn.Module:
+    """Returns what `torch.compile` wraps: a compiled network ignores hooks that are set after its first run."""
+    return getattr(model, "_orig_mod", model)
+
+
 def private(model: nn.Module, where: torch.device) -> nn.Module:
     """Returns a frozen copy in evaluation mode on a device; the original stays as it is."""
-    return copy.deepcopy(model).to(where).requires_grad_(False).eval()
+    return copy.deepcopy(eager(model)).to(where).requires_grad_(False).eval()
 
 
 def _chain(model: nn.Module, stage: str) -> tuple[nn.Module, nn.Module] | None:

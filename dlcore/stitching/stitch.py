@@ -17,7 +17,7 @@ from dlcore.stitching import families
 from dlcore.stitching.halves import Head, Tail, find_stage
 from dlcore.stitching.layouts import layout_of
 from dlcore.stitching.options import StitchOptions, check_options
-from dlcore.stitching.subject import StitchData, Subject, checked_data, pass_over
+from dlcore.stitching.subject import StitchData, Subject, checked_data, misclassified, pass_over
 from dlcore.training import Curves, fit
 
 
@@ -102,9 +102,10 @@ def stitch(
             convolution, BatchNorm), "linear" (BatchNorm, linear, BatchNorm; of all numbers at once, for any shapes),
             "token_linear" (one map for every token), trained; "auto" takes the trained one that fits the shapes.
         options: the fields of `StitchOptions`.
-    Raises: ValueError for an unknown stage, family or option (with the nearest), a stage that runs not once or that the
-        input bypasses, positions that differ without `resize`, a family that does not fit, labels that are no
-        classes of the top, empty data, NaN.
+    Raises: ValueError for an unknown stage, family or option (with the nearest), a network that does not run on the
+        inputs, is not in float32 or returns no finite class scores, a stage that runs not once or that the input
+        bypasses, positions that differ without `resize`, a family that does not fit, labels that are no classes of the
+        top, empty data, NaN.
     Paper: Bansal, Nakkiran and Barak 2021, "Revisiting model stitching to compare neural representations", section 2
         (definition) and appendix A.4 (stitchers); least squares as "direct matching" in Csiszarik et al. 2021.
     Differs: Adam with the loop's cosine schedule (5 % warm-up) for 30 epochs by default, their 120,000 steps take
@@ -143,6 +144,7 @@ def stitch_subjects(
     source = layout_of(bottom.shape(bottom_stage), bottom.model, options.bottom_layout)
     target = layout_of(top.shape(top_stage), top.model, options.top_layout)
     top.check_labels(data)
+    top_wrong = top.wrong  # an error, before anything is trained, where the top returns NaN
     family, arrange = families.arrangement(family, source, target, options.resize)
     trained = family in families.TRAINED
     check_options(family, trained, options)
@@ -196,19 +198,19 @@ def stitch_subjects(
         _recalibrate(model, norms, inputs, bottom.where)
     stitcher.requires_grad_(False)
     model.eval()
-    wrong = pass_over(model, tests, bottom.where).argmax(1).cpu().numpy() != data.test_labels.numpy()
-    difference = wrong.astype(float) - top.wrong
+    wrong = misclassified(model, tests, data.test_labels, bottom.where, "the stitched network")
+    difference = wrong.astype(float) - top_wrong
     return Stitch(
         family=family,
         bottom_stage=bottom_stage,
         top_stage=top_stage,
         bn_mode=mode,
         error=float(wrong.mean()),
-        top_error=float(top.wrong.mean()),
+        top_error=float(top_wrong.mean()),
         penalty=float(difference.mean()),
         standard_error=standard_error(difference),
         wrong=wrong,
-        top_wrong=top.wrong,
+        top_wrong=top_wrong,
         parameters=sum(p.numel() for p in stitcher.parameters()),
         cached=kept is not None,
         curves=curves,

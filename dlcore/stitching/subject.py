@@ -32,7 +32,7 @@ def checked_data(data) -> StitchData:
     """
     if len(data) != 4:
         raise ValueError(f"data are train inputs, train labels, test inputs and test labels, not {len(data)} arrays")
-    parts = [torch.as_tensor(part) for part in data]
+    parts = [_tensor(part) for part in data]
     for name, inputs, labels in (("train", *parts[:2]), ("test", *parts[2:])):
         if len(inputs) == 0 or labels.ndim != 1 or len(inputs) != len(labels):
             raise ValueError(f"{name} data: {len(inputs)} inputs and labels of shape {tuple(labels.shape)}")
@@ -49,10 +49,34 @@ def checked_data(data) -> StitchData:
     return StitchData(parts[0], parts[1].long().cpu(), parts[2], parts[3].long().cpu())
 
 
+def _tensor(values) -> torch.Tensor:
+    """Returns a tensor of a tensor, an array, a pandas column or a list."""
+    if isinstance(values, torch.Tensor):
+        return values
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"data must be numbers, labels 0, 1, 2, ..., not {array.dtype}")
+    # a pandas column lends its memory read-only: torch warns, so it gets a copy
+    return torch.from_numpy(np.require(array, requirements="W"))
+
+
 @torch.no_grad()
 def pass_over(model: nn.Module, inputs: torch.Tensor, where: torch.device) -> torch.Tensor:
     """Returns the model's outputs for all inputs, batch by batch."""
     return torch.cat([model(batch.to(where)) for batch in inputs.split(BATCH)])
+
+
+def misclassified(
+    model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, where: torch.device, role: str
+) -> np.ndarray:
+    """Returns which inputs a network misclassifies (n,).
+
+    Raises: ValueError for NaN or infinite scores: the largest of NaN is class 0, an error rate that looks like one.
+    """
+    scores = pass_over(model, inputs, where)
+    if bad := int((~torch.isfinite(scores).all(1)).sum()):
+        raise ValueError(f"{role} returns NaN or infinity for {bad} of {len(scores)} test inputs")
+    return scores.argmax(1).cpu().numpy() != labels.numpy()
 
 
 class Subject:
@@ -64,12 +88,29 @@ class Subject:
     def __init__(
         self, model: nn.Module, role: str, data: StitchData, where: torch.device, cache_bytes: int, plan: tuple = ()
     ) -> None:
+        if not isinstance(model, nn.Module):
+            raise ValueError(f"{role} must be an nn.Module, not {type(model).__name__}")
         self.model, self.role, self.data, self.where = private(model, where), role, data, where
         self.cache_bytes, self.plan = cache_bytes, tuple(dict.fromkeys(plan))
         self.example = data.train_inputs[:2].to(where)
+        self._check_runs()
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._kept: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         self._wrong: np.ndarray | None = None
+
+    def _check_runs(self) -> None:
+        """Raises ValueError, before any work, for a network of another precision or inputs that it does not take."""
+        kinds = {p.dtype for p in self.model.parameters() if p.is_floating_point()} - {torch.float32}
+        if kinds:
+            raise ValueError(f"{self.role} has weights of {kinds.pop()}; stitching works in float32: model.float()")
+        try:
+            with torch.no_grad():
+                self.model(self.example)
+        except Exception as error:
+            raise ValueError(
+                f"{self.role} does not run on inputs of shape {(len(self.example), *self.example.shape[1:])} and "
+                f"{self.example.dtype}: {error}"
+            ) from error
 
     def shape(self, stage: str) -> tuple[int, ...]:
         """Returns the shape of one activation. Raises ValueError for a stage that cannot be cut at."""
@@ -81,8 +122,7 @@ class Subject:
     def wrong(self) -> np.ndarray:
         """Which test samples the whole network misclassifies (n,)."""
         if self._wrong is None:
-            found = pass_over(self.model, self.data.test_inputs, self.where).argmax(1).cpu().numpy()
-            self._wrong = found != self.data.test_labels.numpy()
+            self._wrong = misclassified(self.model, self.data.test_inputs, self.data.test_labels, self.where, self.role)
         return self._wrong
 
     def check_labels(self, data: StitchData) -> None:
@@ -90,7 +130,10 @@ class Subject:
         with torch.no_grad():
             out = self.model(self.example)
         if not isinstance(out, torch.Tensor) or out.ndim != 2:
-            raise ValueError(f"{self.role} must return class scores (n, classes)")
+            what = tuple(out.shape) if isinstance(out, torch.Tensor) else f"a {type(out).__name__}"
+            raise ValueError(
+                f"{self.role} must return class scores (n, classes), not {what}; wrap it in a module that returns them"
+            )
         for name, labels in (("train", data.train_labels), ("test", data.test_labels)):
             low, high = int(labels.min()), int(labels.max())
             if low < 0 or high >= out.shape[1]:

@@ -13,7 +13,14 @@ STITCHING = "notebooks/2_stitching.html"
 SCALING = "notebooks/4_data_scaling.html"
 LAB = "notebooks/5_lab.html"
 CHAPTERS = {RATIONALITY: 5, STITCHING: 4, DISTRIBUTIONAL: 10, SCALING: 5, LAB: 2}  # page: its charts
-PAGES = ["book/index.html", "book/claims.html", "book/data.html", "book/using.html", "book/bibliography.html"]
+PAGES = [
+    "book/index.html",
+    "book/claims.html",
+    "book/data.html",
+    "book/using.html",
+    "book/own.html",
+    "book/bibliography.html",
+]
 
 # What the theme does, not we; each with its reason
 THEME = {
