@@ -365,4 +365,4 @@ glue("rationality/weights", 512 * 10 * 8 * float(np.log(2)), display=False)
 # {cite}`feldman2020does`. These gaps look at the probe's memorization; an encoder may memorise inputs, which they cannot
 # see.
 #
-# **Next steps.** Apply `dlcore.probing.rationality` to your own procedure, see {doc}`/book/using`.
+# **Next steps.** Apply `dlcore.probing.rationality` to your own procedure, see {doc}`/book/own`.

@@ -405,4 +405,4 @@ glue("distributional/noisy", float(dg.symmetric_noise_agreement(0.2, 10)), displ
 # {cite}`cover1967nearest`.
 #
 # **Next steps.** Apply `dlcore.metrics.distributional.feature_calibration` to your own classifier: it takes three
-# arrays, see {doc}`/book/using`.
+# arrays, see {doc}`/book/own`.

@@ -424,4 +424,4 @@ glue("scaling/factor", 1.2 ** (1 / 0.27), display=False)
 # {cite}`rosenfeld2020constructive,alabdulmohsin2022revisiting`; theory of exponents
 # {cite}`hutter2021learning,sharma2022scaling,cagnetta2026deriving`.
 #
-# **Next steps.** Fit your own curve: {doc}`/book/using`.
+# **Next steps.** Fit your own curve: {doc}`/book/own`.
