@@ -190,7 +190,8 @@ def stitch_subjects(
             loss=loss,
             augment=options.augment,
             device=bottom.where,
-            label=f"{bottom_stage} -> {top_stage}",
+            # who is stitched, for whoever watches: a curve of penalties trains three maps at every stage
+            label=f"{bottom.role}, {bottom_stage} -> {top_stage}",
         )
     elif norms:
         _recalibrate(model, norms, inputs, bottom.where)
