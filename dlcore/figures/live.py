@@ -15,6 +15,7 @@ from dlcore.metrics.statistics import mean_interval
 WIDTH, HEIGHT = 560, 240  # a widget's container has no width to fit when it is first drawn
 BELOW = alt.Legend(orient="bottom", columns=3, labelLimit=260)
 SHORT = alt.Axis(format="~s", tickCount=6, labelOverlap=True)
+FEW = alt.Axis(format="~g", tickCount=4)
 POINTS = alt.Axis(format=".0%", tickCount=6)
 
 
@@ -27,7 +28,8 @@ def live_curve(
         points: dictionaries with `step`, `curve` (its name) and `value`; none draws empty axes.
     """
     rows = pd.DataFrame(points, columns=["step", "curve", "value"])
-    names = sorted(set(rows.curve)) or ["loss"]  # an empty legend has no size
+    # the training loss first, in the colour of training; an empty legend has no size
+    names = sorted(set(rows.curve), key=lambda name: (name != "loss", name)) or ["loss"]
     first = {} if len(rows) else {"domain": [0, 1]}
     colours = [ROLES[role] for role in ("train", "test", "sampler", "bayes")][: len(names)]
     colour = alt.Color("curve:N", title=None, scale=alt.Scale(domain=names, range=colours), legend=BELOW)
@@ -49,11 +51,11 @@ def kind_colours(kinds: Iterable[str], fixed: Mapping[str, str]) -> dict[str, st
 
     The first of `fixed` leads, the others of it end the list; between them, by the numbers in their names, are the rest.
 
-    >>> list(kind_colours(["b", "100 %", "a", "20 %"], {"a": "#000000", "b": "#777777"}))
-    ['a', '20 %', '100 %', 'b']
+    >>> list(kind_colours(["b", "x 0.5", "a", "x 0.25"], {"a": "#000000", "b": "#777777"}))
+    ['a', 'x 0.25', 'x 0.5', 'b']
     """
     place = {kind: 2 * bool(i) for i, kind in enumerate(fixed)}
-    order = sorted(kinds, key=lambda k: (place.get(k, 1), [int(n) for n in re.findall(r"\d+", k)], k))
+    order = sorted(kinds, key=lambda k: (place.get(k, 1), [float(n) for n in re.findall(r"\d+\.?\d*", k)], k))
     ramp = (ROLES[role] for role in ("sampler", "bayes", "thesis"))
     return {kind: fixed[kind] if kind in fixed else next(ramp, ROLES["null"]) for kind in order}
 
@@ -89,7 +91,9 @@ def among_recorded(
             raise ValueError(f"{name} runs have no {', '.join(sorted(missing))}")
     kind = {"type": "log"} if log else {}
     across = alt.X(f"{x}:Q", title=x_title, scale=alt.Scale(**kind), axis=SHORT if log else alt.Undefined)
-    up = alt.Y(f"{y}:Q", title=y_title, scale=alt.Scale(**kind), axis=POINTS if percent else alt.Undefined)
+    up = alt.Y(
+        f"{y}:Q", title=y_title, scale=alt.Scale(**kind), axis=POINTS if percent else FEW if log else alt.Undefined
+    )
     at = [f"{x}:Q", alt.Tooltip(f"{y}:Q", format=".1%" if percent else ".4f"), "seed:Q"]
     layers: list[alt.Chart] = []
     if reference is not None:

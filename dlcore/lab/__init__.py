@@ -14,6 +14,7 @@ import os
 import textwrap
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,7 +49,7 @@ class Panel:
         self.finding, self.store = finding, store
         self._stopping, self._thread = threading.Event(), None
         self._points: list[dict[str, Any]] = []
-        self._drawn, self._label = 0.0, ""
+        self._drawn, self._loop, self._label, self._turns = 0.0, "", "", Counter()
         self._config, self._refused, self._view = None, False, None
         self._recorded = table_of(finding, store)
         self.controls = {name: _control(name, values, start.get(name)) for name, values in finding.fields.items()}
@@ -97,7 +98,8 @@ class Panel:
         except ValueError as error:
             self._refuse(error)
             return
-        self._points, self._drawn, self._label = [], 0.0, ""
+        self._points, self._drawn, self._loop, self._label = [], 0.0, "", ""
+        self._turns = Counter()
         self._stopping.clear()
         self.run_button.disabled, self.stop_button.disabled = True, False
         self.progress.value, self.progress.bar_style = 0, ""
@@ -140,12 +142,12 @@ class Panel:
     def _heard(self, label: str, done: int, total: int, values: Mapping[str, float]) -> None:
         if self._stopping.is_set():
             raise runtime.Stopped
-        label = self.finding.live(label, self._config)
-        if label != self._label or (self._points and done <= self._points[-1]["step"]):
-            self._points = []  # the next network of the same study
-        if label != self._label:
-            self._label = label
-            self._say(f"Running ... {label}")
+        if label != self._loop or (self._points and done <= self._points[-1]["step"]):
+            # the next network of the same study
+            self._points, self._loop = [], label
+            self._label = self.finding.live(label, self._config, self._turns[label])
+            self._turns[label] += 1
+            self._say(f"Running ... {self._label}")
         self._points += [{"step": done, "curve": _words(k), "value": v} for k, v in values.items() if np.isfinite(v)]
         if time.perf_counter() - self._drawn > REDRAW:
             self.progress.max, self.progress.value = total, done
@@ -223,20 +225,23 @@ class Panel:
 
     def _setting(self, row: Mapping[str, Any]) -> str:
         kind = [row["kind"]] if self.finding.kind else []
-        return ", ".join(
-            [*kind, *(f"{_words(n)} {row[n]}" for n in self.finding.fields if n in row and pd.notna(row[n]))]
-        )
+        return ", ".join([*kind, *(_valued(n, row[n]) for n in self.finding.fields if n in row and pd.notna(row[n]))])
 
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def _valued(name: str, value: Any) -> str:
+    # a column in which some rows have no width holds floats
+    return f"{_words(name)} {value:g}" if isinstance(value, float) else f"{_words(name)} {value}"
+
+
 def _notes(recorded: pd.DataFrame, unlike: list[dict[str, Any]]) -> list[str]:
     """Returns what a reader must know before comparing diamonds with dots, in lines that fit the chart."""
     if recorded.empty:
         return ["No run is recorded with these settings."]
-    found = sorted({f"{_words(name)} {value}" for each in unlike for name, value in each.items()})
+    found = sorted({_valued(name, value) for each in unlike for name, value in each.items()})
     text = f"Hollow: no recorded run here has {', '.join(found)}." if found else ""
     return textwrap.wrap(text, 88)
 

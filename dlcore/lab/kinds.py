@@ -67,16 +67,19 @@ def stitched(store: RecordStore) -> pd.DataFrame:
     return _with(rows, controls.assign(kind=UNTRAINED, excess=controls.random_excess))
 
 
-def who_trains(label: str, config: Any) -> str:
-    """Returns what trains in a run of stitching, in words, from the label of the training loop."""
-    if label.endswith(f"seed {config.top.seed}"):
-        return "Trains: the top network"
-    if label.endswith(f"seed {config.bottom.seed}"):
-        return "Trains: the bottom network"
-    who, _, where = label.partition(", ")
-    stage = where.partition(" -> ")[0]
-    who = {"the top": "the top itself, a control", "the random bottom": "an untrained bottom, a control"}.get(who, who)
-    return f"Trains: the map after {stage} of {who}" if stage else label
+def who_trains(label: str, config: Any, turn: int = 0) -> str:
+    """Returns what trains in a run of stitching, in words.
+
+    Args: label of the training loop, and how many loops of this label came before: at a stage the pair comes first,
+        then its two controls, as `stitching.penalty_curve` goes.
+    """
+    for name in ("top", "bottom"):
+        if label.endswith(f"seed {getattr(config, name).seed}"):
+            return f"Trains: the {name} network"
+    if " -> " not in label:
+        return label
+    who = ("the bottom", "the top itself (control)", "an untrained bottom (control)")[turn % 3]
+    return f"Trains: the map from {who} into the top, after {label.partition(' -> ')[0]}"
 
 
 def translation(config: Mapping[str, Any]) -> str:

@@ -190,8 +190,7 @@ def stitch_subjects(
             loss=loss,
             augment=options.augment,
             device=bottom.where,
-            # who is stitched, for whoever watches: a curve of penalties trains three maps at every stage
-            label=f"{bottom.role}, {bottom_stage} -> {top_stage}",
+            label=f"{bottom_stage} -> {top_stage}",
         )
     elif norms:
         _recalibrate(model, norms, inputs, bottom.where)
