@@ -233,6 +233,8 @@ def test_the_kinds_that_answer_the_readers_question_are_drawn(store):
     assert legend() == [kinds.CLEAN, kinds.COUNTING]
     panel.controls["noise"].value = 0.4
     assert legend() == [kinds.CLEAN, "2L2L, target words 40 %", kinds.COUNTING]
+    panel.controls["width"].value = 32  # the recorded runs of this noise stay
+    assert "2L2L, target words 40 %" in legend()
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,7 @@ class Panel:
         self.progress = widgets.IntProgress(min=0, max=1, value=0)
         self.status = widgets.HTML()
         self._say("Ready.")
-        self.curve = JupyterChart(live.live_curve([]))
-        self.comparison = JupyterChart(live.live_curve([]))
+        self.curve, self.comparison = JupyterChart(self._drawing()), JupyterChart(self._drawing())
         self._changed()
         wrap = widgets.Layout(flex_flow="row wrap")
         self.widget = widgets.VBox(
@@ -156,9 +155,10 @@ class Panel:
     def _draw(self) -> None:
         if self._points:
             self._drawn = time.perf_counter()
-            self.curve.chart = live.live_curve(
-                self._points, label=self._label, unit=self.finding.unit, y_title=self.finding.loss
-            )
+            self.curve.chart = self._drawing()
+
+    def _drawing(self) -> Any:
+        return live.live_curve(self._points, label=self._label, unit=self.finding.unit, y_title=self.finding.loss)
 
     def _say(self, text: str, failed: bool = False) -> None:
         colour = "color:#b3261e" if failed else ""

@@ -183,7 +183,7 @@ FINDINGS: dict[str, Finding] = {
         loss="nats per token",
         shown=("loss", "oracle", "excess", "exact"),
         kind=kinds.translation,
-        arm=kinds.translation,
+        arm=kinds.translation_arm,
         base=kinds.CLEAN,
         colours={kinds.CLEAN: ROLES["train"], kinds.COUNTING: ROLES["null"]},
     ),

@@ -94,13 +94,18 @@ def translation(config: Mapping[str, Any]) -> str:
     return f"{name}, {tables.noise_name(config['noise_kind'], config['noise'], *reverse)}{wide}"
 
 
+def translation_arm(config: Mapping[str, Any]) -> str:
+    """Returns the kind of the same run at the usual width: widths are drawn beside each other."""
+    return translation({**config, "width": USUAL_WIDTH})
+
+
 def scaled(store: RecordStore) -> pd.DataFrame:
     """Returns a row for every translation run, with its kind and arm; and for the counting learner on clean pairs."""
     table = tables.scaling(store.table("scaling"))
     if table.empty:
         return table
-    names = [translation(c) for c in table.to_dict("records")]
-    table = table.assign(kind=names, arm=names)
+    configs = table.to_dict("records")
+    table = table.assign(kind=[translation(c) for c in configs], arm=[translation_arm(c) for c in configs])
     controls = table[table.kind == CLEAN]
     return _with(table, controls.assign(kind=COUNTING, excess=controls.reference - controls.oracle))
 

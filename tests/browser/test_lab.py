@@ -31,6 +31,11 @@ def jupyterlab(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     home = {f"JUPYTER_{k}_DIR": str(folder / ".jupyter" / k) for k in ("CONFIG", "RUNTIME", "DATA")}
+    # every cell stays in the page, also those that a reader would have to scroll to
+    settings = folder / ".jupyter" / "settings" / "@jupyterlab" / "notebook-extension"
+    settings.mkdir(parents=True)
+    (settings / "tracker.jupyterlab-settings").write_text(json.dumps({"windowingMode": "none"}))
+    home["JUPYTERLAB_SETTINGS_DIR"] = str(settings.parents[1])
     env = {k: v for k, v in os.environ.items() if k != "DLCORE_BOOK"} | home
     env |= {"DLCORE_RECORDS": str(folder / "store"), "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / ".ipython")}
     log = open(folder / "log.txt", "w")  # noqa: SIM115
@@ -82,12 +87,11 @@ def _opened(jupyterlab, chromium, name, height):
 
 
 def test_every_panel_draws_in_jupyterlab(jupyterlab, chromium):
-    # tall enough that no cell is left out of the page
-    page = _opened(jupyterlab, chromium, "5_lab.ipynb", 6000)
+    page = _opened(jupyterlab, chromium, "5_lab.ipynb", 2400)
     book = json.loads((ROOT / "notebooks" / "5_lab.ipynb").read_text("utf8"))
     studies = [study for cell in book["cells"] if (study := _study(cell))]
     assert set(studies) == set(STUDIES)
-    page.wait_for_function(f"document.querySelectorAll('.vega-embed svg').length === {2 * len(studies)}")
+    page.wait_for_function(f"document.querySelectorAll('.vega-embed svg.marks').length === {2 * len(studies)}")
     page.wait_for_function(f"document.querySelectorAll('[role=status]').length === {len(studies)}")
     assert page.locator("[role=status]").all_inner_texts() == ["Ready."] * len(studies)
     assert page.locator("button.jupyter-button", has_text="Run").count() == len(studies)
@@ -103,7 +107,7 @@ def test_run_stop_and_a_new_point_in_jupyterlab(jupyterlab, chromium):
     run = page.locator("button.jupyter-button", has_text="Run")
     stop = page.locator("button.jupyter-button", has_text="Stop")
     run.wait_for()
-    page.wait_for_function("document.querySelectorAll('.vega-embed svg').length >= 2")
+    page.wait_for_function("document.querySelectorAll('.vega-embed svg.marks').length >= 2")
     status = page.locator("[role=status]", has_text="Ready")
     status.wait_for()
 
