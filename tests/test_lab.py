@@ -256,7 +256,7 @@ def test_a_pair_is_named_by_what_it_is(settings, name, arm):
 
 
 def test_the_kinds_are_named_as_in_the_chapters(store):
-    table = tables.scaling(store.table("scaling"))
+    table = tables.scaling(store.table("scaling", preset="laptop", dataset="transduction"))
     assert [kinds.translation(row) for row in table.to_dict("records")] == table.setting.tolist()
     table = tables.stitching(store.table("stitching"))
     assert [kinds.bottom(row) for row in table.to_dict("records")] == table.pair.tolist()
