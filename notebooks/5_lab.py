@@ -16,10 +16,10 @@
 #
 # Train the networks of the chapters yourself: choose noise, architecture, width, number of samples and seed, press
 # *Run*, and watch the curve. When the run ends, it joins the recorded ones as a diamond, and it stays in your local
-# store. *Stop* ends a run after its epoch; nothing is recorded then, and *Run* goes on from there.
+# store. *Stop* ends a run at the next point of its curve; nothing is recorded then, and *Run* goes on from there.
 #
-# > In the book's page no kernel runs, and in place of the panels there are charts of the recorded runs to explore. For the
-# > panels, open the notebook in JupyterLab, or in Colab with the rocket button of the page.
+# > In the book's page no kernel runs, and in place of the panels there are charts of the recorded runs to explore.
+# > For the panels, open the notebook in JupyterLab, or in Colab with the rocket button of the page.
 
 # %% tags=["remove-cell"]
 import sys
@@ -34,8 +34,8 @@ from dlcore import lab
 from dlcore.records import RecordStore
 
 # %% [markdown]
-# A seed of your own makes a run of your own: the recorded ones have the seeds 0 to 4. Records go to a local folder; name
-# one to keep them with your work.
+# A seed of your own makes a run of your own: the recorded ones have the seeds 0 to 4. Records go to a local folder;
+# name one to keep them with your work.
 
 # %% tags=["parameters"]
 records = ""
@@ -45,19 +45,54 @@ seed = 100
 store = RecordStore(records or None)
 
 # %% [markdown]
+# Below the curve of each panel is the chart of the recorded runs, and yours join it. A **hollow** diamond is a run that
+# differs from all of them in some setting, and the line under the title says in which: compare it with care. Most
+# settings take seconds to a minute on two cores, end-to-end networks on MNIST-1D some minutes; settings that contradict
+# each other are refused before anything is trained.
+
+# %% [markdown]
 # ## Rationality
 #
-# End to end (*supervised*), a network memorises the wrong labels; a probe on features that were learned without labels
-# does not. Does a narrower network memorise less? Do fewer samples make the probe memorise more?
+# End to end (*supervised*), a network memorises the wrong labels; a probe on features that were learned without
+# labels hardly does ({doc}`chapter 1 </notebooks/1_rationality>`). So expect a gap of a few points with *simclr* at
+# any noise, and one of tens of points with *supervised*. Does a narrower network memorise less? Do fewer samples make
+# the probe memorise more?
 
 # %%
 lab.panel("rationality", store, seed=seed)
 
 # %% [markdown]
+# ## Stitching
+#
+# Two networks are trained, and at every stage three maps: the bottom into the top, the top into itself, and an
+# untrained network into the top ({doc}`chapter 2 </notebooks/2_stitching>`). Two seeds should be interchangeable,
+# with an excess near zero at all depths; teach the bottom on 30 % *noise*, random labels, and predict where between
+# the recorded 10 and 50 % your curve runs, and at which depth it parts from zero. Then give the top a quarter of the
+# data (*top share*) and the bottom all of it: better representations plug into worse networks, so the excess should
+# fall below zero.
+
+# %%
+lab.panel("stitching", store, seed=seed)
+
+# %% [markdown]
 # ## Distributional generalization
 #
-# Labels move from class $l$ to $l + 1$ with the noise rate. A sampler lies on the dashed diagonal. Does width move the
+# Labels move from class $l$ to $l + 1$ with the noise rate, and a sampler lies on the dashed diagonal
+# ({doc}`chapter 3 </notebooks/3_distributional_generalization>`). The thesis expects interpolating networks near that
+# diagonal, and not on the floor, where the Bayes rule lies until half the labels have moved. Does width move the
 # network towards the sampler, or towards the Bayes rule? And the number of samples?
 
 # %%
 lab.panel("distributional", store, seed=seed)
+
+# %% [markdown]
+# ## Data scaling
+#
+# A translation model is trained on $D$ pairs of a synthetic language whose entropy is known, so that only the loss
+# above it counts ({doc}`chapter 4 </notebooks/4_data_scaling>`). On logarithmic axes noise and architecture should
+# shift the line and hardly turn it: run 128, 256 and 512 pairs at 40 % noise, and see whether your three diamonds
+# keep their distance from the clean line. These sizes are the steep, early end of the curve, where grammar is still
+# being learnt; the recorded runs continue where your patience ends.
+
+# %%
+lab.panel("scaling", store, seed=seed)

@@ -1,16 +1,47 @@
 """The live lab without a browser: settings, a run, a stop that leaves nothing, errors that the reader sees."""
 
+import dataclasses
 import time
 
+import pandas as pd
 import pytest
 
-from dlcore import lab, runtime
+from dlcore import lab, runtime, tables
+from dlcore.figures import live
+from dlcore.lab import compare, kinds
+from dlcore.lab.findings import FINDINGS
 from dlcore.records import RecordStore
+from dlcore.stitching import curves
+from dlcore.studies.scaling import Config as Scaling
+from dlcore.studies.stitching import Config as Stitching
+
+# the panels' own settings take up to a minute; these train real networks for a second or two
+SMALL = {
+    "rationality": {"objective": "supervised", "n_train": 50, "width": 8, "epochs": 8, "draws": 2},
+    "stitching": {"n_train": 200, "bottom_width": 8, "width": 8, "epochs": 3, "stitch_epochs": 3},
+    "distributional": {"n_train": 50, "width": 8, "epochs": 30},
+    "scaling": {"pairs": 128, "width": 16, "noise": 0.4, "steps": 10, "batch_tokens": 256},
+}
+CONTRADICTIONS = {
+    "rationality": ({"objective": "pixels", "width": 16}, "width does not apply"),
+    "stitching": ({"disjoint": True}, "disjoint samples: top_share 1.0"),
+    "distributional": ({"architecture": "knn", "width": 16}, "width applies to"),
+    "scaling": ({"noise": 0.0, "noise_kind": "misaligned"}, "contradict each other"),
+}
 
 
 @pytest.fixture
 def store(tmp_path):
     return RecordStore(tmp_path)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Adds controls with small values to the panels, and returns what sets them."""
+    for study, values in SMALL.items():
+        fields = {**FINDINGS[study].fields, **{n: (v,) for n, v in values.items()}}
+        monkeypatch.setitem(FINDINGS, study, dataclasses.replace(FINDINGS[study], fields=fields))
+    return lambda study, store: lab.panel(study, store, **SMALL[study], seed=777)
 
 
 def _wait_for(condition, seconds=60.0):
@@ -20,25 +51,81 @@ def _wait_for(condition, seconds=60.0):
         time.sleep(0.02)
 
 
-def test_a_run_joins_the_store_and_the_chart(store):
-    panel = lab.panel("distributional", store, architecture="knn", noise=0.4, seed=777)
-    before = len(panel.comparison.chart.layer)
+def _diamonds(panel):
+    """Returns the rows of the reader's own runs in the comparison chart."""
+    layer = panel.comparison.chart.layer[-1]
+    return layer.data if getattr(layer.mark, "shape", None) == "diamond" else pd.DataFrame(columns=["setting"])
+
+
+@pytest.mark.parametrize("study", FINDINGS)
+def test_a_run_grows_a_curve_and_joins_the_store_and_the_chart(study, store, small, monkeypatch):
+    drawn = []
+    draw = live.live_curve
+    monkeypatch.setattr(live, "live_curve", lambda points, **more: drawn.append((len(points), more)) or draw(points))
+    panel = small(study, store)
+    finding = panel.finding
+    drawn.clear()
+    monkeypatch.setattr(lab, "REDRAW", 0.0)
+    assert _diamonds(panel).empty
     panel.run()
-    assert panel.wait(60)
+    assert panel.wait(120)
     assert "Done in" in panel.status.value
     record = store.load(panel.config())
-    assert (record.config["noise"], record.config["architecture"], record.config["seed"]) == (0.4, "knn", 777)
-    assert f"test error {record.metrics['test_error']:.3f}" in panel.status.value
-    assert len(panel.comparison.chart.layer) == before + 1  # the diamonds
-    own = panel.comparison.chart.layer[-1].data
-    assert own.flip_rate_test.tolist() == pytest.approx([record.metrics["flip_rate_test"]])
+    assert record.config | SMALL[study] | {"seed": 777} == record.config
+    for name in finding.shown:
+        assert f"{name.replace('_', ' ')} {record.metrics[name]:.3f}" in panel.status.value
+    counts = [n for n, _ in drawn]
+    assert max(counts) > min(counts) > 0
+    assert all(more["label"] and more["unit"] == finding.unit for _, more in drawn)
+    own = _diamonds(panel)
+    expected = record.curves["excess"] if study == "stitching" else [record.metrics[finding.y]]
+    assert own[finding.y].tolist() == pytest.approx(expected)
+    # far smaller than what is recorded, and said so
+    assert own.other.all()
+    assert "Hollow: no recorded run here has" in " ".join(panel.comparison.chart.title.subtitle)
     panel.run()
     assert panel.wait(60)
     assert "was in the store" in panel.status.value
+    assert len(_diamonds(panel)) == len(own)
+
+
+@pytest.mark.parametrize("study", FINDINGS)
+def test_a_stopped_run_leaves_no_record(study, store, small, tmp_path):
+    panel = small(study, store)
+    heard = panel._heard
+
+    def stop_at_second(*event):
+        if len({p["step"] for p in panel._points}) == 2:
+            panel.stop()
+        heard(*event)
+
+    panel._heard = stop_at_second
+    panel.run()
+    assert panel.wait(120)
+    assert "Nothing was recorded" in panel.status.value
+    assert not list(tmp_path.rglob("*.json"))
+    assert not panel.run_button.disabled
+    assert panel.stop_button.disabled
+    assert _diamonds(panel).empty
+
+
+@pytest.mark.parametrize("study", FINDINGS)
+def test_settings_that_contradict_are_shown_and_nothing_runs(study, store, tmp_path):
+    wrong, message = CONTRADICTIONS[study]
+    panel = lab.panel(study, store, **wrong)
+    assert message in panel.status.value  # before Run
+    panel.run()
+    assert panel.wait(5)
+    assert message in panel.status.value
+    assert not list(tmp_path.rglob("*.json"))
+    assert not panel.run_button.disabled
+    for name in wrong:
+        panel.controls[name].value = lab.panel(study, store).controls[name].value
+    assert "Ready" in panel.status.value
 
 
 def test_a_stopped_run_leaves_no_record_and_goes_on_to_the_same_end(store, tmp_path):
-    panel = lab.panel("distributional", store, architecture="mlp", width=16, seed=777)
+    panel = lab.panel("distributional", store, architecture="mlp", width=8, n_train=250, seed=777)
     panel.run()
     _wait_for(lambda: len(panel._points) >= 6)
     assert panel.run_button.disabled
@@ -55,14 +142,6 @@ def test_a_stopped_run_leaves_no_record_and_goes_on_to_the_same_end(store, tmp_p
     whole = RecordStore(tmp_path / "other").load_or_run(panel.config())
     for name in ("test_error", "train_error", "tv"):
         assert resumed.metrics[name] == pytest.approx(whole.metrics[name], abs=0.01), name
-
-
-def test_settings_that_contradict_are_shown_and_nothing_runs(store, tmp_path):
-    panel = lab.panel("distributional", store, architecture="knn", width=16)
-    panel.run()
-    assert "width applies to" in panel.status.value
-    assert not list(tmp_path.rglob("*.json"))
-    assert not panel.run_button.disabled
 
 
 def test_an_error_inside_the_run_is_shown(store, monkeypatch):
@@ -90,11 +169,13 @@ def test_bad_arguments_are_refused(store, arguments, message):
         lab.panel(store=store, **arguments)
 
 
-@pytest.mark.parametrize("study", lab.FINDINGS)
+@pytest.mark.parametrize("study", FINDINGS)
 def test_every_panel_offers_valid_settings_and_recorded_runs(store, study, monkeypatch):
     panel = lab.panel(study, store)
     panel.config()
     assert len(panel.comparison.chart.layer) >= 2
+    for name in panel.finding.fields:
+        assert name in panel.config().names()
     monkeypatch.setenv("DLCORE_BOOK", "1")
     chart = lab.panel(study, store).to_dict()
     assert chart["usermeta"]["csv"].count("\n") > 10
@@ -106,3 +187,100 @@ def test_only_the_listening_thread_hears():
         runtime.report("a", 1, 2, loss=0.5)
     runtime.report("a", 2, 2, loss=0.4)
     assert heard == [("a", 1, 2, {"loss": 0.5})]
+
+
+def test_each_finding_has_a_panel_with_the_controls_of_the_lab():
+    for study, finding in FINDINGS.items():
+        assert finding.study == study
+        assert {"noise", "seed"} <= set(finding.fields)
+        assert {"width", "bottom_width"} & set(finding.fields)
+        assert {"n_train", "pairs"} & set(finding.fields)
+        assert {"architecture", "objective"} & set(finding.fields)
+
+
+def test_a_run_of_recorded_settings_is_filled_and_another_is_hollow(store):
+    finding = FINDINGS["distributional"]
+    recorded = compare.table_of(finding, store)
+    recorded = recorded[(recorded.dataset == "digits") & (recorded.architecture == "mlp") & finding.usual(recorded)]
+    alike = recorded.iloc[[0]].assign(seed=777)
+    assert compare.differences(finding, alike, recorded) == [{}]
+    assert compare.differences(finding, alike.assign(width=8), recorded) == [{"width": 8}]
+    assert compare.differences(finding, alike.assign(width=8, n_train=99), recorded) == [{"width": 8, "n_train": 99}]
+    # a noise rate of one's own has its own place on the axis
+    assert compare.differences(finding, alike.assign(noise=0.35), recorded) == [{}]
+    # a recipe's own steps follow from the size; others are another setting
+    finding = FINDINGS["scaling"]
+    recorded = compare.table_of(finding, store)
+    own = pd.DataFrame([{**Scaling(preset="laptop", pairs=777, seed=7).to_dict(), "key": "own"}])
+    assert compare.differences(finding, own, recorded) == [{}]
+    assert compare.differences(finding, own.assign(steps=3), recorded) == [{"steps": 3}]
+
+
+def test_the_kinds_that_answer_the_readers_question_are_drawn(store):
+    panel = lab.panel("stitching", store, noise=0.0)
+    legend = lambda: list(panel.comparison.chart.to_dict()["layer"][0]["encoding"]["color"]["scale"]["domain"])  # noqa: E731
+    assert legend() == ["two seeds", kinds.UNTRAINED]
+    panel.controls["noise"].value = 0.3
+    assert legend() == [
+        *("two seeds", "10 % random labels", "50 % random labels", "100 % random labels"),
+        kinds.UNTRAINED,
+    ]
+    assert panel.comparison.chart.title.text == "mlp \u00b7 30 % random labels"
+    panel.controls["noise"].value = 0.0
+    panel.controls["bottom_width"].value = 64
+    assert legend()[1:-1] == ["width x 0.25", "width x 0.5", "width x 2"]
+    panel = lab.panel("scaling", store, noise=0.0)
+    assert legend() == [kinds.CLEAN, kinds.COUNTING]
+    panel.controls["noise"].value = 0.4
+    assert legend() == [kinds.CLEAN, "2L2L, target words 40 %", kinds.COUNTING]
+    panel.controls["width"].value = 32  # the recorded runs of this noise stay
+    assert "2L2L, target words 40 %" in legend()
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "arm"),
+    [
+        ({}, "two seeds", "two seeds"),
+        ({"noise": 0.3, "bottom_width": 8}, "30 % random labels", "noise"),
+        ({"bottom_share": 0.25}, "bottom 25 % of the data", "less data"),
+        ({"top_share": 0.25, "bottom_share": 0.25}, "the same 25 % of the data", "top 0.25"),
+        ({"top_share": 0.5, "bottom_share": 0.5, "disjoint": True}, "disjoint halves", "top 0.5"),
+        ({"top_share": 0.5, "bottom_share": 0.05}, "bottom 5 % of the data, top 50 %", "top 0.5"),
+        ({"top_share": 0.25}, "bottom all data, top a quarter", "top 0.25"),
+        ({"bottom_labels": "coarse"}, "two superclasses", "other"),
+    ],
+)
+def test_a_pair_is_named_by_what_it_is(settings, name, arm):
+    config = Stitching(preset="laptop", dataset="mnist1d", architecture="mlp", **settings).to_dict()
+    assert (kinds.bottom(config), kinds.bottom_arm(config)) == (name, arm)
+
+
+def test_the_kinds_are_named_as_in_the_chapters(store):
+    table = tables.scaling(store.table("scaling", preset="laptop", dataset="transduction"))
+    assert [kinds.translation(row) for row in table.to_dict("records")] == table.setting.tolist()
+    table = tables.stitching(store.table("stitching"))
+    assert [kinds.bottom(row) for row in table.to_dict("records")] == table.pair.tolist()
+
+
+def test_the_live_curve_names_what_trains_in_a_run_of_stitching(store, small, monkeypatch):
+    roles, stitch = [], curves.stitch_subjects
+
+    def noted(one, *rest):
+        roles.append(one.role)
+        return stitch(one, *rest)
+
+    monkeypatch.setattr(curves, "stitch_subjects", noted)
+    panel = small("stitching", store)
+    said, say = [], panel._say
+    monkeypatch.setattr(panel, "_say", lambda text, **more: said.append(text) or say(text, **more))
+    panel.run()
+    assert panel.wait(120)
+    trains = [text.partition("Trains: ")[2] for text in said if "Trains: " in text]
+    assert trains[:2] == ["the top network", "the bottom network"]
+    words = {
+        **{"the bottom": "the bottom", "the top": "the top itself (control)"},
+        "the random bottom": "an untrained bottom (control)",
+    }
+    assert [t.partition(" into ")[0] for t in trains[2:]] == [f"the map from {words[role]}" for role in roles]
+    assert trains[2].endswith("after hidden1")
+    assert len(roles) == 3 * 4

@@ -11,18 +11,21 @@ recorded runs.
 from __future__ import annotations
 
 import os
+import textwrap
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dlcore import figures, runtime, studies, tables
+from dlcore import figures, runtime
 from dlcore.config import unknown_choice
 from dlcore.figures import live
-from dlcore.lab.findings import FINDINGS, Finding, table_of
+from dlcore.lab.compare import differences, table_of
+from dlcore.lab.findings import FINDINGS, Finding
 from dlcore.records import Record, RecordStore
 
 try:
@@ -46,23 +49,23 @@ class Panel:
         self.finding, self.store = finding, store
         self._stopping, self._thread = threading.Event(), None
         self._points: list[dict[str, Any]] = []
-        self._drawn = 0.0
+        self._drawn, self._loop, self._label, self._turns = 0.0, "", "", Counter()
+        self._config, self._refused, self._view = None, False, None
         self._recorded = table_of(finding, store)
         self.controls = {name: _control(name, values, start.get(name)) for name, values in finding.fields.items()}
-        for name in finding.same:
-            self.controls[name].observe(lambda _change: self._compare(), "value")
+        for control in self.controls.values():
+            control.observe(lambda _change: self._changed(), "value")
         self.run_button = widgets.Button(description="Run", button_style="primary", tooltip="Train with these settings")
         self.stop_button = widgets.Button(
-            description="Stop", disabled=True, tooltip="Stop after this epoch; Run goes on"
+            description="Stop", disabled=True, tooltip="Stop at the next point of the curve; Run goes on"
         )
         self.run_button.on_click(lambda _button: self.run())
         self.stop_button.on_click(lambda _button: self.stop())
         self.progress = widgets.IntProgress(min=0, max=1, value=0)
         self.status = widgets.HTML()
         self._say("Ready.")
-        self.curve = JupyterChart(live.live_curve([]))
-        self.comparison = JupyterChart(live.live_curve([]))
-        self._compare()
+        self.curve, self.comparison = JupyterChart(self._drawing()), JupyterChart(self._drawing())
+        self._changed()
         wrap = widgets.Layout(flex_flow="row wrap")
         self.widget = widgets.VBox(
             [
@@ -83,18 +86,19 @@ class Panel:
     def config(self) -> Any:
         """Returns the configuration that the controls say. Raises ValueError for settings that contradict."""
         chosen = {name: control.value for name, control in self.controls.items() if control.value != RECIPE}
-        return studies.study(self.finding.study).Config(**{**self.finding.fixed, **chosen})
+        return self.finding.config(**{**self.finding.fixed, **chosen})
 
     def run(self) -> None:
         """Starts the run that the controls say, in the background; a second call while it runs does nothing."""
         if self._thread is not None and self._thread.is_alive():
             return
         try:
-            config = self.config()
+            self._config = config = self.config()
         except ValueError as error:
-            self._say(str(error), failed=True)
+            self._refuse(error)
             return
-        self._points, self._drawn = [], 0.0
+        self._points, self._drawn, self._loop, self._label = [], 0.0, "", ""
+        self._turns = Counter()
         self._stopping.clear()
         self.run_button.disabled, self.stop_button.disabled = True, False
         self.progress.value, self.progress.bar_style = 0, ""
@@ -103,9 +107,9 @@ class Panel:
         self._thread.start()
 
     def stop(self) -> None:
-        """Asks the run to stop after the epoch it is in. It leaves a checkpoint and no record; Run goes on from there."""
+        """Asks the run to stop at the next point of its curve. It leaves no record; Run goes on from there."""
         self._stopping.set()
-        self._say("Stopping after this epoch ...")
+        self._say("Stopping at the next point of the curve ...")
 
     def wait(self, seconds: float | None = None) -> bool:
         """Waits until the run has ended; returns whether it has."""
@@ -114,8 +118,8 @@ class Panel:
         return self._thread is None or not self._thread.is_alive()
 
     def _work(self, config: Any) -> None:
-        known = self.store.load(config)
         try:
+            known = self.store.load(config)
             with runtime.listening(self._heard):
                 record = known or self.store.load_or_run(config)
         except runtime.Stopped:
@@ -137,10 +141,13 @@ class Panel:
     def _heard(self, label: str, done: int, total: int, values: Mapping[str, float]) -> None:
         if self._stopping.is_set():
             raise runtime.Stopped
-        if self._points and done <= self._points[-1]["step"]:
-            self._points = []  # the next network of the same study
-        self._points += [{"step": done, "curve": k, "value": v} for k, v in values.items() if np.isfinite(v)]
-        self._label = label
+        if label != self._loop or (self._points and done <= self._points[-1]["step"]):
+            # the next network of the same study
+            self._points, self._loop = [], label
+            self._label = self.finding.live(label, self._config, self._turns[label])
+            self._turns[label] += 1
+            self._say(f"Running ... {self._label}")
+        self._points += [{"step": done, "curve": _words(k), "value": v} for k, v in values.items() if np.isfinite(v)]
         if time.perf_counter() - self._drawn > REDRAW:
             self.progress.max, self.progress.value = total, done
             self._draw()
@@ -148,40 +155,95 @@ class Panel:
     def _draw(self) -> None:
         if self._points:
             self._drawn = time.perf_counter()
-            self.curve.chart = live.live_curve(self._points, label=self._label, unit=self.finding.unit)
+            self.curve.chart = self._drawing()
+
+    def _drawing(self) -> Any:
+        return live.live_curve(self._points, label=self._label, unit=self.finding.unit, y_title=self.finding.loss)
 
     def _say(self, text: str, failed: bool = False) -> None:
         colour = "color:#b3261e" if failed else ""
         text = text.replace("&", "&amp;").replace("<", "&lt;")
         self.status.value = f'<span role="status" style="{colour}">{text}</span>'
 
+    def _changed(self) -> None:
+        """Says at once what is wrong with the settings, unless a run has the line, and draws the runs that they ask for."""
+        if self.run_button.disabled:
+            return
+        try:
+            self._config = self.config()
+        except ValueError as error:
+            self._refuse(error)
+        else:
+            if self._refused:
+                self._say("Ready.")
+            self._refused = False
+        self._compare()
+
+    def _refuse(self, error: ValueError) -> None:
+        self._config, self._refused = None, True
+        self._say(str(error), failed=True)
+
     def _add(self, record: Record) -> None:
         if record.key not in set(self._recorded.key):
-            self._recorded = table_of(self.finding, self.store)
+            self._recorded, self._view = table_of(self.finding, self.store), None
         self._compare()
 
     def _compare(self) -> None:
-        mine = {name: self.controls[name].value for name in self.finding.same}
-        rows = self._recorded
+        """Draws the recorded and the reader's runs, if the settings ask for others than those that are drawn."""
+        finding, rows = self.finding, self._recorded
+        settings = self._config.to_dict() if self._config else {n: c.value for n, c in self.controls.items()}
+        mine = {name: settings[name] for name in finding.same}
+        heading, arms = [str(value) for value in mine.values()], {finding.base}
+        if finding.kind and self._config:
+            heading.append(finding.kind(settings))
+            arms.add(finding.arm(settings))
+        if self._view == (heading, arms):
+            return
+        self._view = heading, arms
         for name, value in mine.items():
             rows = rows[rows[name] == value]
-        finding, own = self.finding, rows[rows.own]
-        others = finding.derive(rows[~rows.own])
-        setting = [
-            ", ".join(f"{n} {r[n]}" for n in finding.fields if n in r and pd.notna(r[n]))
-            for r in own.to_dict("records")
-        ]
+        if finding.kind:
+            rows = rows[rows.arm.isin(arms)]
+        rows = rows.dropna(subset=[finding.x, finding.y])
+        others, own = rows[~rows.own & finding.usual(rows)], rows[rows.own]
+        unlike = differences(finding, own, others)
+        texts = [self._setting(row) for row in own.to_dict("records")]
         self.comparison.chart = live.among_recorded(
-            others[[finding.x, finding.y, "seed"]].dropna(),
-            own.assign(setting=setting)[[finding.x, finding.y, "seed", "setting"]].dropna(),
+            others,
+            own.assign(setting=texts, other=[bool(d) for d in unlike], line=own.key),
             x=finding.x,
             y=finding.y,
             x_title=finding.x_title,
             y_title=finding.y_title,
-            title=" · ".join(str(v) for v in mine.values()),
+            title=" · ".join(heading) or finding.base,
             reference=None if finding.reference is None else pd.DataFrame(finding.reference),
             log=finding.log,
+            percent=finding.percent,
+            colours=live.kind_colours(set(others.kind), finding.colours) if finding.kind else None,
+            notes=_notes(others, unlike),
         )
+
+    def _setting(self, row: Mapping[str, Any]) -> str:
+        kind = [row["kind"]] if self.finding.kind else []
+        return ", ".join([*kind, *(_valued(n, row[n]) for n in self.finding.fields if n in row and pd.notna(row[n]))])
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _valued(name: str, value: Any) -> str:
+    # a column in which some rows have no width holds floats
+    return f"{_words(name)} {value:g}" if isinstance(value, float) else f"{_words(name)} {value}"
+
+
+def _notes(recorded: pd.DataFrame, unlike: list[dict[str, Any]]) -> list[str]:
+    """Returns what a reader must know before comparing diamonds with dots, in lines that fit the chart."""
+    if recorded.empty:
+        return ["No run is recorded with these settings."]
+    found = sorted({_valued(name, value) for each in unlike for name, value in each.items()})
+    text = f"Hollow: no recorded run here has {', '.join(found)}." if found else ""
+    return textwrap.wrap(text, 88)
 
 
 def _control(name: str, values: tuple, start: Any) -> widgets.Widget:
@@ -190,8 +252,14 @@ def _control(name: str, values: tuple, start: Any) -> widgets.Widget:
         return widgets.BoundedIntText(value=start, min=0, max=10**6, **more)
     if name == "noise":
         return widgets.SelectionSlider(options=[(f"{v:.0%}", v) for v in values], value=start, **more)
-    options = [RECIPE if v is None else v for v in values]
+    options = [(_offered(name, v), RECIPE if v is None else v) for v in values]
     return widgets.Dropdown(options=options, value=RECIPE if start is None else start, **more)
+
+
+def _offered(name: str, value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: RECIPE, True: "yes", False: "no"}[value]
+    return f"{value:.0%}" if name.endswith("share") else str(value)
 
 
 def panel(study: str, store: RecordStore | None = None, **start: Any) -> Any:
@@ -215,7 +283,7 @@ def panel(study: str, store: RecordStore | None = None, **start: Any) -> Any:
             raise unknown_choice(name, value, [str(v) for v in finding.fields[name]])
     figures.setup()
     if os.environ.get("DLCORE_BOOK"):
-        return finding.explorer(getattr(tables, study)(store.table(study)))
+        return finding.explorer(store)
     try:
         import vl_convert  # noqa: F401
     except ImportError:

@@ -1,7 +1,8 @@
-"""The live lab in a real JupyterLab: Run, a curve that grows, Stop, another noise rate, the new point."""
+"""The live lab in a real JupyterLab: every panel draws; Run, a curve that grows, Stop, another noise rate, the new point."""
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
+from dlcore.studies import STUDIES
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOW = 180_000  # milliseconds: a kernel has to load torch on a busy machine
@@ -20,13 +23,19 @@ def jupyterlab(tmp_path_factory):
     """The address of a JupyterLab whose folder holds the lab's notebook, and the folder of its records."""
     folder = tmp_path_factory.mktemp("lab")
     book = json.loads((ROOT / "notebooks" / "5_lab.ipynb").read_text("utf8"))
-    # two panels in one page are the reader's; one is enough to press its buttons
-    book["cells"] = [c for c in book["cells"] if 'lab.panel("rationality"' not in "".join(c["source"])]
     (folder / "5_lab.ipynb").write_text(json.dumps(book))
+    # all panels in one page are the reader's; one is enough to press its buttons
+    book["cells"] = [c for c in book["cells"] if _study(c) in (None, "distributional")]
+    (folder / "one.ipynb").write_text(json.dumps(book))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     home = {f"JUPYTER_{k}_DIR": str(folder / ".jupyter" / k) for k in ("CONFIG", "RUNTIME", "DATA")}
+    # every cell stays in the page, also those that a reader would have to scroll to
+    settings = folder / ".jupyter" / "settings" / "@jupyterlab" / "notebook-extension"
+    settings.mkdir(parents=True)
+    (settings / "tracker.jupyterlab-settings").write_text(json.dumps({"windowingMode": "none"}))
+    home["JUPYTERLAB_SETTINGS_DIR"] = str(settings.parents[1])
     env = {k: v for k, v in os.environ.items() if k != "DLCORE_BOOK"} | home
     env |= {"DLCORE_RECORDS": str(folder / "store"), "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / ".ipython")}
     log = open(folder / "log.txt", "w")  # noqa: SIM115
@@ -56,23 +65,49 @@ def jupyterlab(tmp_path_factory):
     log.close()
 
 
-def test_run_stop_and_a_new_point_in_jupyterlab(jupyterlab, chromium):
-    address, store = jupyterlab
-    context = chromium.new_context(viewport={"width": 1280, "height": 2400})
-    page = context.new_page()
+def _study(cell):
+    """Returns the study whose panel a cell shows, or None."""
+    return next(iter(re.findall(r'lab\.panel\("(\w+)"', "".join(cell["source"]))), None)
+
+
+def _opened(jupyterlab, chromium, name, height):
+    """Returns the page of a notebook all of whose cells were started."""
+    address, _ = jupyterlab
+    page = chromium.new_context(viewport={"width": 1280, "height": height}).new_page()
     page.set_default_timeout(SLOW)
     # the reader's machine may be offline: nothing but the server is asked
     page.route("**/*", lambda r: r.continue_() if r.request.url.startswith((address, "data:", "blob:")) else r.abort())
-    page.goto(f"{address}/doc/tree/5_lab.ipynb")
+    page.goto(f"{address}/doc/tree/{name}")
     page.wait_for_selector(".jp-Notebook-cell")
     session = "window.jupyterapp?.shell.currentWidget?.sessionContext"
     page.wait_for_function(f"{session}?.isReady && {session}.session?.kernel?.status === 'idle'")
     page.wait_for_function("window.jupyterapp && window.jupyterapp.commands.isEnabled('notebook:run-all-cells')")
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+    return page
+
+
+def test_every_panel_draws_in_jupyterlab(jupyterlab, chromium):
+    page = _opened(jupyterlab, chromium, "5_lab.ipynb", 2400)
+    book = json.loads((ROOT / "notebooks" / "5_lab.ipynb").read_text("utf8"))
+    studies = [study for cell in book["cells"] if (study := _study(cell))]
+    assert set(studies) == set(STUDIES)
+    page.wait_for_function(f"document.querySelectorAll('.vega-embed svg.marks').length === {2 * len(studies)}")
+    page.wait_for_function(f"document.querySelectorAll('[role=status]').length === {len(studies)}")
+    assert page.locator("[role=status]").all_inner_texts() == ["Ready."] * len(studies)
+    assert page.locator("button.jupyter-button", has_text="Run").count() == len(studies)
+    assert page.locator("[data-mime-type='application/vnd.jupyter.error'], .jp-OutputArea-error").count() == 0
+    for i in range(len(studies)):
+        assert _marks(page, 2 * i + 1, at_least=10) >= 10, "recorded runs"
+    page.context.close()
+
+
+def test_run_stop_and_a_new_point_in_jupyterlab(jupyterlab, chromium):
+    store = jupyterlab[1]
+    page = _opened(jupyterlab, chromium, "one.ipynb", 2400)
     run = page.locator("button.jupyter-button", has_text="Run")
     stop = page.locator("button.jupyter-button", has_text="Stop")
     run.wait_for()
-    page.wait_for_function("document.querySelectorAll('.vega-embed svg').length >= 2")
+    page.wait_for_function("document.querySelectorAll('.vega-embed svg.marks').length >= 2")
     status = page.locator("[role=status]", has_text="Ready")
     status.wait_for()
 
@@ -101,7 +136,7 @@ def test_run_stop_and_a_new_point_in_jupyterlab(jupyterlab, chromium):
     assert (found["noise"], found["seed"]) == (0.4, 100)
     page.wait_for_timeout(1500)
     assert _diamonds(page) == own + 1
-    context.close()
+    page.context.close()
 
 
 def _marks(page, index, at_least):
