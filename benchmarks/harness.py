@@ -19,7 +19,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -258,12 +258,14 @@ def measure(work: Callable[[], Any], repeats: int = 3) -> Cost:
     return together([_weighed(work), *(_clocked(work, 0.0) for _ in range(repeats - 1))])
 
 
-def turns(works: dict[Hashable, Callable[[], Any]], repeats: int = 3, *, least: float = 0.0) -> dict[Hashable, Cost]:
+def turns(
+    works: dict[Hashable, Callable[[], Any]], repeats: int = 3, *, least: float = 0.0, memory: bool = True
+) -> dict[Hashable, Cost]:
     """Returns the cost of several things that take turns, so that other work on the machine meets all alike.
 
-    A first turn, which warms up, gives the memory but not the time. See `timed` for `least`.
+    A first turn, which warms up, gives the memory (NaN without `memory`) but not the time. See `timed` for `least`.
     """
-    first = {name: _weighed(work) for name, work in works.items()}
+    first = {name: _weighed(work) if memory else _clocked(work, 0.0) for name, work in works.items()}
     runs: dict[Hashable, list[Cost]] = {name: [] for name in works}
     for _ in range(repeats):
         for name, work in works.items():
@@ -302,15 +304,26 @@ def _answer(pipe: Any, function: Callable[..., Any], args: tuple, threads: int) 
         pipe.send((False, f"failed: {type(error).__name__}: {str(error)[:80]}"))
 
 
-def threads_limited(count: int = THREADS):
-    """Returns a context manager that fixes the threads of the linear-algebra libraries, and torch's for good."""
+@contextlib.contextmanager
+def threads_limited(count: int = THREADS) -> Iterator[None]:
+    """Fixes the threads of linear algebra and of torch, in this process and in those that start inside the block."""
     from threadpoolctl import threadpool_limits
 
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(count)  # for processes and libraries that start later
-    if (torch := sys.modules.get("torch")) is not None:
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ |= dict.fromkeys(names, str(count))
+    torch = sys.modules.get("torch")
+    used = torch.get_num_threads() if torch else count
+    if torch:
         torch.set_num_threads(count)
-    return threadpool_limits(count)
+    try:
+        with threadpool_limits(count):
+            yield
+    finally:
+        if torch:
+            torch.set_num_threads(used)
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 class Axis(NamedTuple):
@@ -326,7 +339,7 @@ def growth(title: str, note: str, axes: Iterable[Axis], repeats: int = 3, *, lea
     """Returns a table of CPU-second ratios as each size doubles, beside the expected ones; the sizes take turns."""
     rows = []
     for axis in axes:
-        spent = turns({v: axis.work(v) for v in axis.values}, repeats, least=least)
+        spent = turns({v: axis.work(v) for v in axis.values}, repeats, least=least, memory=False)
         seconds = [spent[v].cpu for v in axis.values]
         ratios = {f"doubling {i + 1}": b / a for i, (a, b) in enumerate(itertools.pairwise(seconds))}
         sizes = " → ".join(f"{v:,}" for v in axis.values)
