@@ -105,7 +105,7 @@ def test_the_training_loops_take_the_same_steps(monkeypatch):
             run(net, train, config, "cpu")
         ends.append(torch.cat([p.detach().flatten() for p in net.parameters()]))
     moved = (ends[0] - start).norm()
-    assert moved > 0.5
+    assert moved > 0.1
     for end in ends[1:]:
         assert (end - ends[0]).norm() < 0.01 * moved
 
