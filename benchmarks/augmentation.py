@@ -66,7 +66,7 @@ def peers(pixels: np.ndarray, device: str) -> Iterator[tuple[str, Callable[[], A
 
 def tables(quick: bool = False) -> list[harness.Table]:
     """Returns the table of this benchmark."""
-    rng, rows, turns = np.random.default_rng(0), [], 1 if quick else 5
+    rng, rows, turns = np.random.default_rng(0), [], 1 if quick else 3
     for device in harness.devices():
         for batch in (8, 16) if quick else BATCHES:
             # smooth like photographs, so that nothing is special about the colours

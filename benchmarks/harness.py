@@ -35,8 +35,8 @@ _CONTEXT = multiprocessing.get_context("spawn")
 class Table:
     """One table: a title, a note that says what is compared and how, and rows of column -> value.
 
-    `ratios` names the columns that hold ratios, which must be positive and finite. A row without a measurement says
-    why under "remark" (see `remark`) and leaves the other columns out. `versions` names the peers and their versions.
+    `ratios` names the columns that hold ratios, which must be positive and finite; each row has one of them at least. A
+    row without a measurement says why under "remark" (see `remark`) and leaves the other columns out. `versions` names the peers and their versions.
     """
 
     title: str
@@ -47,9 +47,11 @@ class Table:
 
     def __post_init__(self) -> None:
         for row in self.rows:
-            for name in self.ratios:
-                value = row.get(name)
-                if "remark" not in row and not (isinstance(value, float | int) and 0 < value < math.inf):
+            found = {name: row[name] for name in self.ratios if name in row}
+            if not found and "remark" not in row:
+                raise ValueError(f"{self.title}: no ratio in {row}")
+            for name, value in found.items():
+                if not (isinstance(value, float | int) and 0 < value < math.inf):
                     raise ValueError(f"{self.title}: {name} = {value!r} in {row} is not a positive number")
 
     def columns(self) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import harness
 import numpy as np
 
-REPEATS, LIMIT = 3, 60
+REPEATS, LIMIT = 3, 45
 SIZES = ((10_000, 512), (2_000, 8_192))
 METHODS = ("dlcore", "dlcore, debiased", "typed in float32", "ckatorch", "pytorch-cka", "repsim")
 
