@@ -165,7 +165,9 @@ def ways(quick: bool) -> Iterator[tuple[str, Callable[..., None] | None]]:
     try:
         import torchvision  # noqa: F401
     except ImportError:
-        loops: dict[str, Callable[..., None] | None] = dict.fromkeys(("DataLoader loop", "Lightning"))
+        loops: dict[str, Callable[..., None] | None] = dict.fromkeys(
+            ("DataLoader loop, 0 workers", "Lightning, 0 workers")
+        )
     else:
         loops = {
             "DataLoader loop, 0 workers": loop,

@@ -20,12 +20,13 @@ sys.path.insert(0, str(FOLDER))
 
 import harness  # noqa: E402
 import page  # noqa: E402
+import report  # noqa: E402
 
 TABLE = harness.Table("Speed of a|b", "One note.", [{"method": "a|b_c", "ratio": 2.0}], ("ratio",), "peer 1.0")
 
 
 def test_every_script_is_a_benchmark_or_known():
-    assert {p.stem for p in FOLDER.glob("*.py")} - set(page.scripts()) == {"harness", "page"}
+    assert {p.stem for p in FOLDER.glob("*.py")} - set(page.scripts()) == {"harness", "page", "report"}
     assert {"augmentation", "law_fit", "probe", "similarity", "training", "translation"} <= set(page.scripts())
 
 
@@ -184,7 +185,10 @@ def test_a_table_as_markdown_and_text():
 
 
 def test_the_examples_of_the_harness():
-    assert doctest.testmod(harness).failed == 0
+    for module in (harness, report):
+        found = doctest.testmod(module)
+        assert found.attempted
+        assert not found.failed
 
 
 GOOD = '''"""A good one.
