@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: book test check notebooks address clean help
+.PHONY: book test check bench notebooks address clean help
 
 help:
 	@echo "make book       set up, execute the notebooks, build the site, say where it is"
 	@echo "make test       lint, unit tests, doctests, notebooks, book and the page in Chromium"
 	@echo "make check      lint and the fast tests only"
+	@echo "make bench      speed and memory against peers, into book/benchmarks.md: ten minutes of a quiet machine"
+	@echo "make bench ONLY=training   one benchmark, printed"
 	@echo "make notebooks  write the .ipynb files from their .py sources"
 	@echo "make address URL=https://github.com/OWNER/REPO   set the repository's address everywhere"
 	@echo "make clean      remove what was built (the environment stays)"
@@ -32,6 +34,9 @@ check: $(VENV)/.ready
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/python -m pytest tests dlcore --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/test_colab.py --ignore=tests/browser
+
+bench: $(VENV)/.ready
+	@$(BIN)/python benchmarks/page.py $(if $(ONLY),--only $(ONLY))
 
 notebooks: $(VENV)/.ready
 	@for source in notebooks/*.py; do $(BIN)/jupytext --quiet --to ipynb --update $$source; done

@@ -1,19 +1,20 @@
 """Fits of data-scaling laws: ours against scipy.optimize.curve_fit as one would first call it.
 
-Same simulated curves for both; a fit is off when its exponent is wrong by more than 10 %. The peer minimises squares of
-losses in raw sizes from its default start of ones. Started near the truth, which a user does not have, and in log space it
-shows what one local fit costs; from a grid of starts in log space, the best kept, it is the work that ours does. CPU seconds of this process, the median of REPEATS runs, in one run.
-
     python benchmarks/law_fit.py
+
+The peer minimises squares of losses in raw sizes from its default start of ones. Started near the truth, which a user
+does not have, and in log space it shows what one local fit costs; from a grid of starts in log space, the best kept, it
+is the work that ours does.
 """
 
 from __future__ import annotations
 
-import time
 import warnings
+from collections.abc import Callable
 from itertools import product
-from statistics import median
+from typing import Any
 
+import harness
 import numpy as np
 from scipy.optimize import OptimizeWarning, curve_fit
 
@@ -43,6 +44,11 @@ LAWS = {
 }
 
 
+def noisy(law, truth, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns a curve with 1 % of noise."""
+    return law(sizes, *truth) * np.exp(0.01 * rng.normal(size=sizes.size))
+
+
 def peer(law, losses, starts=None):
     """Returns parameters by curve_fit, or None where it gives up; in log space, the best from `starts` if given."""
     best, least = None, np.inf
@@ -59,52 +65,99 @@ def peer(law, losses, starts=None):
     return best
 
 
-def timed(work) -> tuple[float, list]:
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.process_time()
-        found = work()
-        seconds.append(time.process_time() - start)
-    return median(seconds), found
-
-
-def main() -> None:
-    warnings.simplefilter("ignore", OptimizeWarning)
-    np.seterr(all="ignore")
-    print(f"{CURVES} curves of {SIZES.size} sizes with 1 % noise, exponent off by more than {OFF:.0%}")
-    print(f"{'law':8s}{'method':28s}{'gave up':>9s}{'off':>7s}{'ms a fit':>10s}{'ratio':>8s}")
+def single(curves: int, repeats: int) -> harness.Table:
+    """Returns the table of single fits: time and failures."""
+    rows = []
     for name, (law, truth, place, grid) in LAWS.items():
         rng = np.random.default_rng(0)
-        curves = [law(SIZES, *truth) * np.exp(0.01 * rng.normal(size=SIZES.size)) for _ in range(CURVES)]
-        seconds, fits = timed(lambda curves=curves, name=name: [fit(SIZES, one, name) for one in curves])
-        rows = [("ours", seconds, [one.exponent if one.converged else None for one in fits])]
-        near, grid = [np.array(truth) * 1.3], list(product(*grid))
+        drawn = [noisy(law, truth, SIZES, rng) for _ in range(curves)]
+        starts = list(product(*grid))
         ways = {
             "curve_fit, default": None,
-            "curve_fit, log, near truth": near,
-            f"curve_fit, log, {len(grid)} starts": grid,
+            "curve_fit, log, near truth": [np.array(truth) * 1.3],
+            f"curve_fit, log, {len(starts)} starts": starts,
         }
-        for label, starts in ways.items():
-            took, found = timed(lambda s=starts, curves=curves, law=law: [peer(law, one, s) for one in curves])
-            rows.append((label, took, [None if one is None else one[place] for one in found]))
-        for label, took, exponents in rows:
+        works: dict[str, Callable[[], Any]] = {"dlcore": lambda n=name, d=drawn: [fit(SIZES, one, n) for one in d]}
+        for label, given in ways.items():
+            works[label] = lambda law=law, d=drawn, s=given: [peer(law, one, s) for one in d]
+        spent = harness.turns(works, repeats)
+        for label, cost in spent.items():
+            exponents = [
+                (one.exponent if one.converged else None) if label == "dlcore" else None if one is None else one[place]
+                for one in cost.value
+            ]
             lost = np.mean([e is None for e in exponents])
             off = np.mean([e is not None and not abs(e / truth[place] - 1) <= OFF for e in exponents])
-            print(f"{name:8s}{label:28s}{lost:9.0%}{off:7.0%}{1e3 * took / CURVES:10.2f}{took / seconds:8.2f}")
-    print(f"\n{DRAWS} bootstrap draws of one curve, CPU seconds")
+            rows.append(
+                {"law": name, "method": label, "gave up": f"{lost:.0%}", "off": f"{off:.0%}"}
+                | {"CPU-ms a fit": 1e3 * cost.cpu / curves, "time / dlcore's": cost.cpu / spent["dlcore"].cpu}
+                | {"extra MB": cost.memory}
+            )
+    note = (
+        f"{curves} simulated curves of {SIZES.size} sizes with 1 % of noise; a fit is off when its exponent is wrong by "
+        f"more than {OFF:.0%}. The default start is fast because it gives up or stops at the wrong place. CPU time, the "
+        f"median of {repeats} turns."
+    )
+    return harness.Table(
+        "Fits of one learning curve", note, rows, ("time / dlcore's",), harness.versions("scipy", "numpy")
+    )
+
+
+def bootstrap(draws: int, repeats: int) -> harness.Table:
+    """Returns the table of bootstrap intervals."""
+    rows = []
     for name, (law, truth, *_) in LAWS.items():
-        losses = law(SIZES, *truth) * np.exp(0.01 * np.random.default_rng(1).normal(size=SIZES.size))
-        seconds, _ = timed(lambda losses=losses, name=name: [fit(SIZES, losses, name, bootstrap=DRAWS)])
+        losses = noisy(law, truth, SIZES, np.random.default_rng(1))
 
         def loop(law=law, truth=truth, losses=losses):
             centre = peer(law, losses, [truth])
             fitted, rng = law(SIZES, *centre), np.random.default_rng(0)
             residuals = np.log(losses / fitted)
-            return [peer(law, fitted * np.exp(rng.choice(residuals, SIZES.size)), [centre]) for _ in range(DRAWS)]
+            return [peer(law, fitted * np.exp(rng.choice(residuals, SIZES.size)), [centre]) for _ in range(draws)]
 
-        took, _ = timed(loop)
-        print(f"{name:8s}ours {seconds:7.3f}   loop of curve_fit {took:7.3f}   ratio {took / seconds:6.1f}")
+        works = {"dlcore": lambda n=name, y=losses: fit(SIZES, y, n, bootstrap=draws), "loop": loop}
+        spent = harness.turns(works, repeats)
+        ours, theirs = spent["dlcore"], spent["loop"]
+        rows.append(
+            {"law": name, "dlcore, CPU-s": ours.cpu, "loop of curve_fit, CPU-s": theirs.cpu}
+            | {"loop / dlcore": theirs.cpu / ours.cpu, "dlcore, extra MB": ours.memory, "loop, extra MB": theirs.memory}
+        )
+    note = (
+        f"{draws:,} residual-bootstrap draws of one curve. The loop starts each draw at the best fit, in log space; dlcore "
+        "fits all draws at once. CPU time, the median of "
+        f"{repeats} turns."
+    )
+    return harness.Table(
+        "Bootstrap of a learning curve", note, rows, ("loop / dlcore",), harness.versions("scipy", "numpy")
+    )
+
+
+def grown(quick: bool) -> harness.Table:
+    """Returns the table of costs as sizes double."""
+    law, truth = LAWS["bansal"][:2]
+
+    def work(count: int, draws: int) -> Callable[[], Any]:
+        sizes = np.geomspace(SIZES[0], SIZES[-1], count)
+        losses = noisy(law, truth, sizes, np.random.default_rng(2))
+        return lambda: fit(sizes, losses, "bansal", bootstrap=draws)
+
+    counts, draws = ((8, 16), (20, 40)) if quick else ((8, 16, 32, 64), (500, 1000, 2000, 4000))
+    axes = [
+        harness.Axis("sizes of a curve, no bootstrap", counts, lambda n: work(n, 0), "1 to 2"),
+        harness.Axis(f"sizes of a curve, {draws[0]} draws", counts, lambda n: work(n, draws[0]), "2"),
+        harness.Axis(f"draws, {counts[0]} sizes", draws, lambda b: work(counts[0], b), "2"),
+    ]
+    note = "dlcore.metrics.scaling.fit of the law alpha (1/D + C)^p; below some size NumPy's calls cost more than its sums."
+    return harness.growth("Law fitting as its size doubles", note, axes, 1 if quick else 3, least=0.0 if quick else 0.1)
+
+
+def tables(quick: bool = False) -> list[harness.Table]:
+    """Returns the tables of this benchmark."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", OptimizeWarning)
+        curves, draws, repeats = (3, 20, 1) if quick else (CURVES, DRAWS, REPEATS)
+        return [single(curves, repeats), bootstrap(draws, repeats), grown(quick)]
 
 
 if __name__ == "__main__":
-    main()
+    harness.main(tables, __doc__)

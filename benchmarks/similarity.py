@@ -1,27 +1,20 @@
 """Linear CKA: ours against three published packages, and against the formula as one would type it in float32.
 
-    OMP_NUM_THREADS=1 python benchmarks/similarity.py     # pip install ckatorch pytorch-cka repsim
+    python benchmarks/similarity.py     # pip install ckatorch pytorch-cka repsim
 
-Float32 activations with offsets, as a ReLU gives them. Each method runs in a process of its own: CPU seconds, the median
-of REPEATS, extra peak memory above the inputs and the imported package, and the relative error against float64
-arithmetic throughout, biased or unbiased as the method's own documentation says. A package that is not installed is
-printed as absent, one that takes more than LIMIT seconds as too slow.
+Each method runs in a process of its own, so that one that takes too long or too much memory ends alone.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import resource
-import sys
 import tempfile
-import time
 from collections.abc import Callable
-from importlib.metadata import version
-from statistics import median
+from typing import Any
 
+import harness
 import numpy as np
 
-REPEATS, LIMIT = 3, 60
+REPEATS, LIMIT = 3, 45
 SIZES = ((10_000, 512), (2_000, 8_192))
 METHODS = ("dlcore", "dlcore, debiased", "typed in float32", "ckatorch", "pytorch-cka", "repsim")
 
@@ -92,69 +85,78 @@ def method(name: str) -> Callable[[np.ndarray, np.ndarray], float]:
     return lambda x, y: float(function(torch.from_numpy(x), torch.from_numpy(y)))
 
 
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def _measure(name: str, files: list[str], answer) -> None:
-    try:
-        work = method(name)
-    except ImportError as error:
-        answer.send(f"absent ({error.name})")
-        return
+def measured(name: str, files: list[str], repeats: int) -> harness.Cost:
+    """Returns the cost of a method, and its answer."""
+    work = method(name)
     work(*inputs(64, 8))
-    # read from files: drawing them here would leave a peak that hides the method's own
+    # read from files: drawing them here would leave buffers of a random number generator
     x, y = (np.load(file) for file in files)
-    before, spent = _peak(), []
-    try:
-        for _ in range(REPEATS):
-            start = time.process_time()
-            value = work(x, y)
-            spent.append(time.process_time() - start)
-            if spent[0] > LIMIT / (2 * REPEATS):
-                break
-    except Exception as error:
-        answer.send(f"failed: {type(error).__name__}: {str(error)[:60]}")
-        return
-    answer.send((value, median(spent), _peak() - before))
+    runs: list[harness.Cost] = []
+    while not runs or (len(runs) < repeats and runs[0].cpu < LIMIT / 10):  # a slow one is not run again
+        runs.append(harness.measure(lambda: work(x, y), 1))
+    return harness.together(runs)
 
 
-def main() -> None:
-    """Prints the table."""
-    context = multiprocessing.get_context("spawn")
-    packages = []
-    for name in METHODS[3:]:
-        try:
-            packages.append(f"{name} {version(name)}")
-        except ImportError:
-            packages.append(f"{name} absent")
-    print(", ".join(packages))
-    print(f"{'n x d':>14}  {'method':18} {'CPU-s':>8} {'extra MB':>9} {'error, biased':>14} {'error, unbiased':>16}")
-    folder = tempfile.TemporaryDirectory()
-    for n, d in SIZES:
-        files = [f"{folder.name}/{side}.npy" for side in "xy"]
-        # in a process of its own: on Linux a child's peak starts at its parent's
-        with context.Pool(1) as pool:
-            truths = pool.apply(_prepare, (n, d, files))
-        for name in METHODS:
-            mine, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=_measure, args=(name, files, theirs))
-            process.start()
-            theirs.close()
-            try:
-                result = mine.recv() if mine.poll(LIMIT) else f"too slow: more than {LIMIT} s"
-            except EOFError:
-                result = "ended without an answer: out of memory?"
-            process.kill()
-            process.join()
-            if isinstance(result, str):
-                print(f"{n:>6} x {d:<5}  {name:18} {result}", flush=True)
-                continue
-            value, seconds, memory = result
-            errors = [abs(value / truth - 1) for truth in truths]
-            cells = f"{seconds:8.2f} {memory:9.0f} {errors[0]:14.1e} {errors[1]:16.1e}"
-            print(f"{n:>6} x {d:<5}  {name:18} {cells}", flush=True)
+def compared(quick: bool) -> harness.Table:
+    """Returns the table against the packages."""
+    sizes, repeats = (((100, 8), (20, 40)), 1) if quick else (SIZES, REPEATS)
+    methods = METHODS[:4] if quick else METHODS
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for n, d in sizes:
+            files = [f"{folder}/{side}.npy" for side in "xy"]
+            truths = harness.alone(_prepare, n, d, files)
+            if isinstance(truths, str):
+                raise RuntimeError(f"the reference in float64 for {n} x {d}: {truths}")
+            base = None
+            for name in methods:
+                where = {"n": n, "d": d, "method": name}
+                found = harness.alone(measured, name, files, repeats, limit=LIMIT)
+                if isinstance(found, str):
+                    rows.append(harness.remark(found, **where))
+                    continue
+                base = base or found
+                errors = [abs(found.value / truth - 1) for truth in truths]
+                rows.append(
+                    {**where, "CPU-s": found.cpu, "time / dlcore's": found.cpu / base.cpu, "extra MB": found.memory}
+                    | {"error, biased": f"{errors[0]:.0e}", "error, unbiased": f"{errors[1]:.0e}"}
+                )
+    note = (
+        "Two float32 representations (n, d) with offsets, as a ReLU gives them. CPU time, the median of "
+        f"{repeats} runs, one thread; memory above the inputs and the imported package; the relative error against float64 "
+        "arithmetic throughout, biased or unbiased as the method's own documentation says: the smaller of the two is "
+        f"meant. A method that takes more than {LIMIT} s is stopped."
+    )
+    peers = harness.versions("numpy", "ckatorch", "pytorch-cka", "repsim")
+    return harness.Table("Linear CKA against published packages", note, rows, ("time / dlcore's",), peers)
+
+
+def grown(quick: bool) -> harness.Table:
+    """Returns the table of costs as sizes double."""
+    linear = method("dlcore")
+    many, few = ((64, 128), (8, 16)) if quick else ((4_000, 8_000, 16_000), (256, 512, 1_024))
+
+    def work(n: int, d: int) -> Callable[[], Any]:
+        x, y = inputs(n, d)
+        return lambda: linear(x, y)
+
+    axes = [
+        harness.Axis(f"n, at d = {few[0]}", many, lambda n: work(n, few[0]), "2"),
+        harness.Axis(f"d, at n = {many[0]:,}", few, lambda d: work(many[0], d), "2 to 4"),
+        harness.Axis(f"n, at d = {many[0]:,}", few, lambda n: work(n, many[0]), "2 to 4"),
+        harness.Axis(f"d, at n = {few[0]}", many, lambda d: work(few[0], d), "2"),
+    ]
+    note = (
+        "dlcore.metrics.similarity.linear_cka takes products of features (n d²) or of samples (n² d), whichever cost less; "
+        "centring and checks cost n d, which is what doubles while the smaller side is small."
+    )
+    return harness.growth("Linear CKA as its size doubles", note, axes, 1 if quick else 3, least=0.0 if quick else 0.05)
+
+
+def tables(quick: bool = False) -> list[harness.Table]:
+    """Returns the tables of this benchmark."""
+    return [compared(quick), grown(quick)]
 
 
 if __name__ == "__main__":
-    main()
+    harness.main(tables, __doc__)

@@ -1,21 +1,18 @@
-"""Target tokens per CPU-second of training: our transformer against torch.nn.Transformer and Marian of Transformers.
+"""Training and decoding of a small translation model: dlcore, torch.nn.Transformer and Marian of Transformers.
 
-    OMP_NUM_THREADS=1 python benchmarks/translation.py
+    python benchmarks/translation.py     # pip install transformers
 
 All have 3 + 3 layers, width 128, 4 heads, a tied vocabulary of 2,000 and dropout 0.1; batches of 64 pairs of 20
-tokens; one thread, fused Adam; forward, backward and step. They take turns, so that other work on the machine meets
-all alike; the table gives the median and the range of the turns. Marian is left out where Transformers is not
-installed.
+tokens; fused Adam; forward, backward and step.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
+import harness
 import torch
 from torch import nn
 from torch.nn import functional
@@ -25,14 +22,21 @@ from dlcore.models.seq2seq import ARCHITECTURES, BOS, EOS, Shape, seq2seq
 
 VOCABULARY, WIDTH, HEADS, LAYERS, DROPOUT = 2000, 128, 4, 3, 0.1
 PAIRS, LENGTH = 64, 20
+TURNS, STEPS = 7, 5
 
 
-def data() -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns random sources and targets (64, 20)."""
+def data(pairs: int, length: int = LENGTH) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns random sources and targets (pairs, length)."""
     generator = torch.Generator().manual_seed(0)
-    source, target = torch.randint(4, VOCABULARY, (2, PAIRS, LENGTH), generator=generator)
+    source, target = torch.randint(4, VOCABULARY, (2, pairs, length), generator=generator)
     target[:, -1] = EOS
     return source, target
+
+
+def shape(architecture: str = "transformer", width: int = WIDTH, dropout: float = DROPOUT) -> Shape:
+    """Returns the size of dlcore's models."""
+    layers = {"encoder_layers": LAYERS, "decoder_layers": LAYERS}
+    return Shape(VOCABULARY, VOCABULARY, architecture, width=width, heads=HEADS, shared=True, dropout=dropout, **layers)
 
 
 class Plain(nn.Module):
@@ -47,7 +51,7 @@ class Plain(nn.Module):
                 WIDTH, HEADS, LAYERS, LAYERS, 4 * WIDTH, DROPOUT, batch_first=True, norm_first=True
             )
         self.position = nn.Parameter(torch.randn(LENGTH, WIDTH), requires_grad=False)
-        self.mask = nn.Transformer.generate_square_subsequent_mask(LENGTH)
+        self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(LENGTH))
 
     def forward(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         shifted = functional.pad(target[:, :-1], (1, 0), value=BOS)
@@ -83,44 +87,80 @@ def marian() -> nn.Module | None:
     )
 
 
-def trained(model: nn.Module, loss: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], int]:
-    """Returns a function of one training step and the model's number of parameters."""
+def steps(model: nn.Module, loss: Callable[[], torch.Tensor], count: int) -> Callable[[], None]:
+    """Returns a function of some training steps."""
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
 
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        loss().backward()
-        optimizer.step()
+    def work() -> None:
+        for _ in range(count):
+            optimizer.zero_grad(set_to_none=True)
+            loss().backward()
+            optimizer.step()
 
-    return step, sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return work
 
 
-def competitors() -> dict[str, tuple[Callable[[], None], int]]:
-    """Returns name -> (training step, parameters)."""
-    source, target = data()
-    found = {}
+def competitors(pairs: int, count: int, device: str) -> dict[str, tuple[Callable[[], None], int] | None]:
+    """Returns name -> (training steps, parameters), None for what is not installed."""
+    source, target = (v.to(device) for v in data(pairs))
+    models: dict[str, tuple[nn.Module, Callable[[nn.Module], torch.Tensor]] | None] = {}
     for architecture in ARCHITECTURES:
-        sizes = {"width": WIDTH, "heads": HEADS, "encoder_layers": LAYERS, "decoder_layers": LAYERS}
-        model = seq2seq(Shape(VOCABULARY, VOCABULARY, architecture, shared=True, dropout=DROPOUT, **sizes))
-        found[f"dlcore {architecture}"] = trained(model, lambda m=model: m.loss(source, target).objective)
-    plain = Plain()
-    found["torch.nn.Transformer"] = trained(plain, lambda: plain(source, target))
+        models[f"dlcore, {architecture}"] = (seq2seq(shape(architecture)), lambda m: m.loss(source, target).objective)
+    models["torch.nn.Transformer"] = (Plain(), lambda m: m(source, target))
     toolkit = marian()
     if toolkit is not None:
         toolkit.train()
-        found["Transformers, Marian"] = trained(toolkit, lambda: toolkit(input_ids=source, labels=target).loss, False)
+    models["Transformers, Marian"] = toolkit and (toolkit, lambda m: m(input_ids=source, labels=target).loss)
+    found: dict[str, tuple[Callable[[], None], int] | None] = dict.fromkeys(models)
+    for name, entry in models.items():
+        if entry is not None:
+            model, loss = entry[0].to(device), entry[1]
+            size = sum(p.numel() for p in model.parameters() if p.requires_grad)
+            found[name] = steps(model, lambda m=model, f=loss: f(m), count), size
     return found
 
 
-def decoding(turns: int) -> None:
-    """Prints target tokens per CPU-second of decoding with cached keys and values and with the whole prefix anew."""
-    source, _ = data()
-    sizes = {"width": WIDTH, "heads": HEADS, "encoder_layers": LAYERS, "decoder_layers": LAYERS}
-    model = seq2seq(Shape(VOCABULARY, VOCABULARY, shared=True, **sizes)).eval()
+def training(quick: bool) -> harness.Table:
+    """Returns the table of training steps."""
+    pairs, turns, count = (4, 1, 1) if quick else (PAIRS, TURNS, STEPS)
+    torch.manual_seed(0)
+    rows = []
+    for device in harness.devices():
+        found = competitors(pairs, count, device)
+        spent = harness.turns({name: entry[0] for name, entry in found.items() if entry}, turns)
+        base = spent[f"dlcore, {ARCHITECTURES[0]}"]
+        for name, entry in found.items():
+            where = {"device": device} if len(harness.devices()) > 1 else {}
+            if entry is None:
+                rows.append(harness.remark("not installed", **where, method=name))
+                continue
+            cost, tokens = spent[name], count * pairs * LENGTH
+            row = {**where, "method": name, "parameters": entry[1]}
+            if device == "cpu":
+                row |= {"tokens / s": tokens / cost.cpu, "range": f"{tokens / cost.high:,.0f}-{tokens / cost.low:,.0f}"}
+                row |= {"time / dlcore's": cost.cpu / base.cpu, "extra MB": cost.memory}
+            else:
+                row |= {"tokens / s": tokens / cost.wall, "time / dlcore's": cost.wall / base.wall, "GPU MB": cost.gpu}
+            rows.append(row)
+    note = (
+        f"{LAYERS} + {LAYERS} layers, width {WIDTH}, {HEADS} heads, one tied vocabulary of {VOCABULARY:,}, dropout "
+        f"{DROPOUT}; batches of {pairs} pairs of {LENGTH} tokens; forward, backward and a step of fused Adam in float32, "
+        "one thread. Target tokens a second (of CPU time; on a GPU, of wall time), the median and range of "
+        f"{turns} turns; the time is relative to dlcore's transformer, which the others resemble."
+    )
+    versions = harness.versions("torch", "transformers")
+    return harness.Table("Training a translation model", note, rows, ("time / dlcore's",), versions)
+
+
+def decoding(quick: bool) -> harness.Table:
+    """Returns the table of decoding with cached keys and values and with the whole prefix anew."""
+    pairs, turns = (4, 1) if quick else (PAIRS, TURNS)
+    source, _ = data(pairs)
+    model = seq2seq(shape()).eval()
 
     @torch.no_grad()
     def anew() -> None:
-        written = torch.empty(PAIRS, 0, dtype=torch.long)
+        written = torch.empty(pairs, 0, dtype=torch.long)
         for _ in range(LENGTH):
             padded = functional.pad(written, (0, 1), value=EOS)
             written = torch.cat([written, model(source, padded)[:, -1:].argmax(2)], 1)
@@ -130,40 +170,46 @@ def decoding(turns: int) -> None:
         "beam of 4, cached": lambda: beam(model, source, 4, LENGTH),
         "greedy, whole prefix": anew,
     }
-    for name, way in ways.items():
-        speeds = []
-        for _ in range(turns):
-            start = time.process_time()
-            way()
-            speeds.append(PAIRS * LENGTH / (time.process_time() - start))
-        print(f"{name:28} {statistics.median(speeds):9,.0f} tokens written / CPU-s")
+    spent = harness.turns(ways, turns)
+    base = spent["greedy, cached"].cpu
+    rows = [
+        {"method": name, "tokens / CPU-s": pairs * LENGTH / cost.cpu, "time / greedy, cached": cost.cpu / base}
+        | {"extra MB": cost.memory}
+        for name, cost in spent.items()
+    ]
+    note = (
+        f"The same transformer, untrained, writes up to {LENGTH} tokens for each of {pairs} sources; the whole-prefix loop "
+        f"is what one writes without a cache. The median of {turns} turns, on a CPU."
+    )
+    return harness.Table("Decoding", note, rows, ("time / greedy, cached",), harness.versions("torch"))
 
 
-def main() -> None:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=5, help="training steps a turn")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    found = competitors()
-    speeds: dict[str, list[float]] = {name: [] for name in found}
-    for turn in range(options.turns + 1):
-        for name, (step, _) in found.items():
-            start = time.process_time()
-            for _ in range(options.steps):
-                step()
-            if turn:  # the first warms up
-                speeds[name].append(options.steps * PAIRS * LENGTH / (time.process_time() - start))
-    base = statistics.median(speeds["torch.nn.Transformer"])
-    print(f"{'training':28} {'parameters':>11} {'tokens / CPU-s':>15} {'range':>15} {'ratio':>6}")
-    for name, values in speeds.items():
-        middle = statistics.median(values)
-        between = f"{min(values):,.0f}-{max(values):,.0f}"
-        print(f"{name:28} {found[name][1]:11,} {middle:15,.0f} {between:>15} {middle / base:6.2f}")
-    decoding(options.turns)
+def grown(quick: bool) -> harness.Table:
+    """Returns the table of costs as sizes double."""
+    pairs, widths, lengths = ((2, 4), (8, 16), (4, 8)) if quick else ((16, 32, 64, 128), (64, 128, 256), (20, 40, 80))
+
+    def work(count: int, width: int, length: int) -> Callable[[], Any]:
+        source, target = data(count, length)
+        model = seq2seq(shape(width=width))
+        return steps(model, lambda: model.loss(source, target).objective, 1)
+
+    few, length = pairs[0], lengths[0]
+    axes = [
+        harness.Axis("pairs in a batch", pairs, lambda n: work(n, widths[1], length), "2"),
+        harness.Axis("tokens in a sentence", lengths, lambda n: work(few, widths[1], n), "2, attention 4"),
+        harness.Axis("width", widths, lambda w: work(few, w, length), "2 (vocabulary) to 4 (layers)"),
+    ]
+    note = (
+        f"A training step of dlcore's transformer; elsewhere {few} pairs of {length} tokens and width {widths[1]}. A small "
+        "batch costs more than its share: Adam's step costs the same for any batch."
+    )
+    return harness.growth("Translation as its size doubles", note, axes, 1 if quick else 3, least=0.0 if quick else 0.1)
+
+
+def tables(quick: bool = False) -> list[harness.Table]:
+    """Returns the tables of this benchmark."""
+    return [training(quick), decoding(quick), grown(quick)]
 
 
 if __name__ == "__main__":
-    main()
+    harness.main(tables, __doc__)
