@@ -19,6 +19,7 @@ PAGES = [
     "book/data.html",
     "book/using.html",
     "book/own.html",
+    "book/benchmarks.html",
     "book/bibliography.html",
 ]
 
