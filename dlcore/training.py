@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from dlcore import optimization, runtime
+from dlcore import optimization, parallel, runtime
 from dlcore.config import unknown_choice
 
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -103,6 +103,13 @@ def fit(
     (seed, epoch) alone, so a run that is killed and started again with the same `checkpoint` repeats the epochs
     after the last checkpoint and ends with the curve of an uninterrupted run.
 
+    Several GPUs, or processes on CPUs, share a run through `torchrun --nproc-per-node 2 -m dlcore run STUDY name=value`,
+    or in a script of your own inside `with dlcore.parallel.group():`. `batch_size` stays the size of the whole batch:
+    every process draws the whole order and augmentation and takes its slice, BatchNorm and the losses that compare
+    samples see the whole batch, DDP averages the gradients, so the result is that of one process up to rounding. (Dropout is
+    drawn by each process; a loss of your own that compares samples calls `parallel.gather`.) `evaluate` is called on
+    all; process 0 alone writes checkpoints and reports. All must reach the same file.
+
     Shapes: data = inputs (n, ...) float, targets (n,) int or anything that `loss` takes, first axis n.
     Args:
         loss: `loss(model, inputs, targets)` -> mean loss, or (mean loss, number of errors).
@@ -118,6 +125,8 @@ def fit(
     if inputs.is_floating_point() and not torch.isfinite(inputs).all():
         raise ValueError("training inputs contain NaN or infinity")
     where = runtime.device(device) if isinstance(device, str) else device
+    if where.type == "cpu":
+        runtime.keep_memory()
     model.to(where)
     images = inputs.ndim == 4
     layout = torch.channels_last if images else torch.contiguous_format
@@ -142,6 +151,7 @@ def fit(
         if saved is not None:
             curves = Curves(**saved["curves"])
             curves.resumed += 1
+    parallel.agree("the epochs of the checkpoint", curves.epochs)
 
     start = written = time.perf_counter()
     spent = curves.seconds
@@ -149,62 +159,72 @@ def fit(
         total=config.epochs,
         initial=curves.epochs,
         desc=label or "training",
-        disable=not progress,
+        disable=not progress or parallel.rank() > 0,
         unit="epoch",
     )
 
     def keep() -> None:
-        if path is not None:
+        if path is not None and parallel.rank() == 0:
             optimization.save(path, state, model, optimizer, schedule, {"curves": asdict(curves)})
 
-    while curves.epochs < config.epochs and curves.stopped == "running":
-        epoch = curves.epochs
-        model.train()
-        with runtime.seeded(config.seed, epoch) as generator:
-            order = torch.randperm(len(inputs), generator=generator).to(where)
-            on_device = torch.Generator(where).manual_seed(generator.initial_seed())
-            sums = torch.zeros(2, dtype=torch.float64, device=where)
-            for rows in order[:used].split(config.batch_size):
-                batch = inputs[rows]
-                if augment is not None:
-                    batch = augment(batch, on_device)
-                with cast:
-                    out = loss(model, batch, targets[rows])
-                value, errors = out if isinstance(out, tuple) else (out, out.new_tensor(torch.nan))
-                optimizer.zero_grad(set_to_none=True)
-                value.backward()
-                optimizer.step()
-                schedule.step()
-                sums += torch.stack([value.detach().double() * len(rows), errors.double()])
-        mean_loss, error = (sums / used).tolist()
-        if mean_loss != mean_loss:
-            raise FloatingPointError(f"the loss is not a number in epoch {epoch + 1}; lower learning_rate?")
-        if config.stop_at_zero_error and error < 0.05 + config.target_error:
-            # the running error lags behind the weights; the full pass is cheap once it is small
-            error = float((predict(model, inputs, cast=cast) != targets).double().mean())
-        curves.train_loss.append(mean_loss)
-        curves.train_error.append(error)
-        if evaluate is not None:
-            model.eval()
-            with torch.no_grad(), cast:
-                for name, entry in evaluate(model, epoch + 1).items():
-                    curves.values.setdefault(name, []).append(entry)
-        if config.stop_at_zero_error and error <= config.target_error:
-            curves.stopped = "zero training error"
-        elif curves.epochs == config.epochs:
-            curves.stopped = "all epochs"
-        curves.seconds = spent + time.perf_counter() - start
-        if time.perf_counter() - written > checkpoint_seconds or curves.stopped != "running":
-            keep()
-            written = time.perf_counter()
-        try:
-            runtime.report(label or "training", curves.epochs, config.epochs, loss=mean_loss, error=error)
-        except runtime.Stopped:
-            keep()
-            raise
-        bar.set_postfix(loss=f"{mean_loss:.3f}", error=f"{error:.3f}", refresh=False)
-        bar.update()
+    with parallel.replicated(model, loss, where) as objective:
+        while curves.epochs < config.epochs and curves.stopped == "running":
+            epoch = curves.epochs
+            model.train()
+            with runtime.seeded(config.seed, epoch) as generator:
+                order = torch.randperm(len(inputs), generator=generator).to(where)
+                on_device, alike = (torch.Generator(where).manual_seed(generator.initial_seed()) for _ in range(2))
+                if parallel.rank() > 0:  # the dropout of other rows is other dropout
+                    torch.manual_seed(generator.initial_seed() + parallel.rank())
+                sums = torch.zeros(2, dtype=torch.float64, device=where)
+                for rows in order[:used].split(config.batch_size):
+                    batch = inputs[rows]
+                    if augment is not None:
+                        batch = augment(batch, on_device)
+                    with parallel.share(len(rows), alike) as mine:
+                        batch, rows = mine.of(batch), rows[mine.rows]
+                        with cast:
+                            out = objective(batch, targets[rows])
+                    value, errors = out if isinstance(out, tuple) else (out, out.new_tensor(torch.nan))
+                    optimizer.zero_grad(set_to_none=True)
+                    (value * mine.weight).backward()
+                    optimizer.step()
+                    schedule.step()
+                    if mine.counts:
+                        sums += torch.stack([value.detach().double() * len(rows), errors.double()])
+            mean_loss, error = (parallel.add(sums) / used).tolist()
+            if mean_loss != mean_loss:
+                raise FloatingPointError(f"the loss is not a number in epoch {epoch + 1}; lower learning_rate?")
+            if config.stop_at_zero_error and error < 0.05 + config.target_error:
+                # the running error lags behind the weights; the full pass is cheap once it is small
+                rows = parallel.own(len(inputs))
+                wrong = (predict(model, inputs[rows], cast=cast) != targets[rows]).double().sum()
+                error = float(parallel.add(wrong) / len(inputs))
+            curves.train_loss.append(mean_loss)
+            curves.train_error.append(error)
+            if evaluate is not None:
+                model.eval()
+                with torch.no_grad(), cast:
+                    for name, entry in evaluate(model, epoch + 1).items():
+                        curves.values.setdefault(name, []).append(entry)
+            if config.stop_at_zero_error and error <= config.target_error:
+                curves.stopped = "zero training error"
+            elif curves.epochs == config.epochs:
+                curves.stopped = "all epochs"
+            curves.seconds = spent + time.perf_counter() - start
+            if time.perf_counter() - written > checkpoint_seconds or curves.stopped != "running":
+                keep()
+                written = time.perf_counter()
+            try:
+                if parallel.rank() == 0:
+                    runtime.report(label or "training", curves.epochs, config.epochs, loss=mean_loss, error=error)
+            except runtime.Stopped:
+                keep()
+                raise
+            bar.set_postfix(loss=f"{mean_loss:.3f}", error=f"{error:.3f}", refresh=False)
+            bar.update()
     bar.close()
+    parallel.from_first(None)  # the last checkpoint is written before any process goes on
     curves.stopped = "all epochs" if curves.stopped == "running" else curves.stopped
     model.eval()
     return curves
