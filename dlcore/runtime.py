@@ -84,13 +84,18 @@ def fast_bfloat16(where: torch.device) -> bool:
     return any(probe() for probe in probes if probe is not None)
 
 
+def mix(*seed: int) -> int:
+    """Returns one seed of several integers, hashed together, so that streams do not overlap."""
+    return int.from_bytes(hashlib.sha256(repr(seed).encode()).digest()[:7], "big")
+
+
 @contextlib.contextmanager
 def seeded(*seed: int) -> Iterator[torch.Generator]:
     """Seeds torch inside the block and restores its state after; yields a CPU generator of the same seed.
 
     Several integers (a seed and an epoch, say) are hashed together, so streams do not overlap.
     """
-    mixed = int.from_bytes(hashlib.sha256(repr(seed).encode()).digest()[:7], "big")
+    mixed = mix(*seed)
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     if devices and parallel.size() > 1:  # the other GPUs belong to the other processes
         devices = [torch.cuda.current_device()]
