@@ -32,7 +32,7 @@ def _parameters(pairs: Sequence[str]) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Runs one configuration, or groups of the recorded grid, and stores the records."""
-    from dlcore import recorded, studies
+    from dlcore import parallel, recorded, studies
     from dlcore.records import RecordStore
 
     study = studies.study(args.study)
@@ -42,7 +42,13 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"--recorded runs fixed groups; it takes no parameter such as {args.parameters[0]!r}")
         return recorded.run_groups(args.study, args.recorded, store, workers=args.workers)
     config = study.Config.from_parameters(**_parameters(args.parameters))
-    record = store.load_or_run(config, progress=True)
+    with parallel.group() as rank:  # several under torchrun: the first writes the record, the others only work for it
+        known = parallel.from_first(store.load(config) is not None)
+        if rank > 0:
+            if not known:
+                study.run(config, checkpoint=store.checkpoint(config))
+            return 0
+        record = store.load_or_run(config, progress=True)
     print(f"record {record.key} ({record.seconds:.1f} s) in {store.path / config.STUDY}")
     for name, value in record.metrics.items():
         print(f"  {name:24} {value:.4f}" if isinstance(value, float) else f"  {name:24} {value}")

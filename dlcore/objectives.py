@@ -1,4 +1,7 @@
-"""Losses of self-supervised learning. None of them sees a label; all are in nats or squared units, mean over the batch."""
+"""Losses of self-supervised learning. None of them sees a label; all are in nats or squared units, mean over the batch.
+
+Where several processes train one model, those that compare samples take the rows of all: the batch is the whole batch.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from dlcore import parallel
 from dlcore.config import unknown_choice
 
 OBJECTIVES = ("simclr", "vicreg", "barlow_twins", "rotation")
@@ -14,10 +18,11 @@ OBJECTIVES = ("simclr", "vicreg", "barlow_twins", "rotation")
 def _pair(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     if first.shape != second.shape or first.ndim != 2:
         raise ValueError(f"two (n, d) tensors are needed, not {tuple(first.shape)} and {tuple(second.shape)}")
+    # in float32: squared sums of bfloat16 lose the small differences that these losses are made of
+    first, second = (parallel.gather(z.float()) for z in (first, second))
     if len(first) < 2:
         raise ValueError("a batch of one has nothing to compare with; two samples at least")
-    # in float32: squared sums of bfloat16 lose the small differences that these losses are made of
-    return first.float(), second.float()
+    return first, second
 
 
 def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float = 0.5) -> torch.Tensor:
@@ -149,7 +154,7 @@ class SelfSupervised(nn.Module):
         """Returns the objective on a batch; the targets are not looked at."""
         if self.objective == "rotation":
             # torch's global generator: the training loop seeds it for each epoch
-            kinds = torch.randint(0, 4, (len(inputs),), device=inputs.device)
+            kinds = parallel.randint(4, len(inputs), inputs.device)
             return functional.cross_entropy(model(turn(inputs, kinds)).float(), kinds)
         if len(inputs) != 2 * len(targets):
             raise ValueError(f"{self.objective} needs two views of {len(targets)} inputs, not {len(inputs)} rows")

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from dlcore import optimization, runtime
+from dlcore import optimization, parallel, runtime
 from dlcore.config import unknown_choice
 from dlcore.data.pairs import PAD, Pairs, Ragged, token_batches
 
@@ -174,11 +174,14 @@ def fit_pairs(
         checkpoint: file for resuming, written at evaluations, at most every `checkpoint_seconds`; the caller
             deletes it.
     Raises: ValueError for no pairs, tokens that the model does not know, a sequence longer than `batch_tokens`;
-        FloatingPointError when the loss becomes not-a-number.
+        FloatingPointError when the loss becomes not-a-number; RuntimeError under torchrun with several processes.
     """
+    parallel.only_one("training on sentence pairs")
     _check(train, model, "training")
     _check(dev, model, "development")
     where = runtime.device(device) if isinstance(device, str) else device
+    if where.type == "cpu":
+        runtime.keep_memory()
     model.to(where)
     low = config.precision == "bfloat16" or (
         config.precision == "auto" and where.type == "cuda" and runtime.fast_bfloat16(where)

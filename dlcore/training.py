@@ -3,78 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from dlcore import optimization, runtime
-from dlcore.config import unknown_choice
+from dlcore import ensembles, optimization, parallel, runtime
+from dlcore.training_config import Curves, TrainConfig
 
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train. Units: epochs, samples, learning rate per step of the mean loss.
-
-    `schedule` "cosine" warms up linearly for the first 5 % of the steps and decays to zero; "constant" does
-    neither. `stop_at_zero_error` ends after the first epoch whose training error, measured in evaluation mode on
-    all training samples, is at most `target_error`. `drop_last` leaves out an epoch's last batch when it is smaller
-    than the others, for losses that compare the samples of a batch. `precision` "auto" is bfloat16 where that is faster and the
-    model is convolutional, else float32; the weights are float32 always.
-    """
-
-    epochs: int = 20
-    batch_size: int = 128
-    learning_rate: float = 0.1
-    optimizer: str = "sgd"
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    schedule: str = "cosine"
-    stop_at_zero_error: bool = False
-    target_error: float = 0.0
-    drop_last: bool = False
-    precision: str = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for kind, value, choices in (
-            ("optimizer", self.optimizer, ("sgd", "adam", "adamw")),
-            ("schedule", self.schedule, ("cosine", "constant")),
-            ("precision", self.precision, ("auto", "float32", "bfloat16")),
-        ):
-            if value not in choices:
-                raise unknown_choice(kind, value, choices)
-        if self.epochs < 0 or self.batch_size < 1 or not self.learning_rate > 0:
-            raise ValueError(f"epochs >= 0, batch_size >= 1 and learning_rate > 0 are needed, not {self}")
-
-
-@dataclass
-class Curves:
-    """What a training run logged, one entry an epoch. `values` holds whatever `evaluate` returned.
-
-    `train_loss` is the running mean over the epoch's batches, `train_error` (a fraction) is measured after the
-    epoch in evaluation mode where it was asked for, else the running one.
-    """
-
-    train_loss: list[float] = field(default_factory=list)
-    train_error: list[float] = field(default_factory=list)
-    values: dict[str, list] = field(default_factory=dict)
-    stopped: str = "running"
-    resumed: int = 0
-    seconds: float = 0.0
-
-    @property
-    def epochs(self) -> int:
-        """The number of finished epochs."""
-        return len(self.train_loss)
+Evaluate = Callable[[nn.Module, int], dict[str, Any]]
 
 
 def cross_entropy(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -83,41 +27,27 @@ def cross_entropy(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor)
     return functional.cross_entropy(logits.float(), targets), (logits.detach().argmax(1) != targets).sum()
 
 
-def fit(
-    model: nn.Module,
-    data: tuple[torch.Tensor, torch.Tensor],
-    config: TrainConfig,
-    *,
-    loss: Loss = cross_entropy,
-    augment: Augment | None = None,
-    evaluate: Callable[[nn.Module, int], dict[str, Any]] | None = None,
-    checkpoint: str | Path | None = None,
-    checkpoint_seconds: float = 30.0,
-    device: str | torch.device = "auto",
-    progress: bool = False,
-    label: str = "",
-) -> Curves:
-    """Trains `model` in place and returns its curves.
+class _Prepared(NamedTuple):
+    """What a run starts from, on its device: data, precision, optimizer, and the checkpoint's curves."""
 
-    The data are moved to the device once. Each epoch's order, augmentation and dropout are drawn from
-    (seed, epoch) alone, so a run that is killed and started again with the same `checkpoint` repeats the epochs
-    after the last checkpoint and ends with the curve of an uninterrupted run.
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    cast: torch.autocast
+    used: int
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LambdaLR
+    curves: Curves
+    keep: Callable[[], None]
 
-    Shapes: data = inputs (n, ...) float, targets (n,) int or anything that `loss` takes, first axis n.
-    Args:
-        loss: `loss(model, inputs, targets)` -> mean loss, or (mean loss, number of errors).
-        augment: `augment(inputs, generator)` on a whole batch, on the device.
-        evaluate: called after every epoch in evaluation mode; what it returns joins the curves.
-        checkpoint: file for resuming, written at most every `checkpoint_seconds`; the caller deletes it.
-    Raises: ValueError for empty data, lengths that disagree or NaN inputs; FloatingPointError when the loss
-        becomes not-a-number; a checkpoint of another configuration is named and ignored.
-    """
+
+def _prepare(model: nn.Module, data: Any, config: TrainConfig, checkpoint: Any, where: torch.device) -> _Prepared:
     inputs, targets = data
     if len(inputs) == 0 or len(inputs) != len(targets):
         raise ValueError(f"training data: {len(inputs)} inputs and {len(targets)} targets")
     if inputs.is_floating_point() and not torch.isfinite(inputs).all():
         raise ValueError("training inputs contain NaN or infinity")
-    where = runtime.device(device) if isinstance(device, str) else device
+    if where.type == "cpu":
+        runtime.keep_memory()
     model.to(where)
     images = inputs.ndim == 4
     layout = torch.channels_last if images else torch.contiguous_format
@@ -143,71 +73,199 @@ def fit(
             curves = Curves(**saved["curves"])
             curves.resumed += 1
 
+    def keep() -> None:
+        if path is not None and parallel.rank() == 0:
+            optimization.save(path, state, model, optimizer, schedule, {"curves": asdict(curves)})
+
+    return _Prepared(inputs, targets, cast, used, optimizer, schedule, curves, keep)
+
+
+def fit(
+    model: nn.Module,
+    data: tuple[torch.Tensor, torch.Tensor],
+    config: TrainConfig,
+    *,
+    loss: Loss = cross_entropy,
+    augment: Augment | None = None,
+    evaluate: Evaluate | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_seconds: float = 30.0,
+    device: str | torch.device = "auto",
+    progress: bool = False,
+    label: str = "",
+) -> Curves:
+    """Trains `model` in place and returns its curves.
+
+    The data are moved to the device once. Each epoch's order, augmentation and dropout are drawn from
+    (seed, epoch) alone, so a run that is killed and started again with the same `checkpoint` repeats the epochs
+    after the last checkpoint and ends with the curve of an uninterrupted run.
+
+    Several GPUs, or processes on CPUs, share a run through `torchrun --nproc-per-node 2 -m dlcore run STUDY name=value`,
+    or in a script of your own inside `with dlcore.parallel.group():`. `batch_size` stays the size of the whole batch:
+    every process draws the whole order and augmentation and takes its slice, BatchNorm and the losses that compare
+    samples see the whole batch, DDP averages the gradients, so the result is that of one process up to rounding. (Dropout is
+    drawn by each process; a loss of your own that compares samples calls `parallel.gather`.) `evaluate` is called on
+    all; process 0 alone writes checkpoints and reports. All must reach the same file.
+
+    Shapes: data = inputs (n, ...) float, targets (n,) int or anything that `loss` takes, first axis n.
+    Args:
+        loss: `loss(model, inputs, targets)` -> mean loss, or (mean loss, number of errors).
+        augment: `augment(inputs, generator)` on a whole batch, on the device.
+        evaluate: called after every epoch in evaluation mode; what it returns joins the curves.
+        checkpoint: file for resuming, written at most every `checkpoint_seconds`; the caller deletes it.
+    Raises: ValueError for empty data, lengths that disagree or NaN inputs; FloatingPointError when the loss
+        becomes not-a-number; a checkpoint of another configuration is named and ignored.
+    """
+    where = runtime.device(device) if isinstance(device, str) else device
+    ready = _prepare(model, data, config, checkpoint, where)
+    inputs, targets, cast, used, optimizer, schedule, curves, keep = ready
+    parallel.agree("the epochs of the checkpoint", curves.epochs)
+
     start = written = time.perf_counter()
     spent = curves.seconds
     bar = tqdm(
         total=config.epochs,
         initial=curves.epochs,
         desc=label or "training",
-        disable=not progress,
+        disable=not progress or parallel.rank() > 0,
         unit="epoch",
     )
 
-    def keep() -> None:
-        if path is not None:
-            optimization.save(path, state, model, optimizer, schedule, {"curves": asdict(curves)})
-
-    while curves.epochs < config.epochs and curves.stopped == "running":
-        epoch = curves.epochs
-        model.train()
-        with runtime.seeded(config.seed, epoch) as generator:
-            order = torch.randperm(len(inputs), generator=generator).to(where)
-            on_device = torch.Generator(where).manual_seed(generator.initial_seed())
-            sums = torch.zeros(2, dtype=torch.float64, device=where)
-            for rows in order[:used].split(config.batch_size):
-                batch = inputs[rows]
-                if augment is not None:
-                    batch = augment(batch, on_device)
-                with cast:
-                    out = loss(model, batch, targets[rows])
-                value, errors = out if isinstance(out, tuple) else (out, out.new_tensor(torch.nan))
-                optimizer.zero_grad(set_to_none=True)
-                value.backward()
-                optimizer.step()
-                schedule.step()
-                sums += torch.stack([value.detach().double() * len(rows), errors.double()])
-        mean_loss, error = (sums / used).tolist()
-        if mean_loss != mean_loss:
-            raise FloatingPointError(f"the loss is not a number in epoch {epoch + 1}; lower learning_rate?")
-        if config.stop_at_zero_error and error < 0.05 + config.target_error:
-            # the running error lags behind the weights; the full pass is cheap once it is small
-            error = float((predict(model, inputs, cast=cast) != targets).double().mean())
-        curves.train_loss.append(mean_loss)
-        curves.train_error.append(error)
-        if evaluate is not None:
-            model.eval()
-            with torch.no_grad(), cast:
-                for name, entry in evaluate(model, epoch + 1).items():
-                    curves.values.setdefault(name, []).append(entry)
-        if config.stop_at_zero_error and error <= config.target_error:
-            curves.stopped = "zero training error"
-        elif curves.epochs == config.epochs:
-            curves.stopped = "all epochs"
-        curves.seconds = spent + time.perf_counter() - start
-        if time.perf_counter() - written > checkpoint_seconds or curves.stopped != "running":
-            keep()
-            written = time.perf_counter()
-        try:
-            runtime.report(label or "training", curves.epochs, config.epochs, loss=mean_loss, error=error)
-        except runtime.Stopped:
-            keep()
-            raise
-        bar.set_postfix(loss=f"{mean_loss:.3f}", error=f"{error:.3f}", refresh=False)
-        bar.update()
+    with parallel.replicated(model, loss, where) as objective:
+        while curves.epochs < config.epochs and curves.stopped == "running":
+            epoch = curves.epochs
+            model.train()
+            with runtime.seeded(config.seed, epoch) as generator:
+                order = torch.randperm(len(inputs), generator=generator).to(where)
+                on_device, alike = (torch.Generator(where).manual_seed(generator.initial_seed()) for _ in range(2))
+                if parallel.rank() > 0:  # the dropout of other rows is other dropout
+                    torch.manual_seed(generator.initial_seed() + parallel.rank())
+                sums = torch.zeros(2, dtype=torch.float64, device=where)
+                for rows in order[:used].split(config.batch_size):
+                    batch = inputs[rows]
+                    if augment is not None:
+                        batch = augment(batch, on_device)
+                    with parallel.share(len(rows), alike) as mine:
+                        batch, rows = mine.of(batch), rows[mine.rows]
+                        with cast:
+                            out = objective(batch, targets[rows])
+                    value, errors = out if isinstance(out, tuple) else (out, out.new_tensor(torch.nan))
+                    optimizer.zero_grad(set_to_none=True)
+                    (value * mine.weight).backward()
+                    optimizer.step()
+                    schedule.step()
+                    if mine.counts:
+                        sums += torch.stack([value.detach().double() * len(rows), errors.double()])
+            mean_loss, error = (parallel.add(sums) / used).tolist()
+            if mean_loss != mean_loss:
+                raise FloatingPointError(f"the loss is not a number in epoch {epoch + 1}; lower learning_rate?")
+            if config.stop_at_zero_error and error < 0.05 + config.target_error:
+                # the running error lags behind the weights; the full pass is cheap once it is small
+                rows = parallel.own(len(inputs))
+                wrong = (predict(model, inputs[rows], cast=cast) != targets[rows]).double().sum()
+                error = float(parallel.add(wrong) / len(inputs))
+            curves.train_loss.append(mean_loss)
+            curves.train_error.append(error)
+            if evaluate is not None:
+                model.eval()
+                with torch.no_grad(), cast:
+                    for name, entry in evaluate(model, epoch + 1).items():
+                        curves.values.setdefault(name, []).append(entry)
+            if config.stop_at_zero_error and error <= config.target_error:
+                curves.stopped = "zero training error"
+            elif curves.epochs == config.epochs:
+                curves.stopped = "all epochs"
+            curves.seconds = spent + time.perf_counter() - start
+            if time.perf_counter() - written > checkpoint_seconds or curves.stopped != "running":
+                keep()
+                written = time.perf_counter()
+            try:
+                if parallel.rank() == 0:
+                    runtime.report(label or "training", curves.epochs, config.epochs, loss=mean_loss, error=error)
+            except runtime.Stopped:
+                keep()
+                raise
+            bar.set_postfix(loss=f"{mean_loss:.3f}", error=f"{error:.3f}", refresh=False)
+            bar.update()
     bar.close()
+    parallel.from_first(None)  # the last checkpoint is written before any process goes on
     curves.stopped = "all epochs" if curves.stopped == "running" else curves.stopped
     model.eval()
     return curves
+
+
+def fit_many(
+    models: Sequence[nn.Module],
+    data: tuple[torch.Tensor, torch.Tensor | Sequence[torch.Tensor]],
+    configs: TrainConfig | Sequence[TrainConfig],
+    *,
+    evaluate: Sequence[Evaluate] | None = None,
+    checkpoints: Sequence[str | Path] | None = None,
+    labels: Sequence[str] | None = None,
+    stack: bool | None = None,
+    loss: Loss = cross_entropy,
+    augment: Augment | None = None,
+    checkpoint_seconds: float = 30.0,
+    device: str | torch.device = "auto",
+    progress: bool = False,
+) -> list[Curves]:
+    """Trains several models on the same inputs, each as `fit` would, up to rounding; returns their curves.
+
+    Every model has its own order, augmentation, schedule, early stop, curves and checkpoint. Small networks of linear layers
+    (`ensembles.PAYS`) train as one stack, in a fraction of the time; all others, and any under torchrun, one by one, because
+    a stack of them would be slower (`benchmarks/ensembles.py`). A stack holds the models whose configurations
+    differ in the seed alone. `seconds` of a stacked model is its share.
+
+    Shapes: data = inputs (n, ...), targets (n,) of all models or a sequence of K.
+    Args:
+        configs, evaluate, checkpoints, labels: one for each model; one configuration serves all.
+        stack: False never stacks, True demands it of any network but those that draw at random.
+        The others as in `fit`.
+    Raises: ValueError for sequences of other lengths, or a stack of what has none; and as `fit`.
+    """
+    inputs, targets = data
+    count = len(models)
+    each = (
+        [targets] * count if isinstance(targets, torch.Tensor) else [*targets],
+        [configs] * count if isinstance(configs, TrainConfig) else [*configs],
+        [None] * count if evaluate is None else [*evaluate],
+        [None] * count if checkpoints is None else [*checkpoints],
+        [f"model {k}" for k in range(count)] if labels is None else [*labels],
+    )
+    for name, values in zip(("targets", "configs", "evaluate", "checkpoints", "labels"), each, strict=True):
+        if len(values) != count:
+            raise ValueError(f"{len(values)} {name} for {count} models")
+    targets, configs, evaluate, checkpoints, labels = each
+    where = runtime.device(device) if isinstance(device, str) else device
+    options = {"augment": augment, "checkpoint_seconds": checkpoint_seconds, "progress": progress}
+    groups: dict[TrainConfig, list[int]] = {}
+    for k, config in enumerate(configs):
+        groups.setdefault(replace(config, seed=0), []).append(k)
+    found: dict[int, Curves] = {}
+    for config, rows in groups.items():
+        group = [models[k] for k in rows]
+        classes = loss is cross_entropy and all(t.ndim == 1 and not t.is_floating_point() for t in targets)
+        able = classes and parallel.size() == 1 and ensembles.alike(group)
+        if stack and not able:
+            raise ValueError(
+                "a stack needs models of one architecture, classes as targets, cross_entropy and one process"
+            )
+        if able and (ensembles.pays(group, where) if stack is None else stack):
+            ready: list[_Prepared] = []
+            for k in rows:  # the data once, not once a model
+                same = ready[0].inputs if ready else inputs
+                ready.append(_prepare(models[k], (same, targets[k]), configs[k], checkpoints[k], where))
+            runs = [
+                ensembles.Run(models[k], r, configs[k].seed, labels[k], evaluate[k])
+                for k, r in zip(rows, ready, strict=True)
+            ]
+            ensembles.fit_stack(runs, config, **options)
+            found |= {k: r.curves for k, r in zip(rows, ready, strict=True)}
+            continue
+        for k in rows:
+            own = {"evaluate": evaluate[k], "checkpoint": checkpoints[k], "label": labels[k]}
+            found[k] = fit(models[k], (inputs, targets[k]), configs[k], loss=loss, device=where, **own, **options)
+    return [found[k] for k in range(count)]
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dlcore import data
-from dlcore.data import mnist1d, tabular, text, vision
+from dlcore.data import kept, mnist1d, tabular, text, vision
 
 REAL = os.environ.get("DLCORE_DATA")
 needs_data = pytest.mark.skipif(not REAL, reason="DLCORE_DATA is not set: no real data to read")
@@ -26,6 +26,7 @@ def no_folder(tmp_path, monkeypatch):
     """No data folder and an empty download cache, whatever the user has."""
     monkeypatch.delenv("DLCORE_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    kept.clear()
 
 
 def write(file: Path, content: bytes) -> None:
@@ -633,3 +634,60 @@ def test_the_recorded_subsets_of_real_sets_have_not_changed():
     for name, checksum in known.items():
         if data.available(REAL)[name].startswith("found"):
             assert data.load(name, n_train=500, n_test=100, seed=3, root=REAL).checksum == checksum, name
+
+
+# Sets kept in the process
+
+
+@pytest.mark.parametrize("large", [1, 2**20])
+def test_a_set_is_made_once_and_every_caller_has_its_own_arrays(monkeypatch, large):
+    monkeypatch.setattr(kept, "LARGE", large)
+    made = []
+    generate = mnist1d.generate
+    monkeypatch.setattr(mnist1d, "generate", lambda *a, **k: made.append(a) or generate(*a, **k))
+    first = data.load("mnist1d", n_train=50, n_test=20)
+    checksum = first.checksum
+    first.train_inputs[:] = 0
+    first.train_labels[:] = 0
+    second = data.load("mnist1d", n_train=50, n_test=20)
+    assert len(made) == 2  # train and test
+    assert second.checksum == checksum
+    assert second.train_inputs.any()
+    assert second.train_labels.any()
+    vars(second).pop("checksum")
+    assert second.checksum == checksum
+    data.load("mnist1d", n_train=50, n_test=20, seed=1)
+    assert len(made) == 4
+
+
+def test_what_a_set_holds_besides_is_the_callers_own(cifar):
+    first = data.load("cifar10", n_train=20, root=cifar)
+    before = first.extra["train_index"].copy()
+    first.extra["train_index"][:] = -1
+    first.extra["more"] = 1
+    second = data.load("cifar10", n_train=20, root=cifar)
+    assert np.array_equal(second.extra["train_index"], before)
+    assert "more" not in second.extra
+
+
+def test_a_changed_file_is_read_again(table, monkeypatch):
+    before = data.load("letter", root=table)
+    file = table / "uci" / "letter.csv.gz"
+    raw = gzip.decompress(file.read_bytes())
+    lines = raw.decode().splitlines()
+    changed = "\n".join([lines[0], *(f"9{line}" for line in lines[1:])]).encode() + b"\n"
+    file.write_bytes(gzip.compress(changed))
+    monkeypatch.setitem(tabular.TABLES, "letter", (12, 3, 3, hashlib.sha256(changed).hexdigest()))
+    assert data.load("letter", root=table).checksum != before.checksum
+
+
+def test_memory_is_bounded_and_the_oldest_leaves_first(monkeypatch):
+    sizes = kept._size(data.load("digits"))
+    kept.clear()
+    monkeypatch.setattr(kept, "LIMIT", int(2.5 * sizes))
+    for seed in range(3):
+        data.load("digits", seed=seed)
+    assert [key[3] for key in kept._SETS] == [1, 2]
+    monkeypatch.setattr(kept, "LIMIT", sizes // 2)
+    assert data.load("digits", seed=4).checksum
+    assert all(key[3] != 4 for key in kept._SETS)

@@ -138,34 +138,36 @@ def end_to_end(config: Config, source: data.Dataset, options: dict[str, Any]) ->
     classes, labels = source.num_classes, source.train_labels
     noisy = probing.noisy_draws(labels, classes, config.noise, config.seed, config.draws)
     steps = END_TO_END[kind(config.dataset)]
-    path, found = options["checkpoint"], []
-    normalise = pretraining.Normalise(x)
-    for k, given in enumerate([labels, *noisy]):
+    path, normalise = options["checkpoint"], pretraining.Normalise(x)
+    vectors, nets, settings = [labels, *noisy], [], []
+    for k in range(len(vectors)):
         seed = 1000 * config.seed + k
         net = network(config.architecture, x.shape[1:], classes, seed=seed, width=config.width, depth=config.depth)
-        whole = Stages(OrderedDict(normalise=normalise, **OrderedDict(net.named_children())))
-        settings = training.TrainConfig(
-            epochs=config.epochs,
-            batch_size=config.batch_size,
-            learning_rate=steps["learning_rate"],
-            optimizer=steps["optimizer"],
-            stop_at_zero_error=True,
-            seed=seed,
+        nets.append(Stages(OrderedDict(normalise=normalise, **OrderedDict(net.named_children()))))
+        settings.append(
+            training.TrainConfig(
+                epochs=config.epochs,
+                batch_size=config.batch_size,
+                learning_rate=steps["learning_rate"],
+                optimizer=steps["optimizer"],
+                stop_at_zero_error=True,
+                seed=seed,
+            )
         )
-        training.fit(
-            whole,
-            (x, torch.from_numpy(given)),
-            settings,
-            checkpoint=path.with_suffix(f".{k}.pt") if path else None,
-            progress=options["progress"],
-            device=options["device"],
-            label=f"end to end {config.dataset} noise {config.noise:g} draw {k}",
-        )
-        found.append([training.predict(whole, v).cpu().numpy() for v in (x, test)])
+    checkpoints = [path.with_suffix(f".{k}.pt") for k in range(len(vectors))] if path else None
+    training.fit_many(
+        nets,
+        (x, [torch.from_numpy(given) for given in vectors]),
+        settings,
+        checkpoints=checkpoints,
+        progress=options["progress"],
+        device=options["device"],
+        labels=[f"end to end {config.dataset} noise {config.noise:g} draw {k}" for k in range(len(vectors))],
+    )
+    found = [[training.predict(net, v).cpu().numpy() for v in (x, test)] for net in nets]
     # only now: after a kill in a later draw the earlier ones are still there
-    if path:
-        for k in range(len(found)):
-            path.with_suffix(f".{k}.pt").unlink(missing_ok=True)
+    for file in checkpoints or ():
+        file.unlink(missing_ok=True)
     (clean, clean_test), rest = found[0], found[1:]
     predictions, on_test = (np.stack([pair[side] for pair in rest]) for side in (0, 1))
     return Draws(predictions, noisy, on_test, clean, clean_test, labels, 0, float("nan"), [])

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from dlcore import objectives, pretraining, runtime
+from dlcore import objectives, parallel, pretraining, runtime
 from dlcore.config import unknown_choice
 
 FIXED = ("pixels", "pca", "random_relu", "clusters", "neighbours")
@@ -67,6 +67,7 @@ def represent(
         return _make(name, inputs, test_inputs, **made, **options)
     if (found := _read(cache)) is not None:
         return found
+    cache.parent.mkdir(parents=True, exist_ok=True)
     with _alone(cache, tell=bool(options.get("progress"))):
         if (found := _read(cache)) is None:
             found = _make(name, inputs, test_inputs, **made, **options)
@@ -76,8 +77,10 @@ def represent(
 
 @contextlib.contextmanager
 def _alone(cache: Path, tell: bool) -> Iterator[None]:
-    """Waits until no other process makes the same features: the runs of a sweep that differ in noise want them at once."""
-    cache.parent.mkdir(parents=True, exist_ok=True)
+    """Waits until no other run makes the same features: those of a sweep that differ in noise alone want them at once."""
+    if parallel.size() > 1:  # the processes of one run make them together
+        yield
+        return
     lock = filelock.FileLock(cache.with_name(f".{cache.stem}.lock"))
     try:
         lock.acquire(timeout=1)
