@@ -24,21 +24,38 @@ PAYS = {"cpu": 150_000, "cuda": 1_000_000}
 _ELEMENTWISE = (nn.ReLU, nn.Tanh, nn.GELU, nn.SiLU, nn.Sigmoid, nn.LeakyReLU, nn.ELU, nn.Softplus, nn.Identity)
 
 
-def _chain(model: nn.Module) -> list[nn.Module] | None:
-    """Returns the layers of a chain of linear layers and layers without parameters, or None for another network."""
-    if model._forward_hooks or model._forward_pre_hooks:
+def _layers(model: nn.Module) -> list[nn.Module] | None:
+    """Returns the layers of a chain, linear ones and ones without parameters, or None for another network."""
+    hooks = (model._forward_hooks, model._forward_pre_hooks, model._backward_hooks, model._backward_pre_hooks)
+    if any(hooks) or "forward" in vars(model):
         return None
     if type(model).forward is nn.Sequential.forward:
-        parts = [_chain(part) for part in model.children()]
+        parts = [_layers(part) for part in model.children()]
         return None if None in parts else [layer for part in parts for layer in part]
     bare = not any(True for _ in model.parameters()) and not any(True for _ in model.children())
     return [model] if type(model) is nn.Linear or bare else None
 
 
+def _chain(models: Sequence[nn.Module]) -> list[nn.Module] | None:
+    """Returns the layers that stand for those of all models, or None where there is no such chain.
+
+    A layer of an unknown kind stands for all when it is one and the same in all, such as a normalisation of the inputs.
+    """
+    chains = [_layers(model) for model in models]
+    if None in chains:
+        return None
+    known = (nn.Linear, nn.Flatten, *_ELEMENTWISE)
+    for layers in zip(*chains, strict=True):
+        library = type(layers[0]).__module__.startswith("torch.nn")
+        if type(layers[0]) not in known and (library or any(layer is not layers[0] for layer in layers)):
+            return None
+    return chains[0]
+
+
 def pays(models: Sequence[nn.Module], where: torch.device) -> bool:
     """Whether training these networks in one stack is faster than one after the other."""
     small = sum(p.numel() for p in models[0].parameters()) <= PAYS.get(where.type, 0)
-    return len(models) > 1 and small and _chain(models[0]) is not None and alike(models)
+    return len(models) > 1 and small and alike(models) and _chain(models) is not None
 
 
 def alike(models: Sequence[nn.Module]) -> bool:
@@ -80,7 +97,7 @@ class Stack:
     def __init__(self, runs: Sequence[Run], config: Any) -> None:
         self.runs = list(runs)
         self.base, models = runs[0].model, [run.model for run in runs]
-        self.chain = _chain(self.base)
+        self.chain = _chain(models)
         self.names = [name for name, _ in self.base.named_parameters()]
         each = [[p.detach() for p in model.parameters()] for model in models]
         free = [p.requires_grad for p in self.base.parameters()]
