@@ -111,7 +111,9 @@ class Stack:
         for own, weight in enumerate(self._trained(self.weights)):
             states = [run.start.optimizer.state[self._trained(run.model.parameters())[own]] for run in runs]
             if states[0]:
-                self.optimizer.state[weight] = {k: _join(k, [s[k] for s in states]) for k in states[0]}
+                self.optimizer.state[weight] = {
+                    k: v if _alone(k, v) else torch.stack([s[k] for s in states]) for k, v in states[0].items()
+                }
 
     @staticmethod
     def _trained(weights: Any) -> list[nn.Parameter]:
@@ -178,10 +180,6 @@ def _alone(name: str, value: Any) -> bool:
     return name == "step" or not isinstance(value, torch.Tensor)
 
 
-def _join(name: str, values: list[Any]) -> Any:
-    return values[0] if _alone(name, values[0]) else torch.stack(values)
-
-
 def fit_stack(
     runs: Sequence[Run],
     config: Any,
@@ -231,9 +229,8 @@ def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint
             values = nats.view(given.shape).mean(1)
             stack.optimizer.zero_grad(set_to_none=True)
             values.sum().backward()
-            stack.optimizer.param_groups[0]["lr"] = base * optimization.rate(
-                epoch * steps + i, config.schedule, total, warm
-            )
+            at = epoch * steps + i
+            stack.optimizer.param_groups[0]["lr"] = base * optimization.rate(at, config.schedule, total, warm)
             stack.optimizer.step()
             wrong = (logits.detach().argmax(2) != given).sum(1)
             sums += torch.stack([values.detach().double() * given.shape[1], wrong.double()], 1)
@@ -242,15 +239,13 @@ def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint
         means = (sums / used).tolist()
         for run, (loss, _) in zip(stack.runs, means, strict=True):
             if loss != loss:
-                raise FloatingPointError(
-                    f"the loss of {run.label} is not a number in epoch {epoch + 1}; lower learning_rate?"
-                )
+                what = f"the loss of {run.label} is not a number in epoch {epoch + 1}"
+                raise FloatingPointError(f"{what}; lower learning_rate?")
         errors = [error for _, error in means]
         if config.stop_at_zero_error:
             near = [k for k, error in enumerate(errors) if error < 0.05 + config.target_error]
             for k, error in zip(near, _errors(stack, near, inputs, targets, cast), strict=True):
                 errors[k] = error
-        evaluated = any(run.evaluate is not None for run in stack.runs)
         late = time.perf_counter() - written > checkpoint_seconds
         for run, (loss, _), error in zip(stack.runs, means, errors, strict=True):
             run.curves.train_loss.append(loss)
@@ -260,7 +255,7 @@ def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint
             elif run.curves.epochs == config.epochs:
                 run.curves.stopped = "all epochs"
         ended = [run.curves.stopped != "running" for run in stack.runs]
-        if evaluated or late or any(ended) or epoch + 1 == until:
+        if any(run.evaluate for run in stack.runs) or late or any(ended) or epoch + 1 == until:
             stack.write(step)
         for run in stack.runs:
             if run.evaluate is not None:
