@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     if args.recorded is not None:
         if args.parameters:
             raise ValueError(f"--recorded runs fixed groups; it takes no parameter such as {args.parameters[0]!r}")
+        with parallel.group():
+            parallel.only_one("--recorded")
         return recorded.run_groups(args.study, args.recorded, store, workers=args.workers)
     config = study.Config.from_parameters(**_parameters(args.parameters))
     with parallel.group() as rank:  # several under torchrun: the first writes the record, the others only work for it

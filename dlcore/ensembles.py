@@ -24,21 +24,38 @@ PAYS = {"cpu": 150_000, "cuda": 1_000_000}
 _ELEMENTWISE = (nn.ReLU, nn.Tanh, nn.GELU, nn.SiLU, nn.Sigmoid, nn.LeakyReLU, nn.ELU, nn.Softplus, nn.Identity)
 
 
-def _chain(model: nn.Module) -> list[nn.Module] | None:
-    """Returns the layers of a chain of linear layers and layers without parameters, or None for another network."""
-    if model._forward_hooks or model._forward_pre_hooks:
+def _layers(model: nn.Module) -> list[nn.Module] | None:
+    """Returns the layers of a chain, linear ones and ones without parameters, or None for another network."""
+    hooks = (model._forward_hooks, model._forward_pre_hooks, model._backward_hooks, model._backward_pre_hooks)
+    if any(hooks) or "forward" in vars(model):
         return None
     if type(model).forward is nn.Sequential.forward:
-        parts = [_chain(part) for part in model.children()]
+        parts = [_layers(part) for part in model.children()]
         return None if None in parts else [layer for part in parts for layer in part]
     bare = not any(True for _ in model.parameters()) and not any(True for _ in model.children())
     return [model] if type(model) is nn.Linear or bare else None
 
 
+def _chain(models: Sequence[nn.Module]) -> list[nn.Module] | None:
+    """Returns the layers that stand for those of all models, or None where there is no such chain.
+
+    A layer of an unknown kind stands for all when it is one and the same in all, such as a normalisation of the inputs.
+    """
+    chains = [_layers(model) for model in models]
+    if None in chains:
+        return None
+    known = (nn.Linear, nn.Flatten, *_ELEMENTWISE)
+    for layers in zip(*chains, strict=True):
+        library = type(layers[0]).__module__.startswith("torch.nn")
+        if type(layers[0]) not in known and (library or any(layer is not layers[0] for layer in layers)):
+            return None
+    return chains[0]
+
+
 def pays(models: Sequence[nn.Module], where: torch.device) -> bool:
     """Whether training these networks in one stack is faster than one after the other."""
     small = sum(p.numel() for p in models[0].parameters()) <= PAYS.get(where.type, 0)
-    return len(models) > 1 and small and _chain(models[0]) is not None and alike(models)
+    return len(models) > 1 and small and alike(models) and _chain(models) is not None
 
 
 def alike(models: Sequence[nn.Module]) -> bool:
@@ -80,7 +97,7 @@ class Stack:
     def __init__(self, runs: Sequence[Run], config: Any) -> None:
         self.runs = list(runs)
         self.base, models = runs[0].model, [run.model for run in runs]
-        self.chain = _chain(self.base)
+        self.chain = _chain(models)
         self.names = [name for name, _ in self.base.named_parameters()]
         each = [[p.detach() for p in model.parameters()] for model in models]
         free = [p.requires_grad for p in self.base.parameters()]
@@ -94,7 +111,9 @@ class Stack:
         for own, weight in enumerate(self._trained(self.weights)):
             states = [run.start.optimizer.state[self._trained(run.model.parameters())[own]] for run in runs]
             if states[0]:
-                self.optimizer.state[weight] = {k: _join(k, [s[k] for s in states]) for k in states[0]}
+                self.optimizer.state[weight] = {
+                    k: v if _alone(k, v) else torch.stack([s[k] for s in states]) for k, v in states[0].items()
+                }
 
     @staticmethod
     def _trained(weights: Any) -> list[nn.Parameter]:
@@ -161,10 +180,6 @@ def _alone(name: str, value: Any) -> bool:
     return name == "step" or not isinstance(value, torch.Tensor)
 
 
-def _join(name: str, values: list[Any]) -> Any:
-    return values[0] if _alone(name, values[0]) else torch.stack(values)
-
-
 def fit_stack(
     runs: Sequence[Run],
     config: Any,
@@ -214,9 +229,8 @@ def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint
             values = nats.view(given.shape).mean(1)
             stack.optimizer.zero_grad(set_to_none=True)
             values.sum().backward()
-            stack.optimizer.param_groups[0]["lr"] = base * optimization.rate(
-                epoch * steps + i, config.schedule, total, warm
-            )
+            at = epoch * steps + i
+            stack.optimizer.param_groups[0]["lr"] = base * optimization.rate(at, config.schedule, total, warm)
             stack.optimizer.step()
             wrong = (logits.detach().argmax(2) != given).sum(1)
             sums += torch.stack([values.detach().double() * given.shape[1], wrong.double()], 1)
@@ -225,15 +239,13 @@ def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint
         means = (sums / used).tolist()
         for run, (loss, _) in zip(stack.runs, means, strict=True):
             if loss != loss:
-                raise FloatingPointError(
-                    f"the loss of {run.label} is not a number in epoch {epoch + 1}; lower learning_rate?"
-                )
+                what = f"the loss of {run.label} is not a number in epoch {epoch + 1}"
+                raise FloatingPointError(f"{what}; lower learning_rate?")
         errors = [error for _, error in means]
         if config.stop_at_zero_error:
             near = [k for k, error in enumerate(errors) if error < 0.05 + config.target_error]
             for k, error in zip(near, _errors(stack, near, inputs, targets, cast), strict=True):
                 errors[k] = error
-        evaluated = any(run.evaluate is not None for run in stack.runs)
         late = time.perf_counter() - written > checkpoint_seconds
         for run, (loss, _), error in zip(stack.runs, means, errors, strict=True):
             run.curves.train_loss.append(loss)
@@ -243,7 +255,7 @@ def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint
             elif run.curves.epochs == config.epochs:
                 run.curves.stopped = "all epochs"
         ended = [run.curves.stopped != "running" for run in stack.runs]
-        if evaluated or late or any(ended) or epoch + 1 == until:
+        if any(run.evaluate for run in stack.runs) or late or any(ended) or epoch + 1 == until:
             stack.write(step)
         for run in stack.runs:
             if run.evaluate is not None:

@@ -36,8 +36,8 @@ def _data(n=203, shape=(1, 20), classes=3):
 
 
 def _nets(name="mlp", shape=(1, 20), width=16):
-    nets = [network(name, shape, 3, seed=k, width=width, depth=2) for k in range(3)]
-    return [nn.Sequential(Shift(), net) for net in nets]
+    nets, shift = [network(name, shape, 3, seed=k, width=width, depth=2) for k in range(3)], Shift()
+    return [nn.Sequential(shift, net) for net in nets]
 
 
 def _configs(**changes):
@@ -185,6 +185,21 @@ def test_batchnorm_has_the_statistics_of_each():
             torch.testing.assert_close(values, alone[k].state_dict()[name], rtol=1e-2, atol=1e-3)
 
 
+def test_layers_that_differ_are_those_of_each_model():
+    x, labels = _data()
+
+    def nets():
+        made = [nn.Sequential(Shift(), net) for net in _nets()]
+        for k, net in enumerate(made):
+            net[0].by.fill_(float(k))
+        return made
+
+    together, alone = nets(), nets()
+    curves = fit_many(together, (x, labels), _configs(), device="cpu", stack=True)
+    expected = [fit(n, (x, y), c, device="cpu") for n, y, c in zip(alone, labels, _configs(), strict=True)]
+    _same(together, curves, alone, expected, x)
+
+
 def test_stopped_by_a_listener_and_gone_on(tmp_path):
     x, labels = _data()
     paths = [tmp_path / f"{k}.pt" for k in range(3)]
@@ -214,6 +229,11 @@ def test_the_rule_stacks_small_chains_alone(monkeypatch):
     assert not ensembles.pays([_nets()[0], _nets(width=8)[1]], CPU)
     shared = _nets()[0]
     assert not ensembles.pays([shared, shared], CPU)
+    for own in (Shift, nn.Dropout, lambda: nn.BatchNorm1d(1, affine=False)):  # what may differ, or draw, or remember
+        assert not ensembles.pays([nn.Sequential(own(), net) for net in _nets()], CPU)
+    hooked = _nets()
+    hooked[0][1].register_forward_hook(lambda *given: None)
+    assert not ensembles.pays(hooked, CPU)
     # another configuration is another stack
     mixed = [*_configs(epochs=1)[:2], dataclasses.replace(CONFIG, epochs=2)]
     curves = fit_many(_nets(), (x, labels), mixed, device="cpu")

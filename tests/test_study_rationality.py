@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from dlcore import published, studies
+from dlcore import ensembles, published, studies
 from dlcore.metrics import rationality as rr
 from dlcore.records import RecordStore
 from dlcore.studies import noisy_experiment, representations
@@ -181,3 +181,19 @@ def test_the_recorded_grid_has_no_duplicates_and_enough_seeds():
     ridge = [c for c in groups["digits"] if c.probe == "ridge"]
     assert min(c.draws for c in ridge) >= 200
     assert len({c.seed for c in ridge}) >= 3
+
+
+def test_end_to_end_networks_in_a_stack_are_those_trained_alone(monkeypatch):
+    config = Config(objective="supervised", architecture="mlp", n_train=200, noise=0.3, draws=3, epochs=40, width=64)
+    source, options = noisy_experiment.load(config), {"checkpoint": None, "progress": False, "device": "cpu"}
+    stacks = []
+    real = ensembles.fit_stack
+    monkeypatch.setattr(ensembles, "fit_stack", lambda runs, *a, **k: stacks.append(len(runs)) or real(runs, *a, **k))
+    together = noisy_experiment.end_to_end(config, source, options)
+    assert stacks == [4]
+    monkeypatch.setitem(ensembles.PAYS, "cpu", 0)
+    alone = noisy_experiment.end_to_end(config, source, options)
+    assert stacks == [4]
+    # some hundred steps, in bfloat16 on some machines: a prediction in a hundred may differ in the end
+    for one, two in zip(together[:5], alone[:5], strict=True):
+        assert (one != two).mean() < 0.01

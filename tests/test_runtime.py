@@ -1,0 +1,82 @@
+"""The machine: memory kept between tensors where that is possible, and nowhere else."""
+
+import ctypes
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from dlcore import runtime
+
+keep_memory = runtime.keep_memory.__wrapped__  # once per process otherwise
+
+
+class _Library:
+    def __init__(self, calls):
+        self.mallopt = lambda name, value: calls.append((name, value)) or 1
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The calls of mallopt, in a process that is said to run on glibc."""
+    made = []
+    monkeypatch.delenv("DLCORE_MALLOC", raising=False)
+    monkeypatch.setattr(os, "confstr_names", {"CS_GNU_LIBC_VERSION": 2}, raising=False)
+    monkeypatch.setattr(os, "confstr", lambda name: "glibc 2.36", raising=False)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: _Library(made))
+    return made
+
+
+def test_glibc_keeps_memory(calls):
+    assert keep_memory()
+    assert dict(calls) == {-4: 0, -1: 2**31 - 1}
+
+
+def test_it_can_be_switched_off(calls, monkeypatch):
+    monkeypatch.setenv("DLCORE_MALLOC", "default")
+    assert not keep_memory()
+    monkeypatch.setenv("DLCORE_MALLOC", "defualt")
+    with pytest.raises(ValueError, match="did you mean 'default'"):
+        keep_memory()
+    assert not calls
+
+
+def _raises(name):
+    raise ValueError("unrecognized configuration name")
+
+
+@pytest.mark.parametrize("system", ["windows", "macos", "musl", "no name"])
+def test_other_libraries_are_left_alone(system, calls, monkeypatch):
+    if system == "windows":
+        monkeypatch.delattr(os, "confstr")
+    elif system == "macos":
+        monkeypatch.setattr(os, "confstr_names", {"CS_PATH": 1})
+    else:
+        monkeypatch.setattr(os, "confstr", _raises if system == "musl" else lambda name: None)
+    assert not keep_memory()
+    assert not calls
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_the_real_library_agrees_and_large_blocks_are_used_again():
+    code = """
+import resource, torch
+from dlcore import runtime
+assert runtime.keep_memory() and runtime.keep_memory()
+def work():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(4_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+work()
+assert work() < 3000, "16 MB are 4,000 pages"
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "DLCORE_MALLOC"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_seeds_are_mixed():
+    assert runtime.mix(1, 2) != runtime.mix(2, 1) != runtime.mix(12)
+    assert 0 <= runtime.mix(0) < 2**56
