@@ -114,7 +114,7 @@ def execute(
     progress: bool = True,
 ) -> bool:
     """Runs cells of a plan where they should run; returns whether the sweep was stopped."""
-    from dlcore.sweep import cluster, engine
+    from dlcore.sweep import cluster, engine, signals
 
     if not todo:
         return False
@@ -128,7 +128,7 @@ def execute(
         with cluster.environment(dict.fromkeys(cluster.THREADS, str(threads))):
             return engine.here(plan, todo, progress)
     # SIGTERM, which a batch system sends, is Ctrl-C: without it workers would go on for a while
-    with engine.handled(engine.interrupted, signal.SIGTERM), contextlib.ExitStack() as stack:
+    with signals.handled(signals.interrupted, signal.SIGTERM), contextlib.ExitStack() as stack:
         try:
             if scheduler is not None:
                 client = stack.enter_context(cluster.existing(scheduler, plan.place))

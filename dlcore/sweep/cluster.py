@@ -14,6 +14,7 @@ from typing import Any
 
 from dlcore.sweep import cells
 from dlcore.sweep.cells import Place
+from dlcore.sweep.signals import put_off
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # a cell that has killed its worker this often is the reason, not its victim
@@ -136,16 +137,14 @@ def local(workers: int, threads: int, place: Place, *, dashboard: bool = False) 
         for i, own in enumerate(share(workers, gpus()))
     }
     scheduler = {"host": "127.0.0.1", "port": 0, "dashboard": dashboard, "dashboard_address": "127.0.0.1:0"}
-    with environment(dict.fromkeys(THREADS, str(threads))), _quiet():
-        with SpecCluster(
-            workers=spec,
-            scheduler={"cls": distributed.Scheduler, "options": scheduler},
-            silence_logs=logging.CRITICAL,
-        ) as cluster:
-            with distributed.Client(cluster) as client:
-                if dashboard:
-                    print(f"dashboard: {client.dashboard_link}", flush=True)
-                yield client
+    with environment(dict.fromkeys(THREADS, str(threads))), _quiet(), contextlib.ExitStack() as stack:
+        with put_off():
+            kind = {"cls": distributed.Scheduler, "options": scheduler}
+            cluster = stack.enter_context(SpecCluster(workers=spec, scheduler=kind, silence_logs=logging.CRITICAL))
+            client = stack.enter_context(distributed.Client(cluster))
+        if dashboard:
+            print(f"dashboard: {client.dashboard_link}", flush=True)
+        yield client
 
 
 @contextlib.contextmanager

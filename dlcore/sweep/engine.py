@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from dlcore.records import write_atomically
@@ -16,14 +16,13 @@ from dlcore.sweep.cells import DONE, FAILED, STOPPED, Outcome
 from dlcore.sweep.cluster import DEATHS
 from dlcore.sweep.grid import Cell
 from dlcore.sweep.plan import Plan
+from dlcore.sweep.signals import handled
 
 GRACE = 20.0  # seconds that running cells have to write their checkpoints when a sweep is stopped
 
 
 def freeze(plan: Plan) -> None:
     """Writes the copy of the notebook that the cells execute, and removes what killed processes left half-written."""
-    import dataclasses
-
     place = plan.place
     if place.source is None:
         return
@@ -143,22 +142,3 @@ class Progress:
         self._plan.status[outcome.key] = DONE if outcome.status == DONE else FAILED
         self._bar.set_postfix(failed=self._failed, refresh=False)
         self._bar.update()
-
-
-@contextlib.contextmanager
-def handled(call: Callable[..., None], *signals: int) -> Iterator[None]:
-    """Calls `call` for the signals inside the block; does nothing in a thread, where Python forbids it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before: Mapping[int, Any] = {number: signal.signal(number, call) for number in signals}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
-
-
-def interrupted(*_: Any) -> None:
-    """Takes SIGTERM, which batch systems send, for Ctrl-C."""
-    raise KeyboardInterrupt
