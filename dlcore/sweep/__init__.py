@@ -145,8 +145,10 @@ def execute(
 def finish(plan: Plan, out: Path, stopped: bool) -> Sweep:
     """Reads what there is now, writes the table to OUT/table.csv and returns both."""
     from dlcore.records import write_atomically
+    from dlcore.sweep import engine
     from dlcore.sweep.cells import FAILED
 
+    engine.tidy(plan)
     plan.look()
     table = plan.table()
     write_atomically(out / "table.csv", table.to_csv(index=False))

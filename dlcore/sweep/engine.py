@@ -22,7 +22,7 @@ GRACE = 20.0  # seconds that running cells have to write their checkpoints when 
 
 
 def freeze(plan: Plan) -> None:
-    """Writes the copy of the notebook that the cells execute, and removes what killed processes left half-written."""
+    """Writes the copy of the notebook that the cells execute, and tidies their folder."""
     place = plan.place
     if place.source is None:
         return
@@ -34,7 +34,12 @@ def freeze(plan: Plan) -> None:
 
         write_atomically(copy, nbformat.writes(notebook.read(place.source)) + "\n")
     plan.place = dataclasses.replace(place, source=copy)
-    for path in cells.leftovers(place):
+    tidy(plan)
+
+
+def tidy(plan: Plan) -> None:
+    """Removes what killed processes left half-written."""
+    for path in list(cells.leftovers(plan.place)):
         path.unlink(missing_ok=True)
 
 
@@ -100,6 +105,9 @@ def _outcome(future: Any, cell: Cell, plan: Plan) -> Outcome:
     error = future.exception()
     if isinstance(error, KilledWorker):
         text = f"the worker died {DEATHS} times while it ran this cell; out of memory?"
+        unfinished = plan.place.folder.glob(f".{cell.key}.*.ipynb")
+        if last := max(unfinished, key=lambda path: path.stat().st_mtime, default=None):
+            last.replace(plan.place.copy(cell.key).with_suffix(".failed.ipynb"))
         return cells.fail(plan.place, cell.key, cell.given, text, str(error))
     text = f"{type(error).__name__}: {error}".splitlines()[0]
     return cells.fail(plan.place, cell.key, cell.given, text, str(error))
