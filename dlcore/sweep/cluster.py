@@ -19,6 +19,7 @@ from dlcore.sweep.signals import put_off
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # a cell that has killed its worker this often is the reason, not its victim
 DEATHS = 3
+CONNECT = 20.0  # seconds to reach a scheduler
 
 
 def cores() -> int:
@@ -157,7 +158,7 @@ def existing(address: str, place: Place) -> Iterator[Any]:
     distributed = need_dask()
     with _quiet():
         try:
-            client = distributed.Client(address, timeout=20)
+            client = distributed.Client(address, timeout=CONNECT)
         except (OSError, ValueError) as error:
             raise RuntimeError(f"no Dask scheduler answers at {address!r}: {' '.join(str(error).split())}") from None
         with client:
