@@ -7,25 +7,39 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from dlcore.sweep import cells, sweep
+from dlcore.records import Record, RecordStore
+from dlcore.studies.distributional import Config
+from dlcore.sweep import cells, cluster, sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 CHEAP = {"n_train": 200, "direct": True, "progress": False}
 SBATCH = """#!/bin/sh
-# runs the job in the background, in a session of its own, and answers as SLURM does
-setsid sh "$1" > "{log}/$$.out" 2>&1 &
-echo $! >> "{log}/jobs"
+# runs a copy of the job in the background, in a session of its own, and answers as SLURM does
 cp "$1" "{log}/script"
+setsid sh "{log}/script" > "{log}/$$.out" 2>&1 &
+echo $! >> "{log}/jobs"
 echo "Submitted batch job $!"
 """
 SCANCEL = """#!/bin/sh
 for job in "$@"; do kill -TERM -- "-$job"; done
+"""
+
+WAITS = """# %% tags=["parameters"]
+noise = 0.1
+
+# %%
+import os, pathlib, time
+mark = pathlib.Path(os.environ["DLCORE_RECORDS"], "started")
+if not mark.exists():
+    mark.touch()
+    time.sleep(600)
 """
 
 
@@ -118,27 +132,48 @@ def slurm(tmp_path, monkeypatch):
             os.killpg(int(job), signal.SIGKILL)
 
 
-def test_slurm_jobs_run_the_cells_and_are_cancelled(slurm, tmp_path, capfd):
+def _alive(job):
+    return psutil.pid_exists(job) and psutil.Process(job).status() != psutil.STATUS_ZOMBIE
+
+
+def test_slurm_jobs_run_the_cells_are_replaced_when_killed_and_cancelled_at_the_end(slurm, tmp_path, monkeypatch):
+    """The first cell waits until its job has been killed, as at the end of the job's time; another job runs it."""
+    monkeypatch.setattr(cluster, "RENEW", 0.5)
+    source = tmp_path / "waits.py"
+    source.write_text(WAITS)
+    config = Config(noise=0.1)
+    RecordStore(tmp_path / "s").save(config, Record("distributional", config.to_dict(), {"tv": 0.1}))
     options = {"memory": "2GB", "walltime": "00:30:00", "queue": "short", "interface": "lo"}
-    found = sweep(
-        "distributional",
-        {"noise": [0.1, 0.2]},
-        slurm=options,
-        workers=1,
-        threads=2,
-        store=tmp_path / "s",
-        out=tmp_path / "o",
-        **CHEAP,
-    )
-    assert list(found.table["status"]) == ["done"] * 2, found.failures
+
+    def kill() -> None:
+        while not (tmp_path / "s" / "started").exists():
+            time.sleep(0.1)
+        os.killpg(int((slurm / "jobs").read_text().split()[0]), signal.SIGKILL)
+
+    threading.Thread(target=kill, daemon=True).start()
+    places = {"store": tmp_path / "s", "out": tmp_path / "o"}
+    found = sweep("distributional", notebook=source, slurm=options, workers=1, threads=2, progress=False, **places)
+    assert list(found.table["status"]) == ["done"], found.failures
     script = (slurm / "script").read_text()
     for line in ("#SBATCH -p short", "#SBATCH --cpus-per-task=2", "export OMP_NUM_THREADS=2", "#SBATCH -t 00:30:00"):
         assert line in script
     jobs = [int(job) for job in (slurm / "jobs").read_text().split()]
+    assert len(jobs) == 2
     end = time.monotonic() + 60
-    while any(psutil.pid_exists(job) and psutil.Process(job).status() != psutil.STATUS_ZOMBIE for job in jobs):
-        assert time.monotonic() < end, "the job was not cancelled"
+    while any(map(_alive, jobs)):
+        assert time.monotonic() < end, "a job was not cancelled"
         time.sleep(0.1)
+
+
+def test_jobs_that_end_before_a_worker_starts_are_an_error(slurm, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "RENEW", 0.5)
+    (slurm / "squeue").write_text("#!/bin/sh\n")
+    (slurm / "squeue").chmod(0o755)
+    options = {"memory": "2GB", "interface": "lo", "job_script_prologue": ["exit 1"]}
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(RuntimeError, match="ended before a worker started"):
+        sweep("distributional", slurm=options, workers=1, store=tmp_path / "s", out=tmp_path / "o", **CHEAP)
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 @pytest.mark.parametrize(

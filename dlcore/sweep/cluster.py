@@ -6,20 +6,25 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dlcore.sweep import cells
 from dlcore.sweep.cells import Place
-from dlcore.sweep.signals import put_off
+from dlcore.sweep.signals import put_off, restored
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # a cell that has killed its worker this often is the reason, not its victim
 DEATHS = 3
 CONNECT = 20.0  # seconds to reach a scheduler
+RENEW = 5.0  # seconds between two looks for jobs that are gone
+# options of SLURMCluster that are not those of one job
+CLUSTER_OPTIONS = ("silence_logs", "scheduler_options", "security", "shared_temp_directory", "scheduler_cls")
 
 
 def cores() -> int:
@@ -105,6 +110,7 @@ def _quiet() -> Any:
             "distributed.scheduler.allowed-failures": DEATHS - 1,
             "distributed.admin.tick.limit": "1h",
             "distributed.comm.timeouts.connect": "60s",
+            "distributed.deploy.lost-worker-timeout": "5s",
         }
     )
 
@@ -172,7 +178,8 @@ def slurm(workers: int, threads: int, options: Mapping[str, Any], place: Place) 
     """Yields the client of workers that SLURM starts, one a job; settings come from dask-jobqueue's own files too."""
     distributed = need_dask()
     try:
-        from dask_jobqueue import SLURMCluster
+        with restored(signal.SIGINT, signal.SIGTERM):  # dask-jobqueue 0.9 makes Ctrl-C end the process when imported
+            from dask_jobqueue import SLURMCluster
     except ImportError as error:
         raise RuntimeError(f"--slurm needs dask-jobqueue: pip install 'dlcore[slurm]' ({error})") from error
     for command in ("sbatch", "scancel"):
@@ -180,28 +187,65 @@ def slurm(workers: int, threads: int, options: Mapping[str, Any], place: Place) 
             raise RuntimeError(f"--slurm: the command {command} is not found; is this a login node of the cluster?")
     exports = [f"export {name}={threads}" for name in THREADS]
     exports += [f"export DASK_DISTRIBUTED__WORKER__MEMORY__{n}=False" for n in ("TARGET", "SPILL", "PAUSE")]
-    settings = {"cores": 1, "processes": 1, "job_cpu": threads, "silence_logs": "critical", **options}
-    settings["job_script_prologue"] = exports + list(settings.get("job_script_prologue", []))
-    settings.setdefault("scheduler_options", {"dashboard_address": ":0"})
-    with _quiet(), contextlib.ExitStack() as stack:
-        try:
-            cluster = stack.enter_context(SLURMCluster(n_workers=workers, **settings))
-        except (TypeError, ValueError) as error:
-            hint = "--slurm-option memory=4GB (or ~/.config/dask/jobqueue.yaml) says how much memory a job may take"
-            raise RuntimeError(f"dask-jobqueue: {' '.join(str(error).split())}; {hint}") from error
-        client = stack.enter_context(distributed.Client(cluster))
-        wait_for_one(client, "SLURM")
-        check(client, place)
-        yield client
+    job = {"cores": 1, "processes": 1, "job_cpu": threads, **options}
+    job["job_script_prologue"] = exports + list(job.get("job_script_prologue", []))
+    whole = {"silence_logs": "critical", "scheduler_options": {"dashboard_address": ":0"}}
+    whole |= {name: job.pop(name) for name in CLUSTER_OPTIONS if name in job}
+    try:
+        # a cluster that fails while it is made cannot be closed
+        SLURMCluster.job_cls("tcp://127.0.0.1:0", "check", **job)
+    except (TypeError, ValueError) as error:
+        hint = "--slurm-option memory=4GB (or ~/.config/dask/jobqueue.yaml) says how much memory a job may take"
+        raise RuntimeError(f"dask-jobqueue: {' '.join(str(error).split())}; {hint}") from error
+    with _quiet(), SLURMCluster(n_workers=workers, **whole, **job) as cluster, distributed.Client(cluster) as client:
+        with _kept(cluster, workers):
+            wait_for_one(client, "SLURM", lambda: _jobs_are_over(cluster))
+            check(client, place)
+            yield client
 
 
-def wait_for_one(client: Any, name: str) -> None:
-    """Waits for the first worker, however long a queue is, and says so."""
-    told, start = False, time.monotonic()
+@contextlib.contextmanager
+def _kept(cluster: Any, workers: int) -> Iterator[None]:
+    """Submits a job anew for a worker that is gone: killed, or at the end of its time; a cluster does not by itself."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(RENEW):
+            cluster.scale(workers)
+
+    thread = threading.Thread(target=watch, daemon=True, name="dlcore-sweep-jobs")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _jobs_are_over(cluster: Any) -> bool:
+    """Whether squeue knows none of the submitted jobs any more; False where it cannot be asked."""
+    jobs = [str(job.job_id) for job in list(cluster.workers.values()) if getattr(job, "job_id", None)]
+    if not jobs or shutil.which("squeue") is None:
+        return False
+    asked = ["squeue", "--noheader", "--format=%i", "--jobs", ",".join(jobs)]
+    found = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
+    return not found.stdout.strip() and (found.returncode == 0 or "Invalid job id" in found.stderr)
+
+
+def wait_for_one(client: Any, name: str, over: Callable[[], bool] = lambda: False) -> None:
+    """Waits for the first worker, however long a queue is, and says so.
+
+    Raises:
+        RuntimeError: `over()` says that none will come.
+    """
+    told, looked = False, time.monotonic()
     while not client.scheduler_info(n_workers=-1)["workers"]:
-        if not told and time.monotonic() - start > 3:
-            print(f"waiting for the first worker of {name} ...", file=sys.stderr, flush=True)
-            told = True
+        if time.monotonic() - looked > RENEW:
+            if not told:
+                print(f"waiting for the first worker of {name} ...", file=sys.stderr, flush=True)
+            told, looked = True, time.monotonic()
+            if over() and not client.scheduler_info(n_workers=-1)["workers"]:
+                raise RuntimeError(f"the jobs of {name} ended before a worker started; their output says why")
         time.sleep(0.1)
 
 

@@ -104,7 +104,7 @@ def _outcome(future: Any, cell: Cell, plan: Plan) -> Outcome:
         raise RuntimeError("the scheduler is gone; finished records are kept, run again to go on")
     error = future.exception()
     if isinstance(error, KilledWorker):
-        text = f"the worker died {DEATHS} times while it ran this cell; out of memory?"
+        text = f"the worker died {DEATHS} times while it ran this cell; out of memory, or of time?"
         unfinished = plan.place.folder.glob(f".{cell.key}.*.ipynb")
         if last := max(unfinished, key=lambda path: path.stat().st_mtime, default=None):
             last.replace(plan.place.copy(cell.key).with_suffix(".failed.ipynb"))

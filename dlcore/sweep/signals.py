@@ -28,6 +28,18 @@ def handled(call: Callable[..., None], *signals: int) -> Iterator[None]:
             signal.signal(number, old)
 
 
+@contextlib.contextmanager
+def restored(*signals: int) -> Iterator[None]:
+    """Puts the handlers of the signals back after the block: a package may set its own when it is imported."""
+    before = {number: signal.getsignal(number) for number in signals}
+    try:
+        yield
+    finally:
+        if _main():
+            for number, old in before.items():
+                signal.signal(number, old)
+
+
 def interrupted(*_: Any) -> None:
     """Takes SIGTERM, which batch systems send, for Ctrl-C."""
     raise KeyboardInterrupt
