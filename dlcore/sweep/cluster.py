@@ -22,7 +22,10 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # a cell that has killed its worker this often is the reason, not its victim
 DEATHS = 3
 CONNECT = 20.0  # seconds to reach a scheduler
-RENEW = 5.0  # seconds between two looks for jobs that are gone
+RENEW = 5.0  # seconds between two looks for workers that are gone
+# seconds after which a worker that its nanny has not restarted is given up; Dask's 15 are less than the import of torch
+# takes on a busy machine, and the nanny would be ended in the middle of it
+LOST = 120.0
 # options of SLURMCluster that are not those of one job
 CLUSTER_OPTIONS = ("silence_logs", "scheduler_options", "security", "shared_temp_directory", "scheduler_cls")
 
@@ -110,7 +113,7 @@ def _quiet() -> Any:
             "distributed.scheduler.allowed-failures": DEATHS - 1,
             "distributed.admin.tick.limit": "1h",
             "distributed.comm.timeouts.connect": "60s",
-            "distributed.deploy.lost-worker-timeout": "5s",
+            "distributed.deploy.lost-worker-timeout": f"{LOST}s",
         }
     )
 
@@ -151,7 +154,8 @@ def local(workers: int, threads: int, place: Place, *, dashboard: bool = False) 
             client = stack.enter_context(distributed.Client(cluster))
         if dashboard:
             print(f"dashboard: {client.dashboard_link}", flush=True)
-        yield client
+        with _kept(cluster, workers):
+            yield client
 
 
 @contextlib.contextmanager
@@ -206,14 +210,14 @@ def slurm(workers: int, threads: int, options: Mapping[str, Any], place: Place) 
 
 @contextlib.contextmanager
 def _kept(cluster: Any, workers: int) -> Iterator[None]:
-    """Submits a job anew for a worker that is gone: killed, or at the end of its time; a cluster does not by itself."""
+    """Starts or submits anew what is gone for good: a job at the end of its time; a cluster does not by itself."""
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(RENEW):
             cluster.scale(workers)
 
-    thread = threading.Thread(target=watch, daemon=True, name="dlcore-sweep-jobs")
+    thread = threading.Thread(target=watch, daemon=True, name="dlcore-sweep-workers")
     thread.start()
     try:
         yield
