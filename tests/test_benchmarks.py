@@ -31,7 +31,9 @@ def test_every_script_is_a_benchmark_or_known():
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning", "ignore:.*fork:RuntimeWarning")
-@pytest.mark.parametrize("name", ["augmentation", "law_fit", "probe", "similarity", "training", "translation"])
+@pytest.mark.parametrize(
+    "name", ["augmentation", "ensembles", "law_fit", "probe", "similarity", "sweep", "training", "translation"]
+)
 def test_a_benchmark_gives_sound_tables(name, monkeypatch):
     monkeypatch.setattr(harness, "devices", lambda: ["cpu"])
     script = importlib.import_module(name)
@@ -51,7 +53,7 @@ def test_a_benchmark_gives_sound_tables(name, monkeypatch):
         again = harness.Table(**json.loads(json.dumps(dataclasses.asdict(table))))
         assert again.markdown() == table.markdown()
     first = next(row for row in found[0].rows if "remark" not in row)
-    assert any(first.get(r) == 1 for r in found[0].ratios) or name == "probe", (
+    assert any(first.get(r) == 1 for r in found[0].ratios) or name in ("ensembles", "probe", "sweep"), (
         "the first row is what others are compared with"
     )
 

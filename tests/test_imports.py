@@ -54,6 +54,7 @@ ALLOWED = {
     },
     "recorded": {"config", "runtime", "records", "studies"},
     "doctor": {"runtime", "data", "records", "studies"},
+    "sweep": {"config", "runtime", "records", "studies", "notebook", "sweep"},
     "lab": {"config", "lab", "runtime", "records", "studies", "tables", "figures"},
     "__main__": {
         "config",
@@ -65,6 +66,7 @@ ALLOWED = {
         "recorded",
         "doctor",
         "claims",
+        "sweep",
     },
     "__init__": set(),
 }
@@ -104,6 +106,9 @@ def test_imports_point_one_way(path):
         "dlcore.metrics.translation",
         "dlcore.data.transduction",
         "dlcore.data.text",
+        # a Dask scheduler, and a worker that executes notebooks
+        "dlcore.sweep.cells",
+        "dlcore.sweep.cluster",
     ],
 )
 def test_torch_is_not_needed(module):
