@@ -1,19 +1,12 @@
-"""A sweep's speed-up over 1, 2, 4 workers, and what a cell costs over its own work; run it on a quiet machine.
+"""Sweeps: how much faster several workers are, and what a cell costs beside its own work.
 
-    OMP_NUM_THREADS=1 python benchmarks/sweep.py
-
-40 cells of the study "distributional" without notebooks, by the command line, each with a new store; the clock runs
-from the first cell's start to the last one's end (their files' times), so that the start of Python and of the workers,
-which is given apart, does not count. Overheads: cells that do nothing (their records are there), less nothing for a
-direct cell and less a kernel that runs the same cells for a notebook; bare papermill beside it. One thread a worker.
+python benchmarks/sweep.py     # on a quiet machine
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -21,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import harness
 import psutil
 
 from dlcore.records import Record, RecordStore
@@ -103,38 +97,56 @@ def notebook_overhead(count: int, folder: Path) -> tuple[list[float], list[float
     return ours, bare
 
 
-def main() -> None:
-    """Prints one Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cells", type=int, default=40)
-    parser.add_argument("--workers", default="1,2,4")
-    parser.add_argument("--notebooks", type=int, default=10)
-    options = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    load = re.sub(r"[()]", "", str(os.getloadavg())) if hasattr(os, "getloadavg") else "?"
-    print(f"{cluster.cores()} cores; load {load} at the start\n")
-    print("| what | value | against |\n| --- | --- | --- |")
-    first = None
-    for workers in map(int, options.workers.split(",")):
+def speed(quick: bool) -> harness.Table:
+    """Returns the table of one sweep on several numbers of workers."""
+    count, numbers = (6, (1, 2)) if quick else (40, (1, 2, 4))
+    rows: list[dict] = []
+    for workers in numbers:
         with tempfile.TemporaryDirectory() as folder:
-            total, span, peak = command_line(workers, options.cells, Path(folder))
-        first = first or (total, span)
-        ratios = (
-            f"{first[1] / span:.2f} times as fast as with the first number (from start to end {first[0] / total:.2f})"
+            total, span, peak = command_line(workers, count, Path(folder))
+        first = rows[0] if rows else {"cells, s": span, "from start to end, s": total}
+        rows.append(
+            {
+                "workers": f"{workers}",
+                "cells, s": span,
+                "from start to end, s": total,
+                "all processes, MB": peak,
+                "speed-up": first["cells, s"] / span,
+                "from start to end": first["from start to end, s"] / total,
+            }
         )
-        print(
-            f"| {options.cells} cells, {workers} workers | {span:.1f} s ({total:.1f} s from start to end), {peak:.0f} MB | {ratios} |"
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        print(f"| direct cell, overhead | {direct_overhead(200, Path(folder)):.1f} ms | target: under 50 ms |")
-    with tempfile.TemporaryDirectory() as folder:
-        ours, bare = notebook_overhead(options.notebooks, Path(folder))
-    middle, plain = statistics.median(ours), statistics.median(bare)
-    print(
-        f"| notebook cell, overhead | {middle:.2f} s ({min(ours):.2f} to {max(ours):.2f}) | target: under 1 s; bare "
-        f"papermill {plain:.2f} s, ratio {middle / plain:.2f} |"
+    note = (
+        f"`python -m dlcore sweep distributional --direct` over {count} seeds (a forest on digits), one thread a worker, each "
+        f"time with a new store, on {cluster.cores()} cores. Wall seconds from the first cell's start to the last one's end; the "
+        "start of Python and of the workers is in the other column. Memory is that of all processes together, shared pages once."
     )
+    return harness.Table("A sweep on several workers", note, rows, ("speed-up", "from start to end"))
+
+
+def overhead(quick: bool) -> harness.Table:
+    """Returns the table of cells that do nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        direct = direct_overhead(20 if quick else 200, Path(folder)) / 1000
+    with tempfile.TemporaryDirectory() as folder:
+        ours, bare = (statistics.median(each) for each in notebook_overhead(2 if quick else 10, Path(folder)))
+    rows = [
+        {"cell": "papermill's execute_notebook, in a loop", "wall, s": bare},
+        {"cell": "notebook, in a sweep", "wall, s": ours},
+        {"cell": "direct, in a sweep", "wall, s": direct},
+    ]
+    rows = [{**row, "time / papermill's": row["wall, s"] / bare} for row in rows]
+    note = (
+        "A cell whose work takes no time, on one worker: a notebook of two trivial cells, and a run whose record is there. "
+        "The median; the start of the workers is not in it. The rest of a notebook's time is the start of its kernel."
+    )
+    return harness.Table("What a cell costs beside its own work", note, rows, ("time / papermill's",))
+
+
+def tables(quick: bool = False) -> list[harness.Table]:
+    """Returns the tables of speed and of overheads."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    return [speed(quick), overhead(quick)]
 
 
 if __name__ == "__main__":
-    main()
+    harness.main(tables, __doc__)
