@@ -1,33 +1,16 @@
-"""python -m dlcore: run a study, promote records, look at the claims, the data and the machine."""
+"""python -m dlcore: run a study, sweep it, promote records, look at the claims, the data and the machine."""
 
 from __future__ import annotations
 
 import argparse
-import ast
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+from dlcore.sweep import command as sweeps
+from dlcore.sweep import grid
 
 _LEDGER = ("<!-- ledger:start -->", "<!-- ledger:end -->")
-
-
-def _value(text: str) -> Any:
-    """Returns a command-line value as Python sees it; a bare word is a string."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def _parameters(pairs: Sequence[str]) -> dict[str, Any]:
-    found = {}
-    for pair in pairs:
-        name, sign, text = pair.partition("=")
-        if not sign:
-            raise ValueError(f"{pair!r} is not a parameter; write name=value, for example noise=0.4")
-        found[name] = _value(text)
-    return found
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
         if args.parameters:
             raise ValueError(f"--recorded runs fixed groups; it takes no parameter such as {args.parameters[0]!r}")
         return recorded.run_groups(args.study, args.recorded, store, workers=args.workers)
-    config = study.Config.from_parameters(**_parameters(args.parameters))
+    config = study.Config.from_parameters(**grid.parameters(args.parameters))
     record = store.load_or_run(config, progress=True)
     print(f"record {record.key} ({record.seconds:.1f} s) in {store.path / config.STUDY}")
     for name, value in record.metrics.items():
@@ -106,6 +89,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--store", help="folder of the local records")
     p.set_defaults(call=run)
 
+    p = verbs.add_parser("sweep", help=sweeps.HELP, description=sweeps.HELP)
+    sweeps.add_arguments(p)
+    p.set_defaults(call=sweeps.call)
+
     p = verbs.add_parser("record", help=record.__doc__)
     p.add_argument("study")
     p.add_argument("--store", help="folder of the local records")
@@ -125,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. An error of the user's making is one line on standard error and exit status 2."""
     args, rest = parser().parse_known_args(argv)
     # argparse loses name=value pairs that follow an option; they are parameters all the same
-    if rest and (args.call is not run or any(r.startswith("-") for r in rest)):
+    if rest and (args.call not in (run, sweeps.call) or any(r.startswith("-") for r in rest)):
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         args.parameters += rest

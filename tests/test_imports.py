@@ -49,8 +49,9 @@ ALLOWED = {
         "studies",
     },
     "recorded": {"config", "runtime", "data", "records", "studies"},
+    "sweep": {"config", "runtime", "records", "studies", "notebook", "sweep"},
     "lab": {"config", "lab", "runtime", "records", "studies", "tables", "figures"},
-    "__main__": {"config", "runtime", "data", "records", "studies", "recorded", "claims"},
+    "__main__": {"config", "runtime", "data", "records", "studies", "recorded", "claims", "sweep"},
     "__init__": set(),
 }
 
@@ -89,6 +90,9 @@ def test_imports_point_one_way(path):
         "dlcore.metrics.translation",
         "dlcore.data.transduction",
         "dlcore.data.text",
+        # a Dask scheduler, and a worker that executes notebooks
+        "dlcore.sweep.cells",
+        "dlcore.sweep.cluster",
     ],
 )
 def test_torch_is_not_needed(module):

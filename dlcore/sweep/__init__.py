@@ -1,0 +1,156 @@
+"""Sweeps: a study over a grid of settings, by its chapter's notebook or without one, on one machine or many.
+
+    from dlcore.sweep import sweep
+    found = sweep("distributional", {"noise": [0.0, 0.2, 0.4]}, seeds=5, direct=True, workers=2)
+    found.table          # one row per cell: the swept fields, status, seconds, metrics
+
+The same on a command line: `python -m dlcore sweep distributional --grid noise=0:0.4:0.2 --seeds 5 --direct --workers 2`.
+A cell that is done is skipped, a cell that fails is listed while the others go on, and a sweep that is stopped or
+killed goes on when it is started again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # a worker imports this package for its cells alone
+    import pandas as pd
+
+    from dlcore.sweep.plan import Plan
+
+__all__ = ["Sweep", "sweep"]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep left.
+
+    `table` has a row per cell: the swept fields, status ("done", "failed" or "to run"), seconds, metrics, key, error,
+    executed notebook. `failures` says of each failed cell what its file says: parameters, error, traceback, notebook.
+    `out` is the folder of the table and the executed copies.
+    """
+
+    table: pd.DataFrame
+    failures: list[dict[str, Any]]
+    out: Path
+    stopped: bool = False
+
+
+def sweep(
+    study: str,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+    seeds: int | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    slurm: Mapping[str, Any] | None = None,
+    threads: int | None = None,
+    direct: bool = False,
+    notebook: str | Path | None = None,
+    store: str | Path | None = None,
+    out: str | Path = "sweeps",
+    timeout: int | None = None,
+    retry_failed: bool = False,
+    dashboard: bool = False,
+    progress: bool = True,
+    **fixed: Any,
+) -> Sweep:
+    """Runs a study over a grid and returns its table; cells that are done are skipped.
+
+    In a script, call it under `if __name__ == "__main__":`, as everything that starts processes.
+
+    Args:
+        grid: field -> values; their product.
+        rows: cells of their own (as from a file), each times the grid.
+        seeds: seeds 0 to `seeds` - 1, times the rest.
+        workers: processes; None is one a GPU, else one a core; 0 runs the cells here, without Dask.
+        scheduler: the address of a running Dask scheduler, instead of own workers.
+        slurm: options of dask_jobqueue.SLURMCluster, for `workers` jobs; {} takes those of its own files.
+        threads: of each worker; None is $OMP_NUM_THREADS, else its share of the cores.
+        direct: without a notebook; every field of the study can be swept, and the others have the study's defaults.
+        notebook: instead of the study's chapter; the others have the values of its parameters cell.
+        store: folder of the records; None takes `dlcore.records.default_path()`.
+        out: folder of the table, the executed notebooks and the files of failed cells.
+        timeout: seconds that one cell of a notebook may take.
+        retry_failed: runs cells again that failed in an earlier sweep; without it they are listed.
+        fixed: fields that are the same in all cells.
+    Raises:
+        ValueError: a field or a value that is not valid, before anything runs.
+        RuntimeError: Dask, papermill, the scheduler or SLURM is missing, or workers have other code or other folders.
+    """
+    from dlcore.sweep import grid as grids
+    from dlcore.sweep import plan as plans
+
+    wanted = grids.expand(grid or {}, rows, seeds, fixed)
+    plan = plans.make(study, wanted, store=store, out=out, notebook=notebook, direct=direct, timeout=timeout)
+    stopped = execute(
+        plan,
+        plan.todo(retry_failed),
+        workers=workers,
+        scheduler=scheduler,
+        slurm=slurm,
+        threads=threads,
+        dashboard=dashboard,
+        progress=progress,
+    )
+    return finish(plan, Path(out).resolve(), stopped)
+
+
+def execute(
+    plan: Plan,
+    todo: Sequence[Any],
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    slurm: Mapping[str, Any] | None = None,
+    threads: int | None = None,
+    dashboard: bool = False,
+    progress: bool = True,
+) -> bool:
+    """Runs cells of a plan where they should run; returns whether the sweep was stopped."""
+    from dlcore.sweep import cluster, engine, signals
+
+    if not todo:
+        return False
+    if workers is None:
+        workers = cluster.default_workers(len(todo), cluster.gpus(), threads)
+    if workers < 0 or (threads is not None and threads < 1):
+        raise ValueError(f"workers = {workers} and threads = {threads}: neither can be negative, nor threads 0")
+    threads = cluster.threads_each(workers, threads)
+    engine.freeze(plan)
+    if not workers and scheduler is None and slurm is None:
+        with cluster.environment(dict.fromkeys(cluster.THREADS, str(threads))):
+            return engine.here(plan, todo, progress)
+    # SIGTERM, which a batch system sends, is Ctrl-C: without it workers would go on for a while
+    with signals.handled(signals.interrupted, signal.SIGTERM), contextlib.ExitStack() as stack:
+        try:
+            if scheduler is not None:
+                client = stack.enter_context(cluster.existing(scheduler, plan.place))
+            elif slurm is not None:
+                client = stack.enter_context(cluster.slurm(workers or 1, threads, slurm, plan.place))
+            else:
+                few = min(workers, len(todo))
+                client = stack.enter_context(cluster.local(few, threads, plan.place, dashboard=dashboard))
+        except KeyboardInterrupt:
+            return True
+        return engine.on(client, plan, todo, progress)
+
+
+def finish(plan: Plan, out: Path, stopped: bool) -> Sweep:
+    """Reads what there is now, writes the table to OUT/table.csv and returns both."""
+    from dlcore.records import write_atomically
+    from dlcore.sweep import engine
+    from dlcore.sweep.cells import FAILED
+
+    engine.tidy(plan)
+    plan.look()
+    table = plan.table()
+    write_atomically(out / "table.csv", table.to_csv(index=False))
+    failures = [plan.place.read_failure(cell.key) for cell in plan.cells if plan.status[cell.key] == FAILED]
+    return Sweep(table, failures, out, stopped)

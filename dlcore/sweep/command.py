@@ -1,0 +1,144 @@
+"""python -m dlcore sweep: the grammar of its command line, and what it prints."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+HELP = "Runs a study over a grid: cells that are done are skipped, failures are listed, a stopped sweep goes on."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    add = parser.add_argument
+    add("study")
+    add("parameters", nargs="*", metavar="name=value", help="the same in all cells")
+    add("--grid", action="append", default=[], metavar="NAME=VALUES", help="0:0.9:0.1, or 1,2,4; repeat for a product")
+    add("--grid-file", metavar="FILE", help="cells of a .yml (products, their union) or .csv (a row a cell)")
+    add("--seeds", type=int, metavar="N", help="seeds 0 to N-1")
+    add("--direct", action="store_true", help="the study without a notebook")
+    add("--notebook", metavar="FILE", help="instead of the study's chapter")
+    add("--timeout", type=int, metavar="SECONDS", help="for one cell of a notebook (default: none)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--scheduler", metavar="ADDRESS", help="of a running Dask scheduler")
+    where.add_argument("--slurm", action="store_true", help="workers are SLURM jobs, by dask-jobqueue")
+    where.add_argument("--job-array", metavar="FILE", help="write an sbatch script instead, for clusters without Dask")
+    where.add_argument("--only", type=int, metavar="I", help="run the I-th cell here; a task of a job array")
+    add("--workers", type=int, metavar="N", help="processes, or jobs (default: one a GPU, else one a core); 0: here")
+    add("--threads", type=int, metavar="N", help="of each worker (default: its share of the cores)")
+    add("--slurm-option", action="append", default=[], metavar="KEY=VALUE", help="of dask_jobqueue.SLURMCluster")
+    add("--dashboard", action="store_true", help="serve Dask's dashboard and print its address")
+    add("--store", metavar="FOLDER", help="of the local records")
+    add("--out", default="sweeps", metavar="FOLDER", help="table, executed notebooks, failures (default: sweeps)")
+    add("--retry-failed", action="store_true", help="run cells again that failed before")
+    add("--dry-run", action="store_true", help="print what would run and how long it should take")
+
+
+def call(args: argparse.Namespace) -> int:
+    """Runs the command; returns 0 when all cells are done, 1 when some failed, 130 when it was stopped."""
+    import dlcore.sweep as package
+    from dlcore.sweep import cluster, grid, plan
+
+    if args.slurm_option and not args.slurm:
+        raise ValueError("--slurm-option is for --slurm")
+    rows = grid.read_file(args.grid_file) if args.grid_file else None
+    wanted = grid.expand(grid.axes(args.grid), rows, args.seeds, grid.parameters(args.parameters))
+    made = plan.make(
+        args.study,
+        wanted,
+        store=args.store,
+        out=args.out,
+        notebook=args.notebook,
+        direct=args.direct,
+        timeout=args.timeout,
+    )
+    if made.repeated:
+        print(f"{made.repeated} cells say the same as another and run once")
+    todo = made.todo(args.retry_failed)
+    if args.job_array:
+        return _job_array(args, made)
+    if args.only is not None:
+        return _only(args, made)
+    print(f"{made.place.study}: {made.counts()}")
+    workers = args.workers
+    if workers is None:
+        workers = 1 if args.slurm else cluster.default_workers(len(todo), cluster.gpus(), args.threads)
+    if args.dry_run:
+        _dry_run(made, todo, max(1, workers))
+        return 0
+    stopped = package.execute(
+        made,
+        todo,
+        workers=workers,
+        scheduler=args.scheduler,
+        slurm=grid.parameters(args.slurm_option) if args.slurm else None,
+        threads=args.threads,
+        dashboard=args.dashboard,
+    )
+    found = package.finish(made, Path(args.out).resolve(), stopped)
+    print(made.summary(found.table))
+    print(f"table: {found.out / 'table.csv'}; records: {made.place.store / made.place.study}")
+    return _end(found, args.retry_failed)
+
+
+def _end(found: Any, retried: bool) -> int:
+    """Lists the failed cells and returns the exit status."""
+    from dlcore.sweep.grid import describe
+
+    for failure in found.failures:
+        print(f"failed: {describe(failure.get('parameters', {}))}: {failure['error']}", file=sys.stderr)
+        for path in filter(None, (failure["file"], failure.get("notebook"))):
+            print(f"        {path}", file=sys.stderr)
+    if found.failures:
+        again = "" if retried else "; --retry-failed runs them again"
+        count = len(found.failures)
+        print(f"{count} cell{'s' * (count > 1)} failed{again}", file=sys.stderr)
+    if found.stopped:
+        print("stopped; finished records are kept, run again to go on", file=sys.stderr)
+        return 130
+    return 1 if found.failures else 0
+
+
+def _dry_run(made: Any, todo: list[Any], workers: int) -> None:
+    from dlcore import runtime
+    from dlcore.sweep import plan
+
+    table = made.table()
+    print(table[[*made.fields, "status", "key"]].to_string(index=False, max_rows=60))
+    if todo:
+        print("\n".join(plan.describe_time(made, todo, workers, f"{runtime.device().type}:")))
+
+
+def _job_array(args: argparse.Namespace, made: Any) -> int:
+    from dlcore.sweep import job_array
+
+    options = ["--store", str(made.place.store), "--out", str(Path(args.out).resolve())]
+    options += ["--direct"] if args.direct else ["--notebook", str(made.place.source)]
+    options += ["--timeout", str(args.timeout)] if args.timeout else []
+    options += ["--retry-failed"] if args.retry_failed else []
+    script, rows = job_array.write(
+        made, Path(args.job_array), threads=args.threads or 1, together=args.workers or None, options=options
+    )
+    print(f"wrote {script} and {rows}: {made.counts()}")
+    print(f"sbatch {script}; when it is done, the same sweep without --job-array makes the table")
+    return 0
+
+
+def _only(args: argparse.Namespace, made: Any) -> int:
+    """Runs one cell here. The table is left to the whole sweep: tasks of an array would overwrite each other's."""
+    import dlcore.sweep as package
+    from dlcore.sweep.cells import FAILED
+
+    if not 0 <= args.only < len(made.cells):
+        raise ValueError(f"--only {args.only}: the sweep has the cells 0 to {len(made.cells) - 1}")
+    cell = made.cells[args.only]
+    todo = [c for c in made.todo(args.retry_failed) if c is cell]
+    stopped = package.execute(made, todo, workers=0, threads=args.threads, progress=False)
+    failures = []
+    if made.status[cell.key] == FAILED:
+        failures = [made.place.read_failure(cell.key)]
+    else:
+        print(f"{cell}: {'was done' if not todo else made.status[cell.key]}, record {cell.key} in {made.place.store}")
+    return _end(package.Sweep(made.table(), failures, Path(args.out).resolve(), stopped), args.retry_failed)

@@ -1,0 +1,245 @@
+"""Grids: the values that a command line or a file names, as checked configurations, before anything runs."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from dlcore.config import Config, unknown_choice
+
+LARGEST = 100_000  # cells; a mistyped step should not fill the memory
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a sweep: what was asked for (`given`) and the whole configuration that follows."""
+
+    given: dict[str, Any]
+    config: Config
+
+    @property
+    def key(self) -> str:
+        """The name of the cell's record."""
+        return self.config.key
+
+    def __str__(self) -> str:
+        return describe(self.given)
+
+
+def describe(given: Mapping[str, Any]) -> str:
+    """Returns the parameters as they are written on the command line."""
+    return " ".join(f"{name}={entry}" for name, entry in given.items()) or "(defaults)"
+
+
+def value(text: str) -> Any:
+    """Returns a command-line value as Python sees it; a bare word is a string.
+
+    >>> value("0.1"), value("mlp"), value("None")
+    (0.1, 'mlp', None)
+    """
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Returns the name and the text of `name=value`."""
+    name, sign, rest = text.partition("=")
+    if not sign or not name:
+        raise ValueError(f"{text!r} is not a parameter; write name=value, for example noise=0.4")
+    return name, rest
+
+
+def parameters(pairs: Iterable[str]) -> dict[str, Any]:
+    """Returns the parameters of `name=value` words."""
+    return {name: value(text) for name, text in map(pair, pairs)}
+
+
+def values(text: str) -> list[Any]:
+    """Returns the values that a comma list with ranges names; start:stop:step includes the stop.
+
+    Decimal arithmetic: the third value of a range is 0.3, not 0.30000000000000004.
+
+    >>> values("0:0.4:0.1")
+    [0.0, 0.1, 0.2, 0.3, 0.4]
+    >>> values("1,4:8:2,mlp")
+    [1, 4, 6, 8, 'mlp']
+    """
+    found: list[Any] = []
+    for part in (p.strip() for p in text.split(",")):
+        if not part:
+            raise ValueError(f"{text!r} has an empty value; write values as 0.1,0.2 or 0:0.9:0.1")
+        found += _range(part) if ":" in part else [value(part)]
+    return found
+
+
+def _range(text: str) -> list[float | int]:
+    try:
+        start, stop, step = (Decimal(part) for part in text.split(":"))
+        if not all(number.is_finite() for number in (start, stop, step)):
+            raise InvalidOperation
+    except (InvalidOperation, ValueError):
+        raise ValueError(f"{text!r} is not a range; write start:stop:step, for example 0:0.9:0.1") from None
+    if step == 0 or (stop - start) / step < 0:
+        raise ValueError(f"the range {text!r} never gets from {start} to {stop} in steps of {step}")
+    if (stop - start) / step >= LARGEST:
+        raise ValueError(f"the range {text!r} has more than {LARGEST:,} values")
+    whole = all(
+        number == number.to_integral_value() and number.as_tuple().exponent == 0 for number in (start, stop, step)
+    )
+    numbers = (start + i * step for i in range(int((stop - start) / step) + 1))
+    return [int(number) if whole else float(number) for number in numbers]
+
+
+def axes(items: Iterable[str]) -> dict[str, list[Any]]:
+    """Returns name -> values of the `--grid name=values` words."""
+    found: dict[str, list[Any]] = {}
+    for name, text in map(pair, items):
+        if name in found:
+            raise ValueError(f"the grid names {name!r} twice")
+        found[name] = values(text)
+    return found
+
+
+def read_file(path: str | Path) -> list[dict[str, Any]]:
+    """Returns the cells of a grid file.
+
+    YAML: a mapping of names to a value or values is a product; a list of mappings is the union of their products.
+    CSV: a row is a cell, and an empty entry is the default.
+
+    Raises:
+        ValueError: neither; the message names the file and the line.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".csv":
+        return _read_csv(path)
+    if path.suffix.lower() not in (".yml", ".yaml"):
+        raise ValueError(f"{path}: a grid file is .yml, .yaml or .csv")
+    import yaml
+
+    try:
+        raw = yaml.safe_load(path.read_text("utf8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    products = raw if isinstance(raw, list) else [raw]
+    if not products or not all(isinstance(p, dict) and p for p in products):
+        raise ValueError(f"{path}: names with values are needed (a product), or a list of such mappings (their union)")
+    return [cell for p in products for cell in product({str(k): _listed(path, k, v) for k, v in p.items()})]
+
+
+def _listed(path: Path, name: Any, entry: Any) -> list[Any]:
+    found = [v for e in (entry if isinstance(entry, list) else [entry]) for v in _scalar(path, name, e)]
+    if not found:
+        raise ValueError(f"{path}: {name} has no value")
+    return found
+
+
+def _scalar(path: Path, name: Any, entry: Any) -> list[Any]:
+    if isinstance(entry, str):
+        return values(entry)  # YAML takes 1e-3 and 0:0.9:0.1 for strings
+    if entry is not None and not isinstance(entry, (bool, int, float)):
+        raise ValueError(f"{path}: {name} = {entry!r} is not a plain value")
+    return [entry]
+
+
+def _read_csv(path: Path) -> list[dict[str, Any]]:
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        lines = csv.reader(file)
+        names = [name.strip() for name in next(lines, [])]
+        if not names or not all(names) or len(set(names)) < len(names):
+            raise ValueError(f"{path}: the first line must name each parameter once, not {','.join(names)!r}")
+        cells = []
+        for row in lines:
+            if not row:
+                continue
+            if len(row) != len(names):
+                raise ValueError(f"{path}, line {lines.line_num}: {len(row)} entries for {len(names)} names")
+            cells.append({name: value(text.strip()) for name, text in zip(names, row, strict=True) if text.strip()})
+    if not cells:
+        raise ValueError(f"{path} has no rows")
+    return cells
+
+
+def product(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Returns every combination, the last name varying fastest.
+
+    >>> product({"noise": [0.1, 0.2], "seed": [0, 1]})[1]
+    {'noise': 0.1, 'seed': 1}
+    """
+    count = 1
+    for entries in grid.values():
+        count *= len(entries)
+    if count > LARGEST:
+        raise ValueError(f"the grid has {count:,} cells; at most {LARGEST:,}")
+    return [dict(zip(grid, entries, strict=True)) for entries in itertools.product(*grid.values())]
+
+
+def expand(
+    grid: Mapping[str, Sequence[Any]],
+    rows: Sequence[Mapping[str, Any]] | None = None,
+    seeds: int | None = None,
+    fixed: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Returns the parameters of every cell: the fixed ones, a file's rows times the grid times seeds 0 to `seeds` - 1.
+
+    Raises:
+        ValueError: a name that is given in two places, no seed, a list for a fixed parameter.
+    """
+    rows, fixed, grid = list(rows) if rows is not None else [{}], dict(fixed or {}), dict(grid)
+    for name, entry in fixed.items():
+        if isinstance(entry, (tuple, list)):
+            raise ValueError(f"{name} has several values; write --grid {name}={','.join(map(str, entry))}")
+    if seeds is not None:
+        if seeds < 1:
+            raise ValueError(f"--seeds {seeds}: at least one is needed")
+        if "seed" in grid:
+            raise ValueError("'seed' is given twice: by --seeds and by --grid")
+        grid["seed"] = list(range(seeds))
+    places = {"the grid": set(grid), "the grid file": set().union(*rows), "the fixed parameters": set(fixed)}
+    for (one, a), (two, b) in itertools.combinations(places.items(), 2):
+        if a & b:
+            raise ValueError(f"{min(a & b)!r} is given twice: by {one} and by {two}")
+    if len(rows) * len(many := product(grid)) > LARGEST:
+        raise ValueError(f"the grid has {len(rows) * len(many):,} cells; at most {LARGEST:,}")
+    return [{**fixed, **row, **cell} for row in rows for cell in many]
+
+
+def cells(config: type[Config], wanted: Iterable[Mapping[str, Any]], base: Mapping[str, Any]) -> tuple[list[Cell], int]:
+    """Returns the checked cells, each key once, and how many said the same as another.
+
+    Args:
+        base: parameters under those of a cell: what a notebook's parameters cell says, or nothing.
+    Raises:
+        ValueError: cells that are not valid: how many, the first of them, its mistake and the close match.
+    """
+    wanted = list(wanted)
+    for name in dict.fromkeys(name for given in wanted for name in given):
+        if name not in config.names():
+            raise unknown_choice("parameter", name, config.names())
+    found: dict[str, Cell] = {}
+    bad: list[tuple[dict[str, Any], str]] = []
+    for given in wanted:
+        asked = {name: entry for name, entry in given.items() if entry is not None}
+        try:
+            made = config.from_parameters(**{**base, **asked})
+        except ValueError as error:
+            bad.append((asked, str(error)))
+            continue
+        # the configuration's own types: papermill writes them into the notebook
+        found.setdefault(made.key, Cell({name: getattr(made, name) for name in asked}, made))
+    if bad:
+        many = f"{len(bad)} of {len(wanted)} cells are not valid; the first, " if len(wanted) > 1 else ""
+        # values that are good apart but not together
+        good = {(name, entry) for cell in found.values() for name, entry in cell.given.items()}
+        hint = "; a grid file can hold several products" if set(bad[0][0].items()) <= good else ""
+        raise ValueError(f"{many}{describe(bad[0][0])}: {bad[0][1]}{hint}")
+    if not found:
+        raise ValueError("the sweep has no cells")
+    return list(found.values()), len(wanted) - len(found)

@@ -1,0 +1,265 @@
+"""What a sweep would do: its cells, which are done, how long the others should take, and the table of results."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from dlcore.records import Record, RecordStore
+from dlcore.sweep import grid
+from dlcore.sweep.cells import DONE, FAILED, MISSING, Place
+from dlcore.sweep.grid import Cell
+
+# a study's chapter, in the folder `notebooks` of the source tree
+NOTEBOOKS = {
+    "rationality": "1_rationality.ipynb",
+    "stitching": "2_stitching.ipynb",
+    "distributional": "3_distributional_generalization.ipynb",
+    "scaling": "4_data_scaling.ipynb",
+}
+# the columns that a summary on the screen has room for; the file has all
+MAIN = {
+    "rationality": ("train", "test", "robustness", "memorization", "rationality"),
+    "stitching": ("top_error", "penalty_mid", "excess_mid", "excess_max"),
+    "distributional": ("train_error", "test_error", "flip_rate_test", "tv"),
+    "scaling": ("num_train", "loss", "excess", "bleu"),
+}
+# how long a run takes does not depend on these
+TIMELESS = ("seed", "preset", "noise")
+NEEDED = ("architecture", "dataset", "objective")
+
+
+class Estimate(NamedTuple):
+    """Seconds that a cell should take, from how many records, and the fields in which these differ from it."""
+
+    seconds: float
+    records: int
+    differ: tuple[str, ...]
+
+
+@dataclass
+class Plan:
+    """The checked cells of a sweep, where they go, and what of them there is."""
+
+    place: Place
+    cells: list[Cell]
+    repeated: int
+    records: dict[str, Record]
+    status: dict[str, str]
+
+    @property
+    def fields(self) -> list[str]:
+        """The names in which cells differ; all that were asked for when there is one cell."""
+        names = list(dict.fromkeys(name for cell in self.cells for name in cell.given))
+        varied = [n for n in names if len({str(getattr(c.config, n)) for c in self.cells}) > 1]
+        return varied or names
+
+    def look(self) -> None:
+        """Reads the state of every cell from the disk."""
+        store = RecordStore(self.place.store)
+        for cell in self.cells:
+            record = store.load(cell.config)
+            if record is not None:
+                self.records[cell.key] = record
+            self.status[cell.key] = self.place.status(cell.key, record)
+
+    def todo(self, retry_failed: bool = False) -> list[Cell]:
+        """Returns the cells that are neither done nor, unless asked for, failed before."""
+        wanted = (MISSING, FAILED) if retry_failed else (MISSING,)
+        return [cell for cell in self.cells if self.status[cell.key] in wanted]
+
+    def counts(self) -> str:
+        """Returns the numbers of cells done, failed and to run, in words."""
+        found = list(self.status.values())
+        return f"{len(found)} cells: " + ", ".join(f"{found.count(s)} {s}" for s in (DONE, FAILED, MISSING))
+
+    def table(self) -> pd.DataFrame:
+        """Returns one row per cell: the swept fields, status, seconds, every metric, the files."""
+        rows = []
+        for cell in self.cells:
+            record, status = self.records.get(cell.key), self.status[cell.key]
+            row = {name: getattr(cell.config, name) for name in self.fields}
+            row |= {"status": status, "seconds": record.seconds if record else math.nan}
+            row |= record.metrics if record else {}
+            row |= {"key": cell.key, "error": "", "notebook": ""}
+            if status == FAILED:
+                row["error"] = self.place.read_failure(cell.key)["error"]
+            elif self.place.source is not None and status == DONE:
+                row["notebook"] = str(self.place.copy(cell.key))
+            rows.append(row)
+        table = pd.DataFrame(rows)
+        last = ["key", "error", "notebook"]
+        return table[[name for name in table.columns if name not in last] + last]
+
+    def summary(self, table: pd.DataFrame | None = None) -> str:
+        """Returns the table's main columns as text."""
+        table = self.table() if table is None else table
+        names = [*self.fields, *(n for n in MAIN[self.place.study] if n in table), "seconds", "status"]
+        shown = table[list(dict.fromkeys(names))]
+        return shown.to_string(index=False, max_rows=60, float_format=lambda v: f"{v:.4g}", na_rep="-")
+
+
+def find_notebook(study: str) -> Path:
+    """Returns the chapter of a study, in the source tree or under the current folder.
+
+    Raises:
+        FileNotFoundError: an installed package has no notebooks.
+    """
+    name = NOTEBOOKS[study]
+    places = [Path(__file__).resolve().parents[2] / "notebooks", Path("notebooks").resolve(), Path.cwd()]
+    for folder in places:
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(
+        f"the notebook {name} is in none of {', '.join(map(str, dict.fromkeys(places)))}; name it with --notebook "
+        "PATH, or run the study without a notebook: --direct"
+    )
+
+
+def make(
+    study: str,
+    wanted: Sequence[Mapping[str, Any]],
+    *,
+    store: str | Path | None = None,
+    out: str | Path = "sweeps",
+    notebook: str | Path | None = None,
+    direct: bool = False,
+    timeout: int | None = None,
+) -> Plan:
+    """Returns the plan of the cells that `wanted` describes; every mistake is raised here, before anything runs.
+
+    Raises:
+        ValueError: an unknown study, a parameter or a value that is not valid, a field that the notebook does not set.
+        FileNotFoundError: the study's notebook is nowhere.
+    """
+    from dlcore import studies  # imports torch, which a scheduler need not have
+
+    config = studies.study(study).Config
+    if direct and notebook is not None:
+        raise ValueError("--direct runs the study without a notebook; leave --notebook out")
+    out, local = Path(out).resolve(), RecordStore(store).path.resolve()
+    base: dict[str, Any] = {}
+    place = Place(study, local, out / study / "direct", uuid.uuid4().hex[:12], timeout=timeout)
+    if not direct:
+        place, base = _with_notebook(place, Path(notebook) if notebook is not None else find_notebook(study))
+        known = list(base)
+        base = {name: entry for name, entry in base.items() if name in config.names()}
+        for name in dict.fromkeys(name for given in wanted for name in given):
+            if name in config.names() and name not in known:
+                raise ValueError(
+                    f"the parameters cell of {place.source.name} does not set {name!r}, only {', '.join(known)}; "
+                    "--direct sweeps every field of the study"
+                )
+    cells, repeated = grid.cells(config, wanted, base)
+    plan = Plan(place, cells, repeated, {}, {})
+    plan.look()
+    return plan
+
+
+def _with_notebook(place: Place, source: Path) -> tuple[Place, dict[str, Any]]:
+    """Returns the place of a notebook's cells and the values of its parameters cell."""
+    try:
+        from dlcore import notebook
+
+        if not source.is_file():
+            raise FileNotFoundError(f"there is no notebook {source}")
+        base = notebook.defaults(source)
+        folder = place.folder.with_name(f"{source.stem}-{notebook.fingerprint(source)}")
+    except ImportError as error:
+        raise RuntimeError(f"notebooks need papermill and jupytext: pip install 'dlcore[sweep]' ({error})") from error
+    if not base:
+        raise ValueError(f"{source} has no cell with the tag 'parameters' that sets any")
+    source = source.resolve()
+    return dataclasses.replace(place, folder=folder, source=source, cwd=source.parent), base
+
+
+class History:
+    """Earlier records of a study, to tell how long a configuration takes.
+
+    The rule: of the records with the same architecture, data set and objective, made on the same kind of device,
+    take those that differ from the configuration in the fewest fields (seed, noise and preset do not count) and,
+    among these, those whose numbers are nearest in proportion; the estimate is the median of their seconds. Nothing
+    is scaled: twice the epochs by a record of half as many is an estimate too low, and the fields that differ are named.
+    """
+
+    def __init__(self, records: Iterable[Record], device: str | None = None) -> None:
+        rows = [{"_seconds": r.seconds, "_device": r.environment.get("device", ""), **r.config} for r in records]
+        table = pd.DataFrame([row for row in rows if row["_seconds"] > 0])
+        if device is not None and len(table):
+            table = table[table["_device"].str.startswith(device)]
+        self._table = table.astype(object).where(table.notna(), None)
+        self._known: dict[tuple, Estimate | None] = {}
+
+    def estimate(self, fields: Mapping[str, Any]) -> Estimate | None:
+        """Returns the estimate for a configuration, or None when there is no record to go by."""
+        alike = tuple(entry for name, entry in fields.items() if name not in TIMELESS)
+        if alike not in self._known:
+            self._known[alike] = self._estimate(fields)
+        return self._known[alike]
+
+    def _estimate(self, fields: Mapping[str, Any]) -> Estimate | None:
+        table = self._table
+        for name in NEEDED:
+            if name in table and name in fields:
+                table = table[[entry == fields[name] for entry in table[name]]]
+        if not len(table):
+            return None
+        apart = {n: pd.Series([e != v for e in table[n]], table.index) for n, v in fields.items() if n in table}
+        apart = pd.DataFrame({name: column for name, column in apart.items() if name not in TIMELESS})
+        near = apart.sum(axis=1)
+        table, apart = table[near == near.min()], apart[near == near.min()]
+        far = sum((_ratios(table[n], fields[n]) for n in apart if apart[n].any()), pd.Series(0.0, table.index))
+        table, apart = table[far <= far.min() + 1e-9], apart[far <= far.min() + 1e-9]
+        return Estimate(float(table["_seconds"].median()), len(table), tuple(n for n in apart if apart[n].any()))
+
+
+def _ratios(column: pd.Series, entry: Any) -> pd.Series:
+    """Returns |log ratio| of positive numbers; 0 for what has none."""
+    if not isinstance(entry, (int, float)) or entry <= 0:
+        return pd.Series(0.0, column.index)
+    numbers = pd.to_numeric(column, errors="coerce")
+    return numbers.where(numbers > 0).map(lambda number: abs(math.log(number / entry))).fillna(0.0)
+
+
+def describe_time(plan: Plan, todo: Sequence[Cell], workers: int, device: str | None = None) -> list[str]:
+    """Returns lines: how many cells take about how long, by which records, and the whole for the workers."""
+    history = History(RecordStore(plan.place.store).records(plan.place.study), device)
+    groups: dict[tuple[str, ...] | None, list[float]] = {}
+    for cell in todo:
+        # a notebook whose record is there runs its own cells only
+        known = Estimate(0.0, 1, ()) if cell.key in plan.records else history.estimate(cell.config.to_dict())
+        groups.setdefault(None if known is None else known.differ, []).append(known.seconds if known else math.nan)
+    lines = []
+    for differ, seconds in groups.items():
+        if differ is None:
+            lines.append(f"{len(seconds)} cells: no record to go by")
+            continue
+        low, high = min(seconds), max(seconds)
+        span = duration(low) if duration(low) == duration(high) else f"{duration(low)} to {duration(high)}"
+        like = f"records that differ in {', '.join(differ)}" if differ else "records alike but for seed and noise"
+        lines.append(f"{len(seconds)} cells: about {span} each, by {like}")
+    known = [s for group in groups.values() for s in group if not math.isnan(s)]
+    if known:
+        total = max(max(known), sum(known) / workers)
+        rest = f" for the {len(known)} of {len(todo)} cells with an estimate" if len(known) < len(todo) else ""
+        own = "; the notebooks' own cells come on top" if plan.place.source is not None else ""
+        lines.append(f"in all about {duration(total)} on {workers} worker{'s' * (workers > 1)}{rest}{own}")
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """Returns a time in words.
+
+    >>> duration(0.4), duration(75), duration(7300)
+    ('0.4 s', '1.2 min', '2.0 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

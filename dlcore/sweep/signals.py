@@ -1,0 +1,67 @@
+"""Ctrl-C and SIGTERM: taken where they can be answered, put off where they cannot."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing import resource_tracker
+from typing import Any
+
+
+def _main() -> bool:
+    return threading.current_thread() is threading.main_thread()  # Python forbids handlers elsewhere
+
+
+@contextlib.contextmanager
+def handled(call: Callable[..., None], *signals: int) -> Iterator[None]:
+    """Calls `call` for the signals inside the block; does nothing in a thread."""
+    if not _main():
+        yield
+        return
+    before: Mapping[int, Any] = {number: signal.signal(number, call) for number in signals}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextlib.contextmanager
+def restored(*signals: int) -> Iterator[None]:
+    """Puts the handlers of the signals back after the block: a package may set its own when it is imported."""
+    before = {number: signal.getsignal(number) for number in signals}
+    try:
+        yield
+    finally:
+        if _main():
+            for number, old in before.items():
+                signal.signal(number, old)
+
+
+def interrupted(*_: Any) -> None:
+    """Takes SIGTERM, which batch systems send, for Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def put_off() -> Iterator[None]:
+    """Raises KeyboardInterrupt for a signal inside the block when the block is over: half-started workers cannot be ended.
+
+    SIGINT is blocked rather than handled, because a terminal sends it to the workers too, and those that are started
+    inside the block, or later by its threads, inherit that. `worker.dask_setup` lets them hear it again.
+    """
+    if not _main() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    late: list[int] = []
+    resource_tracker.ensure_running()  # its start, in whichever thread it falls, would let SIGINT through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with handled(lambda number, _: late.append(number), signal.SIGTERM):
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if late:
+        raise KeyboardInterrupt
