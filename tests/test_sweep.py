@@ -361,6 +361,20 @@ def test_a_stopped_notebook_is_no_failure(tiny, tmp_path):
     assert not list((tmp_path / "o").rglob("*.failed.*"))
 
 
+def test_half_written_files_of_processes_that_are_gone_are_removed(tmp_path):
+    """A kill in the middle of a write leaves its temporary file; one that is being written stays."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    options = {"direct": True, "workers": 0, "progress": False, "store": tmp_path / "s", "out": tmp_path / "o", **CHEAP}
+    key = sweep("distributional", **options).table["key"][0]
+    folder = tmp_path / "s" / "distributional"
+    names = [f".{key}.json.{gone.pid}.tmp", f".{key}.json.{os.getpid()}.tmp", f".{'0' * 16}.json.{gone.pid}.tmp"]
+    for name in names:
+        (folder / name).touch()
+    sweep("distributional", **options)
+    assert sorted(p.name for p in folder.glob(".*")) == sorted(names[1:])
+
+
 def test_the_hash_of_the_code_names_the_code(tmp_path, monkeypatch):
     module = tmp_path / "dlcore" / "sweep" / "cells.py"
     module.parent.mkdir(parents=True)

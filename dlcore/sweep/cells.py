@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -212,10 +212,16 @@ def probe(folders: list[str], token: str) -> dict[str, Any]:
     return {"version": dlcore.__version__, "code": code(), "where": mine, "seen": seen}
 
 
-def leftovers(place: Place) -> Iterator[Path]:
-    """Yields the unfinished copies that processes of this machine, now gone, were writing."""
-    for path in place.folder.glob(f".*.{socket.gethostname()}.*.ipynb"):
-        pid = path.name.split(".")[-2]
+def leftovers(place: Place, keys: Iterable[str]) -> Iterator[Path]:
+    """Yields the half-written files that killed processes left: notebooks, and records of cells that have one by now."""
+    halves = [(path, path.name.split(".")[-2]) for path in place.folder.glob(f".*.{socket.gethostname()}.*.ipynb")]
+    records = place.store / place.study
+    done = {key for key in keys if (records / f"{key}.json").exists()}
+    for path in records.glob(".*.json.*.tmp"):
+        _, key, _, pid, _ = path.name.split(".")
+        if key in done:
+            halves.append((path, pid))
+    for path, pid in halves:
         with contextlib.suppress(ValueError, PermissionError):
             try:
                 os.kill(int(pid), 0)

@@ -243,12 +243,12 @@ def wait_for_one(client: Any, name: str, over: Callable[[], bool] = lambda: Fals
         RuntimeError: `over()` says that none will come.
     """
     told, looked = False, time.monotonic()
-    while not client.scheduler_info(n_workers=-1)["workers"]:
+    while not client.nthreads():
         if time.monotonic() - looked > RENEW:
             if not told:
                 print(f"waiting for the first worker of {name} ...", file=sys.stderr, flush=True)
             told, looked = True, time.monotonic()
-            if over() and not client.scheduler_info(n_workers=-1)["workers"]:
+            if over() and not client.nthreads():
                 raise RuntimeError(f"the jobs of {name} ended before a worker started; their output says why")
         time.sleep(0.1)
 

@@ -39,7 +39,7 @@ def freeze(plan: Plan) -> None:
 
 def tidy(plan: Plan) -> None:
     """Removes what killed processes left half-written."""
-    for path in list(cells.leftovers(plan.place)):
+    for path in cells.leftovers(plan.place, [cell.key for cell in plan.cells]):
         path.unlink(missing_ok=True)
 
 
