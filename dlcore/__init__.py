@@ -8,7 +8,8 @@ studies                one per finding: Config, presets, run(config) -> Record
 records, records/      immutable records of runs; those shipped with the package
 claims, figures        the ledger of claims; tables -> Altair charts; no torch
 lab                    live panels of ipywidgets, in JupyterLab and Colab
-notebook, __main__     notebooks by papermill; python -m dlcore run | record | claims | data | doctor
+notebook, sweep        notebooks by papermill; a study over a grid: this machine, Dask, SLURM
+__main__               python -m dlcore run | sweep | record | claims | data | doctor
 """
 
 __version__ = "0.1.0"

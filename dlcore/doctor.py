@@ -12,16 +12,16 @@ import torch
 from dlcore import data, runtime, studies
 from dlcore.records import PACKAGED, RecordStore
 
-# what a reader may want to do -> the packages it takes, and the extra of dlcore that brings them
-USES: dict[str, tuple[tuple[str, ...], str]] = {
-    "figures": (("altair",), ""),
-    "notebooks": (("papermill", "jupytext", "ipykernel"), "book"),
-    "the book": (("jupyter-book", "vl-convert-python"), "book"),
-    "the live lab": (("ipywidgets", "anywidget"), "lab"),
-    "sweeps": (("dask", "distributed"), "sweep"),
-    "sweeps on SLURM": (("dask-jobqueue",), "slurm"),
-    "real text": (("tokenizers",), "text"),
-    "text from the hub": (("datasets",), "hub"),
+# what a reader may want to do -> the packages it takes, by name: an extra of a package from git is no name for pip
+USES: dict[str, tuple[str, ...]] = {
+    "figures": ("altair",),
+    "notebooks": ("papermill", "jupytext", "ipykernel"),
+    "the book": ("jupyter-book", "vl-convert-python"),
+    "the live lab": ("ipywidgets", "anywidget"),
+    "sweeps": ("dask", "distributed"),
+    "sweeps on SLURM": ("dask-jobqueue",),
+    "real text": ("tokenizers",),
+    "text from the hub": ("datasets",),
 }
 
 
@@ -42,12 +42,13 @@ def _device() -> str:
 
 def _packages() -> list[str]:
     lines = []
-    for use, (packages, extra) in USES.items():
+    for use, packages in USES.items():
         versions = {p: _version(p) for p in packages}
         absent = [p for p, v in versions.items() if v is None]
         if absent:
-            command = f"pip install 'dlcore[{extra}]'" if extra else f"pip install {' '.join(absent)}"
-            lines.append(f"{use:18} no: {command} (missing: {', '.join(absent)})")
+            # 2.x of jupyter-book is another program
+            command = " ".join("'jupyter-book<2'" if p == "jupyter-book" else p for p in absent)
+            lines.append(f"{use:18} no: pip install {command}")
         else:
             lines.append(f"{use:18} yes ({', '.join(f'{p} {v}' for p, v in versions.items())})")
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

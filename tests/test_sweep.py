@@ -167,7 +167,7 @@ def test_without_dask_the_error_is_the_command_that_installs_it(tmp_path, monkey
         str(tmp_path),
     ]
     assert main([*command, "--workers", "1"]) == 2
-    assert "pip install 'dlcore[sweep]'" in capsys.readouterr().err
+    assert "pip install dask distributed" in capsys.readouterr().err
     assert main([*command, "--workers", "0"]) == 0
 
 

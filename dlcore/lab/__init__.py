@@ -33,7 +33,9 @@ try:
     import ipywidgets as widgets
     from altair import JupyterChart
 except ImportError as error:  # pragma: no cover - depends on what is installed
-    raise ImportError(f"dlcore.lab needs ipywidgets and anywidget: pip install 'dlcore[lab]' ({error})") from error
+    raise ImportError(
+        f"dlcore.lab needs ipywidgets and anywidget: pip install ipywidgets anywidget ({error})"
+    ) from error
 
 RECIPE = "recipe's"  # a control's own word for None, which a widget takes for "nothing chosen"
 REDRAW = 0.4  # seconds; a chart is sent to the browser anew each time

@@ -76,7 +76,7 @@ def need_dask() -> Any:
         import distributed
     except ImportError as error:
         raise RuntimeError(
-            f"sweeps on workers need Dask: pip install 'dlcore[sweep]' ({error}); "
+            f"sweeps on workers need Dask: pip install dask distributed ({error}); "
             "--workers 0 runs the cells here, one after the other"
         ) from error
     return distributed
@@ -185,7 +185,7 @@ def slurm(workers: int, threads: int, options: Mapping[str, Any], place: Place) 
         with restored(signal.SIGINT, signal.SIGTERM):  # dask-jobqueue 0.9 makes Ctrl-C end the process when imported
             from dask_jobqueue import SLURMCluster
     except ImportError as error:
-        raise RuntimeError(f"--slurm needs dask-jobqueue: pip install 'dlcore[slurm]' ({error})") from error
+        raise RuntimeError(f"--slurm needs dask-jobqueue: pip install dask-jobqueue ({error})") from error
     for command in ("sbatch", "scancel"):
         if shutil.which(command) is None:
             raise RuntimeError(f"--slurm: the command {command} is not found; is this a login node of the cluster?")

@@ -173,7 +173,9 @@ def _with_notebook(place: Place, source: Path) -> tuple[Place, dict[str, Any]]:
         base = notebook.defaults(source)
         folder = place.folder.with_name(f"{source.stem}-{notebook.fingerprint(source)}")
     except ImportError as error:
-        raise RuntimeError(f"notebooks need papermill and jupytext: pip install 'dlcore[sweep]' ({error})") from error
+        raise RuntimeError(
+            f"notebooks need papermill and jupytext: pip install papermill jupytext ipykernel ({error})"
+        ) from error
     if not base:
         raise ValueError(f"{source} has no cell with the tag 'parameters' that sets any")
     source = source.resolve()
