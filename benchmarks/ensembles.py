@@ -1,4 +1,4 @@
-"""Several models in one stack (`training.fit_many`) against one after the other (`training.fit`).
+"""Several models trained in one stack by training.fit_many, against one after the other by training.fit.
 
     python benchmarks/ensembles.py
 
@@ -29,8 +29,8 @@ NETWORKS = (
 )
 QUICK = (("mlp", SIGNAL, 16, (2,)), ("convnet", SIGNAL, 4, (2,)))
 NOTE = (
-    "The same models, trained with `fit` one after the other and in one stack: Adam, batches of 64, float32, the median of runs "
-    'in turn. What *fit_many* does by itself should be "stack" where the ratio is above 1, and nowhere else: a step of '
+    "The same models, trained with fit one after the other and in one stack: Adam, batches of 64, float32, the median of runs "
+    'in turn. What fit_many does by itself should be "stack" where the ratio is above 1, and nowhere else: a step of '
     "a small network is mostly overhead, which a stack pays once; a large one fills the core by itself."
 )
 
@@ -98,8 +98,8 @@ def recorded(quick: bool, where: torch.device) -> harness.Table:
     ]
     note = (
         f"{config.draws + 1} MLPs of {config.depth} x {config.width} units on {config.n_train:,} digits, one on clean and the "
-        "others on noisy labels, each until it makes no training error: what `python -m dlcore run rationality "
-        "objective=supervised architecture=mlp` does. One run of each."
+        "others on noisy labels, each until it makes no training error: what python -m dlcore run rationality "
+        "objective=supervised architecture=mlp does. One run of each."
     )
     return harness.Table("Chapter 1's end-to-end networks", note, rows, ("time / dlcore's",))
 

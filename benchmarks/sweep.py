@@ -116,7 +116,7 @@ def speed(quick: bool) -> harness.Table:
             }
         )
     note = (
-        f"`python -m dlcore sweep distributional --direct` over {count} seeds (an MLP on 300 digits), one thread a worker, each "
+        f"python -m dlcore sweep distributional --direct over {count} seeds (an MLP on 300 digits), one thread a worker, each "
         f"time with a new store, on {cluster.cores()} cores. Wall seconds from the first cell's start to the last one's end; the "
         "start of Python and of the workers is in the other column. Memory is that of all processes together, shared pages once."
     )
