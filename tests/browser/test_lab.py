@@ -37,6 +37,8 @@ def jupyterlab(tmp_path_factory):
     (settings / "tracker.jupyterlab-settings").write_text(json.dumps({"windowingMode": "none"}))
     home["JUPYTERLAB_SETTINGS_DIR"] = str(settings.parents[1])
     env = {k: v for k, v in os.environ.items() if k != "DLCORE_BOOK"} | home
+    # one thread: with two, a training step waits for a core that other work holds
+    env |= {"OMP_NUM_THREADS": "1"}
     env |= {"DLCORE_RECORDS": str(folder / "store"), "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / ".ipython")}
     log = open(folder / "log.txt", "w")  # noqa: SIM115
     server = subprocess.Popen(
