@@ -8,7 +8,15 @@ import torch
 from torch import nn
 
 from dlcore.models import network
-from dlcore.stitching import StitchOptions, activations, penalty_curve, random_bottom, stage_names, stitch
+from dlcore.stitching import (
+    StitchOptions,
+    activations,
+    connectivity,
+    penalty_curve,
+    random_bottom,
+    stage_names,
+    stitch,
+)
 from dlcore.training import TrainConfig, fit
 
 SHORT = TrainConfig(epochs=2, batch_size=32, learning_rate=1e-2, optimizer="adam", precision="float32")
@@ -220,3 +228,65 @@ def test_options_are_checked():
     for wrong in ({"kernel_size": 2}, {"ridge": -1.0}, {"objective": "features"}, {"bn_mode": "forzen"}):
         with pytest.raises(ValueError, match=next(iter(wrong.values())) if "bn_mode" in wrong else "."):
             StitchOptions(**wrong)
+
+
+def test_the_path_leads_from_the_top_to_the_bottom(mlps, data):
+    bottom, top = mlps
+    path = connectivity(bottom, top, data, family="least_squares", device="cpu")
+    rows = penalty_curve(bottom, top, data, family="least_squares", random=False, device="cpu")
+    assert path.stage == ["", "hidden1", "hidden2", "the whole bottom"]
+    assert path.share == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    wrong = [float((net(data[2]).argmax(1) != data[3]).double().mean()) for net in (top, bottom)]
+    assert [path.error[0], path.error[-1]] == pytest.approx(wrong)
+    assert path.error[1:-1] == pytest.approx([wrong[0] + row.penalty for row in rows])
+    assert path.barrier == pytest.approx(max(path.error[1:-1]) - max(wrong))
+    losses = [nn.functional.cross_entropy(net(data[2]), data[3]).item() for net in (top, bottom)]
+    assert [path.loss[0], path.loss[-1]] == pytest.approx(losses, rel=1e-5)
+    # the other way round the ends change places
+    assert connectivity(top, bottom, data, family="least_squares", device="cpu").error[0] == path.error[-1]
+
+
+def test_an_untrained_bottom_is_at_the_end_of_a_rising_path(mlps, data):
+    path = connectivity(random_bottom(mlps[0]), mlps[1], data, family="least_squares", device="cpu")
+    assert path.error[-1] > 0.5
+    assert path.error[0] < path.error[1] < path.error[-1]
+    assert path.loss[0] < path.loss[1] < path.loss[-1]
+
+
+def test_a_path_needs_one_task(mlps, data):
+    coarse = network("mlp", (1, 8, 8), 7, width=16, depth=2)
+    with pytest.raises(ValueError, match="7 classes, the top 4"):
+        connectivity(coarse, mlps[1], data, device="cpu")
+
+
+def test_linear_maps_fold_into_the_next_layer_and_padded_convolutions_do_not(mlps, convs, data):
+    """S_i has the architecture of the top: exact for linear layers; zero padding sees a map's constant at the border."""
+    found = stitch(*mlps, "hidden1", family="least_squares", data=data, device="cpu")
+    weight, bias = _affine(found.model.stitcher, 16)
+    folded = copy.deepcopy(mlps[1])
+    with torch.no_grad():
+        layer = folded.hidden2[0]
+        layer.bias.add_(layer.weight @ bias)
+        layer.weight.copy_(layer.weight @ weight)
+    below = activations(mlps[0], data[2], ["hidden1"])["hidden1"]
+    assert torch.allclose(folded.classifier(folded.hidden2(below)), found.model(data[2]), atol=1e-4)
+
+    found = stitch(*convs, "conv1", family="least_squares", data=data, device="cpu")
+    below = activations(convs[0], data[2], ["conv1"])["conv1"]
+    probe = torch.zeros(1, *below.shape[1:])
+    bias = found.model.stitcher(probe)[0, :, 0, 0]
+    weight = (found.model.stitcher(probe + torch.eye(below.shape[1])[:, :, None, None]) - bias[:, None, None])[
+        :, :, 0, 0
+    ].T
+    conv = convs[1].conv2[0]
+    mixed = torch.einsum("oihw,ij->ojhw", conv.weight, weight)
+    constant = (conv.weight.sum((2, 3)) @ bias)[:, None, None]
+    one = conv(found.model.stitcher(below))
+    other = nn.functional.conv2d(below, mixed, None, conv.stride, conv.padding) + constant
+    assert torch.allclose(one[:, :, 1:, 1:], other[:, :, 1:, 1:], atol=1e-4)
+    assert not torch.allclose(one[:, :, 0], other[:, :, 0], atol=1e-3)
+
+
+def _affine(stitcher, size):
+    bias = stitcher(torch.zeros(1, size))[0]
+    return (stitcher(torch.eye(size)) - bias).T, bias

@@ -108,3 +108,30 @@ def test_self_supervised_top_has_a_head_that_knows_the_classes(store):
 def test_the_grid_is_valid_and_has_no_run_twice():
     keys = [config.key for group in recorded("stitching").values() for config in group]
     assert len(keys) == len(set(keys)) > 200
+
+
+def test_freeze_training(store):
+    settings = {**SMOKE, "freeze": True, "bottom_share": 0.25}
+    record = store.load_or_run(Config(**settings), device="cpu")
+    above, drawn = record.curves["freeze_error"], record.curves["freeze_random_error"]
+    assert len(above) == len(drawn) == len(record.curves["excess"])
+    assert all(0 < error < 1 for error in above + drawn)
+    # above an untrained last stage only a linear classifier is trained
+    assert drawn[-1] > record.metrics["top_error"]
+    with pytest.raises(ValueError, match="one width"):
+        Config(**settings, bottom_width=8)
+    # a field added later leaves the names of earlier records alone
+    assert Config(**SMOKE).key == Config(**SMOKE, freeze=False).key != Config(**settings).key
+
+
+def test_freeze_training_above_nothing_is_training(store):
+    """Frozen until the input's normalisation, which has no weights, everything is trained: the top itself."""
+    config = Config(**SMOKE)
+    found = study.data.load(config.dataset, n_train=config.n_train, seed=config.seed)
+    x, x_test = (study.pretraining.to_unit(part) for part in (found.train_inputs, found.test_inputs))
+    y, y_test = torch.from_numpy(found.train_labels), torch.from_numpy(found.test_labels)
+    source = pairs.Inputs(x, y, x_test, y_test, found.num_classes)
+    options = {"checkpoint": None, "progress": False, "device": "cpu"}
+    top = pairs.trained(config, config.top, source, options)
+    [error] = pairs.freeze_trained(config, config.top, source, top, ["normalise"], options)
+    assert error == pytest.approx(study._errors(top, source), abs=0.02)

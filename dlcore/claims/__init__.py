@@ -87,7 +87,9 @@ def evaluate(shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | Non
 
 @functools.cache
 def _shipped(study: str) -> pd.DataFrame:
-    return getattr(tables, study)(RecordStore(PACKAGED).table(study))
+    store = RecordStore(PACKAGED)
+    more = {"records": {r.key: r for r in store.records(study)}} if study == "stitching" else {}
+    return getattr(tables, study)(store.table(study), **more)
 
 
 def ledger_html(claims: list[Claim] | None = None) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
+
 from dlcore.claims.measures import MEASURES, Measured, Table, mean, measure
 
+CONNECTED = ("two seeds", "disjoint halves")
 
-def _rows(t: Table, pair: str = "two seeds", usual: bool = True, **where) -> Table:
-    t = t[(t.pair == pair) & (t.dataset == "mnist1d")]
+
+def _rows(t: Table, pair: str = "two seeds", usual: bool = True, dataset: str = "mnist1d", **where) -> Table:
+    t = t[(t.pair == pair) & (t.dataset == dataset)]
     for name, value in where.items():
         t = t[t[name] == value]
     return t[t.usual] if usual else t
 
 
-def _share(architecture: str):
+def _share(architecture: str, dataset: str = "mnist1d"):
     def measured(t: Table) -> Measured | None:
-        rows = _rows(t, architecture=architecture)
+        rows = _rows(t, architecture=architecture, dataset=dataset)
         return mean(rows.excess_mid / rows.random_excess_mid)
 
     return measured
@@ -22,6 +27,89 @@ def _share(architecture: str):
 
 MEASURES["stitching-connectivity-convnet"] = _share("convnet")
 MEASURES["stitching-connectivity-mlp"] = _share("mlp")
+MEASURES["stitching-connectivity-fashion"] = _share("resnet", "fashion_mnist")
+
+
+def _path(architecture: str, dataset: str = "mnist1d"):
+    def measured(t: Table) -> Measured | None:
+        rows = [_rows(t, pair, architecture=architecture, dataset=dataset) for pair in CONNECTED]
+        return mean(pd.concat([r.barrier for r in rows]))
+
+    return measured
+
+
+MEASURES["stitching-path"] = _path("convnet")
+MEASURES["stitching-path-mlp"] = _path("mlp")
+MEASURES["stitching-path-fashion"] = _path("resnet", "fashion_mnist")
+
+
+def _label_order(architecture: str, dataset: str = "mnist1d"):
+    def measured(t: Table) -> Measured | None:
+        few, half, every = (
+            _rows(t, f"{share} % random labels", architecture=architecture, dataset=dataset)
+            .set_index("seed")
+            .excess_last
+            for share in (10, 50, 100)
+        )
+        return mean(np.minimum(half - few, every - half))
+
+    return measured
+
+
+MEASURES["stitching-label-order"] = _label_order("convnet")
+MEASURES["stitching-label-order-fashion"] = _label_order("resnet", "fashion_mnist")
+
+
+def _excess(column: str, pair: str, architecture: str, dataset: str = "mnist1d"):
+    def measured(t: Table) -> Measured | None:
+        return mean(_rows(t, pair, architecture=architecture, dataset=dataset)[column])
+
+    return measured
+
+
+_SSL, _MORE = "SimCLR bottom, supervised top", "bottom all data, top a quarter"
+MEASURES["stitching-random-fashion"] = _excess("random_excess_last", "two seeds", "resnet", "fashion_mnist")
+MEASURES["stitching-self-supervised"] = _excess("excess_mid", _SSL, "convnet")
+MEASURES["stitching-self-supervised-fashion"] = _excess("excess_mid", _SSL, "resnet", "fashion_mnist")
+MEASURES["stitching-cka-disagrees"] = _excess("linear_cka_mid", _SSL, "convnet")
+MEASURES["stitching-more-data-fashion"] = _excess("excess_last", _MORE, "resnet", "fashion_mnist")
+MEASURES["stitching-width"] = _excess("excess_last", "width x 2", "convnet")
+MEASURES["stitching-time"] = _excess("excess_last", "epochs x 2", "convnet")
+
+
+@measure("stitching-weak-early")
+def _(t):
+    weak = ("two superclasses", "10 % random labels", "50 % random labels")
+    return mean(pd.concat([_rows(t, pair, architecture="convnet").excess_first for pair in weak]))
+
+
+def _two_seeds(t: Table, column: str, **changed) -> pd.Series:
+    """Returns a column of the convnet's pairs of two seeds, by seed; the usual setting, with what is changed."""
+    usual = {"family": "auto", "bn_mode": "recalibrate", "init": "random", "kernel_size": 1, "freeze": False}
+    rows = _rows(t, usual=False, architecture="convnet", **usual | changed)
+    return rows.set_index("seed")[column]
+
+
+@measure("stitching-kernel")
+def _(t):
+    return mean(_two_seeds(t, "excess_mid", kernel_size=3) - _two_seeds(t, "excess_mid"))
+
+
+@measure("stitching-batchnorm")
+def _(t):
+    return mean(_two_seeds(t, "penalty_mid", bn_mode="frozen") - _two_seeds(t, "penalty_mid"))
+
+
+@measure("stitching-late-into-early")
+def _(t):
+    rows = _rows(t, architecture="convnet")
+    return mean(rows.late_into_early_least_squares - rows.late_into_early_task)
+
+
+@measure("stitching-freeze")
+def _(t):
+    rows = t[(t.dataset == "mnist1d") & (t.architecture == "mlp") & t.freeze & (t.bottom_share == 0.25)]
+    return mean((rows.freeze_error - rows.top_error) / (rows.bottom_error - rows.top_error))
 
 
 @measure("stitching-excess")

@@ -7,23 +7,27 @@ options     how to stitch, beyond the family
 subject     a network under study, its activations and errors; the data, checked
 stitch      one stitch: fit, penalty
 curves      controls (self-stitch, random bottom) and penalties over all stages
+path        stitching connectivity: from one network to the other, stage by stage
 """
 
 from dlcore.stitching.curves import StagePenalty, penalty_curve, random_bottom
 from dlcore.stitching.families import FAMILIES, INITIALISATIONS
 from dlcore.stitching.halves import activations, stage_names
 from dlcore.stitching.options import StitchOptions
+from dlcore.stitching.path import Path, connectivity
 from dlcore.stitching.stitch import Stitch, stitch
 from dlcore.stitching.subject import StitchData
 
 __all__ = [
     "FAMILIES",
     "INITIALISATIONS",
+    "Path",
     "StagePenalty",
     "Stitch",
     "StitchData",
     "StitchOptions",
     "activations",
+    "connectivity",
     "penalty_curve",
     "random_bottom",
     "stage_names",

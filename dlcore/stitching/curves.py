@@ -88,7 +88,7 @@ def penalty_curve(
     chosen = StitchOptions.of(options)
     checked = checked_data(data)
     where = runtime.device(chosen.device)
-    pairs = _pairs(bottom, top, checked, where, stages)
+    pairs = stage_pairs(bottom, top, checked, where, stages)
     if not seeds:
         raise ValueError("seeds are needed, one or more")
     below, above = [list(side) for side in zip(*pairs, strict=True)]
@@ -148,7 +148,7 @@ def _row(main: Stitch, own: Stitch | None, control: Stitch | None, seed: int) ->
     )
 
 
-def _pairs(
+def stage_pairs(
     bottom: nn.Module, top: nn.Module, data: StitchData, where: torch.device, stages: Sequence | None
 ) -> list[tuple[str, str]]:
     if stages is not None:

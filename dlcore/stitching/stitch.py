@@ -17,7 +17,7 @@ from dlcore.stitching import families
 from dlcore.stitching.halves import Head, Tail, find_stage
 from dlcore.stitching.layouts import layout_of
 from dlcore.stitching.options import StitchOptions, check_options
-from dlcore.stitching.subject import StitchData, Subject, checked_data, misclassified, pass_over
+from dlcore.stitching.subject import StitchData, Subject, checked_data, evaluated, pass_over
 from dlcore.training import Curves, fit
 
 
@@ -61,7 +61,7 @@ class Stitch(NamedTuple):
     """A stitched network and its test error beside the top's own; errors and penalty are fractions.
 
     `penalty` = error - top_error, negative where the bottom is the better one; `standard_error` of the penalty over
-    test samples, paired; `wrong`, `top_wrong` (n,) which test samples are misclassified; `parameters` of the map that
+    test samples, paired; `loss` mean test cross-entropy of the stitched network in nats; `wrong`, `top_wrong` (n,) which test samples are misclassified; `parameters` of the map that
     were trained; `cached` whether the bottom's activations were kept; `model` the stitched network, which takes inputs.
     """
 
@@ -70,6 +70,7 @@ class Stitch(NamedTuple):
     top_stage: str
     bn_mode: str
     error: float
+    loss: float
     top_error: float
     penalty: float
     standard_error: float
@@ -198,7 +199,7 @@ def stitch_subjects(
         _recalibrate(model, norms, inputs, bottom.where)
     stitcher.requires_grad_(False)
     model.eval()
-    wrong = misclassified(model, tests, data.test_labels, bottom.where, "the stitched network")
+    wrong, loss_now = evaluated(model, tests, data.test_labels, bottom.where, "the stitched network")
     difference = wrong.astype(float) - top_wrong
     return Stitch(
         family=family,
@@ -206,6 +207,7 @@ def stitch_subjects(
         top_stage=top_stage,
         bn_mode=mode,
         error=float(wrong.mean()),
+        loss=loss_now,
         top_error=float(top_wrong.mean()),
         penalty=float(difference.mean()),
         standard_error=standard_error(difference),

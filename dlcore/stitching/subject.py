@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from dlcore.stitching.halves import Head, activations, checked_stage, private
 
@@ -66,17 +67,18 @@ def pass_over(model: nn.Module, inputs: torch.Tensor, where: torch.device) -> to
     return torch.cat([model(batch.to(where)) for batch in inputs.split(BATCH)])
 
 
-def misclassified(
+def evaluated(
     model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, where: torch.device, role: str
-) -> np.ndarray:
-    """Returns which inputs a network misclassifies (n,).
+) -> tuple[np.ndarray, float]:
+    """Returns which inputs a network misclassifies (n,), and its mean cross-entropy in nats.
 
     Raises: ValueError for NaN or infinite scores: the largest of NaN is class 0, an error rate that looks like one.
     """
     scores = pass_over(model, inputs, where)
     if bad := int((~torch.isfinite(scores).all(1)).sum()):
         raise ValueError(f"{role} returns NaN or infinity for {bad} of {len(scores)} test inputs")
-    return scores.argmax(1).cpu().numpy() != labels.numpy()
+    wrong = scores.argmax(1).cpu().numpy() != labels.numpy()
+    return wrong, float(functional.cross_entropy(scores.cpu().double(), labels))
 
 
 class Subject:
@@ -96,7 +98,7 @@ class Subject:
         self._check_runs()
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._kept: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-        self._wrong: np.ndarray | None = None
+        self._evaluated: tuple[np.ndarray, float] | None = None
 
     def _check_runs(self) -> None:
         """Raises ValueError, before any work, for a network of another precision or inputs that it does not take."""
@@ -121,12 +123,21 @@ class Subject:
     @property
     def wrong(self) -> np.ndarray:
         """Which test samples the whole network misclassifies (n,)."""
-        if self._wrong is None:
-            self._wrong = misclassified(self.model, self.data.test_inputs, self.data.test_labels, self.where, self.role)
-        return self._wrong
+        return self._whole()[0]
 
-    def check_labels(self, data: StitchData) -> None:
-        """Raises ValueError unless the output is (n, classes) and every label is one of the classes."""
+    @property
+    def loss(self) -> float:
+        """Mean test cross-entropy of the whole network, nats."""
+        return self._whole()[1]
+
+    def _whole(self) -> tuple[np.ndarray, float]:
+        if self._evaluated is None:
+            x, y = self.data.test_inputs, self.data.test_labels
+            self._evaluated = evaluated(self.model, x, y, self.where, self.role)
+        return self._evaluated
+
+    def check_labels(self, data: StitchData) -> int:
+        """Returns the number of classes. Raises ValueError unless the output is (n, classes) and every label is one of the classes."""
         with torch.no_grad():
             out = self.model(self.example)
         if not isinstance(out, torch.Tensor) or out.ndim != 2:
@@ -138,6 +149,7 @@ class Subject:
             low, high = int(labels.min()), int(labels.max())
             if low < 0 or high >= out.shape[1]:
                 raise ValueError(f"{name} labels run from {low} to {high}; {self.role} has {out.shape[1]} classes")
+        return out.shape[1]
 
     def bytes(self, stage: str) -> int:
         """Returns the size of the activations of all train and test inputs at a stage, in float32."""

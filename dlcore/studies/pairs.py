@@ -15,6 +15,8 @@ from torch import nn
 from dlcore import pretraining, runtime, training
 from dlcore.models import network
 from dlcore.models.networks import Stages
+from dlcore.stitching import activations
+from dlcore.stitching.halves import Tail
 
 
 class Role(NamedTuple):
@@ -57,6 +59,21 @@ def labels_of(role: Role, source: Inputs) -> tuple[torch.Tensor, int]:
     return labels, source.classes
 
 
+def built(config: Any, role: Role, source: Inputs, seed: int, classes: int | None = None) -> Stages:
+    """Returns an untrained network of a role, with the normalisation of the inputs as its first part."""
+    shape, classes = source.x.shape[1:], classes or source.classes
+    net = network(config.architecture, shape, classes, seed=seed, width=role.width, depth=config.depth)
+    return Stages(OrderedDict(normalise=pretraining.Normalise(source.x), **OrderedDict(net.named_children())))
+
+
+def _settings(role: Role, own: int, all_samples: int) -> training.TrainConfig:
+    # steps, not epochs, are what small shares lack: they keep the number of updates of the whole set
+    epochs = max(1, round(role.epochs * all_samples / own))
+    return training.TrainConfig(
+        epochs=epochs, batch_size=128, learning_rate=2e-3, optimizer="adamw", schedule="cosine", seed=role.seed
+    )
+
+
 def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) -> nn.Module:
     """Returns a trained network, from the cache where another pair has trained it; `config` is that of the study."""
     path: Path | None = options["checkpoint"]
@@ -67,8 +84,7 @@ def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) ->
     rows = rows_of(role, len(source.x))
     x, (labels, classes) = source.x[rows], labels_of(role, source)
     labels = labels[rows]
-    net = network(config.architecture, x.shape[1:], classes, seed=role.seed, width=role.width, depth=config.depth)
-    whole = Stages(OrderedDict(normalise=pretraining.Normalise(source.x), **OrderedDict(net.named_children())))
+    whole = built(config, role, source, role.seed, classes)
     if kept is not None and kept.exists():
         try:
             whole.load_state_dict(torch.load(kept, map_location="cpu", weights_only=True))
@@ -76,12 +92,8 @@ def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) ->
         except Exception:  # a damaged copy costs time, never the run
             kept.unlink()
     own = {**options, "checkpoint": path.with_suffix(f".{kept.stem}.pt") if path else None}
-    # steps, not epochs, are what small shares lack: they keep the number of updates of the whole set
-    epochs = max(1, round(role.epochs * len(source.x) / len(x)))
+    settings = _settings(role, len(x), len(source.x))
     if role.objective == "supervised":
-        settings = training.TrainConfig(
-            epochs=epochs, batch_size=128, learning_rate=2e-3, optimizer="adamw", schedule="cosine", seed=role.seed
-        )
         name = f"{config.dataset} {config.architecture} seed {role.seed}"
         training.fit(whole, (x, labels), settings, label=name, **own)
     else:
@@ -89,7 +101,7 @@ def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) ->
             x,
             role.objective,
             config.architecture,
-            epochs=2 * epochs,
+            epochs=2 * settings.epochs,
             batch_size=256,
             seed=role.seed,
             width=role.width,
@@ -97,9 +109,9 @@ def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) ->
             **own,
         )
         features = torch.from_numpy(pretraining.features(encoder, x))
-        settings = training.TrainConfig(epochs=50, batch_size=128, learning_rate=1e-2, optimizer="adam", seed=role.seed)
+        probe = training.TrainConfig(epochs=50, batch_size=128, learning_rate=1e-2, optimizer="adam", seed=role.seed)
         head = nn.Linear(features.shape[1], classes)
-        training.fit(head, (features, labels), settings, device=options["device"])
+        training.fit(head, (features, labels), probe, device=options["device"])
         whole = Stages(OrderedDict(**OrderedDict(encoder.named_children()), classifier=head))
     whole = whole.to("cpu").eval()
     if kept is not None:
@@ -109,3 +121,26 @@ def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) ->
         os.replace(temporary, kept)
         own["checkpoint"].unlink(missing_ok=True)
     return whole
+
+
+def freeze_trained(
+    config: Any, role: Role, source: Inputs, below: nn.Module, stages: list[str], options: dict[str, Any]
+) -> list[float]:
+    """Returns, for every stage, the test error of a role's network trained above the frozen layers of another.
+
+    Until the stage the layers are those of `below`, as they are; after it they are drawn anew, with the seed of the
+    role, and trained on the role's own samples. The frozen part is run once, over all inputs.
+    """
+    rows = rows_of(role, len(source.x))
+    labels = labels_of(role, source)[0][rows]
+    inputs = (activations(below, part, stages) for part in (source.x[rows], source.x_test))
+    train, test = inputs
+    found = []
+    for stage in stages:
+        net = built(config, role, source, role.seed)
+        tail = Tail(net, stage, source.x[:2])
+        settings = _settings(role, len(labels), len(source.x))
+        training.fit(tail, (train[stage], labels), settings, label=f"above {stage}", device=options["device"])
+        wrong = training.predict(tail, test[stage]).cpu() != source.y_test
+        found.append(float(wrong.double().mean()))
+    return found

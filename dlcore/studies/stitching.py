@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,11 +16,9 @@ from dlcore import data, pretraining, runtime, training
 from dlcore.config import Config as BaseConfig
 from dlcore.config import option
 from dlcore.metrics import similarity
-from dlcore.models import network
-from dlcore.models.networks import Stages
 from dlcore.records import Record
 from dlcore.stitching import FAMILIES, INITIALISATIONS, StagePenalty, activations, penalty_curve, stage_names
-from dlcore.studies.pairs import Inputs, Role, rows_of, trained
+from dlcore.studies.pairs import Inputs, Role, built, freeze_trained, rows_of, trained
 
 DATASETS = ("digits", "mnist1d", "fashion_mnist", "cifar10")
 SIZES = {"digits": 1200, "mnist1d": 4000, "fashion_mnist": 10000, "cifar10": 10000}
@@ -91,6 +88,7 @@ class Config(BaseConfig):
     rank: int | None = option(None, help="rank of the map", low=1)
     stitch_epochs: int = option(30, help="epochs of a trained map", low=1)
     cross: bool = option(False, help="every stage of the bottom into every stage of the top, two families")
+    freeze: bool = option(False, help="train the top anew above the bottom's frozen first stages", since=2)
 
     def resolve(self) -> dict[str, Any]:
         """Fills sizes and training from the recipes."""
@@ -119,6 +117,8 @@ class Config(BaseConfig):
             raise ValueError(f"kernel_size = {self.kernel_size} must be odd")
         if self.cross and self.bottom_width != self.width:
             raise ValueError("cross compares stages of networks of one width")
+        if self.freeze and self.bottom_width != self.width:
+            raise ValueError("freeze puts the bottom's layers into the top: they must have one width")
 
     @property
     def top(self) -> Role:
@@ -152,19 +152,7 @@ def _errors(net: nn.Module, source: Inputs) -> float:
 
 
 def _untrained(config: Config, source: Inputs) -> Any:
-    def build(seed: int) -> nn.Module:
-        role = config.bottom
-        net = network(
-            config.architecture,
-            source.x.shape[1:],
-            source.classes,
-            seed=10_000 + seed,
-            width=role.width,
-            depth=config.depth,
-        )
-        return Stages(OrderedDict(normalise=pretraining.Normalise(source.x), **OrderedDict(net.named_children())))
-
-    return build
+    return lambda seed: built(config, config.bottom, source, 10_000 + seed)
 
 
 def _matrices(bottom: nn.Module, top: nn.Module, given: tuple, stages: list[str], options: dict) -> dict[str, list]:
@@ -190,7 +178,9 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     Metrics, fractions: `top_error`, `bottom_error` (NaN where the bottom has other classes), `excess_first`, at the middle stage
     `penalty_mid`, `excess_mid`, `random_excess_mid`, over all stages `excess_max`, and at the last `penalty_last`,
     `random_excess_last`. Curves have one entry a stage: those of `StagePenalty`, `depth` (share of the stages) and the
-    similarity indices on the test inputs. With `cross`, arrays hold the two cross-stage matrices.
+    similarity indices on the test inputs. With `cross`, arrays hold the two cross-stage matrices. With `freeze`,
+    curves `freeze_error` and `freeze_random_error` hold the test error of the top's network trained anew above the
+    bottom's, or an untrained network's, frozen layers until the stage (the paper's freeze training, figure 9).
     """
     options = {"checkpoint": checkpoint, "progress": progress, "device": device}
     found = data.load(config.dataset, n_train=config.n_train, n_test=TEST_SIZES.get(config.dataset), seed=config.seed)
@@ -242,6 +232,10 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     curves: dict[str, list] = {name: [getattr(row, name) for row in curve] for name in asdict(curve[0])}
     curves["depth"] = [(stages.index(s) + 1) / len(stages) for s in usable]
     curves |= _similarities(bottom, top, source.x_test[:1000], usable)
+    if config.freeze:
+        curves["freeze_error"] = freeze_trained(config, config.top, source, bottom, usable, options)
+        drawn = _untrained(config, source)(config.seed)
+        curves["freeze_random_error"] = freeze_trained(config, config.top, source, drawn.eval(), usable, options)
     arrays = _matrices(bottom, top, given, stages, how) if config.cross else {}
     about = {"name": found.name, "split": found.split, "checksum": found.checksum}
     where = runtime.environment(runtime.device(device))

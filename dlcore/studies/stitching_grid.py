@@ -35,6 +35,8 @@ FAMILIES = [
     {"bn_mode": "frozen"},
     {"init": "least_squares"},
 ]
+# the bottom saw a twentieth or a quarter of the top's samples
+FREEZE = [{"bottom_share": share, "freeze": True} for share in (0.25, 0.05)]
 SSL = [{"bottom_objective": "simclr"}, {"top_objective": "simclr"}]
 
 
@@ -47,6 +49,7 @@ def recorded() -> dict[str, list[Config]]:
     groups: dict[str, list[Config]] = {
         "mlp": _make(range(5), seeds, **mlp),
         "convnet": _make(range(5), seeds, **conv),
+        "freeze": _make(range(5), FREEZE, **mlp) + _make(range(3), FREEZE, **conv),
         "mlp-pairs": _make(range(5), [*_pairs(128), *FAMILIES], **mlp),
         "convnet-labels": _make(range(3), _pairs(16)[:5], **conv),
         "convnet-families": _make(range(3), [*FAMILIES, {"kernel_size": 3}], **conv),

@@ -210,6 +210,8 @@ def pair(config: Mapping[str, Any]) -> str:
         return "disjoint halves" if get("top_share") == 0.5 else "other quarter of the data, top a quarter"
     if get("top_share", 1.0) < 1:
         return f"bottom {_SHARES.get(get('bottom_share'), get('bottom_share'))}, top a quarter"
+    if get("bottom_share", 1.0) < get("top_share", 1.0):
+        return f"bottom {_SHARES.get(get('bottom_share'), get('bottom_share'))}"
     if get("noise"):
         return f"{get('noise') * 100:.0f} % random labels"
     if get("bottom_labels", "classes") != "classes":
@@ -225,10 +227,22 @@ def pair(config: Mapping[str, Any]) -> str:
     return "two seeds"
 
 
-def stitching(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFrame:
+# what a stage may cost and still count as free in freeze training
+FREE = 0.02
+
+
+def stitching(
+    table: pd.DataFrame, presets: Sequence[str] = FINDINGS, records: Mapping[str, Any] | None = None
+) -> pd.DataFrame:
     """Returns the findings of chapter 2: rows of the given presets, with `pair` and `usual`.
 
     `pair` says what the bottom differs in; `usual` marks the paper's map, recalibrated, on the top's own samples.
+    From the curves of the records come (NaN without them) `barrier`, the largest test error on the path of stitched
+    networks above that of the worse end; `linear_cka_mid`; `late_into_early_task` and `late_into_early_least_squares`,
+    penalties of the bottom's last stage but the pooling in the top's first; and `freeze_error`, the error above the
+    bottom's frozen layers until the deepest stage whose excess is at most 2 points.
+
+    Args: records: key of a record -> the record.
     """
     if table.empty:
         return table
@@ -236,9 +250,31 @@ def stitching(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.Data
     if rows.empty:
         return rows
     rows["pair"] = [pair(row) for row in rows.to_dict("records")]
+    rows["freeze"] = rows.get("freeze", pd.Series(False, rows.index)).fillna(False).astype(bool)
     usual = (rows.family == "auto") & (rows.bn_mode == "recalibrate") & (rows.init == "random")
     rows["usual"] = usual & (rows.kernel_size == 1) & (rows.stitcher_data == "top")
+    found = [_of_curves(records[key]) if records else {} for key in rows.key]
+    for name in ("barrier", "linear_cka_mid", *_LATE, "freeze_error"):
+        rows[name] = [row.get(name, np.nan) for row in found]
     return rows
+
+
+_LATE = ("late_into_early_task", "late_into_early_least_squares")
+
+
+def _of_curves(record: Any) -> dict[str, float]:
+    curves, arrays, metrics = record.curves, record.arrays, record.metrics
+    ends = [metrics["top_error"], metrics["bottom_error"]]
+    found = {
+        "barrier": metrics["top_error"] + max(curves["penalty"]) - max(ends),
+        "linear_cka_mid": curves["linear_cka"][len(curves["linear_cka"]) // 2],
+    }
+    if "task" in arrays:
+        found |= {name: arrays[kind][-1][0] for name, kind in zip(_LATE, ("task", "least_squares"), strict=True)}
+    if "freeze_error" in curves:
+        free = [i for i, excess in enumerate(curves["excess"]) if excess <= FREE]
+        found["freeze_error"] = curves["freeze_error"][max(free)] if free else np.nan
+    return found
 
 
 def stages(table: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> pd.DataFrame:
