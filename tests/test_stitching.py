@@ -12,6 +12,7 @@ from dlcore.stitching import (
     StitchOptions,
     activations,
     connectivity,
+    curves,
     penalty_curve,
     random_bottom,
     stage_names,
@@ -290,3 +291,31 @@ def test_linear_maps_fold_into_the_next_layer_and_padded_convolutions_do_not(mlp
 def _affine(stitcher, size):
     bias = stitcher(torch.zeros(1, size))[0]
     return (stitcher(torch.eye(size)) - bias).T, bias
+
+
+def test_controls_are_kept_for_the_next_pair(mlps, data, tmp_path, monkeypatch):
+    made = []
+    original = curves.stitch_subjects
+    monkeypatch.setattr(curves, "stitch_subjects", lambda *a: made.append(a[2]) or original(*a))
+    how = {"stages": ["hidden1"], "device": "cpu", "training": SHORT, "keep": tmp_path}
+    random = random_bottom(mlps[0])
+    first = penalty_curve(*mlps, data, random=random, **how)
+    assert len(made) == 3
+    assert len(list(tmp_path.glob("*.pt"))) == 2
+    # another bottom, the same top: only its own stitch is made, and nothing else changes
+    other = penalty_curve(mlps[1], mlps[1], data, random=random, **how)
+    assert len(made) == 4
+    assert other == penalty_curve(mlps[1], mlps[1], data, random=random, **{**how, "keep": None})
+    assert other[0].penalty == other[0].self_penalty == first[0].self_penalty
+    # whatever a control depends on is in its name
+    made.clear()
+    longer = {**how, "training": TrainConfig(epochs=3, batch_size=32, optimizer="adam", precision="float32")}
+    fewer = (data[0][:-1], data[1][:-1], *data[2:])
+    for tops, given, options in ((mlps[::-1], data, how), (mlps, fewer, how), (mlps, data, longer)):
+        penalty_curve(*tops, given, random=random, **options)
+    assert len(made) == 9
+    for path in tmp_path.glob("*.pt"):
+        path.write_bytes(b"nothing")
+    assert penalty_curve(*mlps, data, random=random, **how) == first
+    with pytest.raises(ValueError, match="augment"):
+        penalty_curve(*mlps, data, random=random, augment=lambda x, g: x, **how)

@@ -7,6 +7,7 @@ options     how to stitch, beyond the family
 subject     a network under study, its activations and errors; the data, checked
 stitch      one stitch: fit, penalty
 curves      controls (self-stitch, random bottom) and penalties over all stages
+kept        controls kept on disk for pairs with one top
 path        stitching connectivity: from one network to the other, stage by stage
 """
 

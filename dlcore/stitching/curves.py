@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import nan
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from tqdm.auto import tqdm
 from dlcore import runtime
 from dlcore.stitching.families import CLOSED
 from dlcore.stitching.halves import stage_names
+from dlcore.stitching.kept import Kept
 from dlcore.stitching.options import StitchOptions
 from dlcore.stitching.stitch import Stitch, standard_error, stitch_subjects
 from dlcore.stitching.subject import StitchData, Subject, checked_data
@@ -56,6 +58,7 @@ def penalty_curve(
     self_stitch: bool = True,
     random: nn.Module | Callable[[int], nn.Module] | bool = True,
     seeds: Sequence[int] = (0,),
+    keep: str | Path | None = None,
     progress: bool = False,
     **options: Any,
 ) -> list[StagePenalty]:
@@ -73,6 +76,8 @@ def penalty_curve(
             from a seed, a network is taken as it is, False leaves the control out.
         seeds: of the map's first weights, the order of the samples and the random bottom. A closed form depends on
             them only through the random bottom.
+        keep: a folder for the controls: a later call with the same networks, data, stages and options takes them from
+            there. Files are named by a hash of all of these, so nothing else can be taken by mistake.
     Raises: ValueError where there are no stages, and as `stitch` and `random_bottom` do, before anything is trained.
     Paper: Bansal, Nakkiran and Barak 2021, figures 2, 3, 5 and 6.
     Differs: they show the penalty; we show its excess over the self-stitch beside it, and the random bottom is built
@@ -101,6 +106,7 @@ def penalty_curve(
         first.shape(pair[0])
         second.shape(pair[1])
     controls = {seed: _untrained(random, bottom, seed) for seed in seeds}
+    kept = None if keep is None else Kept(keep, checked, chosen)
 
     rows: list[StagePenalty] = []
     done: dict[tuple, Stitch] = {}
@@ -116,8 +122,15 @@ def penalty_curve(
                 varies = seed if family not in CLOSED or kind == "random" else None
                 key = (kind, low, high, varies)
                 if key not in done:
-                    found = stitch_subjects(one, second, low, high, family, checked, with_seed)
-                    done[key] = found._replace(model=None)
+
+                    def make() -> Stitch:
+                        return stitch_subjects(one, second, low, high, family, checked, with_seed)
+
+                    control = kept is not None and kind != "main"
+                    names = (low, high, family, seed)
+                    done[key] = (kept.of(one.model, second.model, names, make) if control else make())._replace(
+                        model=None
+                    )
                 return done[key]
 
             for low, high in pairs:

@@ -219,6 +219,7 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
         family=config.family,
         random=_untrained(config, source),
         seeds=(config.seed,),
+        keep=checkpoint.parents[1] / "controls" if checkpoint else None,
         progress=progress,
         **how,
         **kernel,

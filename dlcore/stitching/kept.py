@@ -1,0 +1,72 @@
+"""Controls kept on disk: pairs of networks with one top share their self-stitches and, often, the untrained bottom."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from dlcore.stitching.options import StitchOptions
+from dlcore.stitching.stitch import Stitch
+from dlcore.stitching.subject import StitchData
+from dlcore.training import Curves
+
+# raise it when a change of code changes what a stitch measures
+FORMAT = 1
+
+
+class Kept:
+    """Stitches in a folder, named by the hash of all they depend on: both networks, the data, stages and options."""
+
+    def __init__(self, folder: str | Path, data: StitchData, options: StitchOptions) -> None:
+        if options.augment is not None:
+            raise ValueError("keep goes without augment: a function has no fingerprint")
+        self.folder = Path(folder)
+        how = dataclasses.replace(
+            options, device="", cache_bytes=0, training=dataclasses.replace(options.training, seed=0)
+        )
+        self._data = _digest(FORMAT, repr(how), *data)
+        self._models: dict[int, tuple[nn.Module, str]] = {}
+
+    def _model(self, model: nn.Module) -> str:
+        if id(model) not in self._models:
+            # the network is held, so that its id stays its own
+            self._models[id(model)] = model, _digest(str(model), *model.state_dict().values())
+        return self._models[id(model)][1]
+
+    def of(self, bottom: nn.Module, top: nn.Module, names: tuple, make: Callable[[], Stitch]) -> Stitch:
+        """Returns the kept stitch, or makes and keeps it. A damaged file costs time, never the run."""
+        found = self.folder / f"{_digest(self._data, self._model(bottom), self._model(top), repr(names))[:24]}.pt"
+        try:
+            fields = torch.load(found, map_location="cpu", weights_only=True)
+            arrays = {name: fields.pop(name).numpy() for name in ("wrong", "top_wrong")}
+            return Stitch(**fields, **arrays, curves=Curves(), model=None)
+        except FileNotFoundError:
+            pass
+        except Exception:
+            found.unlink(missing_ok=True)
+        stitch = make()
+        fields = stitch._asdict()
+        fields = {k: torch.from_numpy(v) if k.endswith("wrong") else v for k, v in fields.items()}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = found.with_name(f".{found.name}.{os.getpid()}.tmp")
+        torch.save({k: v for k, v in fields.items() if k not in ("curves", "model")}, temporary)
+        os.replace(temporary, found)
+        return stitch
+
+
+def _digest(*parts) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, torch.Tensor):
+            part = part.detach().cpu().contiguous()
+            found.update(f"{part.dtype}{tuple(part.shape)}".encode())
+            found.update(part.reshape(-1).view(torch.uint8).numpy().data if part.numel() else b"")
+        else:
+            found.update(f"|{part}".encode())
+    return found.hexdigest()
