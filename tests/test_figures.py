@@ -67,8 +67,8 @@ RATIONALITY = {
 @pytest.fixture(scope="module")
 def stitching():
     store = RecordStore(PACKAGED)
-    table = tables.stitching(store.table("stitching"))
     records = {r.key: r for r in store.records("stitching")}
+    table = tables.stitching(store.table("stitching"), records=records)
     return (
         table,
         {k: r.arrays for k, r in records.items()},
@@ -81,6 +81,9 @@ STITCHING = {
     "stitching-cross-stage": lambda t, a, s: figures.cross_stage(t, a),
     "stitching-similarity": lambda t, a, s: figures.similarity_against_penalty(s),
     "stitching-more-data": lambda t, a, s: figures.more_is_better(s),
+    "stitching-path": lambda t, a, s: figures.stitching_path(s, t),
+    "stitching-cka": lambda t, a, s: figures.similarity_by_depth(s),
+    "freeze-training": lambda t, a, s: figures.freeze_training(s, t),
 }
 
 

@@ -9,6 +9,7 @@ from dlcore.figures.scaling_exponents import exponent_constants, extrapolation, 
 from dlcore.figures.shared import DATASETS
 from dlcore.figures.spectrum import joint_density, spectrum
 from dlcore.figures.stitching import cross_stage, more_is_better, penalty_by_depth, similarity_against_penalty
+from dlcore.figures.stitching_path import freeze_training, similarity_by_depth, stitching_path
 from dlcore.figures.theme import setup
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "cross_stage",
     "exponent_constants",
     "extrapolation",
+    "freeze_training",
     "gap_decomposition",
     "human_cells",
     "human_noise",
@@ -35,7 +37,9 @@ __all__ = [
     "published_points",
     "setup",
     "similarity_against_penalty",
+    "similarity_by_depth",
     "spectrum",
+    "stitching_path",
     "table_procedure",
     "training_time",
     "tv_against_epsilon",

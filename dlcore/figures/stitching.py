@@ -36,16 +36,23 @@ _PUBLISHED = {
     "bottom 5 % of the data, top a quarter": "bottom 5K samples, top 10K",
     "epochs x 2": "twice the epochs",
 }
+INDICES = {
+    "linear_cka": "linear CKA",
+    "linear_cka_debiased": "linear CKA, debiased",
+    "procrustes": "Procrustes",
+    "mutual_knn": "mutual 10-NN",
+    "rsa": "RSA",
+}
 DEPTH = alt.X("depth:Q", title="share of the stages taken from the bottom", scale=alt.Scale(domain=[0, 1]))
 POINTS = alt.Axis(format=".0%", tickCount=6)
 
 
-def _setting(rows: pd.DataFrame) -> pd.DataFrame:
+def setting(rows: pd.DataFrame) -> pd.DataFrame:
     rows = named(rows)
     return rows.assign(setting=rows.data + ", " + rows.architecture.map(_NAMES))
 
 
-def _means(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+def means(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     found = []
     for key, group in rows.groupby(by, sort=False):
         i = mean_interval(group[value].dropna())
@@ -58,10 +65,10 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.L
 
     Args: stages: `dlcore.tables.stages`.
     """
-    rows = _setting(stages[stages.usual])
+    rows = setting(stages[stages.usual])
     start = begin(highlight)
     own = [
-        _means(rows.assign(line=line), ["setting", "pair", "line", "depth", "top_stage"], column)
+        means(rows.assign(line=line), ["setting", "pair", "line", "depth", "top_stage"], column)
         for line, (column, _) in _LINES.items()
         if column != "published"
     ]
@@ -130,7 +137,7 @@ def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: High
 
     Args: table: `dlcore.tables.stitching`; arrays: key of a record -> its arrays.
     """
-    rows = _setting(table[table.cross.astype(bool)])
+    rows = setting(table[table.cross.astype(bool)])
     cells = []
     for row in rows.to_dict("records"):
         found = arrays[row["key"]]
@@ -140,14 +147,14 @@ def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: High
                     cell = {"setting": row["setting"], "fit": name, "bottom": low, "top": high}
                     cells.append({**cell, "penalty": found[fit][i][j]})
     grouped = pd.DataFrame(cells).groupby(["setting", "fit", "bottom", "top"], as_index=False, sort=False)
-    means = grouped.agg(penalty=("penalty", "mean"), pairs=("penalty", "size")).round(5)
-    settings = list(dict.fromkeys(means.setting))
+    shown = grouped.agg(penalty=("penalty", "mean"), pairs=("penalty", "size")).round(5)
+    settings = list(dict.fromkeys(shown.setting))
     where = menu(settings, pick(begin(highlight), "setting", settings, settings[0]), "networks", "dl_setting")
-    high = float(means.penalty.max())
+    high = float(shown.penalty.max())
 
     def panel(fit: str) -> alt.LayerChart:
         base = (
-            alt.Chart(means)
+            alt.Chart(shown)
             .transform_filter(f"datum.setting === dl_setting && datum.fit === '{fit}'")
             .encode(
                 x=alt.X("top:N", title="into the top after", sort=None, axis=alt.Axis(labelAngle=-40)),
@@ -174,26 +181,19 @@ def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: High
         description="Two heat maps of the stitching penalty for every stage of the bottom into every stage of the top. "
         "Fitted to the task, late bottoms cost little wherever they are put; by least squares the penalty is least "
         "near the diagonal.",
-        rows=means,
+        rows=shown,
     )
 
 
 def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
     """A similarity index of each stage against the excess penalty of stitching there; all kinds of pairs."""
-    rows = _setting(stages[stages.usual])
-    names = {
-        "linear_cka": "linear CKA",
-        "linear_cka_debiased": "linear CKA, debiased",
-        "procrustes": "Procrustes",
-        "mutual_knn": "mutual 10-NN",
-        "rsa": "RSA",
-    }
+    rows = setting(stages[stages.usual])
     keep = ["setting", "pair", "top_stage", "seed", "excess"]
-    long = rows.melt(keep, list(names), var_name="index", value_name="similarity").dropna(subset=["similarity"])
-    long = long.assign(index=long["index"].map(names)).round(4)
+    long = rows.melt(keep, list(INDICES), var_name="index", value_name="similarity").dropna(subset=["similarity"])
+    long = long.assign(index=long["index"].map(INDICES)).round(4)
     settings = list(dict.fromkeys(long.setting))
     where = menu(settings, pick(begin(highlight), "setting", settings, settings[0]), "networks", "dl_setting")
-    which = menu(list(names.values()), "linear CKA", "index", "dl_index")
+    which = menu(list(INDICES.values()), "linear CKA", "index", "dl_index")
     pairs = sorted(set(long.pair))
     chosen = menu(pairs, pick(begin(highlight), "pair", pairs, "two seeds"), "bottom", "dl_pair")
     mine = "datum.pair === dl_pair"
@@ -224,14 +224,14 @@ def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None
 
 def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
     """Bottoms trained on more or less data than the top, the stitcher on the top's own samples or on all of them."""
-    rows = _setting(stages[stages.pair.str.endswith("top a quarter") & (stages.init == "random")])
+    rows = setting(stages[stages.pair.str.endswith("top a quarter") & (stages.init == "random")])
     rows = rows.assign(samples=rows.stitcher_data.map({"top": "the top's own", "all": "all (as in the original)"}))
     by = ["setting", "samples", "bottom", "depth", "top_stage"]
     short = {"bottom 5 % of the data, top a quarter": "5 % of the data", "bottom all data, top a quarter": "all data"}
     rows = rows.assign(bottom=rows.pair.map(short).fillna("another quarter"))
     own = rows.drop_duplicates(["setting", "samples", "seed", "depth"]).assign(bottom="the top itself")
-    means = pd.concat([_means(rows, by, "penalty"), _means(own, by, "self_penalty")], ignore_index=True).round(5)
-    settings = list(dict.fromkeys(means.setting))
+    shown = pd.concat([means(rows, by, "penalty"), means(own, by, "self_penalty")], ignore_index=True).round(5)
+    settings = list(dict.fromkeys(shown.setting))
     where = menu(settings, pick(begin(highlight), "setting", settings, settings[0]), "networks", "dl_setting")
     kinds = ["the top's own", "all (as in the original)"]
     which = menu(kinds, kinds[0], "the stitcher sees", "dl_samples")
@@ -242,7 +242,7 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.Lay
         scale=alt.Scale(domain=domain, range=[ROLES["test"], ROLES["train"], ROLES["sampler"], ROLES["null"]]),
         legend=alt.Legend(orient="bottom"),
     )
-    base = alt.Chart(means).transform_filter("datum.setting === dl_setting && datum.samples === dl_samples")
+    base = alt.Chart(shown).transform_filter("datum.setting === dl_setting && datum.samples === dl_samples")
     up = alt.Y("value:Q", title="penalty, points of test error", axis=POINTS)
     return finish(
         alt.layer(
@@ -264,5 +264,5 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.Lay
         subtitle="The top has a quarter of the samples. Below zero: better than the top's own bottom. Mean, 95 % interval.",
         description="Stitching penalty over depth for bottoms trained on 5 %, another quarter, or all of the data, and the "
         "self-stitch, into a top trained on a quarter. When the stitcher sees all samples even the self-stitch gains.",
-        rows=means,
+        rows=shown,
     )

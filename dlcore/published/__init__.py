@@ -1,6 +1,6 @@
 """Numbers of published papers, each with the note of its source.
 
-They were released or printed as tables, but for one table that was read off figures and says so, with its precision.
+They were released or printed as tables, but for two tables that were read off figures and say so, with their precision.
 A number that was restated by others or remembered is not here.
 """
 
@@ -30,7 +30,9 @@ def read(name: str) -> pd.DataFrame:
 
     "bansal2021_gaps" has the 44 rows of self-supervised methods and 3 of end-to-end networks, "bansal2021_noise_sweep"
     train and test accuracy of six methods at 19 noise rates; "bansal2022" the 53 points (architecture, million_pairs,
-    loss) of the data-scaling curves, "alabdulmohsin2022" the printed errors of their extrapolation. "bansal2021_stitching" has the stitching penalties read off that paper's figures.
+    loss) of the data-scaling curves, "alabdulmohsin2022" the printed errors of their extrapolation.
+    "bansal2021_stitching" and "bansal2021_cka" have the stitching penalties and the linear CKA read off that paper's
+    figures.
 
     Raises: ValueError for an unknown name.
 

@@ -1,0 +1,186 @@
+"""Charts of chapter 2 beyond the penalty: the path between two networks, similarity over depth, freeze training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from dlcore import published
+from dlcore.figures.controls import menu, pick
+from dlcore.figures.shared import Highlight, begin
+from dlcore.figures.stitching import INDICES, POINTS, means, setting
+from dlcore.figures.theme import ROLES, finish
+
+# the paper's CKA of the pair nearest to each of ours
+_CKA = {
+    "two seeds": "two seeds",
+    "SimCLR bottom, supervised top": "supervised and SimCLR",
+    "supervised bottom, SimCLR top": "supervised and SimCLR",
+    "width x 2": "width x 2 against x 0.25",
+    "bottom all data, top a quarter": "5K against 25K samples",
+    "bottom 5 % of the data, top a quarter": "5K against 25K samples",
+}
+
+
+def _legend(lines: dict[str, str]) -> alt.Color:
+    legend = alt.Legend(orient="bottom", columns=2, symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5)
+    return alt.Color(
+        "line:N", title=None, scale=alt.Scale(domain=list(lines), range=list(lines.values())), legend=legend
+    )
+
+
+def _lines(cells: pd.DataFrame, dots: pd.DataFrame, here: str, x: alt.X, colour: alt.Color, **y: Any) -> alt.LayerChart:
+    base = alt.Chart(cells).transform_filter(here).encode(x=x, color=colour)
+    tip = ["line", "stage", alt.Tooltip("value:Q", format=".3f"), "pairs"]
+    thin = alt.Chart(dots).transform_filter(here).mark_line(strokeWidth=1, opacity=0.3)
+    return alt.layer(
+        thin.encode(x=x, y=alt.Y("value:Q", **y), color=colour, detail="seed:N"),
+        base.mark_errorbar().encode(y=alt.Y("low:Q", **y), y2="high:Q"),
+        base.mark_line(point=True, strokeWidth=2.5).encode(y=alt.Y("value:Q", **y), tooltip=tip),
+    )
+
+
+def _summary(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    return means(rows, [*by, "line", "x", "stage"], "value").round(5)
+
+
+def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
+    """The path of stitched networks from the top to the bottom; an untrained bottom beside it.
+
+    Args: stages: `dlcore.tables.stages`; table: `dlcore.tables.stitching`.
+    """
+    ends = table.dropna(subset=["bottom_error"]).set_index("key")
+    rows = setting(stages[stages.usual & stages.key.isin(ends.index)])
+    rows = rows.assign(bottom_error=rows.key.map(ends.bottom_error), barrier=rows.key.map(ends.barrier))
+    number = rows.groupby("key").depth.transform("size") + 1
+    place = rows.groupby("key").cumcount() + 1
+    keep = ["setting", "pair", "seed"]
+    trained, untrained = "trained bottom", "untrained bottom"
+
+    def line(name: str, x: pd.Series | float, value: pd.Series, stage: pd.Series | str) -> pd.DataFrame:
+        return rows[keep].assign(line=name, x=x, value=value, stage=stage)
+
+    within = [
+        line(n, place / number, rows.top_error + rows[c], rows.top_stage)
+        for n, c in ((trained, "penalty"), (untrained, "random_penalty"))
+    ]
+    first = [line(n, 0.0, rows.top_error, "the top itself").drop_duplicates([*keep]) for n in (trained, untrained)]
+    last = line(trained, 1.0, rows.bottom_error, "the bottom itself").drop_duplicates([*keep])
+    dots = pd.concat([*first, *within, last], ignore_index=True).dropna(subset=["value"])
+    dots = dots.assign(x=dots.x.round(4), value=dots.value.round(5)).sort_values(
+        ["setting", "pair", "line", "seed", "x"]
+    )
+    cells = _summary(dots, ["setting", "pair"])
+    pairs = [p for p in ("two seeds", "disjoint halves") if p in set(rows.pair)]
+    pairs += sorted(set(rows.pair) - set(pairs))
+    settings = list(dict.fromkeys(rows.setting))
+    start = begin(highlight)
+    chosen = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
+    where = menu(settings, pick(start, "setting", settings, settings[-1]), "networks", "dl_setting")
+    here = "datum.pair === dl_pair && datum.setting === dl_setting"
+    x = alt.X(
+        "x:Q", title="from the top (0) to the bottom (1): share of the bottom's stages", scale=alt.Scale(domain=[0, 1])
+    )
+    up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=True)}
+    colour = _legend({trained: ROLES["highlight"], untrained: ROLES["test"]})
+    return finish(
+        _lines(cells, dots, here, x, colour, **up).properties(width="container", height=330).add_params(where, chosen),
+        name="stitching-path",
+        title="A level path leads from one network to the other",
+        subtitle="Every point is a network: its first stages from the bottom, one map, the rest from the top. Thin: pairs.",
+        description="Test error of the stitched networks on the way from the top, at 0, to the bottom, at 1, for the "
+        "chosen kind of bottom, beside the same with an untrained bottom. Between seeds the path is level; with an "
+        "untrained bottom the error rises at every stage.",
+        rows=cells,
+    )
+
+
+def similarity_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
+    """A similarity index over depth for a kind of pair; for linear CKA beside the paper's curve of that kind."""
+    rows = setting(stages[stages.usual])
+    long = rows.melt(
+        ["setting", "pair", "top_stage", "seed", "depth"], list(INDICES), var_name="index", value_name="value"
+    )
+    long = long.assign(index=long["index"].map(INDICES), x=long.depth.round(4), stage=long.top_stage, line="here")
+    long = long.dropna(subset=["value"]).round(4)
+    cells = means(long, ["setting", "pair", "index", "line", "x", "stage"], "value")
+    source = published.read("bansal2021_cka")
+    theirs = [
+        pd.DataFrame({"setting": s, "pair": p, "index": "linear CKA", "line": "the paper, CIFAR-10", "x": t.x}).assign(
+            value=t.cka, pairs=1, stage=""
+        )
+        for p, curve in _CKA.items()
+        for s in rows.setting.unique()
+        if p in set(rows.pair) and len(t := source[source.curve == curve])
+    ]
+    cells = pd.concat([cells, *theirs], ignore_index=True).round(4)
+    pairs = [p for p in _CKA if p in set(rows.pair)] + sorted(set(rows.pair) - set(_CKA))
+    settings = list(dict.fromkeys(rows.setting))
+    start = begin(highlight)
+    chosen = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
+    where = menu(settings, pick(start, "setting", settings, settings[-1]), "networks", "dl_setting")
+    which = menu(list(INDICES.values()), "linear CKA", "index", "dl_index")
+    here = "datum.pair === dl_pair && datum.setting === dl_setting && datum.index === dl_index"
+    x = alt.X("x:Q", title="share of the stages", scale=alt.Scale(domain=[0, 1]))
+    up = {"title": "similarity", "scale": alt.Scale(domain=[0, 1])}
+    colour = _legend({"here": ROLES["train"], "the paper, CIFAR-10": ROLES["thesis"]})
+    return finish(
+        _lines(cells, long, here, x, colour, **up)
+        .properties(width="container", height=300)
+        .add_params(where, chosen, which),
+        name="stitching-cka",
+        title="Indices call networks far apart that stitch well",
+        subtitle="Similarity of the two networks' activations on test inputs. Mean, 95 % interval; thin lines: pairs.",
+        description="A similarity index of two networks at each stage, for the chosen kind of pair, beside the paper's "
+        "linear CKA of that kind on CIFAR-10.",
+        rows=cells,
+    )
+
+
+def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
+    """A network trained on all data above frozen layers of one that saw few; untrained layers beside them."""
+    ends = table[table.freeze].set_index("key")
+    rows = setting(stages[stages.key.isin(ends.index)])
+    rows = rows.assign(small=rows.key.map(ends.bottom_error), place=rows.groupby("key").cumcount() + 1)
+    keep = ["setting", "pair", "seed"]
+    own, drawn = "first layers from the small set, frozen", "first layers untrained, frozen"
+    small, free = "the small set's network itself", "the penalty: stitched into the full network"
+
+    def line(name: str, value: pd.Series, place: pd.Series | int, stage: pd.Series | str) -> pd.DataFrame:
+        return rows[keep].assign(line=name, x=place, value=value, stage=stage)
+
+    parts = [
+        line(own, rows.freeze_error, rows.place, rows.top_stage),
+        line(drawn, rows.freeze_random_error, rows.place, rows.top_stage),
+        line(free, rows.top_error + rows.excess, rows.place, rows.top_stage),
+        line(small, rows.small, rows.place, rows.top_stage),
+        *(line(n, rows.top_error, 0, "nothing frozen").drop_duplicates(keep) for n in (own, drawn, free)),
+        line(small, rows.small, 0, "nothing frozen").drop_duplicates(keep),
+    ]
+    dots = (
+        pd.concat(parts, ignore_index=True)
+        .dropna(subset=["value"])
+        .sort_values(["setting", "pair", "line", "seed", "x"])
+        .round(5)
+    )
+    cells = _summary(dots, ["setting", "pair"])
+    pairs, settings = (list(dict.fromkeys(rows[c])) for c in ("pair", "setting"))
+    start = begin(highlight)
+    chosen = menu(pairs, pick(start, "pair", pairs, pairs[0]), "the small set", "dl_pair")
+    where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
+    here = "datum.pair === dl_pair && datum.setting === dl_setting"
+    x = alt.X("x:Q", title="number of first stages frozen", axis=alt.Axis(tickMinStep=1, format="d"))
+    up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=False)}
+    colour = _legend({own: ROLES["highlight"], drawn: ROLES["test"], free: ROLES["train"], small: ROLES["null"]})
+    return finish(
+        _lines(cells, dots, here, x, colour, **up).properties(width="container", height=330).add_params(where, chosen),
+        name="freeze-training",
+        title="Early layers can come from a small set",
+        subtitle="The rest is trained anew on all samples. At 0: trained on all samples. Mean, 95 % interval; thin: seeds.",
+        description="Test error of networks whose first stages are frozen, taken from a network trained on a small share "
+        "of the data or untrained, and whose other stages are trained on all data; beside the error of stitching the "
+        "same stages into the full network, and that of the small network.",
+        rows=cells,
+    )
