@@ -82,6 +82,7 @@ STITCHING = {
     "stitching-similarity": lambda t, a, s: figures.similarity_against_penalty(s),
     "stitching-more-data": lambda t, a, s: figures.more_is_better(s),
     "stitching-path": lambda t, a, s: figures.stitching_path(s, t),
+    "stitching-width": lambda t, a, s: figures.barrier_by_width(t),
     "stitching-cka": lambda t, a, s: figures.similarity_by_depth(s),
     "freeze-training": lambda t, a, s: figures.freeze_training(s, t),
 }

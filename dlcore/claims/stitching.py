@@ -10,8 +10,12 @@ from dlcore.claims.measures import MEASURES, Measured, Table, mean, measure
 CONNECTED = ("two seeds", "disjoint halves")
 
 
-def _rows(t: Table, pair: str = "two seeds", usual: bool = True, dataset: str = "mnist1d", **where) -> Table:
+def _rows(
+    t: Table, pair: str = "two seeds", usual: bool = True, dataset: str = "mnist1d", any_width: bool = False, **where
+) -> Table:
     t = t[(t.pair == pair) & (t.dataset == dataset)]
+    if not any_width:
+        t = t[t.usual_width]
     for name, value in where.items():
         t = t[t[name] == value]
     return t[t.usual] if usual else t
@@ -158,3 +162,15 @@ def _(t):
 @measure("stitching-identity")
 def _(t):
     return mean(_rows(t, usual=False, architecture="mlp", family="identity").penalty_mid)
+
+
+def _by_width(architecture: str, dataset: str, narrow: int, wide: int):
+    def measured(t: Table) -> Measured | None:
+        rows = _rows(t, architecture=architecture, dataset=dataset, any_width=True).set_index("seed")
+        return mean(rows.barrier[rows.width == narrow] - rows.barrier[rows.width == wide])
+
+    return measured
+
+
+MEASURES["stitching-width-connects"] = _by_width("convnet", "mnist1d", 4, 32)
+MEASURES["stitching-width-connects-fashion"] = _by_width("resnet", "fashion_mnist", 8, 16)

@@ -9,12 +9,13 @@ from dlcore.figures.scaling_exponents import exponent_constants, extrapolation, 
 from dlcore.figures.shared import DATASETS
 from dlcore.figures.spectrum import joint_density, spectrum
 from dlcore.figures.stitching import cross_stage, more_is_better, penalty_by_depth, similarity_against_penalty
-from dlcore.figures.stitching_path import freeze_training, similarity_by_depth, stitching_path
+from dlcore.figures.stitching_path import barrier_by_width, freeze_training, similarity_by_depth, stitching_path
 from dlcore.figures.theme import setup
 
 __all__ = [
     "DATASETS",
     "agreement",
+    "barrier_by_width",
     "bound_by_size",
     "cross_stage",
     "exponent_constants",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from dlcore import published
@@ -49,7 +50,10 @@ POINTS = alt.Axis(format=".0%", tickCount=6)
 
 def setting(rows: pd.DataFrame) -> pd.DataFrame:
     rows = named(rows)
-    return rows.assign(setting=rows.data + ", " + rows.architecture.map(_NAMES))
+    widths = [f" of width {int(w)}" for w in rows.width]
+    return rows.assign(
+        setting=rows.data + ", " + rows.architecture.map(_NAMES) + np.where(rows.usual_width, "", widths)
+    )
 
 
 def means(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:

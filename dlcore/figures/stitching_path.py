@@ -97,6 +97,41 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     )
 
 
+def barrier_by_width(table: pd.DataFrame) -> alt.LayerChart:
+    """The barrier of the path between two seeds against the width of both networks.
+
+    Args: table: `dlcore.tables.stitching`.
+    """
+    rows = table[table.usual & (table.pair == "two seeds")].dropna(subset=["barrier"])
+    rows = setting(rows.assign(usual_width=True)).assign(value=rows.barrier.round(5))
+    cells = means(rows, ["setting", "width"], "value").round(5)
+    settings = list(dict.fromkeys(rows.setting))
+    colours = [ROLES[role] for role in ("train", "highlight", "sampler", "test")][: len(settings)]
+    colour = alt.Color(
+        "setting:N", title=None, scale=alt.Scale(domain=settings, range=colours), legend=alt.Legend(orient="bottom")
+    )
+    x = alt.X("width:Q", title="units or channels of the first stage", scale=alt.Scale(type="log", base=2))
+    up = {"title": "barrier, points of test error", "axis": POINTS}
+    base = alt.Chart(cells).encode(x=x, color=colour)
+    tip = ["setting", "width", alt.Tooltip("value:Q", format=".1%"), "pairs"]
+    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y="zero:Q")
+    dots = alt.Chart(rows[["setting", "width", "seed", "value"]]).mark_circle(size=22, opacity=0.45)
+    return finish(
+        alt.layer(
+            zero,
+            dots.encode(x=x, y=alt.Y("value:Q", **up), color=colour),
+            base.mark_errorbar().encode(y=alt.Y("low:Q", **up), y2="high:Q"),
+            base.mark_line(point=True, strokeWidth=2.5).encode(y=alt.Y("value:Q", **up), tooltip=tip),
+        ).properties(width="container", height=300),
+        name="stitching-width",
+        title="Connectivity needs width",
+        subtitle="Largest error on the path between two seeds above the worse end. Mean, 95 % interval; dots: pairs.",
+        description="Barrier of the stitching path between two networks of different seeds, against the width of both, "
+        "by data set and architecture.",
+        rows=cells,
+    )
+
+
 def similarity_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
     """A similarity index over depth for a kind of pair; for linear CKA beside the paper's curve of that kind."""
     rows = setting(stages[stages.usual])

@@ -49,10 +49,12 @@ def recorded() -> dict[str, list[Config]]:
     seeds = [{"cross": True}]
     halves, *labels = _pairs(8)[:5]
     more = {"top_share": 0.25, "bottom_share": 1.0}
-    others = [pair for pair in _pairs(8)[5:] if pair != more]
+    sizes = [{"bottom_width": 16}, {"bottom_width": 2}, {"top_share": 0.25, "bottom_share": 0.05}]
+    others = [pair for pair in _pairs(8)[5:] if pair not in [more, *sizes]]
     groups: dict[str, list[Config]] = {
         "mlp": _make(range(5), seeds, **mlp),
         "convnet": _make(range(5), seeds, **conv),
+        "widths": [c for width in (4, 2, 8, 32) for c in _make(range(5), [{}], width=width, **conv)],
         "freeze": _make(range(5), FREEZE, **mlp) + _make(range(3), FREEZE, **conv),
         "mlp-pairs": _make(range(5), [*_pairs(128), *FAMILIES], **mlp),
         "convnet-labels": _make(range(3), _pairs(16)[:5], **conv),
@@ -60,6 +62,8 @@ def recorded() -> dict[str, list[Config]]:
         "convnet-pairs": _make(range(3), _pairs(16)[5:], **conv),
         "convnet-self-supervised": _make(range(3), SSL, **conv),
         "fashion": _make(range(3), [{}, halves, *labels, more, *SSL], **image),
+        "fashion-widths": [c for width in (16, 32) for c in _make(range(3), [{}], **image | {"width": width})],
+        "fashion-sizes": _make(range(3), sizes, **image),
         "fashion-pairs": _make(range(3), [*others, {"kernel_size": 3}, {"bn_mode": "frozen"}], **image),
     }
     return groups

@@ -229,6 +229,8 @@ def pair(config: Mapping[str, Any]) -> str:
     return "two seeds"
 
 
+# the top's width in the main comparison; other widths belong to a sweep of their own
+_TOP_WIDTH = {("mnist1d", "mlp"): 128, ("mnist1d", "convnet"): 16, ("fashion_mnist", "resnet"): 8}
 # what a stage may cost and still count as free in freeze training
 FREE = 0.02
 
@@ -238,8 +240,8 @@ def stitching(
 ) -> pd.DataFrame:
     """Returns the findings of chapter 2: rows of the given presets, with `pair` and `usual`.
 
-    `pair` says what the bottom differs in; `usual` marks the paper's map, recalibrated, on the top's own samples.
-    From the curves of the records come (NaN without them) `barrier`, the largest test error on the path of stitched
+    `pair` says what the bottom differs in; `usual` marks the paper's map, recalibrated, on the top's own samples, and
+    `usual_width` the tops of the main comparison. From the curves of the records come (NaN without them) `barrier`, the largest test error on the path of stitched
     networks above that of the worse end; `linear_cka_mid`; `late_into_early_task` and `late_into_early_least_squares`,
     penalties of the bottom's last stage but the pooling in the top's first; and `freeze_error`, the error above the
     bottom's frozen layers until the deepest stage whose excess is at most 2 points.
@@ -253,6 +255,8 @@ def stitching(
         return rows
     rows["pair"] = [pair(row) for row in rows.to_dict("records")]
     rows["freeze"] = rows.get("freeze", pd.Series(False, rows.index)).fillna(False).astype(bool)
+    sizes = [_TOP_WIDTH.get(k) for k in zip(rows.dataset, rows.architecture, strict=True)]
+    rows["usual_width"] = rows.width.eq(pd.Series(sizes, rows.index))
     usual = (rows.family == "auto") & (rows.bn_mode == "recalibrate") & (rows.init == "random")
     rows["usual"] = usual & (rows.kernel_size == 1) & (rows.stitcher_data == "top")
     found = [_of_curves(records[key]) if records else {} for key in rows.key]
@@ -286,7 +290,7 @@ def stages(table: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> pd.
     """
     found = []
     kept = ["key", "dataset", "architecture", "pair", "family", "bn_mode", "init", "rank", "seed", "stitcher_data"]
-    for row in table[[*kept, "usual"]].to_dict("records"):
+    for row in table[[*kept, "width", "usual_width", "usual"]].to_dict("records"):
         lists = curves[row["key"]]
         own = {k: v for k, v in lists.items() if k not in ("seed", "family", "bn_mode")}
         found.append(pd.DataFrame({**{k: [v] * len(lists["depth"]) for k, v in row.items()}, **own}))
