@@ -165,7 +165,7 @@ glue("stitching/records", len(table), display=False)
 # %% [markdown]
 # ### The penalty over depth
 #
-# Choose what the bottom was trained on. Brown is the paper's curve of the same kind, read off its figures: another data
+# Choose what the bottom was trained on, the networks, and the map between them. Brown is the paper's curve of the same kind, read off its figures: another data
 # set and other networks, so compare shapes, not points.
 
 # %% tags=["hide-input"]

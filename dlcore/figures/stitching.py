@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import altair as alt
@@ -13,6 +14,7 @@ from dlcore.figures.controls import menu, pick
 from dlcore.figures.shared import Highlight, begin, named
 from dlcore.figures.theme import ROLES, finish, paired
 from dlcore.metrics.statistics import mean_interval
+from dlcore.tables.pairs import USUAL_MAP
 
 _NAMES = {"mlp": "MLP", "convnet": "convnet", "resnet": "ResNet", "resnet18": "ResNet-18"}
 _LINES = {
@@ -65,21 +67,18 @@ def means(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
 
 
 def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
-    """The penalty over depth with its controls, for a kind of pair, beside the paper's curve of that kind.
+    """The penalty over depth with its controls, for a kind of pair and of map, beside the paper's curve of that kind.
 
     Args: stages: `dlcore.tables.stages`.
     """
-    rows = setting(stages[stages.usual])
+    rows = setting(stages[stages.stitcher_data == "top"])
     start = begin(highlight)
-    own = [
-        means(rows.assign(line=line), ["setting", "pair", "line", "depth", "top_stage"], column)
-        for line, (column, _) in _LINES.items()
-        if column != "published"
-    ]
+    by = ["setting", "pair", "map", "line", "depth", "top_stage"]
+    own = [means(rows.assign(line=line), by, column) for line, (column, _) in _LINES.items() if column != "published"]
     source = published.read("bansal2021_stitching")
     theirs = [
-        pd.DataFrame(
-            {"setting": s, "pair": p, "line": "the paper, CIFAR-10", "depth": t.x, "value": t.penalty / 100, "pairs": 1}
+        pd.DataFrame({"setting": s, "pair": p, "map": USUAL_MAP, "line": "the paper, CIFAR-10", "depth": t.x}).assign(
+            value=t.penalty / 100, pairs=1
         )
         for p, curve in _PUBLISHED.items()
         for s in rows.setting.unique()
@@ -87,10 +86,12 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.L
     ]
     cells = pd.concat([*own, *theirs], ignore_index=True).round(5)
     pairs = [p for p in _PUBLISHED if p in set(rows.pair)] + sorted(set(rows.pair) - set(_PUBLISHED))
-    settings = list(dict.fromkeys(rows.setting))
+    settings, maps = (list(dict.fromkeys(rows[c])) for c in ("setting", "map"))
+    maps.sort(key=lambda name: (not name.startswith(USUAL_MAP), name))
     chosen = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
     where = menu(settings, pick(start, "setting", settings, settings[-1]), "networks", "dl_setting")
-    here = "datum.pair === dl_pair && datum.setting === dl_setting"
+    between = menu(maps, pick(start, "map", maps, USUAL_MAP), "map", "dl_map")
+    here = "datum.pair === dl_pair && datum.setting === dl_setting && datum.map === dl_map"
     colour = alt.Color(
         "line:N",
         title=None,
@@ -99,7 +100,10 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.L
     )
     up = alt.Y("value:Q", title="points of test error", axis=POINTS)
     base = alt.Chart(cells).transform_filter(here)
-    dots = _melted(rows)
+    dots = rows[["setting", "pair", "map", "depth"]].assign(value=rows.excess).dropna().round(4)
+    there = set(zip(rows.pair, rows.setting, rows["map"], strict=True))
+    missing = [c for c in itertools.product(pairs, settings, maps) if c not in there]
+    note = pd.DataFrame(missing, columns=["pair", "setting", "map"])
     return finish(
         alt.layer(
             alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y="zero:Q"),
@@ -114,26 +118,24 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.L
             ),
             alt.Chart(dots)
             .transform_filter(here)
-            .mark_circle(size=22, opacity=0.45)
-            .encode(x=DEPTH, y=up, color=colour),
+            .mark_circle(size=22, opacity=0.45, color=_LINES["excess over the self-stitch"][1])
+            .encode(x=DEPTH, y=up),
+            alt.Chart(note)
+            .transform_filter(here)
+            .mark_text(text="No pair of this kind is recorded with this map; two seeds are.", color=ROLES["null"])
+            .encode(x=alt.value(alt.expr("width / 2")), y=alt.value(40)),
         )
         .properties(width="container", height=330)
-        .add_params(where, chosen),
+        .add_params(where, chosen, between),
         name="stitching-penalty",
         title="Trained bottoms are interchangeable, untrained ones are not",
-        subtitle="Mean and 95 % interval over pairs of networks; dots: pairs. The excess takes off what the map itself costs.",
+        subtitle="Mean, 95 % interval; dots: the excess of each pair. The excess takes off what the map itself costs.",
         description="Test error of the stitched network minus that of the top, over the share of stages taken from the "
-        "bottom, for the chosen kind of bottom: the penalty, the self-stitch, the excess over it, an untrained bottom, "
-        "and the paper's curve on CIFAR-10. Between seeds the excess stays near zero; the untrained bottom rises with depth.",
+        "bottom, for the chosen kind of bottom and of map: the penalty, the self-stitch, the excess over it, an untrained "
+        "bottom, and the paper's curve on CIFAR-10. Between seeds the excess stays near zero; the untrained bottom rises "
+        "with depth.",
         rows=cells,
     )
-
-
-def _melted(rows: pd.DataFrame) -> pd.DataFrame:
-    columns = {column: line for line, (column, _) in _LINES.items() if column != "published"}
-    keep = ["setting", "pair", "depth", "seed"]
-    long = rows.melt(keep, list(columns), var_name="line", value_name="value").dropna(subset=["value"])
-    return long.assign(line=long.line.map(columns)).round(5)
 
 
 def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Highlight = None) -> alt.HConcatChart:
@@ -228,7 +230,7 @@ def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None
 
 def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
     """Bottoms trained on more or less data than the top, the stitcher on the top's own samples or on all of them."""
-    rows = setting(stages[stages.pair.str.endswith("top a quarter") & (stages.init == "random")])
+    rows = setting(stages[stages.pair.str.endswith("top a quarter") & (stages["map"] == USUAL_MAP)])
     rows = rows.assign(samples=rows.stitcher_data.map({"top": "the top's own", "all": "all (as in the original)"}))
     by = ["setting", "samples", "bottom", "depth", "top_stage"]
     short = {"bottom 5 % of the data, top a quarter": "5 % of the data", "bottom all data, top a quarter": "all data"}

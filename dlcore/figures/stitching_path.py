@@ -162,7 +162,7 @@ def similarity_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> al
     up = {"title": "similarity", "scale": alt.Scale(domain=[0, 1])}
     colour = _legend({"here": ROLES["train"], "the paper, CIFAR-10": ROLES["thesis"]})
     return finish(
-        _lines(cells, long, here, x, colour, **up)
+        _lines(cells, long[["setting", "pair", "index", "line", "seed", "x", "value"]], here, x, colour, **up)
         .properties(width="container", height=300)
         .add_params(where, chosen, which),
         name="stitching-cka",

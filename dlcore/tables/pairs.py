@@ -1,0 +1,137 @@
+"""Derived columns of chapter 2's table: what a pair differs in, which map, what its curves say. Never imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dlcore.tables.learning_curves import FINDINGS
+from dlcore.tables.names import method
+
+_SHARES = {0.05: "5 % of the data", 0.25: "a quarter", 1.0: "all data"}
+
+
+def pair(config: Mapping[str, Any]) -> str:
+    """Returns the display name of what the bottom of a stitched pair differs in.
+
+    >>> pair({"noise": 0.5, "top_share": 1.0, "bottom_share": 1.0})
+    '50 % random labels'
+    """
+    get = config.get
+    if get("top_share", 1.0) < 1 and get("top_share") == get("bottom_share"):
+        return "disjoint halves" if get("top_share") == 0.5 else "other quarter of the data, top a quarter"
+    if get("top_share", 1.0) < 1:
+        return f"bottom {_SHARES.get(get('bottom_share'), get('bottom_share'))}, top a quarter"
+    if get("bottom_share", 1.0) < get("top_share", 1.0):
+        return (
+            f"bottom {_SHARES.get(get('bottom_share'), get('bottom_share')).removesuffix(' of the data')} of the data"
+        )
+    if get("noise"):
+        return f"{get('noise') * 100:.0f} % random labels"
+    if get("bottom_labels", "classes") != "classes":
+        return "two superclasses"
+    if get("bottom_objective", "supervised") != "supervised":
+        return f"{method(get('bottom_objective'))} bottom, supervised top"
+    if get("top_objective", "supervised") != "supervised":
+        return f"supervised bottom, {method(get('top_objective'))} top"
+    if get("bottom_width") and get("bottom_width") != get("width"):
+        return f"width x {get('bottom_width') / get('width'):g}"
+    if get("bottom_time", 1.0) != 1.0:
+        return f"epochs x {get('bottom_time'):g}"
+    return "two seeds"
+
+
+# the top's width in the main comparison; other widths belong to a sweep of their own
+_TOP_WIDTH = {("mnist1d", "mlp"): 128, ("mnist1d", "convnet"): 16, ("fashion_mnist", "resnet"): 8}
+# what a stage may cost and still count as free in freeze training
+FREE = 0.02
+
+
+USUAL_MAP = "the paper's"
+_MAPS = {"identity": "none", "least_squares": "least squares"}
+_STARTS = {"identity": "the identity", "least_squares": "least squares"}
+
+
+def map_name(config: Mapping[str, Any]) -> str:
+    """Returns the display name of the map between two networks.
+
+    >>> map_name({"family": "low_rank", "rank": 4})
+    'least squares of rank 4'
+    """
+    get = config.get
+    if (family := get("family", "auto")) == "low_rank":
+        return f"least squares of rank {int(get('rank'))}"
+    if family != "auto":
+        return _MAPS.get(family, family)
+    if get("bn_mode", "recalibrate") == "frozen":
+        return f"{USUAL_MAP}, BatchNorm frozen"
+    if get("init", "random") != "random":
+        return f"{USUAL_MAP}, from {_STARTS[get('init')]}"
+    if get("kernel_size", 1) > 1:
+        return f"{USUAL_MAP}, kernel {int(get('kernel_size'))}"
+    return USUAL_MAP
+
+
+def stitching(
+    table: pd.DataFrame, presets: Sequence[str] = FINDINGS, records: Mapping[str, Any] | None = None
+) -> pd.DataFrame:
+    """Returns the findings of chapter 2: rows of the given presets, with `pair` and `usual`.
+
+    `pair` says what the bottom differs in, `map` what is between; `usual` marks the paper's map, recalibrated, on the
+    top's own samples, and `usual_width` the tops of the main comparison. From the curves of the records come (NaN
+    without them) `barrier`, the largest test error on the path of stitched networks above that of the worse end; `linear_cka_mid`; `late_into_early_task` and `late_into_early_least_squares`,
+    penalties of the bottom's last stage but the pooling in the top's first; and `freeze_error`, the error above the
+    bottom's frozen layers until the deepest stage whose excess is at most 2 points.
+
+    Args: records: key of a record -> the record.
+    """
+    if table.empty:
+        return table
+    rows = table[table.preset.isin(presets)].copy()
+    if rows.empty:
+        return rows
+    rows["pair"] = [pair(row) for row in rows.to_dict("records")]
+    rows["freeze"] = rows.get("freeze", pd.Series(False, rows.index)).fillna(False).astype(bool)
+    sizes = [_TOP_WIDTH.get(k) for k in zip(rows.dataset, rows.architecture, strict=True)]
+    rows["usual_width"] = rows.width.eq(pd.Series(sizes, rows.index))
+    rows["map"] = [map_name(row) for row in rows.to_dict("records")]
+    rows["usual"] = (rows["map"] == USUAL_MAP) & (rows.stitcher_data == "top")
+    found = [_of_curves(records[key]) if records else {} for key in rows.key]
+    for name in ("barrier", "linear_cka_mid", *_LATE, "freeze_error"):
+        rows[name] = [row.get(name, np.nan) for row in found]
+    return rows
+
+
+_LATE = ("late_into_early_task", "late_into_early_least_squares")
+
+
+def _of_curves(record: Any) -> dict[str, float]:
+    curves, arrays, metrics = record.curves, record.arrays, record.metrics
+    ends = [metrics["top_error"], metrics["bottom_error"]]
+    found = {
+        "barrier": metrics["top_error"] + max(curves["penalty"]) - max(ends),
+        "linear_cka_mid": curves["linear_cka"][len(curves["linear_cka"]) // 2],
+    }
+    if "task" in arrays:
+        found |= {name: arrays[kind][-1][0] for name, kind in zip(_LATE, ("task", "least_squares"), strict=True)}
+    if "freeze_error" in curves:
+        free = [i for i, excess in enumerate(curves["excess"]) if excess <= FREE]
+        found["freeze_error"] = curves["freeze_error"][max(free)] if free else np.nan
+    return found
+
+
+def stages(table: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> pd.DataFrame:
+    """Returns a row for every stage of every run of `stitching`'s table, with what its curves hold.
+
+    Args: curves: key of a record -> its curves.
+    """
+    found = []
+    kept = ["key", "dataset", "architecture", "pair", "map", "seed", "stitcher_data"]
+    for row in table[[*kept, "width", "usual_width", "usual"]].to_dict("records"):
+        lists = curves[row["key"]]
+        own = {k: v for k, v in lists.items() if k not in ("seed", "family", "bn_mode")}
+        found.append(pd.DataFrame({**{k: [v] * len(lists["depth"]) for k, v in row.items()}, **own}))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
