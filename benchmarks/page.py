@@ -26,6 +26,7 @@ from pathlib import Path
 import harness
 
 from dlcore import runtime
+from dlcore.machine import cpu_name
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -98,7 +99,7 @@ def machine() -> dict[str, str]:
     seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     found = {
-        "Processor": f"{runtime.cpu_name()}, {seen} cores visible, {memory:.0f} GB of memory",
+        "Processor": f"{cpu_name()}, {seen} cores visible, {memory:.0f} GB of memory",
         "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "System": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "Packages": harness.versions("torch", "numpy", "scipy", "scikit-learn"),

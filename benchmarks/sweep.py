@@ -17,6 +17,7 @@ from pathlib import Path
 import harness
 import psutil
 
+from dlcore import machine
 from dlcore.records import Record, RecordStore
 from dlcore.sweep import cells, cluster, engine
 from dlcore.sweep import plan as plans
@@ -119,7 +120,7 @@ def speed(quick: bool) -> harness.Table:
         )
     note = (
         f"python -m dlcore sweep distributional --direct over {count} seeds (an MLP on 300 digits), one thread a worker, each "
-        f"time with a new store, on {cluster.cores()} cores. Wall seconds from the first cell's start to the last one's end; the "
+        f"time with a new store, on {machine.cores()} cores. Wall seconds from the first cell's start to the last one's end; the "
         "start of Python and of the workers is in the other column. Memory is that of all processes together, shared pages once."
     )
     return harness.Table("A sweep on several workers", note, rows, ("speed-up", "from start to end"))

@@ -9,7 +9,7 @@ import shutil
 
 import torch
 
-from dlcore import data, runtime, studies
+from dlcore import data, machine, runtime, studies
 from dlcore.records import PACKAGED, RecordStore
 
 # what a reader may want to do -> the packages it takes, by name: an extra of a package from git is no name for pip
@@ -67,7 +67,7 @@ def report() -> str:
         memory = f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB of memory"
     lines = [
         f"{'device':18} {_device()}",
-        f"{'threads':18} {torch.get_num_threads()} of {runtime.cores()} cores{memory}",
+        f"{'threads':18} {torch.get_num_threads()} of {machine.cores()} cores{memory}",
         f"{'python':18} {platform.python_version()}, torch {torch.__version__}, dlcore at {runtime.commit()}",
         *_packages(),
     ]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tqdm.auto import tqdm
 
-from dlcore import runtime, studies
+from dlcore import machine, runtime, studies
 from dlcore.config import Config, unknown_choice
 from dlcore.records import PACKAGED, RecordStore, write_atomically
 
@@ -54,7 +54,7 @@ def run_groups(study: str, names: Sequence[str], store: RecordStore, *, workers:
     print(f"{study}: {len(wanted)} configurations, {len(wanted) - len(todo)} done, {len(todo)} to run")
     failed: list[tuple[Config, str]] = []
     context = multiprocessing.get_context("spawn")
-    threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, runtime.cores() // workers))
+    threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, machine.cores() // workers))
     with concurrent.futures.ProcessPoolExecutor(
         workers,
         mp_context=context,

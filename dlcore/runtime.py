@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dlcore import parallel
+from dlcore import machine, parallel
 from dlcore.config import unknown_choice
 
 
@@ -161,24 +161,10 @@ def commit() -> str:
     return head + ("+changes" if changed else "")
 
 
-def cores() -> int:
-    """Returns how many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def cpu_name() -> str:
-    """Returns the processor's name."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
 def environment(where: torch.device | None = None) -> dict[str, str]:
     """Returns what a record says of the machine and the packages."""
     where = where or torch.device("cpu")
-    hardware = torch.cuda.get_device_name(where) if where.type == "cuda" else cpu_name()
+    hardware = torch.cuda.get_device_name(where) if where.type == "cuda" else machine.cpu_name()
     versions = {}
     for name in ("numpy", "scikit-learn", "torch", "torchvision"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

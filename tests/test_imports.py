@@ -13,7 +13,8 @@ PACKAGE = ROOT / "dlcore"
 ALLOWED = {
     "config": set(),
     "metrics": {"metrics"},
-    "runtime": {"config", "parallel"},
+    "machine": set(),
+    "runtime": {"config", "machine", "parallel"},
     "records": {"config"},
     "notebook": {"config"},
     "noise": {"config", "runtime"},
@@ -52,9 +53,9 @@ ALLOWED = {
         "records",
         "studies",
     },
-    "recorded": {"config", "runtime", "records", "studies"},
-    "doctor": {"runtime", "data", "records", "studies"},
-    "sweep": {"config", "runtime", "records", "studies", "notebook", "sweep"},
+    "recorded": {"config", "machine", "runtime", "records", "studies"},
+    "doctor": {"machine", "runtime", "data", "records", "studies"},
+    "sweep": {"config", "machine", "runtime", "records", "studies", "notebook", "sweep"},
     "lab": {"config", "lab", "runtime", "records", "studies", "tables", "figures"},
     "__main__": {
         "config",

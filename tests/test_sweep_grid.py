@@ -195,7 +195,7 @@ def test_each_worker_has_a_gpu_of_its_own_where_there_are_several(monkeypatch):
     assert cluster.gpus({"CUDA_VISIBLE_DEVICES": ""}) == []
     assert [e["CUDA_VISIBLE_DEVICES"] for e in cluster.share(4, ["3", "5"])] == ["3", "5", "3", "5"]
     assert cluster.default_workers(9, ["3", "5"]) == 2
-    monkeypatch.setattr(cluster, "cores", lambda: 8)
+    monkeypatch.setattr(cluster.machine, "cores", lambda: 8)
     assert cluster.default_workers(99, []) == 8
     assert cluster.default_workers(99, [], threads=4) == 2
     assert cluster.default_workers(3, []) == 3
@@ -212,7 +212,7 @@ def test_gpus_are_listed_by_nvidia_smi(tmp_path, monkeypatch):
 
 
 def test_threads_are_the_share_of_the_cores(monkeypatch):
-    monkeypatch.setattr(cluster, "cores", lambda: 8)
+    monkeypatch.setattr(cluster.machine, "cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert [cluster.threads_each(n) for n in (0, 1, 2, 3, 16)] == [8, 8, 4, 2, 1]
     assert cluster.threads_each(2, 3) == 3

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from dlcore import machine
 from dlcore.sweep import cells
 from dlcore.sweep.cells import Place
 from dlcore.sweep.signals import put_off, restored
@@ -30,14 +31,9 @@ LOST = 120.0
 CLUSTER_OPTIONS = ("silence_logs", "scheduler_options", "security", "shared_temp_directory", "scheduler_cls")
 
 
-def cores() -> int:
-    """Returns the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def threads_each(workers: int, asked: int | None = None) -> int:
     """Returns the threads of one worker: as asked for, else $OMP_NUM_THREADS, else its share of the cores."""
-    return asked or int(os.environ.get("OMP_NUM_THREADS") or 0) or max(1, cores() // max(1, workers))
+    return asked or int(os.environ.get("OMP_NUM_THREADS") or 0) or max(1, machine.cores() // max(1, workers))
 
 
 def gpus(environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -67,7 +63,7 @@ def share(workers: int, devices: Sequence[str]) -> list[dict[str, str]]:
 
 def default_workers(todo: int, devices: Sequence[str], threads: int | None = None) -> int:
     """Returns a worker a GPU, without one a worker for each `threads` cores, and never more than there are cells."""
-    return max(1, min(todo, len(devices) or max(1, cores() // (threads or 1))))
+    return max(1, min(todo, len(devices) or max(1, machine.cores() // (threads or 1))))
 
 
 def need_dask() -> Any:
