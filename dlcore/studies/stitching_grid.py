@@ -47,10 +47,12 @@ def recorded() -> dict[str, list[Config]]:
     # a network takes a minute of one core; 10,000 images for 8 epochs are 630 steps of the map
     image = {"dataset": "fashion_mnist", "architecture": "resnet", "width": 8, "depth": 1, "stitch_epochs": 8}
     seeds = [{"cross": True}]
-    halves, *labels = _pairs(8)[:5]
-    more = {"top_share": 0.25, "bottom_share": 1.0}
-    sizes = [{"bottom_width": 16}, {"bottom_width": 2}, {"top_share": 0.25, "bottom_share": 0.05}]
-    others = [pair for pair in _pairs(8)[5:] if pair not in [more, *sizes]]
+    # the map of a top that saw fewer images takes as many steps
+    steps = [p | ({"stitch_epochs": round(8 / p["top_share"])} if "top_share" in p else {}) for p in _pairs(8)]
+    halves, *labels = steps[:5]
+    less, more = (p for p in steps if p.get("bottom_share") in (1.0, 0.05) and "stitcher_data" not in p)
+    sizes = [{"bottom_width": 16}, {"bottom_width": 2}, less]
+    others = [pair for pair in steps[5:] if pair not in [more, *sizes]]
     groups: dict[str, list[Config]] = {
         "mlp": _make(range(5), seeds, **mlp),
         "convnet": _make(range(5), seeds, **conv),
