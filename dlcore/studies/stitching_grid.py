@@ -10,7 +10,7 @@ from dlcore.studies.stitching import Config
 
 def _make(seeds: Iterable[int], settings: Iterable[dict[str, Any]], **fixed: Any) -> list[Config]:
     # the pairs of one seed share networks: they stay together
-    return [Config(preset="laptop", seed=seed, **fixed, **more) for seed in seeds for more in settings]
+    return [Config(preset="laptop", seed=seed, **fixed | more) for seed in seeds for more in settings]
 
 
 def _pairs(width: int) -> list[dict[str, Any]]:
