@@ -48,7 +48,10 @@ def recorded() -> dict[str, list[Config]]:
     image = {"dataset": "fashion_mnist", "architecture": "resnet", "width": 8, "depth": 1, "stitch_epochs": 8}
     seeds = [{"cross": True}]
     # the map of a top that saw fewer images takes as many steps
-    steps = [p | ({"stitch_epochs": round(8 / p["top_share"])} if "top_share" in p else {}) for p in _pairs(8)]
+    steps = [
+        p | ({"stitch_epochs": round(8 / p["top_share"])} if "top_share" in p and "stitcher_data" not in p else {})
+        for p in _pairs(8)
+    ]
     halves, *labels = steps[:5]
     less, more = (p for p in steps if p.get("bottom_share") in (1.0, 0.05) and "stitcher_data" not in p)
     sizes = [{"bottom_width": 16}, {"bottom_width": 2}, less]
@@ -56,7 +59,8 @@ def recorded() -> dict[str, list[Config]]:
     groups: dict[str, list[Config]] = {
         "mlp": _make(range(5), seeds, **mlp),
         "convnet": _make(range(5), seeds, **conv),
-        "widths": [c for width in (4, 2, 8, 32) for c in _make(range(5), [{}], width=width, **conv)],
+        "widths": [c for width in (4, 2, 8, 32) for c in _make(range(5), [{}], width=width, **conv)]
+        + _make(range(5), [{"init": "least_squares"}], width=4, **conv),
         "freeze": _make(range(5), FREEZE, **mlp) + _make(range(3), FREEZE, **conv),
         "mlp-pairs": _make(range(5), [*_pairs(128), *FAMILIES], **mlp),
         "convnet-labels": _make(range(3), _pairs(16)[:5], **conv),
