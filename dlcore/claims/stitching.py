@@ -75,10 +75,16 @@ _SSL, _MORE = "SimCLR bottom, supervised top", "bottom all data, top a quarter"
 MEASURES["stitching-random-fashion"] = _excess("random_excess_last", "two seeds", "resnet", "fashion_mnist")
 MEASURES["stitching-self-supervised"] = _excess("excess_mid", _SSL, "convnet")
 MEASURES["stitching-self-supervised-fashion"] = _excess("excess_mid", _SSL, "resnet", "fashion_mnist")
-MEASURES["stitching-cka-disagrees"] = _excess("linear_cka_mid", _SSL, "convnet")
 MEASURES["stitching-more-data-fashion"] = _excess("excess_last", _MORE, "resnet", "fashion_mnist")
 MEASURES["stitching-width"] = _excess("excess_last", "width x 2", "convnet")
 MEASURES["stitching-time"] = _excess("excess_last", "epochs x 2", "convnet")
+
+
+@measure("stitching-cka-disagrees")
+def _(t):
+    rows = _rows(t, _SSL, architecture="convnet")
+    # the claim is about networks that stitch well: others say nothing of it
+    return mean(rows.linear_cka_mid[rows.excess_mid <= 0.05])
 
 
 @measure("stitching-weak-early")

@@ -166,7 +166,7 @@ def similarity_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> al
         .properties(width="container", height=300)
         .add_params(where, chosen, which),
         name="stitching-cka",
-        title="Indices call networks far apart that stitch well",
+        title="An index does not say where networks fit",
         subtitle="Similarity of the two networks' activations on test inputs. Mean, 95 % interval; thin lines: pairs.",
         description="A similarity index of two networks at each stage, for the chosen kind of pair, beside the paper's "
         "linear CKA of that kind on CIFAR-10.",

@@ -25,7 +25,7 @@ from dlcore.tables.learning_curves import (
     translations,
 )
 from dlcore.tables.names import OBJECTIVES, family, method
-from dlcore.tables.pairs import pair, stages, stitching
+from dlcore.tables.pairs import pair, rank_correlations, stages, stitching
 
 __all__ = [
     "FINDINGS",
@@ -45,6 +45,7 @@ __all__ = [
     "pair",
     "paired",
     "published_scaling",
+    "rank_correlations",
     "rationality",
     "scaling",
     "scaling_fits",

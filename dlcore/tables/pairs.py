@@ -135,3 +135,16 @@ def stages(table: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> pd.
         own = {k: v for k, v in lists.items() if k not in ("seed", "family", "bn_mode")}
         found.append(pd.DataFrame({**{k: [v] * len(lists["depth"]) for k, v in row.items()}, **own}))
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def rank_correlations(stages: pd.DataFrame, index: str = "linear_cka") -> pd.Series:
+    """Returns, for each pair of networks, Spearman's correlation of a similarity index with the excess over its stages.
+
+    -1: the stages that the index calls alike are those that fit. NaN where one of the two is constant.
+    Args: stages: of `stages`; index: one of its columns.
+    """
+    return pd.Series(
+        {key: rows[index].corr(rows.excess, method="spearman") for key, rows in stages.groupby("key", sort=False)},
+        name=index,
+        dtype=float,
+    )
