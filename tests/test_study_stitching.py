@@ -1,9 +1,11 @@
 """The study of chapter 2: roles, sizes, errors, one run, networks shared by pairs."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from dlcore import tables
 from dlcore.records import RecordStore
 from dlcore.studies import pairs, recorded
 from dlcore.studies import stitching as study
@@ -135,3 +137,30 @@ def test_freeze_training_above_nothing_is_training(store):
     top = pairs.trained(config, config.top, source, options)
     [error] = pairs.freeze_trained(config, config.top, source, top, ["normalise"], options)
     assert error == pytest.approx(study._errors(top, source), abs=0.02)
+
+
+def test_what_the_table_takes_from_the_curves(store, record):
+    records = {r.key: r for r in store.records("stitching")}
+    table = tables.stitching(store.table("stitching"), presets=("smoke",), records=records).set_index("key")
+    row, m = table.loc[record.key], record.metrics
+    worst = max(m["top_error"] + p for p in record.curves["penalty"])
+    assert row.barrier == pytest.approx(worst - max(m["top_error"], m["bottom_error"]))
+    assert row.late_into_early_task == record.arrays["task"][1][0]
+    assert row.late_into_early_least_squares == record.arrays["least_squares"][1][0]
+    assert (row["map"], row.pair) == ("the paper's", "two seeds")
+    assert set(table[~table.usual]["map"]) >= {"least squares", "orthogonal"}
+    # frozen until the deepest stage that costs at most 2 points, or nothing to say
+    frozen = table[table.freeze]
+    assert len(frozen) == 1
+    curves = records[frozen.index[0]].curves
+    free = [e for e, excess in zip(curves["freeze_error"], curves["excess"], strict=True) if excess <= 0.02]
+    assert frozen.freeze_error.iloc[0] == (free[-1] if free else pytest.approx(np.nan, nan_ok=True))
+    bare = tables.stitching(store.table("stitching"), presets=("smoke",))
+    assert bare.barrier.isna().all()
+
+
+def test_rank_correlations_are_of_one_pair():
+    rows = pd.DataFrame(
+        {"key": list("aaabbb"), "excess": [3, 2, 1, 1, 2, 3], "linear_cka": [0.9, 0.5, 0.1, 0.9, 0.5, 0.1]}
+    )
+    assert tables.rank_correlations(rows).to_dict() == {"a": pytest.approx(1), "b": pytest.approx(-1)}
