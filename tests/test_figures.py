@@ -182,3 +182,18 @@ def test_roles_are_distinct():
     colours = list(theme.ROLES.values())
     assert len(set(colours)) == len(colours)
     assert len(set(theme.FAMILY_COLOURS.values())) == len(theme.FAMILY_COLOURS)
+
+
+def test_coded_rows_are_those_that_the_menus_choose(stitching):
+    """The page filters by numbers; they stand for the names that the reader sees."""
+    chart = figures.penalty_by_depth(stitching[2], {"pair": "50 % random labels", "setting": "MNIST-1D, MLP"})
+    spec = chart.to_dict()
+    menus = {p["name"]: p for p in spec["params"] if p["name"].startswith("dl_")}
+    layer = next(one for one in spec["layer"] if one.get("mark", {}).get("type") == "line")
+    rows = pd.DataFrame(spec["datasets"][layer["data"]["name"]])
+    for column, name in {"pair": "dl_pair", "setting": "dl_setting", "map": "dl_map"}.items():
+        rows = rows[rows[column] == menus[name]["bind"]["options"].index(menus[name]["value"])]
+    table = pd.read_csv(io.StringIO(spec["usermeta"]["csv"]))
+    wanted = table.query("pair == '50 % random labels' and setting == 'MNIST-1D, MLP' and map == \"the paper's\"")
+    assert sorted(rows.value) == pytest.approx(sorted(wanted.value), abs=1e-4)
+    assert len(rows) == 26

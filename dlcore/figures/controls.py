@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
+import pandas as pd
 
 from dlcore.figures.theme import FAMILY_COLOURS
 
@@ -26,9 +28,23 @@ def slider(options: Sequence[float], value: float, label: str = "noise rate", na
     return alt.param(name=name, value=value, bind=bind)
 
 
-def menu(options: Sequence[str], value: str, label: str, name: str) -> alt.Parameter:
-    """Returns a drop-down menu."""
-    return alt.param(name=name, value=value, bind=alt.binding_select(options=list(options), name=f"{label} "))
+def menu(
+    options: Sequence[str], value: str, label: str, name: str, shown: Sequence[str] | None = None
+) -> alt.Parameter:
+    """Returns a drop-down menu; `shown` are the options' names for the reader."""
+    more = {"labels": list(shown)} if shown else {}
+    return alt.param(name=name, value=value, bind=alt.binding_select(options=list(options), name=f"{label} ", **more))
+
+
+def coded(rows: pd.DataFrame, menus: Mapping[str, tuple[str, Sequence[str]]]) -> tuple[pd.DataFrame, str]:
+    """Returns the rows with long names as small numbers, and the Vega expression that keeps what the menus choose.
+
+    A chart carries every row in the page: a name of 30 letters in thousands of rows is most of its weight.
+    Args: menus: column -> (name of the menu's parameter, the menu's options).
+    """
+    codes = {column: rows[column].map({o: i for i, o in enumerate(options)}) for column, (_, options) in menus.items()}
+    tests = (f"datum.{c} === indexof({json.dumps(list(options))}, {name})" for c, (name, options) in menus.items())
+    return rows.assign(**codes), " && ".join(tests)
 
 
 def near(field: str, name: str = "dl_noise") -> str:

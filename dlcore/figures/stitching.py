@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dlcore import published
-from dlcore.figures.controls import menu, pick
+from dlcore.figures.controls import coded, menu, pick
 from dlcore.figures.shared import Highlight, begin, named
 from dlcore.figures.theme import ROLES, finish, paired
 from dlcore.metrics.statistics import mean_interval
@@ -58,6 +58,13 @@ def setting(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def choices(rows: pd.DataFrame) -> list[str]:
+    """Returns the settings for a menu: the convnets first, networks of other widths last."""
+    found = rows.drop_duplicates("setting")
+    order = found.assign(other=~found.usual_width, late=found.architecture != "convnet")
+    return list(order.sort_values(["other", "late", "setting"], kind="stable").setting)
+
+
 def means(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     found = []
     for key, group in rows.groupby(by, sort=False):
@@ -84,14 +91,14 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.L
         for s in rows.setting.unique()
         if len(t := source[source.curve == curve]) and p in set(rows.pair)
     ]
-    cells = pd.concat([*own, *theirs], ignore_index=True).round(5)
+    cells = pd.concat([*own, *theirs], ignore_index=True).round(4)
     pairs = [p for p in _PUBLISHED if p in set(rows.pair)] + sorted(set(rows.pair) - set(_PUBLISHED))
-    settings, maps = (list(dict.fromkeys(rows[c])) for c in ("setting", "map"))
+    settings, maps = choices(rows), list(dict.fromkeys(rows["map"]))
     maps.sort(key=lambda name: (not name.startswith(USUAL_MAP), name))
     chosen = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
-    where = menu(settings, pick(start, "setting", settings, settings[-1]), "networks", "dl_setting")
+    where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
     between = menu(maps, pick(start, "map", maps, USUAL_MAP), "map", "dl_map")
-    here = "datum.pair === dl_pair && datum.setting === dl_setting && datum.map === dl_map"
+    menus = {"pair": ("dl_pair", pairs), "setting": ("dl_setting", settings), "map": ("dl_map", maps)}
     colour = alt.Color(
         "line:N",
         title=None,
@@ -99,11 +106,12 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.L
         legend=alt.Legend(orient="bottom", columns=2, symbolType="stroke"),
     )
     up = alt.Y("value:Q", title="points of test error", axis=POINTS)
-    base = alt.Chart(cells).transform_filter(here)
+    short, here = coded(cells, menus)
+    base = alt.Chart(short).transform_filter(here)
     dots = rows[["setting", "pair", "map", "depth"]].assign(value=rows.excess).dropna().round(4)
     there = set(zip(rows.pair, rows.setting, rows["map"], strict=True))
     missing = [c for c in itertools.product(pairs, settings, maps) if c not in there]
-    note = pd.DataFrame(missing, columns=["pair", "setting", "map"])
+    dots, note = (coded(part, menus)[0] for part in (dots, pd.DataFrame(missing, columns=["pair", "setting", "map"])))
     return finish(
         alt.layer(
             alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y="zero:Q"),
@@ -154,7 +162,7 @@ def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: High
                     cells.append({**cell, "penalty": found[fit][i][j]})
     grouped = pd.DataFrame(cells).groupby(["setting", "fit", "bottom", "top"], as_index=False, sort=False)
     shown = grouped.agg(penalty=("penalty", "mean"), pairs=("penalty", "size")).round(5)
-    settings = list(dict.fromkeys(shown.setting))
+    settings = choices(rows)
     where = menu(settings, pick(begin(highlight), "setting", settings, settings[0]), "networks", "dl_setting")
     high = float(shown.penalty.max())
 
@@ -194,18 +202,19 @@ def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: High
 def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
     """A similarity index of each stage against the excess penalty of stitching there; all kinds of pairs."""
     rows = setting(stages[stages.usual])
-    keep = ["setting", "pair", "top_stage", "seed", "excess"]
-    long = rows.melt(keep, list(INDICES), var_name="index", value_name="similarity").dropna(subset=["similarity"])
-    long = long.assign(index=long["index"].map(INDICES)).round(4)
-    settings = list(dict.fromkeys(long.setting))
-    where = menu(settings, pick(begin(highlight), "setting", settings, settings[0]), "networks", "dl_setting")
-    which = menu(list(INDICES.values()), "linear CKA", "index", "dl_index")
-    pairs = sorted(set(long.pair))
-    chosen = menu(pairs, pick(begin(highlight), "pair", pairs, "two seeds"), "bottom", "dl_pair")
+    cells = rows[["setting", "pair", "top_stage", "seed", "excess", *INDICES]].round(4)
+    settings, pairs = choices(rows), sorted(set(rows.pair))
+    start = begin(highlight)
+    where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
+    which = menu(list(INDICES), "linear_cka", "index", "dl_index", list(INDICES.values()))
+    chosen = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
+    short, here = coded(cells, {"setting": ("dl_setting", settings)})
     mine = "datum.pair === dl_pair"
     points = (
-        alt.Chart(long)
-        .transform_filter("datum.setting === dl_setting && datum.index === dl_index")
+        alt.Chart(short)
+        .transform_filter(here)
+        .transform_calculate(similarity="datum[dl_index]")
+        .transform_filter("isValid(datum.similarity)")
         .mark_circle()
         .encode(
             x=alt.X("similarity:Q", title="similarity of the two networks at the stage", scale=alt.Scale(zero=False)),
@@ -224,7 +233,7 @@ def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None
         subtitle="A dot: one stage of one pair of networks. Pink: the chosen kind of bottom.",
         description="Similarity of the two representations at a stage, by the chosen index, against the excess stitching "
         "penalty at that stage, for all kinds of pairs; the chosen kind is highlighted.",
-        rows=long,
+        rows=cells,
     )
 
 
@@ -237,7 +246,7 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.Lay
     rows = rows.assign(bottom=rows.pair.map(short).fillna("another quarter"))
     own = rows.drop_duplicates(["setting", "samples", "seed", "depth"]).assign(bottom="the top itself")
     shown = pd.concat([means(rows, by, "penalty"), means(own, by, "self_penalty")], ignore_index=True).round(5)
-    settings = list(dict.fromkeys(shown.setting))
+    settings = choices(rows)
     where = menu(settings, pick(begin(highlight), "setting", settings, settings[0]), "networks", "dl_setting")
     kinds = ["the top's own", "all (as in the original)"]
     which = menu(kinds, kinds[0], "the stitcher sees", "dl_samples")

@@ -8,9 +8,9 @@ import altair as alt
 import pandas as pd
 
 from dlcore import published
-from dlcore.figures.controls import menu, pick
+from dlcore.figures.controls import coded, menu, pick
 from dlcore.figures.shared import Highlight, begin
-from dlcore.figures.stitching import INDICES, POINTS, means, setting
+from dlcore.figures.stitching import INDICES, POINTS, choices, means, setting
 from dlcore.figures.theme import ROLES, finish
 
 # the paper's CKA of the pair nearest to each of ours
@@ -25,7 +25,9 @@ _CKA = {
 
 
 def _legend(lines: dict[str, str]) -> alt.Color:
-    legend = alt.Legend(orient="bottom", columns=2, symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5)
+    legend = alt.Legend(
+        orient="bottom", columns=2, symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5, labelLimit=300
+    )
     return alt.Color(
         "line:N", title=None, scale=alt.Scale(domain=list(lines), range=list(lines.values())), legend=legend
     )
@@ -75,10 +77,10 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     cells = _summary(dots, ["setting", "pair"])
     pairs = [p for p in ("two seeds", "disjoint halves") if p in set(rows.pair)]
     pairs += sorted(set(rows.pair) - set(pairs))
-    settings = list(dict.fromkeys(rows.setting))
+    settings = choices(rows)
     start = begin(highlight)
     chosen = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
-    where = menu(settings, pick(start, "setting", settings, settings[-1]), "networks", "dl_setting")
+    where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
     here = "datum.pair === dl_pair && datum.setting === dl_setting"
     x = alt.X(
         "x:Q", title="from the top (0) to the bottom (1): share of the bottom's stages", scale=alt.Scale(domain=[0, 1])
@@ -88,7 +90,7 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     return finish(
         _lines(cells, dots, here, x, colour, **up).properties(width="container", height=330).add_params(where, chosen),
         name="stitching-path",
-        title="A level path leads from one network to the other",
+        title="Between wide networks of two seeds the path is nearly level",
         subtitle="Every point is a network: its first stages from the bottom, one map, the rest from the top. Thin: pairs.",
         description="Test error of the stitched networks on the way from the top, at 0, to the bottom, at 1, for the "
         "chosen kind of bottom, beside the same with an untrained bottom. Between seeds the path is level; with an "
@@ -135,36 +137,45 @@ def barrier_by_width(table: pd.DataFrame) -> alt.LayerChart:
 def similarity_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
     """A similarity index over depth for a kind of pair; for linear CKA beside the paper's curve of that kind."""
     rows = setting(stages[stages.usual])
-    long = rows.melt(
-        ["setting", "pair", "top_stage", "seed", "depth"], list(INDICES), var_name="index", value_name="value"
-    )
-    long = long.assign(index=long["index"].map(INDICES), x=long.depth.round(4), stage=long.top_stage, line="here")
-    long = long.dropna(subset=["value"]).round(4)
-    cells = means(long, ["setting", "pair", "index", "line", "x", "stage"], "value")
+    rows = rows.assign(x=rows.depth.round(4), stage=rows.top_stage, line="here")
+    by = ["setting", "pair", "line", "x", "stage"]
+    own = [means(rows, by, name).assign(index=name) for name in INDICES]
     source = published.read("bansal2021_cka")
     theirs = [
-        pd.DataFrame({"setting": s, "pair": p, "index": "linear CKA", "line": "the paper, CIFAR-10", "x": t.x}).assign(
+        pd.DataFrame({"setting": s, "pair": p, "index": "linear_cka", "line": "the paper, CIFAR-10", "x": t.x}).assign(
             value=t.cka, pairs=1, stage=""
         )
         for p, curve in _CKA.items()
         for s in rows.setting.unique()
         if p in set(rows.pair) and len(t := source[source.curve == curve])
     ]
-    cells = pd.concat([cells, *theirs], ignore_index=True).round(4)
+    cells = pd.concat([*own, *theirs], ignore_index=True).dropna(subset=["value"]).round(4)
     pairs = [p for p in _CKA if p in set(rows.pair)] + sorted(set(rows.pair) - set(_CKA))
-    settings = list(dict.fromkeys(rows.setting))
+    settings = choices(rows)
     start = begin(highlight)
     chosen = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
-    where = menu(settings, pick(start, "setting", settings, settings[-1]), "networks", "dl_setting")
-    which = menu(list(INDICES.values()), "linear CKA", "index", "dl_index")
-    here = "datum.pair === dl_pair && datum.setting === dl_setting && datum.index === dl_index"
+    where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
+    which = menu(list(INDICES), "linear_cka", "index", "dl_index", list(INDICES.values()))
+    menus = {"pair": ("dl_pair", pairs), "setting": ("dl_setting", settings)}
+    short, here = coded(cells, menus)
+    thin = coded(rows[["setting", "pair", "line", "seed", "x", *INDICES]].round(3), menus)[0]
     x = alt.X("x:Q", title="share of the stages", scale=alt.Scale(domain=[0, 1]))
     up = {"title": "similarity", "scale": alt.Scale(domain=[0, 1])}
     colour = _legend({"here": ROLES["train"], "the paper, CIFAR-10": ROLES["thesis"]})
+    base = alt.Chart(short).transform_filter(f"{here} && datum.index === dl_index").encode(x=x, color=colour)
+    tip = ["line", "stage", alt.Tooltip("value:Q", format=".2f"), "pairs"]
+    chart = alt.layer(
+        alt.Chart(thin)
+        .transform_filter(here)
+        .transform_calculate(value="datum[dl_index]")
+        .transform_filter("isValid(datum.value)")
+        .mark_line(strokeWidth=1, opacity=0.3)
+        .encode(x=x, y=alt.Y("value:Q", **up), color=colour, detail="seed:N"),
+        base.mark_errorbar().encode(y=alt.Y("low:Q", **up), y2="high:Q"),
+        base.mark_line(point=True, strokeWidth=2.5).encode(y=alt.Y("value:Q", **up), tooltip=tip),
+    )
     return finish(
-        _lines(cells, long[["setting", "pair", "index", "line", "seed", "x", "value"]], here, x, colour, **up)
-        .properties(width="container", height=300)
-        .add_params(where, chosen, which),
+        chart.properties(width="container", height=300).add_params(where, chosen, which),
         name="stitching-cka",
         title="An index does not say where networks fit",
         subtitle="Similarity of the two networks' activations on test inputs. Mean, 95 % interval; thin lines: pairs.",
@@ -180,8 +191,8 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
     rows = setting(stages[stages.key.isin(ends.index)])
     rows = rows.assign(small=rows.key.map(ends.bottom_error), place=rows.groupby("key").cumcount() + 1)
     keep = ["setting", "pair", "seed"]
-    own, drawn = "first layers from the small set, frozen", "first layers untrained, frozen"
-    small, free = "the small set's network itself", "the penalty: stitched into the full network"
+    own, drawn = "small set's stages, frozen", "untrained stages, frozen"
+    small, free = "small set's network itself", "small set's stages, stitched"
 
     def line(name: str, value: pd.Series, place: pd.Series | int, stage: pd.Series | str) -> pd.DataFrame:
         return rows[keep].assign(line=name, x=place, value=value, stage=stage)
@@ -201,7 +212,7 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
         .round(5)
     )
     cells = _summary(dots, ["setting", "pair"])
-    pairs, settings = (list(dict.fromkeys(rows[c])) for c in ("pair", "setting"))
+    pairs, settings = list(dict.fromkeys(rows.pair)), choices(rows)
     start = begin(highlight)
     chosen = menu(pairs, pick(start, "pair", pairs, pairs[0]), "the small set", "dl_pair")
     where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
@@ -212,7 +223,7 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
     return finish(
         _lines(cells, dots, here, x, colour, **up).properties(width="container", height=330).add_params(where, chosen),
         name="freeze-training",
-        title="Early layers can come from a small set",
+        title="Frozen layers of a small set: first no better than untrained ones, then better",
         subtitle="The rest is trained anew on all samples. At 0: trained on all samples. Mean, 95 % interval; thin: seeds.",
         description="Test error of networks whose first stages are frozen, taken from a network trained on a small share "
         "of the data or untrained, and whose other stages are trained on all data; beside the error of stitching the "
