@@ -12,7 +12,7 @@ DISTRIBUTIONAL = "notebooks/3_distributional_generalization.html"
 STITCHING = "notebooks/2_stitching.html"
 SCALING = "notebooks/4_data_scaling.html"
 LAB = "notebooks/5_lab.html"
-CHAPTERS = {RATIONALITY: 5, STITCHING: 4, DISTRIBUTIONAL: 10, SCALING: 5, LAB: 4}  # page: its charts
+CHAPTERS = {RATIONALITY: 5, STITCHING: 8, DISTRIBUTIONAL: 10, SCALING: 5, LAB: 4}  # page: its charts
 PAGES = [
     "book/index.html",
     "book/claims.html",
@@ -118,6 +118,11 @@ def test_the_noise_slider_by_keyboard_changes_the_marks(visit, name, csv, still,
         (RATIONALITY, "noise-sweep", "method"),
         (RATIONALITY, "leverage", "method"),
         (RATIONALITY, "bound-by-size", "method"),
+        (STITCHING, "stitching-penalty", "bottom"),
+        (STITCHING, "stitching-penalty", "map"),
+        (STITCHING, "stitching-path", "networks"),
+        (STITCHING, "stitching-cka", "index"),
+        (STITCHING, "stitching-similarity", "index"),
         (SCALING, "learning-curves", "law"),
         (SCALING, "learning-curves", "noise"),
         (SCALING, "exponents-constants", "law"),
