@@ -294,7 +294,7 @@ figures.more_is_better(stages, highlight)
 # control that the question needs: untrained first stages, frozen.
 
 # %% tags=["hide-input"]
-frozen = stages[stages.pair == "bottom a quarter of the data"].groupby(["architecture", "bottom_stage"])
+frozen = stages[stages.pair == "bottom 25 % of the data"].groupby(["architecture", "bottom_stage"])
 for name, column in (("own", "freeze_error"), ("drawn", "freeze_random_error")):
     for architecture, stage in (("mlp", "hidden1"), ("convnet", "conv3")):
         value = frozen[column].mean().get((architecture, stage), float("nan"))

@@ -14,7 +14,6 @@ import os
 import textwrap
 import threading
 import time
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,7 +50,7 @@ class Panel:
         self.finding, self.store = finding, store
         self._stopping, self._thread = threading.Event(), None
         self._points: list[dict[str, Any]] = []
-        self._drawn, self._loop, self._label, self._turns = 0.0, "", "", Counter()
+        self._drawn, self._loop, self._label = 0.0, "", ""
         self._config, self._refused, self._view = None, False, None
         self._recorded = table_of(finding, store)
         self.controls = {name: _control(name, values, start.get(name)) for name, values in finding.fields.items()}
@@ -100,7 +99,6 @@ class Panel:
             self._refuse(error)
             return
         self._points, self._drawn, self._loop, self._label = [], 0.0, "", ""
-        self._turns = Counter()
         self._stopping.clear()
         self.run_button.disabled, self.stop_button.disabled = True, False
         self.progress.value, self.progress.bar_style = 0, ""
@@ -146,8 +144,7 @@ class Panel:
         if label != self._loop or (self._points and done <= self._points[-1]["step"]):
             # the next network of the same study
             self._points, self._loop = [], label
-            self._label = self.finding.live(label, self._config, self._turns[label])
-            self._turns[label] += 1
+            self._label = self.finding.live(label, self._config)
             self._say(f"Running ... {self._label}")
         self._points += [{"step": done, "curve": _words(k), "value": v} for k, v in values.items() if np.isfinite(v)]
         if time.perf_counter() - self._drawn > REDRAW:

@@ -16,7 +16,7 @@ from dlcore.records import RecordStore
 NOISE = tuple(round(0.1 * i, 1) for i in range(10))
 
 
-def _same_label(label: str, config: Any, turn: int) -> str:
+def _same_label(label: str, config: Any) -> str:
     return label
 
 
@@ -30,7 +30,7 @@ class Finding:
 
     Where runs of several kinds are drawn in one chart, `kind` names that of a configuration; those with the `arm` of
     the reader's settings are drawn, and those with the arm `base`. `colours` holds the kinds that have their own.
-    `live` names what trains, from the label of its training loop and the number of such loops before it.
+    `live` names what trains, from the label of its training loop.
     """
 
     study: str
@@ -57,7 +57,7 @@ class Finding:
     arm: Callable[[Mapping[str, Any]], str] | None = None
     base: str = ""
     colours: Mapping[str, str] = field(default_factory=dict)
-    live: Callable[[str, Any, int], str] = _same_label
+    live: Callable[[str, Any], str] = _same_label
 
     @property
     def config(self) -> type:

@@ -58,6 +58,8 @@ def stitched(store: RecordStore) -> pd.DataFrame:
     table = tables.stitching(store.table("stitching"))
     if table.empty:
         return table
+    # networks of other widths are a question of their own
+    table = table[table.usual_width]
     configs = table.to_dict("records")
     table = table.assign(kind=[bottom(c) for c in configs], arm=[bottom_arm(c) for c in configs])
     found = stages(store)[["key", "depth", "excess", "random_excess"]]
@@ -67,19 +69,25 @@ def stitched(store: RecordStore) -> pd.DataFrame:
     return _with(rows, controls.assign(kind=UNTRAINED, excess=controls.random_excess))
 
 
-def who_trains(label: str, config: Any, turn: int = 0) -> str:
+_WHO = {
+    "the bottom": "the bottom",
+    "the top": "the top itself (control)",
+    "the random bottom": "an untrained bottom (control)",
+}
+
+
+def who_trains(label: str, config: Any) -> str:
     """Returns what trains in a run of stitching, in words.
 
-    Args: label of the training loop, and how many loops of this label came before: at a stage the pair comes first,
-        then its two controls, as `stitching.penalty_curve` goes.
+    Args: label of the training loop.
     """
     for name in ("top", "bottom"):
         if label.endswith(f"seed {getattr(config, name).seed}"):
             return f"Trains: the {name} network"
-    if " -> " not in label:
+    who, _, stages = label.partition(", ")
+    if " -> " not in stages:
         return label
-    who = ("the bottom", "the top itself (control)", "an untrained bottom (control)")[turn % 3]
-    return f"Trains: the map from {who} into the top, after {label.partition(' -> ')[0]}"
+    return f"Trains: the map from {_WHO[who]} into the top, after {stages.partition(' -> ')[0]}"
 
 
 def translation(config: Mapping[str, Any]) -> str:

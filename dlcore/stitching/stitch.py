@@ -193,7 +193,7 @@ def stitch_subjects(
             loss=loss,
             augment=options.augment,
             device=bottom.where,
-            label=f"{bottom_stage} -> {top_stage}",
+            label=f"{bottom.role}, {bottom_stage} -> {top_stage}",
         )
     elif norms:
         _recalibrate(model, norms, inputs, bottom.where)

@@ -25,10 +25,8 @@ def pair(config: Mapping[str, Any]) -> str:
         return "disjoint halves" if get("top_share") == 0.5 else "other quarter of the data, top a quarter"
     if get("top_share", 1.0) < 1:
         return f"bottom {_SHARES.get(get('bottom_share'), get('bottom_share'))}, top a quarter"
-    if get("bottom_share", 1.0) < get("top_share", 1.0):
-        return (
-            f"bottom {_SHARES.get(get('bottom_share'), get('bottom_share')).removesuffix(' of the data')} of the data"
-        )
+    if get("bottom_share", 1.0) < 1:
+        return f"bottom {100 * get('bottom_share'):.0f} % of the data"
     if get("noise"):
         return f"{get('noise') * 100:.0f} % random labels"
     if get("bottom_labels", "classes") != "classes":
