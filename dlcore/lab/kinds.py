@@ -43,7 +43,9 @@ def bottom_arm(config: Mapping[str, Any]) -> str:
         return "noise"
     if get("bottom_width") != get("width"):
         return "width"
-    return "two seeds" if tables.pair(config) == "two seeds" else "other"
+    if tables.pair(config) != "two seeds":
+        return "other"
+    return "two seeds" if tables.has_usual_width(config) else f"two seeds of width {get('width'):.0f}"
 
 
 def stages(store: RecordStore) -> pd.DataFrame:
@@ -58,8 +60,6 @@ def stitched(store: RecordStore) -> pd.DataFrame:
     table = tables.stitching(store.table("stitching"))
     if table.empty:
         return table
-    # networks of other widths are a question of their own
-    table = table[table.usual_width]
     configs = table.to_dict("records")
     table = table.assign(kind=[bottom(c) for c in configs], arm=[bottom_arm(c) for c in configs])
     found = stages(store)[["key", "depth", "excess", "random_excess"]]

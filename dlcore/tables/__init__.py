@@ -25,7 +25,7 @@ from dlcore.tables.learning_curves import (
     translations,
 )
 from dlcore.tables.names import OBJECTIVES, family, method
-from dlcore.tables.pairs import pair, rank_correlations, stages, stitching
+from dlcore.tables.pairs import has_usual_width, pair, rank_correlations, stages, stitching
 
 __all__ = [
     "FINDINGS",
@@ -38,6 +38,7 @@ __all__ = [
     "distributional",
     "family",
     "fits_table",
+    "has_usual_width",
     "holdouts",
     "method",
     "noise_name",

@@ -73,6 +73,16 @@ def map_name(config: Mapping[str, Any]) -> str:
     return USUAL_MAP
 
 
+def has_usual_width(config: Mapping[str, Any]) -> bool:
+    """Returns whether the top has the width of the main comparison, or there is none for its data and architecture.
+
+    >>> has_usual_width({"dataset": "mnist1d", "architecture": "convnet", "width": 4})
+    False
+    """
+    usual = _TOP_WIDTH.get((config.get("dataset"), config.get("architecture")))
+    return usual is None or config.get("width") in (None, usual)
+
+
 def stitching(
     table: pd.DataFrame, presets: Sequence[str] = FINDINGS, records: Mapping[str, Any] | None = None
 ) -> pd.DataFrame:
@@ -93,8 +103,7 @@ def stitching(
         return rows
     rows["pair"] = [pair(row) for row in rows.to_dict("records")]
     rows["freeze"] = rows.get("freeze", pd.Series(False, rows.index)).fillna(False).astype(bool)
-    sizes = [_TOP_WIDTH.get(k) for k in zip(rows.dataset, rows.architecture, strict=True)]
-    rows["usual_width"] = rows.width.eq(pd.Series(sizes, rows.index))
+    rows["usual_width"] = [has_usual_width(row) for row in rows.to_dict("records")]
     rows["map"] = [map_name(row) for row in rows.to_dict("records")]
     rows["usual"] = (rows["map"] == USUAL_MAP) & (rows.stitcher_data == "top")
     found = [_of_curves(records[key]) if records else {} for key in rows.key]
