@@ -226,7 +226,7 @@ figures.barrier_by_width(table)
 figures.cross_stage(table, {k: r.arrays for k, r in records.items()}, highlight)
 
 # %% [markdown]
-# It is reported by {cite:t}`hernandez2023stitching` and {cite:t}`balogh2025stitch`. A late stage knows the class, and a trained map can write the class into an early layer's code so that the top reads
+# It is reported by Hernandez and coauthors in 2023 and by {cite:t}`balogh2025stitch`. A late stage knows the class, and a trained map can write the class into an early layer's code so that the top reads
 # it. A low penalty therefore says that the bottom's information is *usable* by the top, not that the two layers compute
 # the same thing. Least squares, which has to reproduce the activations themselves, is stricter.
 #
