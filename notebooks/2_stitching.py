@@ -305,7 +305,8 @@ figures.freeze_training(stages, table, highlight)
 # With the first stage of an MLP trained on a quarter of the samples, frozen, the error is {glue:text}`stitching/own-hidden1:.1%`; with
 # an untrained first stage it is {glue:text}`stitching/drawn-hidden1:.1%`. That stage brings nothing that random weights would not.
 # Three frozen stages of a convnet leave {glue:text}`stitching/own-conv3:.1%`, untrained ones {glue:text}`stitching/drawn-conv3:.1%`: there
-# the small set has taught something, at a price against training all on all.
+# the small set has taught something, at a price against training all on all. (Untrained layers keep BatchNorm's first
+# statistics, which is hard on the deep ones among them: read the control at the early stages.)
 #
 # The rule fixed beforehand, to keep the MLP's stages until the deepest that stitches within 2 points and to ask for the
 # share of the small network's extra error that remains (the paper's numbers make it 0.055), gave
@@ -335,7 +336,8 @@ figures.freeze_training(stages, table, highlight)
 # ## Check against the thesis
 #
 # Each row: the claim, the paper's value, ours with its 95 % interval, and a verdict that follows from the interval and a
-# region fixed beforehand in `dlcore/claims/claims.yml`.
+# region fixed in `dlcore/claims/claims.yml` before the runs; notes there name the four claims of which that is not wholly
+# true.
 
 # %% tags=["hide-input"]
 ledger = claims.evaluate(chapter=2)

@@ -61,7 +61,8 @@ class Stitch(NamedTuple):
     """A stitched network and its test error beside the top's own; errors and penalty are fractions.
 
     `penalty` = error - top_error, negative where the bottom is the better one; `standard_error` of the penalty over
-    test samples, paired; `loss` mean test cross-entropy of the stitched network in nats; `wrong`, `top_wrong` (n,) which test samples are misclassified; `parameters` of the map that
+    test samples, paired; `loss` mean test cross-entropy of the stitched network in nats;
+    `wrong`, `top_wrong` (n,) which test samples are misclassified; `parameters` of the map that
     were trained; `cached` whether the bottom's activations were kept; `model` the stitched network, which takes inputs.
     """
 

@@ -1,4 +1,7 @@
-"""Derived columns and summaries of the tidy table of records; chapter 2's are in `pairs`, chapter 4's in `learning_curves`. Never imports torch."""
+"""Derived columns and summaries of the tidy table of records; never imports torch.
+
+Chapter 2's are in `pairs`, chapter 4's in `learning_curves`, display names in `names`.
+"""
 
 from __future__ import annotations
 
