@@ -57,6 +57,7 @@ def test_back_translation_has_no_known_floor():
 def test_smoke_runs_and_other_learning_rates_are_no_findings():
     assert table(runs(preset="smoke")).empty
     assert table(runs(learning_rate=1e-3)).empty
+    assert table(runs(preset="gpu", learning_rate=1e-3, width=512)).curve.unique().tolist() == ["transduction (gpu)"]
     assert tables.scaling(pd.DataFrame()).empty
 
 

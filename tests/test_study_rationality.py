@@ -174,8 +174,7 @@ def test_bad_configurations(parameters, message):
 
 def test_the_recorded_grid_has_no_duplicates_and_enough_seeds():
     groups = studies.recorded("rationality")
-    every = [c for group in groups.values() for c in group]
-    assert all(c.preset == "laptop" for c in every)
+    assert all(c.preset == "laptop" for name, group in groups.items() for c in group if name != "gpu")
     for group in groups.values():
         assert len({c.key for c in group}) == len(group)
     ridge = [c for c in groups["digits"] if c.probe == "ridge"]

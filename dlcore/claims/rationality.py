@@ -186,6 +186,28 @@ def _(t):
     return Measured(worst, worst, worst, len(found))
 
 
+def _large(t: Table, noise: float, objective: str = "simclr") -> Table:
+    """Returns the runs of ResNet-18 on all of CIFAR-10, or on the part of its training set that leaves one for testing."""
+    return _rows(t, usual=False, preset="gpu", objective=objective, dataset=["cifar10", "cifar10_full"], noise=noise)
+
+
 @measure("gap-at-paper-scale")
 def _(t):
-    return mean(t[(t.preset == "gpu") & (t.objective == "simclr") & (t.dataset == "cifar10_full")].generalization)
+    return mean(_large(t, 0.05).generalization)
+
+
+@measure("memorization-at-paper-scale")
+def _(t):
+    return mean(_large(t, 0.05).memorization)
+
+
+@measure("flat-at-paper-scale")
+def _(t):
+    found = _large(t, 0.4)
+    return mean(found.test - found.test_after_noise)
+
+
+@measure("separation-at-paper-scale")
+def _(t):
+    probe, ended = (_large(t, 0.05, name).groupby("seed").memorization.mean() for name in ("simclr", "supervised"))
+    return mean(ended / probe)

@@ -12,7 +12,7 @@ from dlcore.claims.measures import MEASURES, WITHOUT_RUNS, Measured, Table, meas
 from dlcore.metrics.scaling import alternating_fit, equivalence, profile_interval, shared_exponent
 
 BASE = "2L2L, clean"
-SYNTHETIC, TEXT = "transduction", "tatoeba_eng-deu"
+SYNTHETIC, TEXT, WIDE = "transduction", "tatoeba_eng-deu", "transduction (gpu)"
 
 
 # The published points need no run
@@ -127,10 +127,16 @@ def _fit(t: Table, setting: str, law: str, curve: str = SYNTHETIC) -> tables.Cur
     return found[0] if found else None
 
 
-@measure("excess-exponent")
-def _(t):
-    f = _fit(t, BASE, "known")
-    return f and Measured(f.fit.exponent, *f.fit.intervals["c"], f.sizes.size)
+def _excess_exponent(curve: str) -> Callable[[Table], Measured | None]:
+    def exponent(t: Table) -> Measured | None:
+        f = _fit(t, BASE, "known", curve)
+        return f and Measured(f.fit.exponent, *f.fit.intervals["c"], f.sizes.size)
+
+    return exponent
+
+
+MEASURES["excess-exponent"] = _excess_exponent(SYNTHETIC)
+MEASURES["excess-exponent-wide"] = _excess_exponent(WIDE)
 
 
 @measure("reference-exponent")
@@ -151,6 +157,8 @@ for name, label in {
     MEASURES[f"{name}-exponent"] = _difference(f"2L2L, {label}")
 for name, label in {"4l1l": "4L1L", "1l4l": "1L4L", "decoder-only": "decoder only", "lstm": "Transformer-LSTM"}.items():
     MEASURES[f"architecture-exponent-{name}"] = _difference(f"{label}, clean")
+MEASURES["noise-exponent-20-wide"] = _difference("2L2L, target words 20 %", curve=WIDE)
+MEASURES["architecture-exponent-decoder-only-wide"] = _difference("decoder only, clean", curve=WIDE)
 MEASURES["width-exponent"] = _difference("2L2L, clean, width 128")
 
 

@@ -80,17 +80,22 @@ MEASURES["stitching-width"] = _excess("excess_last", "width x 2", "convnet")
 MEASURES["stitching-time"] = _excess("excess_last", "epochs x 2", "convnet")
 
 
-@measure("stitching-cka-disagrees")
-def _(t):
-    rows = _rows(t, _SSL, architecture="convnet")
-    # the claim is about networks that stitch well: others say nothing of it
-    return mean(rows.linear_cka_mid[rows.excess_mid <= 0.05])
+def _cka_apart(architecture: str, dataset: str = "mnist1d"):
+    def measured(t: Table) -> Measured | None:
+        rows = _rows(t, _SSL, architecture=architecture, dataset=dataset)
+        # the claim is about networks that stitch well: others say nothing of it
+        return mean(rows.linear_cka_mid[rows.excess_mid <= 0.05])
+
+    return measured
 
 
-@measure("stitching-weak-early")
-def _(t):
-    weak = ("two superclasses", "10 % random labels", "50 % random labels")
-    return mean(pd.concat([_rows(t, pair, architecture="convnet").excess_first for pair in weak]))
+def _weak_early(architecture: str, dataset: str = "mnist1d"):
+    def measured(t: Table) -> Measured | None:
+        weak = ("two superclasses", "10 % random labels", "50 % random labels")
+        rows = (_rows(t, pair, architecture=architecture, dataset=dataset) for pair in weak)
+        return mean(pd.concat([r.excess_first for r in rows]))
+
+    return measured
 
 
 def _two_seeds(t: Table, column: str, **changed) -> pd.Series:
@@ -180,3 +185,27 @@ def _by_width(architecture: str, dataset: str, narrow: int, wide: int):
 
 MEASURES["stitching-width-connects"] = _by_width("convnet", "mnist1d", 4, 32)
 MEASURES["stitching-width-connects-fashion"] = _by_width("resnet", "fashion_mnist", 8, 16)
+
+
+# CIFAR-10 with ResNet-18, preset gpu
+
+_IMAGES = ("resnet18", "cifar10")
+MEASURES["stitching-connectivity-cifar10"] = _share(*_IMAGES)
+MEASURES["stitching-path-cifar10"] = _path(*_IMAGES)
+MEASURES["stitching-label-order-cifar10"] = _label_order(*_IMAGES)
+for _name, _column, _pair in (
+    ("excess", "excess_max", "two seeds"),
+    ("random", "random_excess_last", "two seeds"),
+    ("self-supervised", "excess_mid", _SSL),
+    ("more-data", "excess_last", _MORE),
+):
+    MEASURES[f"stitching-{_name}-cifar10"] = _excess(_column, _pair, *_IMAGES)
+MEASURES["stitching-cka-disagrees"] = _cka_apart("convnet")
+MEASURES["stitching-cka-disagrees-cifar10"] = _cka_apart(*_IMAGES)
+MEASURES["stitching-weak-early"] = _weak_early("convnet")
+MEASURES["stitching-weak-early-cifar10"] = _weak_early(*_IMAGES)
+
+
+@measure("stitching-width-cifar10")
+def _(t):
+    return mean(_rows(t, "width x 4", dataset="cifar10", any_width=True).excess_last)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from dlcore import pretraining, runtime, training
+from dlcore import augment, pretraining, runtime, training
 from dlcore.models import network
 from dlcore.models.networks import Stages
 from dlcore.stitching import activations
@@ -66,12 +66,18 @@ def built(config: Any, role: Role, source: Inputs, seed: int, classes: int | Non
     return Stages(OrderedDict(normalise=pretraining.Normalise(source.x), **OrderedDict(net.named_children())))
 
 
-def _settings(role: Role, own: int, all_samples: int) -> training.TrainConfig:
+_SMALL: dict[str, Any] = {"batch_size": 128, "learning_rate": 2e-3, "optimizer": "adamw"}
+# the authors': SGD, crops and flips; with a larger batch, cosine for their steps, and fewer epochs
+_LARGE: dict[str, Any] = {"batch_size": 512, "learning_rate": 0.2, "optimizer": "sgd", "weight_decay": 5e-4}
+
+
+def _training(config: Any, role: Role, own: int, all_samples: int) -> dict[str, Any]:
+    """Returns how a supervised network of a role is trained, as arguments of `training.fit`."""
+    large = config.architecture == "resnet18"
     # steps, not epochs, are what small shares lack: they keep the number of updates of the whole set
     epochs = max(1, round(role.epochs * all_samples / own))
-    return training.TrainConfig(
-        epochs=epochs, batch_size=128, learning_rate=2e-3, optimizer="adamw", schedule="cosine", seed=role.seed
-    )
+    settings = training.TrainConfig(epochs=epochs, schedule="cosine", seed=role.seed, **(_LARGE if large else _SMALL))
+    return {"config": settings, "augment": augment.crop_flip if large else None}
 
 
 def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) -> nn.Module:
@@ -92,17 +98,17 @@ def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) ->
         except Exception:  # a damaged copy costs time, never the run
             kept.unlink()
     own = {**options, "checkpoint": path.with_suffix(f".{kept.stem}.pt") if path else None}
-    settings = _settings(role, len(x), len(source.x))
+    how = _training(config, role, len(x), len(source.x))
     if role.objective == "supervised":
         name = f"{config.dataset} {config.architecture} seed {role.seed}"
-        training.fit(whole, (x, labels), settings, label=name, **own)
+        training.fit(whole, (x, labels), label=name, **how, **own)
     else:
         encoder, _ = pretraining.pretrain(
             x,
             role.objective,
             config.architecture,
-            epochs=2 * settings.epochs,
-            batch_size=256,
+            epochs=2 * how["config"].epochs,
+            batch_size=max(256, how["config"].batch_size),
             seed=role.seed,
             width=role.width,
             depth=config.depth,
@@ -139,8 +145,8 @@ def freeze_trained(
     for stage in stages:
         net = built(config, role, source, role.seed)
         tail = Tail(net, stage, source.x[:2])
-        settings = _settings(role, len(labels), len(source.x))
-        training.fit(tail, (train[stage], labels), settings, label=f"above {stage}", device=options["device"])
+        how = _training(config, role, len(labels), len(source.x)) | {"augment": None}  # activations are no images
+        training.fit(tail, (train[stage], labels), label=f"above {stage}", device=options["device"], **how)
         wrong = training.predict(tail, test[stage]).cpu() != source.y_test
         found.append(float(wrong.double().mean()))
     return found

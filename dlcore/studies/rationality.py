@@ -49,7 +49,7 @@ class Config(BaseConfig):
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {"dataset": "digits"},
         "laptop": {"dataset": "mnist1d"},
-        "gpu": {"dataset": "cifar10_full", "architecture": "resnet18", "probe": "logistic", "noise": 0.05, "draws": 20},
+        "gpu": {"dataset": "cifar10_full", "architecture": "resnet18", "noise": 0.05},
     }
 
     preset: str = option("smoke", help="where the run belongs", choices=("smoke", "laptop", "gpu"))
@@ -57,7 +57,9 @@ class Config(BaseConfig):
     dataset: str = option("digits", help="data set", choices=tuple(SIZES))
     objective: str = option("simclr", help="what makes the features", choices=("supervised", *REPRESENTATIONS))
     architecture: str = option("convnet", help="network of the features", choices=tuple(NETWORKS))
-    probe: str | None = option(None, help="classifier on the features; None: ridge", choices=PROBES)
+    probe: str | None = option(
+        None, help="classifier on the features; None: ridge, in preset gpu logistic", choices=PROBES
+    )
     noise: float = option(0.2, help="rate at which training labels are flipped to another class", low=0.0, below=1.0)
     seed: int = option(0, help="seed of the split, the pretraining and the noise", low=0)
     n_train: int | None = option(None, help="training samples; None takes the data set's usual number", low=20)
@@ -104,10 +106,10 @@ class Config(BaseConfig):
             if self.probe is not None:
                 raise ValueError("objective 'supervised' trains end to end: it has no probe")
         elif self.probe is None:
-            filled["probe"] = "ridge"
+            filled["probe"] = "logistic" if self.preset == "gpu" else "ridge"  # the authors' probe is logistic
         probe = filled.get("probe", self.probe)
         if self.draws is None:
-            filled["draws"] = DRAWS[probe or "none"]
+            filled["draws"] = 20 if self.preset == "gpu" and probe == "logistic" else DRAWS[probe or "none"]
         if self.experiment == "table" and self.rounds is None:
             filled["rounds"] = 20
         if probe in ("ridge", "logistic") and self.strength is None:

@@ -130,6 +130,8 @@ def _training(config: Config, steps: int) -> SequenceConfig:
         warm=max(1, steps // 20),
         evaluate_every=max(1, steps // 20),
         patience=6,
+        # curves of one preset compare, whatever machine made them
+        precision="auto" if config.preset == "gpu" else "float32",
         seed=config.seed,
     )
 

@@ -1,4 +1,4 @@
-"""The recorded runs of chapter 4 (preset "laptop"), in named groups, the most informative first."""
+"""The recorded runs of chapter 4, in named groups, the most informative first; the last group needs a GPU."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ def _make(sizes: Iterable[int], **settings: Any) -> list[Config]:
     """Returns a run for every size, three seeds below 2,048 pairs, where one run says little."""
     return [
         Config(preset="laptop", pairs=n, seed=seed, **settings) for n in sizes for seed in range(3 if n < 2048 else 1)
+    ]
+
+
+def _large(**settings: Any) -> list[Config]:
+    """Returns the runs at width 512, up to a million pairs: batches eight times as large, a sixth of the steps."""
+    return [
+        Config.from_parameters(
+            preset="gpu", pairs=n, seed=seed, learning_rate=1e-3, steps=max(300, round(25 / 6 * n**0.5)), **settings
+        )
+        for n in (2**k for k in range(10, 21, 2))
+        for seed in range(3 if n < 2048 else 1)
     ]
 
 
@@ -42,4 +53,5 @@ def recorded() -> dict[str, list[Config]]:
         *_make(TEXT_SIZES, noise=0.2, **text),
         *_make(TEXT_SIZES, noise=0.2, noise_kind="misaligned", **text),
     ]
+    groups["gpu"] = [c for kind in ({}, {"noise": 0.2}, {"architecture": "decoder_only"}) for c in _large(**kind)]
     return groups

@@ -43,7 +43,12 @@ def pair(config: Mapping[str, Any]) -> str:
 
 
 # the top's width in the main comparison; other widths belong to a sweep of their own
-_TOP_WIDTH = {("mnist1d", "mlp"): 128, ("mnist1d", "convnet"): 16, ("fashion_mnist", "resnet"): 8}
+_TOP_WIDTH = {
+    ("mnist1d", "mlp"): 128,
+    ("mnist1d", "convnet"): 16,
+    ("fashion_mnist", "resnet"): 8,
+    ("cifar10", "resnet18"): 64,
+}
 # what a stage may cost and still count as free in freeze training
 FREE = 0.02
 
