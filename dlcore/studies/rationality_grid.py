@@ -105,7 +105,7 @@ def recorded() -> dict[str, list[Config]]:
     supervised = {"objective": "supervised", "epochs": 40, "draws": 2}
     groups["gpu"] = [
         Config.from_parameters(preset="gpu", dataset="cifar10", n_train=40000, noise=rate, **kind)
-        for kind in ({"objective": "simclr", "epochs": 100}, {"objective": "random"}, supervised)
+        for kind in ({"objective": "simclr", "epochs": 60}, {"objective": "random"}, supervised)
         for rate in (0.05, 0.2, 0.4)
     ]
     return groups
