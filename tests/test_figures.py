@@ -191,8 +191,11 @@ def test_coded_rows_are_those_that_the_menus_choose(stitching):
     menus = {p["name"]: p for p in spec["params"] if p["name"].startswith("dl_")}
     layer = next(one for one in spec["layer"] if one.get("mark", {}).get("type") == "line")
     rows = pd.DataFrame(spec["datasets"][layer["data"]["name"]])
-    for column, name in {"pair": "dl_pair", "setting": "dl_setting", "map": "dl_map"}.items():
-        rows = rows[rows[column] == menus[name]["bind"]["options"].index(menus[name]["value"])]
+    key = 0
+    for name in ("dl_pair", "dl_setting", "dl_map"):
+        options = menus[name]["bind"]["options"]
+        key = key * len(options) + options.index(menus[name]["value"])
+    rows = rows[rows.key == key]
     table = pd.read_csv(io.StringIO(spec["usermeta"]["csv"]))
     wanted = table.query("pair == '50 % random labels' and setting == 'MNIST-1D, MLP' and map == \"the paper's\"")
     assert sorted(rows.value) == pytest.approx(sorted(wanted.value), abs=1e-4)

@@ -35,6 +35,11 @@ def measure(name: str) -> Callable:
     return register
 
 
+def with_arguments(function: Callable[..., Measured | None], *arguments) -> Callable[[Table], Measured | None]:
+    """Returns the measure that calls a function with a table and further arguments: one claim on several data sets."""
+    return lambda table: function(table, *arguments)
+
+
 def mean(values: pd.Series) -> Measured | None:
     """Returns the mean with its t interval, None without values."""
     values = values.dropna()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dlcore.claims.measures import MEASURES, Measured, Table, mean, measure
+from dlcore.claims.measures import MEASURES, Measured, Table, mean, measure, with_arguments
 
 CONNECTED = ("two seeds", "disjoint halves")
 
@@ -21,81 +21,63 @@ def _rows(
     return t[t.usual] if usual else t
 
 
-def _share(architecture: str, dataset: str = "mnist1d"):
-    def measured(t: Table) -> Measured | None:
-        rows = _rows(t, architecture=architecture, dataset=dataset)
-        return mean(rows.excess_mid / rows.random_excess_mid)
-
-    return measured
+def _share(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
+    rows = _rows(t, architecture=architecture, dataset=dataset)
+    return mean(rows.excess_mid / rows.random_excess_mid)
 
 
-MEASURES["stitching-connectivity-convnet"] = _share("convnet")
-MEASURES["stitching-connectivity-mlp"] = _share("mlp")
-MEASURES["stitching-connectivity-fashion"] = _share("resnet", "fashion_mnist")
+MEASURES["stitching-connectivity-convnet"] = with_arguments(_share, "convnet")
+MEASURES["stitching-connectivity-mlp"] = with_arguments(_share, "mlp")
+MEASURES["stitching-connectivity-fashion"] = with_arguments(_share, "resnet", "fashion_mnist")
 
 
-def _path(architecture: str, dataset: str = "mnist1d"):
-    def measured(t: Table) -> Measured | None:
-        rows = [_rows(t, pair, architecture=architecture, dataset=dataset) for pair in CONNECTED]
-        return mean(pd.concat([r.barrier for r in rows]))
-
-    return measured
+def _path(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
+    rows = [_rows(t, pair, architecture=architecture, dataset=dataset) for pair in CONNECTED]
+    return mean(pd.concat([r.barrier for r in rows]))
 
 
-MEASURES["stitching-path"] = _path("convnet")
-MEASURES["stitching-path-mlp"] = _path("mlp")
-MEASURES["stitching-path-fashion"] = _path("resnet", "fashion_mnist")
+MEASURES["stitching-path"] = with_arguments(_path, "convnet")
+MEASURES["stitching-path-mlp"] = with_arguments(_path, "mlp")
+MEASURES["stitching-path-fashion"] = with_arguments(_path, "resnet", "fashion_mnist")
 
 
-def _label_order(architecture: str, dataset: str = "mnist1d"):
-    def measured(t: Table) -> Measured | None:
-        few, half, every = (
-            _rows(t, f"{share} % random labels", architecture=architecture, dataset=dataset)
-            .set_index("seed")
-            .excess_last
-            for share in (10, 50, 100)
-        )
-        return mean(np.minimum(half - few, every - half))
-
-    return measured
+def _label_order(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
+    few, half, every = (
+        _rows(t, f"{share} % random labels", architecture=architecture, dataset=dataset).set_index("seed").excess_last
+        for share in (10, 50, 100)
+    )
+    return mean(np.minimum(half - few, every - half))
 
 
-MEASURES["stitching-label-order"] = _label_order("convnet")
-MEASURES["stitching-label-order-fashion"] = _label_order("resnet", "fashion_mnist")
+MEASURES["stitching-label-order"] = with_arguments(_label_order, "convnet")
+MEASURES["stitching-label-order-fashion"] = with_arguments(_label_order, "resnet", "fashion_mnist")
 
 
-def _excess(column: str, pair: str, architecture: str, dataset: str = "mnist1d"):
-    def measured(t: Table) -> Measured | None:
-        return mean(_rows(t, pair, architecture=architecture, dataset=dataset)[column])
-
-    return measured
+def _excess(t: Table, column: str, pair: str, architecture: str, dataset: str = "mnist1d") -> Measured | None:
+    return mean(_rows(t, pair, architecture=architecture, dataset=dataset)[column])
 
 
 _SSL, _MORE = "SimCLR bottom, supervised top", "bottom all data, top a quarter"
-MEASURES["stitching-random-fashion"] = _excess("random_excess_last", "two seeds", "resnet", "fashion_mnist")
-MEASURES["stitching-self-supervised"] = _excess("excess_mid", _SSL, "convnet")
-MEASURES["stitching-self-supervised-fashion"] = _excess("excess_mid", _SSL, "resnet", "fashion_mnist")
-MEASURES["stitching-more-data-fashion"] = _excess("excess_last", _MORE, "resnet", "fashion_mnist")
-MEASURES["stitching-width"] = _excess("excess_last", "width x 2", "convnet")
-MEASURES["stitching-time"] = _excess("excess_last", "epochs x 2", "convnet")
+MEASURES["stitching-random-fashion"] = with_arguments(
+    _excess, "random_excess_last", "two seeds", "resnet", "fashion_mnist"
+)
+MEASURES["stitching-self-supervised"] = with_arguments(_excess, "excess_mid", _SSL, "convnet")
+MEASURES["stitching-self-supervised-fashion"] = with_arguments(_excess, "excess_mid", _SSL, "resnet", "fashion_mnist")
+MEASURES["stitching-more-data-fashion"] = with_arguments(_excess, "excess_last", _MORE, "resnet", "fashion_mnist")
+MEASURES["stitching-width"] = with_arguments(_excess, "excess_last", "width x 2", "convnet")
+MEASURES["stitching-time"] = with_arguments(_excess, "excess_last", "epochs x 2", "convnet")
 
 
-def _cka_apart(architecture: str, dataset: str = "mnist1d"):
-    def measured(t: Table) -> Measured | None:
-        rows = _rows(t, _SSL, architecture=architecture, dataset=dataset)
-        # the claim is about networks that stitch well: others say nothing of it
-        return mean(rows.linear_cka_mid[rows.excess_mid <= 0.05])
-
-    return measured
+def _cka_apart(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
+    rows = _rows(t, _SSL, architecture=architecture, dataset=dataset)
+    # the claim is about networks that stitch well: others say nothing of it
+    return mean(rows.linear_cka_mid[rows.excess_mid <= 0.05])
 
 
-def _weak_early(architecture: str, dataset: str = "mnist1d"):
-    def measured(t: Table) -> Measured | None:
-        weak = ("two superclasses", "10 % random labels", "50 % random labels")
-        rows = (_rows(t, pair, architecture=architecture, dataset=dataset) for pair in weak)
-        return mean(pd.concat([r.excess_first for r in rows]))
-
-    return measured
+def _weak_early(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
+    weak = ("two superclasses", "10 % random labels", "50 % random labels")
+    rows = (_rows(t, pair, architecture=architecture, dataset=dataset) for pair in weak)
+    return mean(pd.concat([r.excess_first for r in rows]))
 
 
 def _two_seeds(t: Table, column: str, **changed) -> pd.Series:
@@ -175,35 +157,32 @@ def _(t):
     return mean(_rows(t, usual=False, architecture="mlp", family="identity").penalty_mid)
 
 
-def _by_width(architecture: str, dataset: str, narrow: int, wide: int):
-    def measured(t: Table) -> Measured | None:
-        rows = _rows(t, architecture=architecture, dataset=dataset, any_width=True).set_index("seed")
-        return mean(rows.barrier[rows.width == narrow] - rows.barrier[rows.width == wide])
-
-    return measured
+def _by_width(t: Table, architecture: str, dataset: str, narrow: int, wide: int) -> Measured | None:
+    rows = _rows(t, architecture=architecture, dataset=dataset, any_width=True).set_index("seed")
+    return mean(rows.barrier[rows.width == narrow] - rows.barrier[rows.width == wide])
 
 
-MEASURES["stitching-width-connects"] = _by_width("convnet", "mnist1d", 4, 32)
-MEASURES["stitching-width-connects-fashion"] = _by_width("resnet", "fashion_mnist", 8, 16)
+MEASURES["stitching-width-connects"] = with_arguments(_by_width, "convnet", "mnist1d", 4, 32)
+MEASURES["stitching-width-connects-fashion"] = with_arguments(_by_width, "resnet", "fashion_mnist", 8, 16)
 
 
 # CIFAR-10 with ResNet-18, preset gpu
 
 _IMAGES = ("resnet18", "cifar10")
-MEASURES["stitching-connectivity-cifar10"] = _share(*_IMAGES)
-MEASURES["stitching-path-cifar10"] = _path(*_IMAGES)
-MEASURES["stitching-label-order-cifar10"] = _label_order(*_IMAGES)
+MEASURES["stitching-connectivity-cifar10"] = with_arguments(_share, *_IMAGES)
+MEASURES["stitching-path-cifar10"] = with_arguments(_path, *_IMAGES)
+MEASURES["stitching-label-order-cifar10"] = with_arguments(_label_order, *_IMAGES)
 for _name, _column, _pair in (
     ("excess", "excess_max", "two seeds"),
     ("random", "random_excess_last", "two seeds"),
     ("self-supervised", "excess_mid", _SSL),
     ("more-data", "excess_last", _MORE),
 ):
-    MEASURES[f"stitching-{_name}-cifar10"] = _excess(_column, _pair, *_IMAGES)
-MEASURES["stitching-cka-disagrees"] = _cka_apart("convnet")
-MEASURES["stitching-cka-disagrees-cifar10"] = _cka_apart(*_IMAGES)
-MEASURES["stitching-weak-early"] = _weak_early("convnet")
-MEASURES["stitching-weak-early-cifar10"] = _weak_early(*_IMAGES)
+    MEASURES[f"stitching-{_name}-cifar10"] = with_arguments(_excess, _column, _pair, *_IMAGES)
+MEASURES["stitching-cka-disagrees"] = with_arguments(_cka_apart, "convnet")
+MEASURES["stitching-cka-disagrees-cifar10"] = with_arguments(_cka_apart, *_IMAGES)
+MEASURES["stitching-weak-early"] = with_arguments(_weak_early, "convnet")
+MEASURES["stitching-weak-early-cifar10"] = with_arguments(_weak_early, *_IMAGES)
 
 
 @measure("stitching-width-cifar10")

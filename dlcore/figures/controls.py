@@ -37,14 +37,25 @@ def menu(
 
 
 def coded(rows: pd.DataFrame, menus: Mapping[str, tuple[str, Sequence[str]]]) -> tuple[pd.DataFrame, str]:
-    """Returns the rows with long names as small numbers, and the Vega expression that keeps what the menus choose.
+    """Returns the rows with the columns of menus as one number, `key`, and the Vega expression that keeps what is chosen.
 
-    A chart carries every row in the page: a name of 30 letters in thousands of rows is most of its weight.
+    A chart carries every row in the page: names of 30 letters in thousands of rows are most of its weight. Rows that no
+    menu offers are left out.
     Args: menus: column -> (name of the menu's parameter, the menu's options).
     """
-    codes = {column: rows[column].map({o: i for i, o in enumerate(options)}) for column, (_, options) in menus.items()}
-    tests = (f"datum.{c} === indexof({json.dumps(list(options))}, {name})" for c, (name, options) in menus.items())
-    return rows.assign(**codes), " && ".join(tests)
+    key, chosen = pd.Series(0, rows.index), "0"
+    for column, (name, options) in menus.items():
+        key = key * len(options) + rows[column].map({o: i for i, o in enumerate(options)})
+        chosen = f"({chosen}) * {len(options)} + indexof({json.dumps(list(options))}, {name})"
+    rows = rows.drop(columns=list(menus)).assign(key=key)[key.notna()]
+    return rows.astype({"key": int}), f"datum.key === {chosen}"
+
+
+def abbreviated(rows: pd.DataFrame, *columns: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Returns the rows with columns of repeated words as small numbers, and the Vega expressions that undo it, by column."""
+    words = {column: list(dict.fromkeys(rows[column].fillna(""))) for column in columns}
+    codes = {c: rows[c].fillna("").map({w: i for i, w in enumerate(found)}) for c, found in words.items()}
+    return rows.assign(**codes), {c: f"{json.dumps(found)}[datum.{c}]" for c, found in words.items()}
 
 
 def near(field: str, name: str = "dl_noise") -> str:

@@ -57,8 +57,9 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
     base = base.assign(bottom=base.exponent - BAND, top=base.exponent + BAND)
     numbers = rows.select_dtypes("floating").columns
     rows[numbers] = rows[numbers].map(lambda v: float(f"{v:.5g}"))
-    compared = rows[(rows.law == LAWS["bansal"]) & (rows.arm != "baseline")]
-    same = int((compared.verdict == "equivalent").sum())
+    compared = rows[rows.arm != "baseline"].groupby("law").verdict
+    equal, compared = compared.apply(lambda v: int((v == "equivalent").sum())), compared.size()
+    counts = [f"{equal[law]} of {compared[law]} under {law}" for law in (LAWS["known"], LAWS["bansal"]) if law in equal]
     settings = [*rows[rows.arm == "baseline"].setting, *rows.setting]
     start, data = dict(highlight or {}), list(dict.fromkeys(rows.data))
     found = [name for name in LAWS.values() if name in set(rows.law)]
@@ -111,7 +112,7 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
     return finish(
         paired(left, right).add_params(*controls),
         name="exponents-constants",
-        title=f"Constants move; {same} of {len(compared)} exponents p are equal to the baseline's within {BAND}",
+        title=f"Exponents equal to the baseline's within {BAND}: {', '.join(counts)}",
         subtitle=f"Grey: the baseline's exponent ± {BAND}. Bars: 95 %, cut at 0.2 from the dot. The tooltip has the test's verdict.",
         description="Left: the exponent of every setting against the loss that its law gives with endless data or at the "
         "middle size. Right: the same exponents by name with 95 per cent intervals. A grey band marks the baseline's "

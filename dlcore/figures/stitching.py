@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dlcore import published
-from dlcore.figures.controls import coded, menu, pick
+from dlcore.figures.controls import abbreviated, coded, menu, pick
 from dlcore.figures.shared import Highlight, begin, named
 from dlcore.figures.theme import ROLES, finish, paired
 from dlcore.metrics.statistics import mean_interval
@@ -107,7 +107,8 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.L
     )
     up = alt.Y("value:Q", title="points of test error", axis=POINTS)
     short, here = coded(cells, menus)
-    base = alt.Chart(short).transform_filter(here)
+    short, words = abbreviated(short, "line", "top_stage")
+    base = alt.Chart(short).transform_filter(here).transform_calculate(**words)
     dots = rows[["setting", "pair", "map", "depth"]].assign(value=rows.excess).dropna().round(4)
     there = set(zip(rows.pair, rows.setting, rows["map"], strict=True))
     missing = [c for c in itertools.product(pairs, settings, maps) if c not in there]
@@ -209,11 +210,12 @@ def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None
     which = menu(list(INDICES), "linear_cka", "index", "dl_index", list(INDICES.values()))
     chosen = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
     short, here = coded(cells, {"setting": ("dl_setting", settings)})
+    short, words = abbreviated(short, "pair", "top_stage")
     mine = "datum.pair === dl_pair"
     points = (
         alt.Chart(short)
         .transform_filter(here)
-        .transform_calculate(similarity="datum[dl_index]")
+        .transform_calculate(similarity="datum[dl_index]", **words)
         .transform_filter("isValid(datum.similarity)")
         .mark_circle()
         .encode(

@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from dlcore import published
-from dlcore.figures.controls import coded, menu, pick
+from dlcore.figures.controls import abbreviated, coded, menu, pick
 from dlcore.figures.shared import Highlight, begin
 from dlcore.figures.stitching import INDICES, POINTS, choices, means, setting
 from dlcore.figures.theme import ROLES, finish
@@ -33,15 +33,26 @@ def _legend(lines: dict[str, str]) -> alt.Color:
     )
 
 
-def _lines(cells: pd.DataFrame, dots: pd.DataFrame, here: str, x: alt.X, colour: alt.Color, **y: Any) -> alt.LayerChart:
-    base = alt.Chart(cells).transform_filter(here).encode(x=x, color=colour)
-    tip = ["line", "stage", alt.Tooltip("value:Q", format=".3f"), "pairs"]
-    thin = alt.Chart(dots).transform_filter(here).mark_line(strokeWidth=1, opacity=0.3)
+def _lines(means: alt.Chart, pairs: alt.Chart, x: alt.X, colour: alt.Color, tip: list, **y: Any) -> alt.LayerChart:
+    """Returns means with intervals over the thin lines, or the dots, of single pairs; both charts have the column `value`."""
+    base = means.encode(x=x, color=colour)
     return alt.layer(
-        thin.encode(x=x, y=alt.Y("value:Q", **y), color=colour, detail="seed:N"),
+        pairs.encode(x=x, y=alt.Y("value:Q", **y), color=colour),
         base.mark_errorbar().encode(y=alt.Y("low:Q", **y), y2="high:Q"),
         base.mark_line(point=True, strokeWidth=2.5).encode(y=alt.Y("value:Q", **y), tooltip=tip),
     )
+
+
+def _thin(pairs: alt.Chart) -> alt.Chart:
+    return pairs.mark_line(strokeWidth=1, opacity=0.3).encode(detail="seed:N")
+
+
+def _chosen(here: str, cells: pd.DataFrame, dots: pd.DataFrame) -> tuple[alt.Chart, alt.Chart]:
+    return alt.Chart(cells).transform_filter(here), _thin(alt.Chart(dots).transform_filter(here))
+
+
+def _tip(form: str, *names: str) -> list:
+    return [*names, alt.Tooltip("value:Q", format=form), "pairs"]
 
 
 def _summary(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -88,7 +99,9 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=True)}
     colour = _legend({trained: ROLES["highlight"], untrained: ROLES["test"]})
     return finish(
-        _lines(cells, dots, here, x, colour, **up).properties(width="container", height=330).add_params(where, chosen),
+        _lines(*_chosen(here, cells, dots), x, colour, _tip(".3f", "line", "stage"), **up)
+        .properties(width="container", height=330)
+        .add_params(where, chosen),
         name="stitching-path",
         title="Between wide networks of two seeds the path is nearly level",
         subtitle="Every point is a network: its first stages from the bottom, one map, the rest from the top. Thin: pairs.",
@@ -114,17 +127,11 @@ def barrier_by_width(table: pd.DataFrame) -> alt.LayerChart:
     )
     x = alt.X("width:Q", title="units or channels of the first stage", scale=alt.Scale(type="log", base=2))
     up = {"title": "barrier, points of test error", "axis": POINTS}
-    base = alt.Chart(cells).encode(x=x, color=colour)
-    tip = ["setting", "width", alt.Tooltip("value:Q", format=".1%"), "pairs"]
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y="zero:Q")
     dots = alt.Chart(rows[["setting", "width", "seed", "value"]]).mark_circle(size=22, opacity=0.45)
+    lines = _lines(alt.Chart(cells), dots, x, colour, _tip(".1%", "setting", "width"), **up)
     return finish(
-        alt.layer(
-            zero,
-            dots.encode(x=x, y=alt.Y("value:Q", **up), color=colour),
-            base.mark_errorbar().encode(y=alt.Y("low:Q", **up), y2="high:Q"),
-            base.mark_line(point=True, strokeWidth=2.5).encode(y=alt.Y("value:Q", **up), tooltip=tip),
-        ).properties(width="container", height=300),
+        alt.layer(zero, lines).properties(width="container", height=300),
         name="stitching-width",
         title="Connectivity needs width",
         subtitle="Largest error on the path between two seeds above the worse end. Mean, 95 % interval; dots: pairs.",
@@ -162,18 +169,12 @@ def similarity_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> al
     x = alt.X("x:Q", title="share of the stages", scale=alt.Scale(domain=[0, 1]))
     up = {"title": "similarity", "scale": alt.Scale(domain=[0, 1])}
     colour = _legend({"here": ROLES["train"], "the paper, CIFAR-10": ROLES["thesis"]})
-    base = alt.Chart(short).transform_filter(f"{here} && datum.index === dl_index").encode(x=x, color=colour)
-    tip = ["line", "stage", alt.Tooltip("value:Q", format=".2f"), "pairs"]
-    chart = alt.layer(
-        alt.Chart(thin)
-        .transform_filter(here)
-        .transform_calculate(value="datum[dl_index]")
-        .transform_filter("isValid(datum.value)")
-        .mark_line(strokeWidth=1, opacity=0.3)
-        .encode(x=x, y=alt.Y("value:Q", **up), color=colour, detail="seed:N"),
-        base.mark_errorbar().encode(y=alt.Y("low:Q", **up), y2="high:Q"),
-        base.mark_line(point=True, strokeWidth=2.5).encode(y=alt.Y("value:Q", **up), tooltip=tip),
-    )
+    short, words = abbreviated(short, "line", "stage", "index")
+    base = alt.Chart(short).transform_filter(here).transform_calculate(**words)
+    base = base.transform_filter("datum.index === dl_index")
+    single = alt.Chart(thin).transform_filter(here).transform_calculate(value="datum[dl_index]")
+    single = _thin(single.transform_filter("isValid(datum.value)"))
+    chart = _lines(base, single, x, colour, _tip(".2f", "line", "stage"), **up)
     return finish(
         chart.properties(width="container", height=300).add_params(where, chosen, which),
         name="stitching-cka",
@@ -221,7 +222,9 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
     up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=False)}
     colour = _legend({own: ROLES["highlight"], drawn: ROLES["test"], free: ROLES["train"], small: ROLES["null"]})
     return finish(
-        _lines(cells, dots, here, x, colour, **up).properties(width="container", height=330).add_params(where, chosen),
+        _lines(*_chosen(here, cells, dots), x, colour, _tip(".3f", "line", "stage"), **up)
+        .properties(width="container", height=330)
+        .add_params(where, chosen),
         name="freeze-training",
         title="Frozen layers of a small set: first no better than untrained ones, then better",
         subtitle="The rest is trained anew on all samples. At 0: trained on all samples. Mean, 95 % interval; thin: seeds.",

@@ -182,7 +182,8 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     `random_excess_last`. Curves have one entry a stage: those of `StagePenalty`, `depth` (share of the stages) and the
     similarity indices on the test inputs. With `cross`, arrays hold the two cross-stage matrices. With `freeze`,
     curves `freeze_error` and `freeze_random_error` hold the test error of the top's network trained anew above the
-    bottom's, or an untrained network's, frozen layers until the stage (the paper's freeze training, figure 9).
+    bottom's, or an untrained network's, frozen layers until the stage (the paper's freeze training, figure 9); the
+    untrained network's BatchNorm statistics are those of the training inputs.
     """
     options = {"checkpoint": checkpoint, "progress": progress, "device": device}
     tests = None if config.preset == "gpu" else TEST_SIZES.get(config.dataset)
@@ -241,7 +242,9 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     curves |= _similarities(bottom, top, source.x_test[: SIMILARITY_INPUTS.get(config.architecture, 1000)], usable)
     if config.freeze:
         curves["freeze_error"] = freeze_trained(config, config.top, source, bottom, usable, options)
-        drawn = _untrained(config, source)(config.seed)
+        drawn = _untrained(config, source)(config.seed).to(where)
+        # BatchNorm's first statistics (0 and 1) would spoil untrained layers for a reason that is not their weights
+        torch.optim.swa_utils.update_bn(source.x[rows].split(512), drawn, where)
         curves["freeze_random_error"] = freeze_trained(config, config.top, source, drawn.eval(), usable, options)
     arrays = _matrices(bottom, top, given, stages, how) if config.cross else {}
     about = {"name": found.name, "split": found.split, "checksum": found.checksum}

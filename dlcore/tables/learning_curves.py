@@ -31,6 +31,8 @@ _NOISES = {
 }
 _BASE = ("2L2L", "none")
 _BASE_WIDTH = {("laptop", SYNTHETIC): 64, ("laptop", ""): 128, ("gpu", ""): 512}
+# in tables and menus: the baseline, then architectures, widths and noises, as written here
+_ARMS = ("baseline", "architecture", "width", "noise", "other")
 # a type of the synthetic task is one of this many: half the logarithm is the loss above which the grammar is being learnt
 TYPES = 21845
 # other values are experiments of their own
@@ -101,7 +103,16 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFr
     mean = rows.groupby(["preset", "dataset", "setting", "pairs"]).loss_word.transform("mean")
     rows["usable"] = ~(mean > 0.5 * np.log(TYPES))
     rows["curve"] = rows.dataset + np.where(rows.preset == "gpu", " (gpu)", "")
-    return rows
+    kinds = {kind: i for i, kind in enumerate(_NOISES)}
+    order = {
+        "late": rows.preset == "gpu",
+        "corpus": rows.dataset != SYNTHETIC,
+        "arm_order": rows.arm.map(_ARMS.index),
+        "kind": rows.noise_kind.map(kinds).fillna(len(kinds)),
+    }
+    by = ["late", "corpus", "dataset", "arm_order", "architecture", "width", "kind", "noise"]
+    by += ["reverse_width", "reverse_pairs", "pairs", "seed"]
+    return rows.assign(**order).sort_values(by).drop(columns=list(order))
 
 
 def published_scaling() -> pd.DataFrame:
