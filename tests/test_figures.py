@@ -199,4 +199,4 @@ def test_coded_rows_are_those_that_the_menus_choose(stitching):
     table = pd.read_csv(io.StringIO(spec["usermeta"]["csv"]))
     wanted = table.query("pair == '50 % random labels' and setting == 'MNIST-1D, MLP' and map == \"the paper's\"")
     assert sorted(rows.value) == pytest.approx(sorted(wanted.value), abs=1e-4)
-    assert len(rows) == 26
+    assert len(rows) == 16

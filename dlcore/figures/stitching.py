@@ -17,12 +17,13 @@ from dlcore.metrics.statistics import mean_interval
 from dlcore.tables.pairs import USUAL_MAP
 
 _NAMES = {"mlp": "MLP", "convnet": "convnet", "resnet": "ResNet", "resnet18": "ResNet-18"}
+PAPER = "the paper, CIFAR-10"
 _LINES = {
     "excess over the self-stitch": ("excess", ROLES["highlight"]),
     "penalty": ("penalty", ROLES["train"]),
     "self-stitch": ("self_penalty", ROLES["null"]),
     "untrained bottom": ("random_penalty", ROLES["test"]),
-    "the paper, CIFAR-10": ("published", ROLES["thesis"]),
+    PAPER: ("published", ROLES["thesis"]),
 }
 # the paper's curve nearest to each of our pairs
 _PUBLISHED = {
@@ -84,14 +85,14 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.L
     own = [means(rows.assign(line=line), by, column) for line, (column, _) in _LINES.items() if column != "published"]
     source = published.read("bansal2021_stitching")
     theirs = [
-        pd.DataFrame({"setting": s, "pair": p, "map": USUAL_MAP, "line": "the paper, CIFAR-10", "depth": t.x}).assign(
-            value=t.penalty / 100, pairs=1
+        pd.DataFrame({"setting": PAPER, "pair": p, "map": USUAL_MAP, "line": PAPER, "depth": t.x}).assign(
+            value=t.penalty / 100, pairs=1, top_stage=""
         )
         for p, curve in _PUBLISHED.items()
-        for s in rows.setting.unique()
         if len(t := source[source.curve == curve]) and p in set(rows.pair)
     ]
-    cells = pd.concat([*own, *theirs], ignore_index=True).round(4)
+    nothing = pd.DataFrame({"pair": [], "map": [], "line": [], "depth": [], "value": [], "pairs": [], "top_stage": []})
+    cells, theirs = (pd.concat(part, ignore_index=True).round(4) for part in (own, theirs or [nothing]))
     pairs = [p for p in _PUBLISHED if p in set(rows.pair)] + sorted(set(rows.pair) - set(_PUBLISHED))
     settings, maps = choices(rows), list(dict.fromkeys(rows["map"]))
     maps.sort(key=lambda name: (not name.startswith(USUAL_MAP), name))
@@ -109,6 +110,8 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.L
     short, here = coded(cells, menus)
     short, words = abbreviated(short, "line", "top_stage")
     base = alt.Chart(short).transform_filter(here).transform_calculate(**words)
+    paper = alt.Chart(theirs.drop(columns="setting", errors="ignore"))
+    paper = paper.transform_filter("datum.pair === dl_pair && datum.map === dl_map")
     dots = rows[["setting", "pair", "map", "depth"]].assign(value=rows.excess).dropna().round(4)
     there = set(zip(rows.pair, rows.setting, rows["map"], strict=True))
     missing = [c for c in itertools.product(pairs, settings, maps) if c not in there]
@@ -119,11 +122,14 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.L
             base.mark_errorbar().encode(
                 x=DEPTH, y=alt.Y("low:Q", title="points of test error"), y2="high:Q", color=colour
             ),
-            base.mark_line(point=True, strokeWidth=2.5).encode(
-                x=DEPTH,
-                y=up,
-                color=colour,
-                tooltip=["line", "top_stage", alt.Tooltip("value:Q", format=".1%"), "pairs"],
+            *(
+                part.mark_line(point=True, strokeWidth=2.5).encode(
+                    x=DEPTH,
+                    y=up,
+                    color=colour,
+                    tooltip=["line", "top_stage", alt.Tooltip("value:Q", format=".1%"), "pairs"],
+                )
+                for part in (base, paper)
             ),
             alt.Chart(dots)
             .transform_filter(here)
@@ -143,7 +149,7 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.L
         "bottom, for the chosen kind of bottom and of map: the penalty, the self-stitch, the excess over it, an untrained "
         "bottom, and the paper's curve on CIFAR-10. Between seeds the excess stays near zero; the untrained bottom rises "
         "with depth.",
-        rows=cells,
+        rows=pd.concat([cells, theirs], ignore_index=True),
     )
 
 

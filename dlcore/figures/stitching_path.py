@@ -10,7 +10,7 @@ import pandas as pd
 from dlcore import published
 from dlcore.figures.controls import abbreviated, coded, menu, pick
 from dlcore.figures.shared import Highlight, begin
-from dlcore.figures.stitching import INDICES, POINTS, choices, means, setting
+from dlcore.figures.stitching import INDICES, PAPER, POINTS, choices, means, setting
 from dlcore.figures.theme import ROLES, finish
 
 # the paper's CKA of the pair nearest to each of ours
@@ -149,14 +149,14 @@ def similarity_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> al
     own = [means(rows, by, name).assign(index=name) for name in INDICES]
     source = published.read("bansal2021_cka")
     theirs = [
-        pd.DataFrame({"setting": s, "pair": p, "index": "linear_cka", "line": "the paper, CIFAR-10", "x": t.x}).assign(
+        pd.DataFrame({"setting": PAPER, "pair": p, "index": "linear_cka", "line": PAPER, "x": t.x}).assign(
             value=t.cka, pairs=1, stage=""
         )
         for p, curve in _CKA.items()
-        for s in rows.setting.unique()
         if p in set(rows.pair) and len(t := source[source.curve == curve])
     ]
-    cells = pd.concat([*own, *theirs], ignore_index=True).dropna(subset=["value"]).round(4)
+    cells = pd.concat(own, ignore_index=True).dropna(subset=["value"]).round(4)
+    theirs = pd.concat(theirs, ignore_index=True).round(4) if theirs else cells[:0]
     pairs = [p for p in _CKA if p in set(rows.pair)] + sorted(set(rows.pair) - set(_CKA))
     settings = choices(rows)
     start = begin(highlight)
@@ -168,13 +168,20 @@ def similarity_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> al
     thin = coded(rows[["setting", "pair", "line", "seed", "x", *INDICES]].round(3), menus)[0]
     x = alt.X("x:Q", title="share of the stages", scale=alt.Scale(domain=[0, 1]))
     up = {"title": "similarity", "scale": alt.Scale(domain=[0, 1])}
-    colour = _legend({"here": ROLES["train"], "the paper, CIFAR-10": ROLES["thesis"]})
+    colour = _legend({"here": ROLES["train"], PAPER: ROLES["thesis"]})
     short, words = abbreviated(short, "line", "stage", "index")
     base = alt.Chart(short).transform_filter(here).transform_calculate(**words)
     base = base.transform_filter("datum.index === dl_index")
     single = alt.Chart(thin).transform_filter(here).transform_calculate(value="datum[dl_index]")
     single = _thin(single.transform_filter("isValid(datum.value)"))
-    chart = _lines(base, single, x, colour, _tip(".2f", "line", "stage"), **up)
+    paper = alt.Chart(theirs.drop(columns="setting")).transform_filter(
+        "datum.pair === dl_pair && datum.index === dl_index"
+    )
+    tip = _tip(".2f", "line", "stage")
+    paper = paper.mark_line(point=True, strokeWidth=2.5).encode(
+        x=x, y=alt.Y("value:Q", **up), color=colour, tooltip=tip
+    )
+    chart = alt.layer(_lines(base, single, x, colour, tip, **up), paper)
     return finish(
         chart.properties(width="container", height=300).add_params(where, chosen, which),
         name="stitching-cka",
@@ -182,7 +189,7 @@ def similarity_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> al
         subtitle="Similarity of the two networks' activations on test inputs. Mean, 95 % interval; thin lines: pairs.",
         description="A similarity index of two networks at each stage, for the chosen kind of pair, beside the paper's "
         "linear CKA of that kind on CIFAR-10.",
-        rows=cells,
+        rows=pd.concat([cells, theirs], ignore_index=True),
     )
 
 
