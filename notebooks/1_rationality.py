@@ -312,7 +312,8 @@ figures.table_procedure(table)
 #   dots, also redraw the training set and the pretraining.
 # - **Labels must not leak.** The pretraining function has no argument for labels; a test permutes them and compares the
 #   features bit by bit.
-# - **Scale.** Our networks are small and trained on a CPU for minutes. The released rows are from full-size models.
+# - **Scale.** Our networks are small and were trained for minutes, but for one run of ResNet-18 on a GPU, of a single seed. The
+#   released rows are from full-size models.
 #
 # ## Check against the thesis
 #
