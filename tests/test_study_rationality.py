@@ -172,6 +172,14 @@ def test_bad_configurations(parameters, message):
         Config(**parameters)
 
 
+def test_preset_gpu_takes_the_authors_probe_where_there_is_one():
+    probe = Config.from_parameters(preset="gpu")
+    assert (probe.dataset, probe.architecture, probe.probe, probe.draws) == ("cifar10_full", "resnet18", "logistic", 20)
+    ended = Config.from_parameters(preset="gpu", objective="supervised")
+    assert (ended.probe, ended.draws) == (None, 5)
+    assert Config.from_parameters(preset="gpu", probe="ridge").draws == 200
+
+
 def test_the_recorded_grid_has_no_duplicates_and_enough_seeds():
     groups = studies.recorded("rationality")
     assert all(c.preset == "laptop" for name, group in groups.items() for c in group if name != "gpu")

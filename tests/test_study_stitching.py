@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from dlcore import tables
+from dlcore import augment, tables, training
+from dlcore.data import Dataset
 from dlcore.records import RecordStore
 from dlcore.studies import pairs, recorded
 from dlcore.studies import stitching as study
@@ -164,3 +165,28 @@ def test_rank_correlations_are_of_one_pair():
         {"key": list("aaabbb"), "excess": [3, 2, 1, 1, 2, 3], "linear_cka": [0.9, 0.5, 0.1, 0.9, 0.5, 0.1]}
     )
     assert tables.rank_correlations(rows).to_dict() == {"a": pytest.approx(1), "b": pytest.approx(-1)}
+
+
+def test_the_large_network_is_trained_and_stitched_as_the_authors_do(monkeypatch):
+    """Crops and flips for the networks, the bottom recalibrated too, all stages of ResNet-18, all test images."""
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (96, 3, 8, 8), dtype=np.uint8), np.arange(96) % 10
+    asked, fitted, cached = {}, [], []
+
+    def load(name, **options):
+        asked.update(options, name=name)
+        return Dataset(name, x[:64], y[:64], x[64:], y[64:], 10, tuple("0123456789"), "random")
+
+    real, curve = training.fit, study.penalty_curve
+    monkeypatch.setattr(study.data, "load", load)
+    monkeypatch.setattr(pairs.training, "fit", lambda *a, **k: fitted.append(k.get("augment")) or real(*a, **k))
+    monkeypatch.setattr(study, "penalty_curve", lambda *a, **k: cached.append(k["cache"]) or curve(*a, **k))
+    tiny = {"n_train": 64, "width": 4, "epochs": 1, "stitch_epochs": 1}
+    record = study.run(Config.from_parameters(preset="gpu", **tiny), device="cpu")
+    assert asked["name"] == "cifar10"
+    assert asked["n_test"] is None
+    assert fitted[:2] == [augment.crop_flip] * 2
+    assert cached == [None]
+    assert record.curves["top_stage"][0] == "stem"
+    assert len(record.curves["penalty"]) == 10
+    assert record.metrics["num_test"] == 32

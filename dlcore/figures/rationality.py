@@ -38,6 +38,8 @@ METHOD_COLOURS = {
     "raw inputs": "#7f7f7f",
     "cluster vote": "#2F2377",
 }
+# room for the names of our methods whatever data is chosen: the plot stays where it is
+METHOD_AXIS = alt.Axis(labelLimit=190, minExtent=112)
 
 
 def method_colour(methods: list[str], legend: alt.Legend | None = None) -> alt.Color:
@@ -97,14 +99,14 @@ def gap_decomposition(table: pd.DataFrame, highlight: Highlight = None) -> alt.L
     long["order"] = long.variable.map({name: i for i, name in enumerate(PARTS)})
     here = f"datum.source === dl_source && (datum.fixed || {near('noise')})"
     released = rows[rows.fixed].groupby("method").generalization.mean().sort_values()
-    y = alt.Y("method:N", title=None, sort=[*METHODS, *released.index], axis=alt.Axis(labelLimit=190))
+    y = alt.Y("method:N", title=None, sort=[*METHODS, *released.index], axis=METHOD_AXIS)
     x = alt.X("value:Q", title="points of accuracy", axis=FEW, stack="zero")
     scale = alt.Scale(domain=list(PARTS), range=list(PARTS.values()))
     tip = ["method", alt.Tooltip("generalization:Q", format=".2%"), alt.Tooltip("bound:Q", format=".2%"), "seeds"]
     bars = (
         alt.Chart(long)
         .transform_filter(here)
-        .mark_bar()
+        .mark_bar(size=alt.expr("min(34, 0.9 * bandwidth('y'))"))
         .encode(
             x=x,
             y=y,
@@ -167,7 +169,7 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
     chosen = menu(methods, shown, "method", "dl_method")
     here = f"datum.source === dl_source && {near('noise')}"
     x = alt.X("test:Q", title="accuracy at the chosen noise rate", axis=FEW, scale=alt.Scale(domain=[0, 1]))
-    y = alt.Y("method:N", title=None, sort=methods)
+    y = alt.Y("method:N", title=None, sort=methods, axis=METHOD_AXIS)
     base = alt.Chart(cells).transform_filter(here)
     tip = [
         "method",
