@@ -170,6 +170,18 @@ def test_the_knee_of_back_translation():
     assert found["back-translation-knee-1024"].verdict == "reproduced"
 
 
+def test_the_floor_of_back_translation():
+    more = {"noise_kind": "back_translation", "reverse_pairs": 1024, "reverse_width": 64, "floor": float("nan")}
+    rows = runs(**more)
+    for row in rows:
+        row["loss"] = 0.6 + 40 * row["pairs"] ** -0.5
+    found = tables.back_translation(table(runs(), rows)).set_index("setting").iloc[-1]
+    assert found.c == pytest.approx(0.5, abs=0.01)
+    assert found.floor == pytest.approx(0.6, abs=0.01)
+    assert found.c_low <= 0.5 <= found.c_high
+    assert found.power < 0.4
+
+
 def test_one_size_tests_nothing():
     found = claims.evaluate({"scaling": pd.DataFrame(table(runs(sizes=[1024], seeds=3)))}, chapter=4)
     assert {c.measured is None for c in found if not c.id.startswith("published")} == {True}

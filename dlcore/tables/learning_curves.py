@@ -246,22 +246,24 @@ def paired(rows: pd.DataFrame, law: str, setting: str, baseline: str, bootstrap:
 
 
 def back_translation(rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns, per reverse model, both readings of back-translation: a lower exponent, or a knee near its own pairs.
+    """Returns, per reverse model, three readings of back-translation: a lower exponent, a knee, or a floor.
 
     One row per setting after the clean baseline: `power` the exponent of a pure power law, `p` and `knee` = 1/C of the
-    thesis's law, `knee_pairs` the knee over the reverse model's pairs D0, `reverse_loss` its held-out loss in nats. No
-    row where nothing is fitted.
+    thesis's law, `knee_pairs` the knee over the reverse model's pairs D0, `c` and `floor` of floor + beta D^-c with the
+    95 % limits `c_low` and `c_high`, `reverse_loss` the reverse model's held-out loss in nats. No row where nothing is fitted.
     """
     if rows.empty:
         return pd.DataFrame()
     chosen = rows[(rows.curve == SYNTHETIC) & ((rows.noise_kind == "back_translation") | (rows.arm == "baseline"))]
     found = []
     for setting, group in chosen.groupby("setting", sort=False):
-        fits = {f.law: f for f in scaling_fits(group, ("bansal", "power"))}
-        if len(fits) < 2:
+        fits = {f.law: f for f in scaling_fits(group, ("bansal", "floor", "power"))}
+        if len(fits) < 3:
             continue
         law, pairs = fits["bansal"], group.reverse_pairs.iloc[0]
         row = {"setting": setting, "power": fits["power"].fit.exponent, "p": law.fit.exponent, "knee": law.knee}
+        row |= dict(zip(("c_low", "c_high"), fits["floor"].fit.intervals["c"], strict=True))
+        row |= {"c": fits["floor"].fit.exponent, "floor": fits["floor"].limit}
         found.append({**row, "knee_pairs": law.knee / pairs, "reverse_loss": group.reverse_dev_loss.mean()})
     return pd.DataFrame(found).sort_values("reverse_loss", na_position="first") if found else pd.DataFrame()
 
