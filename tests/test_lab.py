@@ -230,7 +230,8 @@ def test_the_kinds_that_answer_the_readers_question_are_drawn(store):
     panel.controls["bottom_width"].value = 64
     assert legend()[1:-1] == ["width x 0.25", "width x 0.5", "width x 2"]
     panel = lab.panel("scaling", store, noise=0.0)
-    assert legend() == [kinds.CLEAN, kinds.COUNTING]
+    # widths of one architecture and noise are drawn beside each other
+    assert legend() == [kinds.CLEAN, "2L2L, clean, width 128", kinds.COUNTING]
     panel.controls["noise"].value = 0.4
     assert legend() == [kinds.CLEAN, "2L2L, target words 40 %", kinds.COUNTING]
     panel.controls["width"].value = 32  # the recorded runs of this noise stay

@@ -233,7 +233,7 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
         .properties(width="container", height=330)
         .add_params(where, chosen),
         name="freeze-training",
-        title="Frozen layers of a small set: first no better than untrained ones, then better",
+        title="Frozen layers of a small set: first hardly better than untrained ones, then much better",
         subtitle="The rest is trained anew on all samples. At 0: trained on all samples. Mean, 95 % interval; thin: seeds.",
         description="Test error of networks whose first stages are frozen, taken from a network trained on a small share "
         "of the data or untrained, and whose other stages are trained on all data; beside the error of stitching the "

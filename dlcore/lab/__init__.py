@@ -202,7 +202,10 @@ class Panel:
         for name, value in mine.items():
             rows = rows[rows[name] == value]
         if finding.kind:
-            rows = rows[rows.arm.isin(arms)]
+            asked = arms - {finding.base}
+            # beside another question the base alone is drawn, without its variants
+            base = (rows.arm == finding.base) & ((rows.kind == finding.base) | rows.control | (not asked))
+            rows = rows[base | rows.arm.isin(asked)]
         rows = rows.dropna(subset=[finding.x, finding.y])
         others, own = rows[~rows.own & finding.usual(rows)], rows[rows.own]
         unlike = differences(finding, own, others)
