@@ -315,7 +315,7 @@ figures.freeze_training(stages, table, highlight)
 
 # %% [markdown]
 # With the first stage of an MLP trained on a quarter of the samples, frozen, the error is {glue:text}`stitching/own-hidden1:.1%`; with
-# an untrained first stage it is {glue:text}`stitching/drawn-hidden1:.1%`. That stage brings nothing that random weights would not.
+# an untrained first stage it is {glue:text}`stitching/drawn-hidden1:.1%`. That stage brings hardly more than random weights would.
 # Three frozen stages of a convnet leave {glue:text}`stitching/own-conv3:.1%`, untrained ones {glue:text}`stitching/drawn-conv3:.1%`: there
 # the small set has taught something, at a price against training all on all. (BatchNorm of the untrained layers has the
 # statistics of the training inputs.)
