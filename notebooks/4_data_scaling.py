@@ -155,14 +155,14 @@ rows = table if len(table) else published
 fits = tables.scaling_fits(pd.concat([table, published], ignore_index=True))
 highlight = {"noise": name, "architecture": tables.architecture_name(config.architecture)}
 glue("scaling/records", len(table), display=False)
-clean = table[table.get("setting", "") == "2L2L, clean"] if len(table) else table
-for key, curve, pairs in (
-    ("wide-least", "transduction (gpu)", 2**20),
-    ("wide-early", "transduction (gpu)", 4096),
-    ("small-early", "transduction", 4096),
-):
-    found = clean[(clean.curve == curve) & (clean.pairs == pairs)].excess if len(clean) else clean
-    glue(f"scaling/{key}", float(found.mean()) if len(found) else float("inf"), display=False)
+clean = table[table.setting == "2L2L, clean"].groupby(["curve", "pairs"]).excess.mean() if len(table) else {}
+quoted = {
+    "wide-least": ("transduction (gpu)", 2**20),
+    "wide-early": ("transduction (gpu)", 4096),
+    "small-early": ("transduction", 4096),
+}
+for key, size in quoted.items():
+    glue(f"scaling/{key}", float(clean.get(size, float("inf"))), display=False)
 
 # %% [markdown]
 # ### Learning curves and their laws
