@@ -188,7 +188,7 @@ def _(t):
 
 def _large(t: Table, noise: float, objective: str = "simclr") -> Table:
     """Returns the runs of ResNet-18 on all of CIFAR-10, or on the part of its training set that leaves one for testing."""
-    return _rows(t, usual=False, preset="gpu", objective=objective, dataset=["cifar10", "cifar10_full"], noise=noise)
+    return _rows(t, preset="gpu", objective=objective, dataset=["cifar10", "cifar10_full"], noise=noise)
 
 
 @measure("gap-at-paper-scale")
