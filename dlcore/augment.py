@@ -6,6 +6,7 @@ several into one, `two_views` makes the pairs of self-supervised learning.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -16,6 +17,13 @@ Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as torchvision's rgb_to_grayscale
 # RGB -> YIQ; a rotation of (I, Q) turns the hue and leaves the luma alone
 _YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+
+
+@functools.lru_cache(maxsize=8)
+def _colours(where: torch.device, kind: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Returns luma weights, RGB -> YIQ and back, on a device: made in every step, they make the CPU wait for the GPU."""
+    luma, to_yiq = torch.tensor(_LUMA, dtype=kind), torch.tensor(_YIQ, dtype=kind)
+    return luma.to(where), to_yiq.to(where), torch.linalg.inv(to_yiq).to(where)
 
 
 def _images(images: torch.Tensor) -> None:
@@ -173,15 +181,14 @@ def colour_jitter(
         mean = images.mean((2, 3), keepdim=True)
         light, factor = light.view(-1, 1, 1, 1), factor.view(-1, 1, 1, 1)
         return ((images * factor + mean * (1 - factor)) * light).clamp(0, 1)
-    luma = images.new_tensor(_LUMA)
-    to_yiq = images.new_tensor(_YIQ)
+    luma, to_yiq, from_yiq = _colours(images.device, images.dtype)
     eye = torch.eye(3, device=images.device, dtype=images.dtype)
     to_gray = luma.expand(3, 3)
     saturate = colour.view(-1, 1, 1) * eye + (1 - colour).view(-1, 1, 1) * to_gray
     spin = eye.repeat(len(images), 1, 1)
     spin[:, 1, 1] = spin[:, 2, 2] = turn.cos()
     spin[:, 1, 2], spin[:, 2, 1] = -turn.sin(), turn.sin()
-    colours = torch.linalg.inv(to_yiq) @ spin @ to_yiq @ saturate
+    colours = from_yiq @ spin @ to_yiq @ saturate
     colours = torch.where(drop.view(-1, 1, 1), to_gray @ colours, colours)
     # contrast mixes with the mean luma of the image, a constant per image; colour steps keep gray as it is
     mean = (images.mean((2, 3)) @ luma).view(-1, 1)

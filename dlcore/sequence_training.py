@@ -96,10 +96,11 @@ class _Resident:
         flat = np.append(sequences.flat, np.int32(PAD))
         self.flat = torch.from_numpy(flat).to(where)
 
-    def batch(self, rows: np.ndarray) -> torch.Tensor:
-        """Returns sequences (n, longest) int64, PAD on the right."""
+    def batch(self, rows: np.ndarray, rows_there: torch.Tensor | None = None) -> torch.Tensor:
+        """Returns sequences (n, longest) int64, PAD on the right; `rows_there` are the rows, on the device already."""
         width = int(self.lengths[rows].max())
-        rows_there = torch.from_numpy(rows).to(self.flat.device)
+        if rows_there is None:
+            rows_there = torch.from_numpy(rows).to(self.flat.device)
         column = torch.arange(width, device=self.flat.device)
         inside = column < self.device_lengths[rows_there, None]
         index = torch.where(inside, self.starts[rows_there, None] + column, len(self.flat) - 1)
@@ -200,7 +201,14 @@ def fit_pairs(
             curves, best = SequenceCurves(**saved["curves"]), saved["best"]
             step, epoch, index, tokens, stale = saved["at"]
             curves.resumed += 1
-    batches = token_batches(train, config.batch_tokens, seed=(config.seed, 7, epoch))
+
+    def of_epoch(number: int) -> list[tuple[np.ndarray, torch.Tensor]]:
+        """Returns the rows of an epoch's batches, here and on the device: one copy an epoch, none in a step."""
+        batches = token_batches(train, config.batch_tokens, seed=(config.seed, 7, number))
+        there = torch.from_numpy(np.concatenate(batches)).to(where)
+        return list(zip(batches, there.split([len(rows) for rows in batches]), strict=True))
+
+    batches = of_epoch(epoch)
     start = written = time.perf_counter()
     spent = curves.seconds
     bar = tqdm(total=config.steps, initial=step, desc=label or "training", disable=not progress, unit="step")
@@ -213,16 +221,16 @@ def fit_pairs(
     while step < config.steps and curves.stopped == "running":
         model.train()
         until = min(config.steps, step + config.evaluate_every)
-        seen, nats = 0, torch.zeros((), dtype=torch.float64, device=where)
+        seen, nats = 0, torch.zeros((), dtype=torch.float64, device=where)  # a GPU's tokens are a tensor too
         with runtime.seeded(config.seed, 0x5E9, step):
             for _ in range(until - step):
                 if index == len(batches):
                     epoch, index = epoch + 1, 0
-                    batches = token_batches(train, config.batch_tokens, seed=(config.seed, 7, epoch))
+                    batches = of_epoch(epoch)
                 rows = batches[index]
                 index += 1
                 with cast:
-                    loss = model.loss(source.batch(rows), target.batch(rows))
+                    loss = model.loss(source.batch(*rows), target.batch(*rows))
                 optimizer.zero_grad(set_to_none=True)
                 loss.objective.backward()
                 nn.utils.clip_grad_norm_(model.parameters(), config.clip)
@@ -231,7 +239,7 @@ def fit_pairs(
                 nats += loss.nats
                 seen += loss.tokens
         bar.update(until - step)
-        step, tokens, mean = until, tokens + seen, float(nats) / seen
+        step, tokens, mean = until, tokens + int(seen), float(nats) / int(seen)
         if mean != mean:
             raise FloatingPointError(f"the loss is not a number at step {step}; lower learning_rate?")
         held_out = token_loss(model, dev, 4 * config.batch_tokens, cast)

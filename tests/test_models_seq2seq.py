@@ -180,6 +180,18 @@ def test_padding_has_no_effect(model):
     assert float(losses[0].nats) == pytest.approx(float(losses[1].nats), rel=1e-5)
 
 
+def test_the_loss_on_a_gpu_is_that_on_a_cpu(model):
+    """A GPU takes the softmax of padding too, and no number back in between: the same loss and gradients."""
+    x, y = batch()
+    y = torch.nn.functional.pad(y, (0, 3))
+    plain, padded = model.loss(x, y), model._padded_loss(model.hidden(x, y), y)
+    assert int(padded.tokens) == plain.tokens
+    assert float(padded.nats) == pytest.approx(float(plain.nats), rel=1e-5)
+    if not model.shape.source_loss:
+        (g, h) = (torch.autograd.grad(v.objective, [*model.parameters()]) for v in (plain, padded))
+        assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(g, h, strict=True))
+
+
 @torch.no_grad()
 def test_the_loss_is_the_cross_entropy_of_the_logits(model):
     x, y = batch()

@@ -176,6 +176,7 @@ for _name, _column, _pair in (
     ("excess", "excess_max", "two seeds"),
     ("random", "random_excess_last", "two seeds"),
     ("self-supervised", "excess_mid", _SSL),
+    ("self-supervised-longer", "excess_mid", "SimCLR bottom (epochs x 2), supervised top"),
     ("more-data", "excess_last", _MORE),
 ):
     MEASURES[f"stitching-{_name}-cifar10"] = with_arguments(_excess, _column, _pair, *_IMAGES)

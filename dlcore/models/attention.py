@@ -19,6 +19,12 @@ def _sinusoids(length: int, width: int) -> torch.Tensor:
     return torch.cat([(position * rate).sin(), (position * rate).cos()], 1)[:, :width]
 
 
+@functools.lru_cache(maxsize=16)
+def _table(length: int, width: int, where: torch.device, kind: torch.dtype) -> torch.Tensor:
+    # kept on the device: a copy in every step makes the CPU wait for the GPU
+    return _sinusoids(length, width).to(where, kind)
+
+
 def positions(start: int, stop: int, like: torch.Tensor) -> torch.Tensor:
     """Returns the sinusoidal codes of positions start to stop - 1, (stop - start, width), as `like` is.
 
@@ -28,8 +34,8 @@ def positions(start: int, stop: int, like: torch.Tensor) -> torch.Tensor:
     [[0.0, 0.0, 1.0, 1.0]]
     """
     # powers of two, so that few tables are made
-    table = _sinusoids(1 << max(6, (stop - 1).bit_length()), like.shape[-1])
-    return table[start:stop].to(like)
+    table = _table(1 << max(6, (stop - 1).bit_length()), like.shape[-1], like.device, like.dtype)
+    return table[start:stop]
 
 
 def dropout(x: torch.Tensor, rate: float, training: bool) -> torch.Tensor:

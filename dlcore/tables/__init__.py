@@ -135,6 +135,8 @@ _RATIONALITY_COLUMNS = ("dimension", "strength", "probe", "table_measured", "tab
 # the settings of the main comparison; other values belong to a sweep of their own
 _USUAL_DIMENSION = {"random_relu": 500, "pca": 20, "clusters": 10}
 _USUAL_SIZE = {"digits": 1000, "mnist1d": 4000, "fashion_mnist": 10000, "cifar10": 10000, "cifar10_full": 50000}
+# of self-supervised pretraining, where two lengths are recorded
+_USUAL_EPOCHS = {("fashion_mnist", "simclr"): 200, ("fashion_mnist", "vicreg"): 200}
 _LARGE = 40000  # training images of preset "gpu"; CIFAR-10 without its official test file leaves as many
 
 
@@ -159,6 +161,8 @@ def rationality(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.Da
     large = rows.preset == "gpu"
     usual &= (rows.n_train == rows.dataset.map(_USUAL_SIZE)) | (large & (rows.n_train >= _LARGE))
     usual &= rows.strength.isna() | (rows.strength == 1.0)
+    longest = [_USUAL_EPOCHS.get(of, np.nan) for of in zip(rows.dataset, rows.objective, strict=True)]
+    usual &= np.isnan(longest) | (rows.epochs == longest)
     wanted = rows.objective.map(_USUAL_DIMENSION)
     rows["usual"] = usual & ((rows.dimension == wanted) | (rows.dimension.isna() & wanted.isna()))
     rows["main"] = rows.usual & (rows.probe.isna() | (rows.probe == np.where(large, "logistic", "ridge")))

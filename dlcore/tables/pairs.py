@@ -19,6 +19,8 @@ def pair(config: Mapping[str, Any]) -> str:
 
     >>> pair({"noise": 0.5, "top_share": 1.0, "bottom_share": 1.0})
     '50 % random labels'
+    >>> pair({"bottom_objective": "simclr", "bottom_time": 2.0})
+    'SimCLR bottom (epochs x 2), supervised top'
     """
     get = config.get
     if get("top_share", 1.0) < 1 and get("top_share") == get("bottom_share"):
@@ -32,7 +34,8 @@ def pair(config: Mapping[str, Any]) -> str:
     if get("bottom_labels", "classes") != "classes":
         return "two superclasses"
     if get("bottom_objective", "supervised") != "supervised":
-        return f"{method(get('bottom_objective'))} bottom, supervised top"
+        longer = f" (epochs x {get('bottom_time'):g})" if get("bottom_time", 1.0) != 1.0 else ""
+        return f"{method(get('bottom_objective'))} bottom{longer}, supervised top"
     if get("top_objective", "supervised") != "supervised":
         return f"supervised bottom, {method(get('top_objective'))} top"
     if get("bottom_width") and get("bottom_width") != get("width"):
