@@ -56,7 +56,7 @@ class Config(BaseConfig):
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {"pairs": 256, "width": 32, "steps": 60, "test_pairs": 200},
         "laptop": {"pairs": 4096},
-        "gpu": {"pairs": 1048576, "width": 512, "steps": 12000, "learning_rate": 1e-3, "batch_tokens": 4096},
+        "gpu": {"pairs": 1048576, "width": 512, "steps": 4267, "learning_rate": 1e-3, "batch_tokens": 16384},
     }
 
     preset: str = option("smoke", help="where the run belongs", choices=("smoke", "laptop", "gpu"))
