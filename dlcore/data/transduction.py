@@ -75,6 +75,21 @@ class Transduction(Lexicon):
             "target": 2 * content + function,
         }
 
+    def unseen(self, pairs: float) -> float:
+        """Returns the share of the content words of a fresh sentence that so many pairs have never shown, on average.
+
+        Per list of `list_size` types, sum of p (1 - p)^n with the expected number n of its words in the pairs. For an
+        endless list it falls as pairs^-(1 - 1/exponent); a list that ends is learnt to its end, and falls faster: the
+        default's exponent is 0.37 at 1,000 pairs and 0.73 at 260,000.
+
+        >>> round(Transduction().unseen(1024), 4)
+        0.0645
+        """
+        nouns = self.expected["phrases"]
+        words = np.array([nouns, 1.0, self.expected["content"] - nouns - 1])  # nouns, verbs, adjectives
+        left = (self.law * np.exp(pairs * words[:, None] * np.log1p(-self.law))).sum(1)
+        return float(words @ left / words.sum())
+
     # Sampling
 
     def blocks(self, *, seed: int = 0, stream: str = "train", noise: Noise = CLEAN) -> Iterator[Pairs]:

@@ -86,7 +86,7 @@ def recorded() -> dict[str, list[Config]]:
             *_make(seeds, ("pixels",), rates, dataset=dataset, draws=50),
             *(
                 c
-                for dimension in (500, 2000)
+                for dimension in (500, 2000, 128)  # 128 is the number of the small ResNet's features
                 for c in _make(seeds, ("random_relu",), rates, dataset=dataset, draws=50, dimension=dimension)
             ),
         ]

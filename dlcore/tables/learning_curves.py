@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -268,21 +268,46 @@ def back_translation(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found).sort_values("reverse_loss", na_position="first") if found else pd.DataFrame()
 
 
+def beside_counting(rows: pd.DataFrame, unseen: Callable[[int], float]) -> pd.DataFrame:
+    """Returns the clean baselines' excess loss beside the counting learner's on the same pairs, at sizes a factor 4 apart.
+
+    One row per size of the wide baseline (preset "gpu"), with `narrow`, `wide` and `counting`, the mean excess in nats per
+    target symbol; `narrow_ratio` and `wide_ratio`, over the counting learner's; and, from one size to the next, the
+    exponents `narrow_exponent`, `wide_exponent`, `counting_exponent` and `unseen_exponent`, that of the unseen mass.
+
+    Args: rows of `scaling`; unseen: pairs -> share of words never seen, as `Transduction.unseen`.
+    """
+    clean = rows[rows.setting == "2L2L, clean"] if len(rows) else rows
+    if clean.empty or (wide := clean[clean.curve == f"{SYNTHETIC} (gpu)"]).empty:
+        return pd.DataFrame()
+    found = pd.DataFrame({"wide": wide.groupby("pairs").excess.mean()})
+    found["narrow"] = clean[clean.curve == SYNTHETIC].groupby("pairs").excess.mean()
+    found["counting"] = (wide.reference - wide.oracle).groupby(wide.pairs).mean()
+    found["unseen"] = [unseen(n) for n in found.index]
+    for name in ("narrow", "wide"):
+        found[f"{name}_ratio"] = found[name] / found.counting
+    steps = np.diff(np.log(found.index.to_numpy()), append=np.nan)
+    for name in ("narrow", "wide", "counting", "unseen"):
+        found[f"{name}_exponent"] = -np.diff(np.log(found[name]), append=np.nan) / steps
+    return found.reset_index()
+
+
 def translations(records: Iterable) -> pd.DataFrame:
     """Returns the kept translations of held-out sentences by the clean baseline at three sizes, or no rows.
 
-    The smallest, the middle and the largest size of the first seed among the records; one row per sentence, with
-    columns "source", "true target" and one per size.
+    The smallest, the middle and the largest size of the first seed among the records, of real text where there is any; one
+    row per sentence, with columns "source", "true target" and one per size.
     """
-    chosen = {}
+    by_corpus: dict[str, dict[int, list]] = {}
     for r in records:
         c = r.config
-        asked = (c["preset"] == "gpu", c["dataset"], c["architecture"], c["noise_kind"], c["seed"])
-        if asked == (False, SYNTHETIC, *_BASE, 0):
-            chosen.setdefault(c["pairs"], r.arrays["translations"])
-    sizes = sorted(chosen)
-    if len(sizes) < 3:
+        if (c["preset"] == "gpu", c["architecture"], c["noise_kind"], c["seed"]) == (False, *_BASE, 0):
+            by_corpus.setdefault(c["dataset"], {}).setdefault(c["pairs"], r.arrays["translations"])
+    enough = sorted((d for d, found in by_corpus.items() if len(found) >= 3), key=lambda d: (d == SYNTHETIC, d))
+    if not enough:
         return pd.DataFrame()
+    chosen = by_corpus[enough[0]]
+    sizes = sorted(chosen)
     sizes = [sizes[0], sizes[len(sizes) // 2], sizes[-1]]
     first = pd.DataFrame(chosen[sizes[-1]])
     found = first[["source"]].assign(**{"true target": first.target})
