@@ -157,7 +157,10 @@ print(probing.rationality(fit, x, digits.train_labels, x_test, digits.test_label
 table = tables.rationality(store.table("rationality"))
 highlight = {"dataset": config.dataset, "method": tables.method(config.objective), "noise": config.noise}
 glue("rationality/records", len(table), display=False)
-simclr, fashion = {"objective": "simclr", "usual": True, "probe": "ridge"}, {"dataset": "fashion_mnist", "probe": "ridge"}
+simclr, fashion = (
+    {"objective": "simclr", "usual": True, "probe": "ridge"},
+    {"dataset": "fashion_mnist", "probe": "ridge"},
+)
 quoted = {
     "simclr-cifar10": simclr | {"dataset": "cifar10"},
     "simclr-fashion": simclr | fashion,
@@ -206,7 +209,7 @@ figures.noise_sweep(table, highlight)
 # {glue:text}`rationality/simclr-fashion:.1%` of Fashion-MNIST's; as many random ReLU units as it has features, 128, reach
 # {glue:text}`rationality/relu-cifar10:.1%` and {glue:text}`rationality/relu-fashion:.1%`. The difference to the best of raw pixels, an
 # untrained ResNet and 2,000 random ReLU units is {glue:text}`rationality/learns-cifar10` on CIFAR-10 and
-# {glue:text}`rationality/learns-fashion` on Fashion-MNIST, where random features in such a number do almost as well, and memorise
+# {glue:text}`rationality/learns-fashion` on Fashion-MNIST, where random features in such a number do as well, and memorise
 # far more of the noise. It takes long training to get that far: after 60 of the 200 epochs SimCLR was at
 # {glue:text}`rationality/shorter-fashion:.1%` there. Fifty epochs (CIFAR-10) or 200 of 10,000 images are no match for the paper's
 # hundreds of epochs on 50,000: the accuracy is lower, the picture is the same.

@@ -97,6 +97,26 @@ def test_expected_counts_are_met_within_three_standard_errors():
     assert (TASK.source_vocabulary, TASK.target_vocabulary) == (65_551, 338)
 
 
+def test_the_unseen_share_is_what_corpora_leave_unseen():
+    task = Transduction(list_size=200, alphabet=40)
+    fresh = task.align(task.sample(5000, stream="test"))
+    found = []
+    for seed in range(20):
+        a = task.align(task.sample(60, seed=seed))
+        seen = set(zip(a.list.tolist(), a.seen.tolist(), strict=True))
+        words = zip(fresh.list.tolist(), fresh.seen.tolist(), strict=True)
+        found.append(np.mean([word not in seen for word in words]))
+    of_fresh = (np.mean(found) / len(fresh.list)) ** 0.5
+    assert np.mean(found) == pytest.approx(task.unseen(60), abs=4 * np.hypot(np.std(found) / 20**0.5, of_fresh))
+
+
+def test_the_unseen_share_falls_as_theory_says_until_the_list_ends():
+    local = [np.log(TASK.unseen(n) / TASK.unseen(4 * n)) / np.log(4) for n in (64, 1024, 2**18)]
+    assert local[0] == pytest.approx(1 / 3, abs=0.02)
+    assert local[0] < local[1] < local[2]
+    assert local[2] > 0.6
+
+
 @pytest.mark.parametrize("task", [TASK, SMALL, TINY])
 def test_all_codes_differ_and_variants_differ_in_the_first_symbol(task):
     codes = task.codes[task.codes >= 0]

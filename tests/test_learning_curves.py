@@ -182,6 +182,45 @@ def test_the_floor_of_back_translation():
     assert found.power < 0.4
 
 
+def test_excess_beside_the_counting_learner():
+    """Known power laws come back as ratios and as exponents from one size to the next."""
+    sizes = [2**k for k in (10, 12, 14)]
+    wide = runs(0.5, sizes, jitter=0, preset="gpu", learning_rate=1e-3, width=512)
+    narrow = runs(0.4, sizes[:2], jitter=0)
+    for row in wide + narrow:
+        row |= {"excess": row["loss"] - ORACLE, "reference": ORACLE + 2 * row["pairs"] ** -0.25}
+    found = tables.beside_counting(table(wide, narrow), lambda n: n**-0.2)
+    assert found.pairs.tolist() == sizes
+    assert found.wide_ratio.to_numpy() == pytest.approx([2 * n**-0.25 for n in sizes])
+    assert found.wide_exponent.to_numpy() == pytest.approx([0.5, 0.5, np.nan], nan_ok=True)
+    assert found.narrow_exponent.to_numpy() == pytest.approx([0.4, np.nan, np.nan], nan_ok=True)
+    assert found.counting_exponent.to_numpy() == pytest.approx([0.25, 0.25, np.nan], nan_ok=True)
+    assert found.unseen_exponent.to_numpy() == pytest.approx([0.2, 0.2, np.nan], nan_ok=True)
+    assert tables.beside_counting(table(narrow), lambda n: 1.0).empty
+    assert tables.beside_counting(pd.DataFrame(), lambda n: 1.0).empty
+
+
+class Kept:
+    """What `translations` reads of a record."""
+
+    def __init__(self, pairs, text, **config):
+        usual = {"preset": "laptop", "dataset": "transduction", "architecture": "2L2L", "noise_kind": "none", "seed": 0}
+        self.config = {**usual, "pairs": pairs, **config}
+        self.arrays = {"translations": [{"source": "s", "target": "t", "translation": text}]}
+
+
+def test_translations_are_of_real_text_where_there_is_any():
+    synthetic = [Kept(n, f"made {n}") for n in (1, 2, 3, 4, 5)]
+    text = [Kept(n, f"real {n} " + "x" * 200, dataset="tatoeba_eng-deu") for n in (10, 20, 30)]
+    odd = [Kept(9, "noisy", noise_kind="target"), Kept(9, "other", seed=1), Kept(9, "large", preset="gpu")]
+    assert list(tables.translations(synthetic + odd).columns) == ["source", "true target", "D = 1", "D = 3", "D = 5"]
+    assert tables.translations(synthetic + text[:2])["D = 3"].tolist() == ["made 3"]
+    (found,) = tables.translations(odd + synthetic + text)["D = 20"]
+    assert found.startswith("real 20")
+    assert len(found) == 120
+    assert tables.translations(odd).empty
+
+
 def test_one_size_tests_nothing():
     found = claims.evaluate({"scaling": pd.DataFrame(table(runs(sizes=[1024], seeds=3)))}, chapter=4)
     assert {c.measured is None for c in found if not c.id.startswith("published")} == {True}
