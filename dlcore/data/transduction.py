@@ -83,7 +83,7 @@ class Transduction(Lexicon):
         default's exponent is 0.37 at 1,000 pairs and 0.73 at 260,000.
 
         >>> round(Transduction().unseen(1024), 4)
-        0.0645
+        0.0672
         """
         nouns = self.expected["phrases"]
         words = np.array([nouns, 1.0, self.expected["content"] - nouns - 1])  # nouns, verbs, adjectives
