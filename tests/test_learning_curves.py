@@ -182,6 +182,27 @@ def test_the_floor_of_back_translation():
     assert found.power < 0.4
 
 
+def test_exponents_size_by_size():
+    """A bend that both curves have drops out; above the known floor where it is known, of the loss itself in text."""
+    noisy = runs(0.3, noise_kind="target", noise=0.4, floor=FLOOR + 0.3, jitter=1e-4)
+    text = [
+        runs(p, dataset="tatoeba_eng-deu", width=128, architecture=a, oracle=np.nan, floor=np.nan, loss_word=np.nan)
+        for a, p in (("2L2L", 0.3), ("4L1L", 0.45))
+    ]
+    for part in text:
+        for row in part:
+            row["loss"] = (
+                5 * np.exp(0.1 * np.sin(row["pairs"])) * row["pairs"] ** (-0.2 - (row["architecture"] != "2L2L") / 10)
+            )
+    found = tables.size_by_size(table(runs(jitter=1e-4), noisy, *text)).set_index("setting")
+    assert found.difference["2L2L, target words 40 %"] == pytest.approx(0, abs=0.002)
+    assert found.verdict["2L2L, target words 40 %"] == "equivalent"
+    assert found.difference["4L1L, clean"] == pytest.approx(0.1)
+    assert found.verdict["4L1L, clean"] == "different"
+    assert tables.size_by_size(table(runs())).empty
+    assert tables.size_by_size(pd.DataFrame()).empty
+
+
 def test_excess_beside_the_counting_learner():
     """Known power laws come back as ratios and as exponents from one size to the next."""
     sizes = [2**k for k in (10, 12, 14)]

@@ -336,6 +336,38 @@ def test_equivalence_errs_as_often_as_it_says():
     assert far == ["different"] * 5
 
 
+def test_paired_equivalence_needs_no_law():
+    """Two curves with one bend that no law here has: the interval covers the difference as often as it says, 400 times."""
+    rng, x = np.random.default_rng(0), np.log(SIZES)
+    common = 0.3 * np.sin(x) - 0.02 * (x - x.mean()) ** 2
+
+    def losses(exponent):
+        return np.exp(common - exponent * x + 0.02 * rng.normal(size=x.size))
+
+    found = [scaling.paired_equivalence(SIZES, losses(0.25), SIZES, losses(0.30)) for _ in range(400)]
+    inside = np.mean([e.low <= 0.05 <= e.high for e in found])  # of level 1 - 2 alpha = 90 %
+    assert inside == pytest.approx(0.9, abs=3 * np.sqrt(0.09 / 400))
+    assert np.mean([e.verdict == "equivalent" for e in found]) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+    for e in found:
+        assert (e.p_value < 0.05) == (e.verdict == "equivalent")
+    equal = [scaling.paired_equivalence(SIZES, losses(0.25), SIZES, losses(0.25)).verdict for _ in range(50)]
+    assert equal.count("equivalent") > 45
+    far = scaling.paired_equivalence(SIZES, losses(0.25), SIZES, losses(0.45))
+    assert (far.verdict, round(far.difference, 1)) == ("different", 0.2)
+
+
+def test_paired_equivalence_takes_common_sizes_and_all_seeds():
+    d = np.array([1.0, 10, 100, 1000])
+    a, b = 8 * d**-0.2, 5 * d**-0.3
+    whole = scaling.paired_equivalence(d, a, d, b)
+    assert whole.difference == pytest.approx(0.1)
+    spread = np.array([1.1, 1 / 1.1])
+    seeds = scaling.paired_equivalence(np.repeat(d, 2), np.outer(a, spread).ravel(), d[::-1], b[::-1])
+    assert seeds.difference == pytest.approx(0.1)
+    part = scaling.paired_equivalence(np.append(d, 5000.0), np.append(a, 1e-3), d, b)
+    assert part.difference == pytest.approx(0.1)
+
+
 def test_shared_exponent_of_the_published_points():
     """p = .256 and F(4, 38) = 12.4 by least squares; rejected, if residuals were independent."""
     found = scaling.shared_exponent(POINTS, delta=np.inf, bootstrap=200)
@@ -489,6 +521,10 @@ L5 = [1.0, 0.8, 0.7, 0.6, 0.55]
         (lambda: scaling.profile_interval(scaling.fit(D5[:3], L5[:3])), "no profile"),
         (lambda: scaling.equivalence(scaling.fit(D5, L5), scaling.fit(D5, L5, "floor")), "mean different things"),
         (lambda: scaling.equivalence(scaling.fit(D5, L5), scaling.fit(D5, L5), band=0), "band = 0"),
+        (lambda: scaling.paired_equivalence(D5, L5, D5[:2], L5[:2]), "2 sizes in common"),
+        (lambda: scaling.paired_equivalence(D5, L5, D5, L5[:2]), "5 sizes and 2 losses"),
+        (lambda: scaling.paired_equivalence(D5, [-v for v in L5], D5, L5), "losses"),
+        (lambda: scaling.paired_equivalence(D5, L5, D5, L5, band=-1), "band = -1"),
         (lambda: scaling.equivalence(scaling.fit(D5, L5), scaling.fit(D5, L5), alpha=0.5), "alpha = 0.5"),
         (lambda: scaling.compare_laws(D5, L5, holdout=0), "holdout = 0"),
         (lambda: scaling.compare_laws(D5, L5), "broken"),

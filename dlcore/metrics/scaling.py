@@ -12,7 +12,7 @@ import numpy as np
 
 from dlcore.metrics.checks import as_confidence
 from dlcore.metrics.scaling_alternating import Alternating, alternating_fit
-from dlcore.metrics.scaling_compare import Equivalence, Holdout, compare_laws, equivalence
+from dlcore.metrics.scaling_compare import Equivalence, Holdout, compare_laws, equivalence, paired_equivalence
 from dlcore.metrics.scaling_curve import log_positive
 from dlcore.metrics.scaling_fit import Fit, fit
 from dlcore.metrics.scaling_joint import JOINT_LAWS, JointFit, fit_joint
@@ -40,6 +40,7 @@ __all__ = [
     "fit",
     "fit_joint",
     "marginal_value",
+    "paired_equivalence",
     "profile_interval",
     "report",
     "shared_exponent",

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 from scipy.optimize import brentq
 
-from dlcore.metrics.scaling_curve import as_curve, as_law_name
+from dlcore.metrics.scaling_curve import as_curve, as_law_name, log_positive
 from dlcore.metrics.scaling_fit import Fit, fit
 from dlcore.metrics.scaling_laws import LAWS
 
@@ -64,10 +65,7 @@ def equivalence(a: Fit, b: Fit, band: float = 0.05, alpha: float = 0.05) -> Equi
     """
     if a.law != b.law:
         raise ValueError(f"the exponents of two laws, {a.law} and {b.law}, mean different things")
-    if not band > 0:
-        raise ValueError(f"band = {band} must be positive: the largest difference that still counts as none")
-    if not 0 < alpha < 0.5:
-        raise ValueError(f"alpha = {alpha} is outside (0, 0.5)")
+    _check(band, alpha)
     difference = b.exponent - a.exponent
     name = a.curve.law.exponent
 
@@ -91,12 +89,60 @@ def equivalence(a: Fit, b: Fit, band: float = 0.05, alpha: float = 0.05) -> Equi
     # the level at which the interval touches the band, from within or from beyond it
     edge = 1e-6
     touch = edge if room(edge) > 0 else 0.5 if room(0.5 - edge) < 0 else float(brentq(room, edge, 0.5 - edge))
-    verdict = "undecided"
+    p_value = touch if within else 1 - touch
+    return Equivalence(float(difference), float(low), float(high), band, p_value, _verdict(low, high, band))
+
+
+def paired_equivalence(sizes_a, losses_a, sizes_b, losses_b, band: float = 0.05, alpha: float = 0.05) -> Equivalence:
+    """Returns the same as `equivalence` without a law: from the slope of log(loss b / loss a) over log size.
+
+    Two power laws L = f(D) D^-p with a common factor f, whatever its form, have a ratio that is a straight line, and its slope
+    is the difference of their exponents, up to sign. What the curves have in common, a bend at small sizes, say, drops out,
+    while fits of one law to each curve carry its misfit in their intervals. If the curves bend in different places the slope
+    mixes bend and exponent; look at the ratios. Least squares over the common sizes, runs of a size averaged in logarithms,
+    each size counting once; the interval is Student's t. Subtract a known floor from the losses first.
+
+    Shapes: sizes_a, losses_a (n,), sizes_b, losses_b (m,).
+    Raises: ValueError for lengths that differ, values that are not positive, fewer than three common sizes, and as
+        `equivalence` does.
+
+    >>> d = [1, 10, 100, 1000]
+    >>> found = paired_equivalence(d, [8.0, 4.0, 2.1, 1.0], d, [9.0, 4.6, 2.4, 1.1])
+    >>> round(found.difference, 3), found.verdict
+    (0.003, 'equivalent')
+    """
+    _check(band, alpha)
+    logs: list[dict[float, float]] = []
+    for sizes, losses in ((sizes_a, losses_a), (sizes_b, losses_b)):
+        x, y = log_positive("sizes", sizes), log_positive("losses", losses)
+        if x.shape != y.shape:
+            raise ValueError(f"{x.size} sizes and {y.size} losses")
+        logs.append({float(v): float(y[x == v].mean()) for v in np.unique(x)})
+    common = sorted(logs[0].keys() & logs[1].keys())
+    if len(common) < 3:
+        raise ValueError(f"the curves have {len(common)} sizes in common: three are needed")
+    line = stats.linregress(common, [logs[1][v] - logs[0][v] for v in common])
+    difference, freedom = -float(line.slope), len(common) - 2
+    half = float(stats.t.ppf(1 - alpha, freedom) * line.stderr)
+    if line.stderr > 0:
+        p_value = float(stats.t.sf((band - abs(difference)) / line.stderr, freedom))
+    else:
+        p_value = float(abs(difference) >= band)
+    low, high = difference - half, difference + half
+    return Equivalence(difference, low, high, band, p_value, _verdict(low, high, band))
+
+
+def _check(band: float, alpha: float) -> None:
+    if not band > 0:
+        raise ValueError(f"band = {band} must be positive: the largest difference that still counts as none")
+    if not 0 < alpha < 0.5:
+        raise ValueError(f"alpha = {alpha} is outside (0, 0.5)")
+
+
+def _verdict(low: float, high: float, band: float) -> str:
     if -band < low and high < band:
-        verdict = "equivalent"
-    elif low > band or high < -band:
-        verdict = "different"
-    return Equivalence(float(difference), float(low), float(high), band, touch if within else 1 - touch, verdict)
+        return "equivalent"
+    return "different" if low > band or high < -band else "undecided"
 
 
 def compare_laws(

@@ -26,6 +26,7 @@ from dlcore.tables.learning_curves import (
     published_scaling,
     scaling,
     scaling_fits,
+    size_by_size,
     translations,
 )
 from dlcore.tables.names import OBJECTIVES, family, method
@@ -55,6 +56,7 @@ __all__ = [
     "rationality",
     "scaling",
     "scaling_fits",
+    "size_by_size",
     "stages",
     "stitching",
     "translations",

@@ -245,6 +245,26 @@ def paired(rows: pd.DataFrame, law: str, setting: str, baseline: str, bootstrap:
     return (fits[baseline], fits[setting]) if len(fits) == 2 else ()
 
 
+def size_by_size(rows: pd.DataFrame, baseline: str = "2L2L, clean", band: float = 0.05) -> pd.DataFrame:
+    """Returns, per corpus and setting, the exponent minus the baseline's without a law (`scaling.paired_equivalence`).
+
+    Of the losses above the known floor where there is one, else of the losses; over the sizes that both can use. Columns
+    `curve`, `setting`, `sizes`, `difference` with its 95 % limits `low` and `high`, and the `verdict` at the band.
+    """
+    found = []
+    usable = rows[rows.usable.astype(bool) & (rows.noise_kind != "back_translation")] if len(rows) else rows
+    for (curve, setting), group in usable.groupby(["curve", "setting"], sort=False) if len(usable) else ():
+        base = usable[(usable.curve == curve) & (usable.setting == baseline)]
+        value = "above" if group.above.notna().all() and base.above.notna().all() else "loss"
+        common = np.intersect1d(group.pairs, base.pairs)
+        if setting == baseline or len(common) < 3 or (group[value] <= 0).any():
+            continue
+        test = laws.paired_equivalence(base.pairs, base[value], group.pairs, group[value], band, alpha=0.025)
+        row = {"curve": curve, "setting": setting, "sizes": len(common)}
+        found.append(row | {k: getattr(test, k) for k in ("difference", "low", "high", "verdict")})
+    return pd.DataFrame(found)
+
+
 def back_translation(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns, per reverse model, three readings of back-translation: a lower exponent, a knee, or a floor.
 
