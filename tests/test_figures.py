@@ -8,6 +8,7 @@ import pytest
 import vl_convert
 
 from dlcore import figures, tables
+from dlcore.data.transduction import Transduction
 from dlcore.figures import theme
 from dlcore.records import PACKAGED, RecordStore
 
@@ -104,6 +105,10 @@ SCALING = {
     "marginal-value": lambda rows, fits: figures.marginal_value_of_data(fits),
     "published-points": lambda rows, fits: figures.published_points(fits),
     "extrapolation": lambda rows, fits: figures.extrapolation(fits),
+    "size-by-size": lambda rows, fits: figures.size_by_size({"6L6L": tables.published_scaling(), "2L2L, clean": rows}),
+}
+OWN = {
+    "beside-counting": lambda rows, fits: figures.beside_counting(tables.beside_counting(rows, Transduction().unseen)),
 }
 
 
@@ -113,12 +118,12 @@ def test_chapter_4_can_be_read_without_a_run(name):
     assert SCALING[name](*_scaling_curves(own=False)).to_dict()["usermeta"]["csv"].count("\n") > 3
 
 
-@pytest.mark.parametrize("name", [*NAMES, *RATIONALITY, *STITCHING, *SCALING])
+@pytest.mark.parametrize("name", [*NAMES, *RATIONALITY, *STITCHING, *SCALING, *OWN])
 def test_chart_is_complete_and_compiles(shipped, rationality, stitching, curves, name):
     if name in STITCHING:
         chart = STITCHING[name](*stitching)
-    elif name in SCALING:
-        chart = SCALING[name](*curves)
+    elif name in SCALING | OWN:
+        chart = (SCALING | OWN)[name](*curves)
     else:
         chart = RATIONALITY[name](rationality) if name in RATIONALITY else _charts(*shipped)[name]()
     spec = chart.to_dict()

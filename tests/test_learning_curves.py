@@ -182,6 +182,18 @@ def test_the_floor_of_back_translation():
     assert found.power < 0.4
 
 
+def test_exponents_under_noise_of_models_and_counting():
+    rows = runs(0.4, jitter=0) + runs(0.3, noise_kind="target", noise=0.4, floor=FLOOR + 0.3, jitter=0)
+    for row in rows:
+        row["reference"] = row["oracle"] + row["floor"] - FLOOR + 2 * row["pairs"] ** -0.35
+    found = tables.exponents_under_noise(table(rows)).set_index("setting")
+    assert found["model, known floor"].to_dict() == pytest.approx(
+        {"2L2L, clean": 0.4, "2L2L, target words 40 %": 0.3}, abs=1e-3
+    )
+    assert found["counting, known floor"].to_numpy() == pytest.approx([0.35, 0.35], abs=1e-3)
+    assert (found["counting, p"] < 0.35).all()  # what the drift in the ruler looks like
+
+
 def test_exponents_size_by_size():
     """A bend that both curves have drops out; above the known floor where it is known, of the loss itself in text."""
     noisy = runs(0.3, noise_kind="target", noise=0.4, floor=FLOOR + 0.3, jitter=1e-4)

@@ -5,6 +5,7 @@ from dlcore.figures.calibration import human_cells, human_noise, marginals, tv_a
 from dlcore.figures.certificates import bound_by_size, leverage, table_procedure
 from dlcore.figures.rationality import gap_decomposition, noise_sweep
 from dlcore.figures.scaling import learning_curves, marginal_value_of_data
+from dlcore.figures.scaling_direct import beside_counting, size_by_size
 from dlcore.figures.scaling_exponents import exponent_constants, extrapolation, published_points
 from dlcore.figures.shared import DATASETS
 from dlcore.figures.spectrum import joint_density, spectrum
@@ -16,6 +17,7 @@ __all__ = [
     "DATASETS",
     "agreement",
     "barrier_by_width",
+    "beside_counting",
     "bound_by_size",
     "cross_stage",
     "exponent_constants",
@@ -39,6 +41,7 @@ __all__ = [
     "setup",
     "similarity_against_penalty",
     "similarity_by_depth",
+    "size_by_size",
     "spectrum",
     "stitching_path",
     "table_procedure",

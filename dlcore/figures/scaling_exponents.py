@@ -33,7 +33,7 @@ LITERATURE = (
 )
 
 
-def _inside(base: alt.Chart, field: str, sort: Sequence[str]) -> tuple[alt.Y, alt.Chart]:
+def inside(base: alt.Chart, field: str, sort: Sequence[str]) -> tuple[alt.Y, alt.Chart]:
     """Returns the encoding of a row per name, and the names as text in the plot: beside it they would take a phone's width."""
     y = alt.Y(f"{field}:N", title=None, sort=sort, axis=alt.Axis(labels=False, ticks=False, grid=True))
     names = base.mark_text(align="left", dy=-9, fontSize=10.5, color=ROLES["null"])
@@ -101,7 +101,7 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
         scale=alt.Scale(zero=False),
         axis=alt.Axis(format=".2f", tickCount=5),
     )
-    down, words = _inside(dots, "setting", list(dict.fromkeys(settings)))
+    down, words = inside(dots, "setting", list(dict.fromkeys(settings)))
     most = rows.groupby(["data", "law"]).setting.nunique().max()
     right = alt.layer(
         strip.mark_rect(opacity=0.18, color=ROLES["null"]).encode(x=alt.X("bottom:Q", title=None), x2="top:Q"),
@@ -169,7 +169,7 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
         "exponent:Q", title="exponent under this law", scale=limits, axis=alt.Axis(format=".1f", tickCount=5)
     )
     base = alt.Chart(ends).transform_filter("datum.law === dl_law")
-    down, words = _inside(base, "who", order)
+    down, words = inside(base, "who", order)
     more = ["who", "exponent", "low", "high", "source"]
     right = alt.layer(
         base.mark_rule(strokeWidth=2).encode(
@@ -235,7 +235,7 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
     )
     base = alt.Chart(rows).transform_filter("datum.data === dl_data")
     one = base.transform_aggregate(number="count()", groupby=["method"])
-    y, words = _inside(one, "method", order)
+    y, words = inside(one, "method", order)
     scale = alt.Scale(
         domain=["converged fit", "re-derived", "printed"], range=[ROLES["train"], ROLES["test"], ROLES["thesis"]]
     )
