@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
-from dlcore.claims.measures import MEASURES, Measured, Table, by, largest, mean, measure
+from dlcore.claims.measures import MEASURES, Measured, Table, by, largest, mean, measure, with_arguments
 from dlcore.metrics.distributional import knn_flip_rate
 from dlcore.metrics.statistics import paired_difference
 
@@ -39,18 +37,16 @@ def _(t):
     return largest(by(t, t.tt_tv - t.tt_null_mean, "neighbours"))
 
 
-def _subgroup(dataset: str, family: str, **more) -> Callable[[Table], Measured | None]:
-    def measure(t):
-        found = _rows(t, experiment="subgroup", dataset=dataset, family=family, noise=0.3, **more)
-        return mean(found.flip_rate_test)
-
-    return measure
+def _subgroup(t: Table, dataset: str, family: str, preset: str = "laptop") -> Measured | None:
+    return mean(
+        _rows(t, experiment="subgroup", dataset=dataset, family=family, noise=0.3, preset=preset).flip_rate_test
+    )
 
 
-MEASURES["cats-become-objects"] = _subgroup("cifar10", "ResNet")
-MEASURES["digits-subgroup-mlp"] = _subgroup("digits", "MLP")
-MEASURES["fashion-subgroup-convnet"] = _subgroup("fashion_mnist", "convnet")
-MEASURES["cats-at-paper-scale"] = _subgroup("cifar10_full", "ResNet-18", preset="gpu")
+MEASURES["cats-become-objects"] = with_arguments(_subgroup, "cifar10", "ResNet")
+MEASURES["digits-subgroup-mlp"] = with_arguments(_subgroup, "digits", "MLP")
+MEASURES["fashion-subgroup-convnet"] = with_arguments(_subgroup, "fashion_mnist", "convnet")
+MEASURES["cats-at-paper-scale"] = with_arguments(_subgroup, "cifar10_full", "ResNet-18", "gpu")
 
 
 def _excess(t: Table, family: str, noise: float = 0.3) -> Table:
@@ -82,17 +78,14 @@ def _(t):
     return largest(by(t, t.debiased - t.epsilon, "dataset", "family", "n_train"))
 
 
-def _all_classes(dataset: str, family: str, column: str) -> Callable[[Table], Measured | None]:
-    def measure(t):
-        found = _rows(t, experiment="cyclic", dataset=dataset, family=family, noise=0.3)
-        return mean(found.debiased - found.epsilon if column == "excess" else found[column])
-
-    return measure
+def _all_classes(t: Table, dataset: str, family: str, column: str) -> Measured | None:
+    found = _rows(t, experiment="cyclic", dataset=dataset, family=family, noise=0.3)
+    return mean(found.debiased - found.epsilon if column == "excess" else found[column])
 
 
-MEASURES["mlp-noise-on-all-classes"] = _all_classes("digits", "MLP", "flip_rate_test")
-MEASURES["laplace-kernel-calibrated"] = _all_classes("digits", "Laplace kernel", "excess")
-MEASURES["forest-calibrated"] = _all_classes("digits", "forest", "excess")
+MEASURES["mlp-noise-on-all-classes"] = with_arguments(_all_classes, "digits", "MLP", "flip_rate_test")
+MEASURES["laplace-kernel-calibrated"] = with_arguments(_all_classes, "digits", "Laplace kernel", "excess")
+MEASURES["forest-calibrated"] = with_arguments(_all_classes, "digits", "forest", "excess")
 
 
 @measure("gaussian-kernel-calibrated")
@@ -122,29 +115,23 @@ def _(t):
     return largest(by(t, "debiased", "family"))
 
 
-def _agreement(families: list[str], datasets: list[str]) -> Callable[[Table], Measured | None]:
-    def measure(t):
-        t = _rows(t, experiment="agreement", family=families, dataset=datasets, noise=0.0)
-        return mean((t.agreement - t.test_accuracy_noisy).abs()) if len(t) else None
-
-    return measure
+def _agreement(t: Table, families: list[str], datasets: list[str]) -> Measured | None:
+    t = _rows(t, experiment="agreement", family=families, dataset=datasets, noise=0.0)
+    return mean((t.agreement - t.test_accuracy_noisy).abs()) if len(t) else None
 
 
-MEASURES["agreement-networks"] = _agreement(["MLP", "convnet"], ["digits", "fashion_mnist"])
-MEASURES["agreement-trees"] = _agreement(["tree"], ["digits"])
+MEASURES["agreement-networks"] = with_arguments(_agreement, ["MLP", "convnet"], ["digits", "fashion_mnist"])
+MEASURES["agreement-trees"] = with_arguments(_agreement, ["tree"], ["digits"])
 
 
-def _path(architecture: str, bandwidth: float) -> Callable[[Table], Measured | None]:
-    def measure(t):
-        where = {"experiment": "cyclic", "dataset": "digits", "architecture": architecture, "bandwidth": bandwidth}
-        t = _rows(t, usual=False, noise=0.3, **where)
-        return largest(by(t, t.tt_tv - t.tt_null_mean, "ridge"))
-
-    return measure
+def _path(t: Table, architecture: str, bandwidth: float) -> Measured | None:
+    where = {"experiment": "cyclic", "dataset": "digits", "architecture": architecture, "bandwidth": bandwidth}
+    t = _rows(t, usual=False, noise=0.3, **where)
+    return largest(by(t, t.tt_tv - t.tt_null_mean, "ridge"))
 
 
-MEASURES["kernel-path-gaussian"] = _path("kernel_gaussian", 0.66)
-MEASURES["kernel-path-laplace"] = _path("kernel_laplace", 1.65)
+MEASURES["kernel-path-gaussian"] = with_arguments(_path, "kernel_gaussian", 0.66)
+MEASURES["kernel-path-laplace"] = with_arguments(_path, "kernel_laplace", 1.65)
 
 
 @measure("training-time")

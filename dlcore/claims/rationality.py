@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
-from dlcore.claims.measures import MEASURES, Measured, Table, largest, mean, measure
+from dlcore.claims.measures import MEASURES, Measured, Table, largest, mean, measure, with_arguments
 from dlcore.metrics.rationality import cluster_vote_complexity, memorization_bound
 from dlcore.metrics.statistics import mean_interval
 
@@ -38,44 +36,36 @@ def _(t):
     return Measured(float(excess.max()), float(excess.max()), float(excess.max()), len(t))
 
 
-def _separation(dataset: str, architecture: str) -> Callable[[Table], Measured | None]:
+def _separation(t: Table, dataset: str, architecture: str) -> Measured | None:
     """Ratio of the memorization gaps, end to end over self-supervised, on the same seeds: in logarithms."""
-
-    def ratio(t: Table) -> Measured | None:
-        ended = _rows(t, objective="supervised", dataset=dataset, architecture=architecture, noise=0.2)
-        probe = _rows(t, objective=CONTRASTIVE[:2], dataset=dataset, noise=0.2, probe="ridge")
-        probe = probe.groupby("seed").memorization.mean()
-        both = ended.set_index("seed").memorization.to_frame("ended").join(probe, how="inner")
-        if both.empty:
-            return None
-        i = mean_interval(np.log(both.ended / both.memorization))
-        return Measured(*(float(np.exp(v)) for v in i[:3]), runs=i.n)
-
-    return ratio
+    ended = _rows(t, objective="supervised", dataset=dataset, architecture=architecture, noise=0.2)
+    probe = _rows(t, objective=CONTRASTIVE[:2], dataset=dataset, noise=0.2, probe="ridge")
+    probe = probe.groupby("seed").memorization.mean()
+    both = ended.set_index("seed").memorization.to_frame("ended").join(probe, how="inner")
+    if both.empty:
+        return None
+    i = mean_interval(np.log(both.ended / both.memorization))
+    return Measured(*(float(np.exp(v)) for v in i[:3]), runs=i.n)
 
 
-MEASURES["separation-mnist1d"] = _separation("mnist1d", "convnet")
-MEASURES["separation-digits"] = _separation("digits", "mlp")
-MEASURES["separation-cifar10"] = _separation("cifar10", "resnet")
-MEASURES["separation-fashion"] = _separation("fashion_mnist", "resnet")
+MEASURES["separation-mnist1d"] = with_arguments(_separation, "mnist1d", "convnet")
+MEASURES["separation-digits"] = with_arguments(_separation, "digits", "mlp")
+MEASURES["separation-cifar10"] = with_arguments(_separation, "cifar10", "resnet")
+MEASURES["separation-fashion"] = with_arguments(_separation, "fashion_mnist", "resnet")
 
 
-def _learns(dataset: str) -> Callable[[Table], Measured | None]:
+def _learns(t: Table, dataset: str) -> Measured | None:
     """Test accuracy of SimCLR with ridge minus that of the best features that were never trained, on the same seeds."""
-
-    def learns(t: Table) -> Measured | None:
-        t = t[(t.dataset == dataset) & (t.probe == "ridge") & np.isclose(t.noise, 0.2) & (t.experiment == "gaps")]
-        trained = _rows(t, objective="simclr").set_index("seed").test
-        plain = t[t.objective.isin(["pixels", "random", "random_relu"])]
-        if plain.objective.nunique() < 3:
-            return None
-        return mean(trained - plain.groupby("seed").test.max())
-
-    return learns
+    t = t[(t.dataset == dataset) & (t.probe == "ridge") & np.isclose(t.noise, 0.2) & (t.experiment == "gaps")]
+    trained = _rows(t, objective="simclr").set_index("seed").test
+    plain = t[t.objective.isin(["pixels", "random", "random_relu"])]
+    if plain.objective.nunique() < 3:
+        return None
+    return mean(trained - plain.groupby("seed").test.max())
 
 
-MEASURES["learns-cifar10"] = _learns("cifar10")
-MEASURES["learns-fashion"] = _learns("fashion_mnist")
+MEASURES["learns-cifar10"] = with_arguments(_learns, "cifar10")
+MEASURES["learns-fashion"] = with_arguments(_learns, "fashion_mnist")
 
 
 @measure("memorization-cifar10")
@@ -89,19 +79,15 @@ def _(t):
     return mean(_rows(t, objective="simclr", dataset="cifar10", noise=0.05, probe="ridge").generalization)
 
 
-def _drop(dataset: str) -> Callable[[Table], Measured | None]:
+def _drop(t: Table, dataset: str) -> Measured | None:
     """Clean test accuracy lost at 40 % noise, the worst of the contrastive objectives."""
-
-    def drop(t: Table) -> Measured | None:
-        found = _rows(t, objective=CONTRASTIVE, dataset=dataset, noise=0.4, probe="ridge")
-        lost = found.test - found.test_after_noise
-        return largest([group for _, group in lost.groupby(found.objective)])
-
-    return drop
+    found = _rows(t, objective=CONTRASTIVE, dataset=dataset, noise=0.4, probe="ridge")
+    lost = found.test - found.test_after_noise
+    return largest([group for _, group in lost.groupby(found.objective)])
 
 
-MEASURES["flat-mnist1d"] = _drop("mnist1d")
-MEASURES["flat-cifar10"] = _drop("cifar10")
+MEASURES["flat-mnist1d"] = with_arguments(_drop, "mnist1d")
+MEASURES["flat-cifar10"] = with_arguments(_drop, "cifar10")
 
 
 @measure("probe-leaves-noise")
@@ -163,14 +149,8 @@ def _paired(t: Table, field: str, dataset: str) -> Measured | None:
     return mean((changed - usual).dropna())
 
 
-@measure("augmented-gap")
-def _(t):
-    return _paired(t, "augmented", "mnist1d")
-
-
-@measure("transductive-gap")
-def _(t):
-    return _paired(t, "transductive", "mnist1d")
+MEASURES["augmented-gap"] = with_arguments(_paired, "augmented", "mnist1d")
+MEASURES["transductive-gap"] = with_arguments(_paired, "transductive", "mnist1d")
 
 
 @measure("cluster-certificate")

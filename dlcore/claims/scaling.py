@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 
 import numpy as np
 
 from dlcore import published, tables
-from dlcore.claims.measures import MEASURES, WITHOUT_RUNS, Measured, Table, measure
+from dlcore.claims.measures import MEASURES, WITHOUT_RUNS, Measured, Table, measure, with_arguments
 from dlcore.metrics.scaling import alternating_fit, equivalence, profile_interval, shared_exponent
 
 BASE = "2L2L, clean"
@@ -32,8 +31,8 @@ def _refits() -> dict[str, tables.CurveFit]:
     return {f.setting: f for f in _published()[1] if f.law == "bansal"}
 
 
-def _exponent(architecture: str) -> Callable[[Table], Measured]:
-    return lambda t: Measured(*profile_interval(_refits()[architecture].fit))
+def _exponent(t: Table, architecture: str) -> Measured:
+    return Measured(*profile_interval(_refits()[architecture].fit))
 
 
 def _exact(value: float, runs: int) -> Measured:
@@ -41,19 +40,16 @@ def _exact(value: float, runs: int) -> Measured:
     return Measured(float(value), float(value), float(value), runs)
 
 
-def _held_out(law: str) -> Callable[[Table], Measured]:
-    def error(t: Table) -> Measured:
-        held = _published()[2]
-        errors = held[held.law == law].log_error.abs()
-        return _exact(errors.mean(), len(errors))
-
-    return error
+def _held_out(t: Table, law: str) -> Measured:
+    held = _published()[2]
+    errors = held[held.law == law].log_error.abs()
+    return _exact(errors.mean(), len(errors))
 
 
 for name in REFITS:
-    MEASURES[f"published-p-{name.lower()}"] = _exponent(name)
+    MEASURES[f"published-p-{name.lower()}"] = with_arguments(_exponent, name)
 for name in ("bansal", "floor", "power", "broken"):
-    MEASURES[f"published-512m-{name}"] = _held_out(name)
+    MEASURES[f"published-512m-{name}"] = with_arguments(_held_out, name)
 
 
 @measure("published-shared-p")
@@ -110,16 +106,10 @@ WITHOUT_RUNS.update(name for name in MEASURES if name.startswith("published-"))
 # Recorded runs
 
 
-def _difference(
-    setting: str, law: str = "known", curve: str = SYNTHETIC, baseline: str = BASE
-) -> Callable[[Table], Measured | None]:
+def _difference(t: Table, setting: str, law: str = "known", curve: str = SYNTHETIC) -> Measured | None:
     """Measures a setting's exponent minus the baseline's, both on the sizes that both can use."""
-
-    def difference(t: Table) -> Measured | None:
-        fits = tables.paired(t[t.curve == curve], law, setting, baseline)
-        return _spread(*fits) if fits else None
-
-    return difference
+    fits = tables.paired(t[t.curve == curve], law, setting, BASE)
+    return _spread(*fits) if fits else None
 
 
 def _fit(t: Table, setting: str, law: str, curve: str = SYNTHETIC) -> tables.CurveFit | None:
@@ -127,16 +117,13 @@ def _fit(t: Table, setting: str, law: str, curve: str = SYNTHETIC) -> tables.Cur
     return found[0] if found else None
 
 
-def _excess_exponent(curve: str) -> Callable[[Table], Measured | None]:
-    def exponent(t: Table) -> Measured | None:
-        f = _fit(t, BASE, "known", curve)
-        return f and Measured(f.fit.exponent, *f.fit.intervals["c"], f.sizes.size)
-
-    return exponent
+def _excess_exponent(t: Table, curve: str) -> Measured | None:
+    f = _fit(t, BASE, "known", curve)
+    return f and Measured(f.fit.exponent, *f.fit.intervals["c"], f.sizes.size)
 
 
-MEASURES["excess-exponent"] = _excess_exponent(SYNTHETIC)
-MEASURES["excess-exponent-wide"] = _excess_exponent(WIDE)
+MEASURES["excess-exponent"] = with_arguments(_excess_exponent, SYNTHETIC)
+MEASURES["excess-exponent-wide"] = with_arguments(_excess_exponent, WIDE)
 
 
 @measure("reference-exponent")
@@ -147,19 +134,19 @@ def _(t):
 
 
 for rate in (10, 20, 40):
-    MEASURES[f"noise-exponent-{rate}"] = _difference(f"2L2L, target words {rate} %")
-MEASURES["noise-p-40"] = _difference("2L2L, target words 40 %", "bansal")
+    MEASURES[f"noise-exponent-{rate}"] = with_arguments(_difference, f"2L2L, target words {rate} %")
+MEASURES["noise-p-40"] = with_arguments(_difference, "2L2L, target words 40 %", "bansal")
 for name, label in {
     "source-unigram": "source words by frequency 20 %",
     "source-uniform": "source words uniform 20 %",
     "misaligned": "misaligned pairs 20 %",
 }.items():
-    MEASURES[f"{name}-exponent"] = _difference(f"2L2L, {label}")
+    MEASURES[f"{name}-exponent"] = with_arguments(_difference, f"2L2L, {label}")
 for name, label in {"4l1l": "4L1L", "1l4l": "1L4L", "decoder-only": "decoder only", "lstm": "Transformer-LSTM"}.items():
-    MEASURES[f"architecture-exponent-{name}"] = _difference(f"{label}, clean")
-MEASURES["noise-exponent-20-wide"] = _difference("2L2L, target words 20 %", curve=WIDE)
-MEASURES["architecture-exponent-decoder-only-wide"] = _difference("decoder only, clean", curve=WIDE)
-MEASURES["width-exponent"] = _difference("2L2L, clean, width 128")
+    MEASURES[f"architecture-exponent-{name}"] = with_arguments(_difference, f"{label}, clean")
+MEASURES["noise-exponent-20-wide"] = with_arguments(_difference, "2L2L, target words 20 %", "known", WIDE)
+MEASURES["architecture-exponent-decoder-only-wide"] = with_arguments(_difference, "decoder only, clean", "known", WIDE)
+MEASURES["width-exponent"] = with_arguments(_difference, "2L2L, clean, width 128")
 
 
 @measure("knee-moves")
@@ -172,41 +159,33 @@ def _(t):
     return _ratio(fits[0], fits[-1], "C")
 
 
-def _fitted_floor(setting: str) -> Callable[[Table], Measured | None]:
+def _fitted_floor(t: Table, setting: str) -> Measured | None:
     """Measures the additive floor that a fit finds minus the one that the noise implies."""
-
-    def error(t: Table) -> Measured | None:
-        f = _fit(t, setting, "floor")
-        if f is None:
-            return None
-        known = t[(t.curve == SYNTHETIC) & (t.setting == setting)].asymptote.mean()
-        low, high = f.fit.intervals["floor"]
-        return Measured(f.limit - known, low - known, high - known, f.sizes.size)
-
-    return error
+    f = _fit(t, setting, "floor")
+    if f is None:
+        return None
+    known = t[(t.curve == SYNTHETIC) & (t.setting == setting)].asymptote.mean()
+    low, high = f.fit.intervals["floor"]
+    return Measured(f.limit - known, low - known, high - known, f.sizes.size)
 
 
-MEASURES["fitted-floor-clean"] = _fitted_floor(BASE)
-MEASURES["fitted-floor-40"] = _fitted_floor("2L2L, target words 40 %")
+MEASURES["fitted-floor-clean"] = with_arguments(_fitted_floor, BASE)
+MEASURES["fitted-floor-40"] = with_arguments(_fitted_floor, "2L2L, target words 40 %")
 
 
-def _knee(pairs: int, width: int) -> Callable[[Table], Measured | None]:
+def _knee(t: Table, pairs: int, width: int) -> Measured | None:
     """Measures C of the thesis's law times the reverse model's pairs."""
-
-    def product(t: Table) -> Measured | None:
-        f = _fit(t, f"2L2L, {tables.noise_name('back_translation', 0, pairs, width)}", "bansal")
-        if f is None or not f.fit.parameters["C"] > 0:
-            return None
-        low, high = f.fit.intervals["C"]
-        return Measured(f.fit.parameters["C"] * pairs, low * pairs, high * pairs, f.sizes.size)
-
-    return product
+    f = _fit(t, f"2L2L, {tables.noise_name('back_translation', 0, pairs, width)}", "bansal")
+    if f is None or not f.fit.parameters["C"] > 0:
+        return None
+    low, high = f.fit.intervals["C"]
+    return Measured(f.fit.parameters["C"] * pairs, low * pairs, high * pairs, f.sizes.size)
 
 
-MEASURES["back-translation-knee-1024"] = _knee(1024, 64)
-MEASURES["back-translation-knee-4096"] = _knee(4096, 64)
-MEASURES["back-translation-exponent"] = _difference(
-    f"2L2L, {tables.noise_name('back_translation', 0, 1024, 64)}", "power"
+MEASURES["back-translation-knee-1024"] = with_arguments(_knee, 1024, 64)
+MEASURES["back-translation-knee-4096"] = with_arguments(_knee, 4096, 64)
+MEASURES["back-translation-exponent"] = with_arguments(
+    _difference, f"2L2L, {tables.noise_name('back_translation', 0, 1024, 64)}", "power"
 )
 
 
@@ -223,4 +202,4 @@ for name, label in {
     "noise": "2L2L, target words 20 %",
     "misaligned": "2L2L, misaligned pairs 20 %",
 }.items():
-    MEASURES[f"tatoeba-p-{name}"] = _difference(label, "bansal", TEXT)
+    MEASURES[f"tatoeba-p-{name}"] = with_arguments(_difference, label, "bansal", TEXT)
