@@ -114,12 +114,15 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
     noises = list(dict.fromkeys(points.choice[points.arm == "noise"]))
     controls = [menu(data, pick(start, "data", data, data[0]), "data", "dl_data")]
     mine = "datum.arm === 'baseline'"
+    # the menu of data changes no other menu: begin with what most corpora have
+    common = points.groupby("choice").data.nunique()
     if models:
         first = [m for m in models if m in set(points.choice[points.data == controls[0].param.value])] or models
-        controls.append(menu(models, pick(start, "architecture", models, first[0]), "architecture", "dl_model"))
+        first = max(first, key=common.get)
+        controls.append(menu(models, pick(start, "architecture", models, first), "architecture", "dl_model"))
         mine += " || datum.choice === dl_model"
     if noises:
-        controls.append(menu(noises, pick(start, "noise", noises, "target words 40 %"), "noise", "dl_kind"))
+        controls.append(menu(noises, pick(start, "noise", noises, max(noises, key=common.get)), "noise", "dl_kind"))
         mine += " || datum.choice === dl_kind"
     found = [LAWS[law] for law in LAWS if LAWS[law] in set(keys.law)]
     controls.append(menu(found, pick(start, "law", found, found[0]), "law", "dl_law"))

@@ -64,7 +64,7 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
         dots.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q", y=down, color=colour, opacity=strong),
         dots.mark_point(filled=True, size=75).encode(x=across, y=down, color=colour, opacity=strong, tooltip=tip),
         words,
-    ).properties(height=max(300, 26 * int(counts["size"].max())))
+    ).properties(height=max(300, 32 * int(counts["size"].max())))
     return finish(
         paired(left, right).add_params(dataset),
         name="size-by-size",
