@@ -123,7 +123,10 @@ def barrier_by_width(table: pd.DataFrame) -> alt.LayerChart:
     settings = list(dict.fromkeys(rows.setting))
     colours = [ROLES[role] for role in ("train", "highlight", "sampler", "test")][: len(settings)]
     colour = alt.Color(
-        "setting:N", title=None, scale=alt.Scale(domain=settings, range=colours), legend=alt.Legend(orient="bottom")
+        "setting:N",
+        title=None,
+        scale=alt.Scale(domain=settings, range=colours),
+        legend=alt.Legend(orient="bottom", columns=2),
     )
     x = alt.X("width:Q", title="units or channels of the first stage", scale=alt.Scale(type="log", base=2))
     up = {"title": "barrier, points of test error", "axis": POINTS}
