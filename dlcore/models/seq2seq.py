@@ -95,10 +95,7 @@ def parameter_counts(shape: Shape) -> dict[str, int]:
 
 
 class Loss(NamedTuple):
-    """`objective`, to be minimised, a mean per token; `nats`, the sum of target cross-entropies; `tokens`, how many.
-
-    `tokens` is a tensor on a GPU, where asking for the number would make the CPU wait.
-    """
+    """`objective` to minimise, a mean per token; `nats`, summed target cross-entropies; `tokens`, on a GPU a tensor."""
 
     objective: torch.Tensor
     nats: torch.Tensor
@@ -170,10 +167,9 @@ class Seq2Seq(nn.Module):
         return Loss(nats / tokens, nats.detach(), tokens)
 
     def _padded_loss(self, hidden: torch.Tensor, target: torch.Tensor) -> Loss:
-        """As `loss`, of the outputs `hidden`: more arithmetic, but nothing that the CPU must know before it goes on."""
-        logits = self.logits(hidden).float().flatten(0, 1)
+        """As `loss`, of the outputs `hidden`: more arithmetic, but no number that the CPU would have to wait for."""
+        logits, tokens = self.logits(hidden).float().flatten(0, 1), (target != PAD).sum()
         nats = functional.cross_entropy(logits, target.flatten(), ignore_index=PAD, reduction="sum")
-        tokens = (target != PAD).sum()
         return Loss(nats / tokens, nats.detach(), tokens)
 
     def start(self, source: torch.Tensor) -> State:

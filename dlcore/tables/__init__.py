@@ -1,6 +1,6 @@
 """Derived columns and summaries of the tidy table of records; never imports torch.
 
-Chapter 2's are in `pairs`, chapter 4's in `learning_curves`, display names in `names`.
+Chapter 2's are in `pairs`, chapter 4's in `learning_curves` and `side_by_side`, display names in `names`.
 """
 
 from __future__ import annotations
@@ -18,21 +18,18 @@ from dlcore.tables.learning_curves import (
     CurveFit,
     architecture_name,
     back_translation,
-    beside_counting,
-    exponents_under_noise,
     fits_table,
     holdouts,
     noise_name,
     paired,
     published_scaling,
-    ratios,
     scaling,
     scaling_fits,
-    size_by_size,
     translations,
 )
 from dlcore.tables.names import OBJECTIVES, family, method
 from dlcore.tables.pairs import has_usual_width, pair, rank_correlations, stages, stitching
+from dlcore.tables.side_by_side import beside_counting, exponents_under_noise, ratios, size_by_size
 
 __all__ = [
     "FINDINGS",
