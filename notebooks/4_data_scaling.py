@@ -201,7 +201,7 @@ if len(beside):
 # gradient descent what the other was given: {glue:text}`scaling/ratio-first:.1f` times its excess at 1,024 pairs. That falls to
 # {glue:text}`scaling/ratio-middle:.1f` at 65,536, and there it stays: {glue:text}`scaling/ratio-last:.1f` at a million. So at first the
 # exponent is that of *learning to count*, then both have the same one and differ by a factor. And the same one is not 1/3, because the
-# list of words ends: of 21,845 types the unseen mass, summed exactly, falls faster and faster (yellow), and the counting learner
+# list of words ends: of 21,845 types the unseen mass, summed exactly, falls faster and faster (*unseen mass*, right), and the counting learner
 # with it. The exponent of a finite corpus is a local one. (The region for the verdict, 0.1 around 1/3, was fixed before any run, and the
 # models miss it; this reading came after. The two largest sizes have one run each, in batches four times as large, that ended with its
 # steps: upper bounds.)
