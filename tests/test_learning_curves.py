@@ -192,6 +192,7 @@ def test_exponents_under_noise_of_models_and_counting():
     )
     assert found["counting, known floor"].to_numpy() == pytest.approx([0.35, 0.35], abs=1e-3)
     assert (found["counting, p"] < 0.35).all()  # what the drift in the ruler looks like
+    assert tables.exponents_under_noise(table(rows[:1])).empty
 
 
 def test_exponents_size_by_size():

@@ -82,7 +82,8 @@ def beside_counting(rows: pd.DataFrame, unseen: Callable[[int], float]) -> pd.Da
 def exponents_under_noise(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns, per kind of noise on the synthetic task, the exponents of the models and of the counting learner on their pairs.
 
-    Columns `setting` and, for "model" and "counting", the exponent above the known floor and p of the thesis's law.
+    Columns `setting` and, for "model" and "counting", the exponent above the known floor and p of the thesis's law; no rows where
+    nothing can be fitted.
     """
     own = rows[(rows.curve == SYNTHETIC) & rows.arm.isin(["baseline", "noise"])]
     own = own[own.noise_kind != "back_translation"]
@@ -93,5 +94,7 @@ def exponents_under_noise(rows: pd.DataFrame) -> pd.DataFrame:
         for who, part in parts.items()
         for f in scaling_fits(part, tuple(heads), bootstrap=0)
     ]
+    if not cells:
+        return pd.DataFrame()
     table = pd.DataFrame(cells).pivot(index="setting", columns="what", values="x")
     return table.reset_index().rename_axis(None, axis=1)
