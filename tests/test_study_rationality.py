@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from dlcore import ensembles, published, studies
+from dlcore import ensembles, published, studies, training
 from dlcore.metrics import rationality as rr
 from dlcore.records import RecordStore
 from dlcore.studies import noisy_experiment, representations
@@ -204,3 +204,30 @@ def test_end_to_end_networks_in_a_stack_are_those_trained_alone(monkeypatch):
     # some hundred steps, in bfloat16 on some machines: a prediction in a hundred may differ in the end
     for one, two in zip(together[:5], alone[:5], strict=True):
         assert (one != two).mean() < 0.01
+
+
+def test_noise_rates_share_the_network_trained_on_clean_labels(tmp_path, monkeypatch):
+    trained = []
+    real = training.fit_many
+    monkeypatch.setattr(training, "fit_many", lambda nets, *a, **k: trained.append(len(nets)) or real(nets, *a, **k))
+    store = RecordStore(tmp_path, packaged=False)
+
+    def one(**more):
+        settings = {"noise": 0.3, "n_train": 120, "draws": 2, "epochs": 10, "width": 16} | more
+        return store.load_or_run(Config(objective="supervised", architecture="mlp", **settings))
+
+    first, second = one(), one(noise=0.6)
+    assert trained == [3, 2]
+    assert first.metrics["train"] == second.metrics["train"]
+    assert first.metrics["test"] == second.metrics["test"]
+    for other in ({"seed": 1}, {"epochs": 11}, {"width": 17}, {"n_train": 121}, {"input_noise": 0.1}):
+        one(**other)
+        assert trained.pop() == 3, other
+    alone = run(
+        Config(objective="supervised", architecture="mlp", noise=0.6, n_train=120, draws=2, epochs=10, width=16)
+    )
+    assert alone.metrics == pytest.approx(second.metrics, rel=1e-6, nan_ok=True)
+    for file in (tmp_path / "rationality" / "end_to_end").iterdir():
+        file.write_bytes(b"damaged")
+    one(draws=3)
+    assert trained[-1] == 4

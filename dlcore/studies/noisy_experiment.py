@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from dlcore import data, pretraining, probing, runtime, training
+from dlcore import data, parallel, pretraining, probing, runtime, training
 from dlcore.metrics import rationality as rr
 from dlcore.models import network
 from dlcore.models.networks import Stages
+from dlcore.studies.kept import read_arrays, write_arrays
 from dlcore.studies.representations import Features, represent
 
 if TYPE_CHECKING:
@@ -133,16 +134,39 @@ def on_features(config: Config, source: data.Dataset, options: dict[str, Any]) -
 
 
 def end_to_end(config: Config, source: data.Dataset, options: dict[str, Any]) -> Draws:
-    """Trains the network from scratch on the clean labels, and on each noisy label vector."""
+    """Trains the network from scratch on the clean labels, and on each noisy label vector.
+
+    What a network predicts is kept beside the unfinished runs: rates share the training on clean labels.
+    """
+    labels = source.train_labels
+    noisy = probing.noisy_draws(labels, source.num_classes, config.noise, config.seed, config.draws)
+    found = trained_on(config, source, dict(enumerate([labels, *noisy])), options)
+    (clean, clean_test), rest = found[0], [found[k] for k in range(1, len(found))]
+    predictions, on_test = (np.stack([pair[side] for pair in rest]) for side in (0, 1))
+    return Draws(predictions, noisy, on_test, clean, clean_test, labels, 0, float("nan"), [])
+
+
+def trained_on(
+    config: Config, source: data.Dataset, vectors: dict[int, np.ndarray], options: dict[str, Any]
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Returns the predictions for training and test inputs after training end to end on each label vector (n,).
+
+    The number of a vector, 0 for the clean labels, decides the seed of its network.
+    """
     x, test = _inputs(config, source)
-    classes, labels = source.num_classes, source.train_labels
-    noisy = probing.noisy_draws(labels, classes, config.noise, config.seed, config.draws)
     steps = END_TO_END[kind(config.dataset)]
     path, normalise = options["checkpoint"], pretraining.Normalise(x)
-    vectors, nets, settings = [labels, *noisy], [], []
-    for k in range(len(vectors)):
+    sizes = (config.architecture, config.width, config.depth, config.epochs, config.batch_size, config.input_noise)
+    made = json.dumps([steps["optimizer"], steps["learning_rate"], source.checksum, config.seed, *sizes])
+    kept = {k: _kept(made, k, given, path) for k, given in vectors.items()}
+    found = {k: (v["train"], v["test"]) for k, file in kept.items() if file and (v := read_arrays(file)) is not None}
+    missing = [k for k in vectors if k not in found]
+    nets, settings = [], []
+    for k in missing:
         seed = 1000 * config.seed + k
-        net = network(config.architecture, x.shape[1:], classes, seed=seed, width=config.width, depth=config.depth)
+        net = network(
+            config.architecture, x.shape[1:], source.num_classes, seed=seed, width=config.width, depth=config.depth
+        )
         nets.append(Stages(OrderedDict(normalise=normalise, **OrderedDict(net.named_children()))))
         settings.append(
             training.TrainConfig(
@@ -154,23 +178,33 @@ def end_to_end(config: Config, source: data.Dataset, options: dict[str, Any]) ->
                 seed=seed,
             )
         )
-    checkpoints = [path.with_suffix(f".{k}.pt") for k in range(len(vectors))] if path else None
+    checkpoints = [path.with_suffix(f".{k}.pt") for k in missing] if path else None
     training.fit_many(
         nets,
-        (x, [torch.from_numpy(given) for given in vectors]),
+        (x, [torch.from_numpy(vectors[k]) for k in missing]),
         settings,
         checkpoints=checkpoints,
         progress=options["progress"],
         device=options["device"],
-        labels=[f"end to end {config.dataset} noise {config.noise:g} draw {k}" for k in range(len(vectors))],
+        labels=[f"end to end {config.dataset} noise {config.noise:g} draw {k}" for k in missing],
     )
-    found = [[training.predict(net, v).cpu().numpy() for v in (x, test)] for net in nets]
+    for k, net in zip(missing, nets, strict=True):
+        one, two = (training.predict(net, v).cpu().numpy() for v in (x, test))
+        found[k] = one, two
+        if (file := kept[k]) is not None:
+            write_arrays(file, train=one, test=two)
     # only now: after a kill in a later draw the earlier ones are still there
     for file in checkpoints or ():
         file.unlink(missing_ok=True)
-    (clean, clean_test), rest = found[0], found[1:]
-    predictions, on_test = (np.stack([pair[side] for pair in rest]) for side in (0, 1))
-    return Draws(predictions, noisy, on_test, clean, clean_test, labels, 0, float("nan"), [])
+    return found
+
+
+def _kept(made: str, number: int, labels: np.ndarray, checkpoint: Path | None) -> Path | None:
+    """Returns the file of the predictions of one network, named by all they depend on."""
+    if checkpoint is None or parallel.size() > 1:  # the processes of one run train together
+        return None
+    name = hashlib.sha256(made.encode() + str(number).encode() + labels.astype(np.int64).tobytes()).hexdigest()[:16]
+    return checkpoint.parents[1] / "end_to_end" / f"{name}.npz"
 
 
 def measure(draws: Draws, test_labels: np.ndarray, num_classes: int) -> tuple[dict[str, Any], dict[str, Any]]:

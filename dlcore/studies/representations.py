@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from tqdm.auto import tqdm
 
 from dlcore import objectives, parallel, pretraining, runtime
 from dlcore.config import unknown_choice
+from dlcore.studies.kept import read_arrays, write_arrays
 
 FIXED = ("pixels", "pca", "random_relu", "clusters", "neighbours")
 NETWORK = ("random", *objectives.OBJECTIVES)
@@ -67,11 +67,11 @@ def represent(
         return _make(name, inputs, test_inputs, **made, **options)
     if (found := _read(cache)) is not None:
         return found
-    cache.parent.mkdir(parents=True, exist_ok=True)
+    cache.parent.mkdir(parents=True, exist_ok=True)  # for the lock
     with _alone(cache, tell=bool(options.get("progress"))):
         if (found := _read(cache)) is None:
             found = _make(name, inputs, test_inputs, **made, **options)
-            _write(cache, found)
+            write_arrays(cache, train=found.train, test=found.test, loss=np.array(found.loss))
     return found
 
 
@@ -176,17 +176,5 @@ def _fixed(
 
 
 def _read(path: Path) -> Features | None:
-    try:
-        with np.load(path) as found:
-            return Features(found["train"], found["test"], found["loss"].tolist())
-    except FileNotFoundError:
-        return None
-    except Exception:  # a damaged cache costs time, never the run
-        path.unlink(missing_ok=True)
-        return None
-
-
-def _write(path: Path, features: Features) -> None:
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp.npz")
-    np.savez(temporary, train=features.train, test=features.test, loss=np.array(features.loss))
-    os.replace(temporary, path)
+    found = read_arrays(path)
+    return None if found is None else Features(found["train"], found["test"], found["loss"].tolist())
