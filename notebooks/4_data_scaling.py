@@ -274,20 +274,21 @@ figures.exponent_constants(fits)
 # {glue:text}`scaling/source-uniform-exponent`, by their frequency by {glue:text}`scaling/source-unigram-exponent`, and misaligned pairs
 # by {glue:text}`scaling/misaligned-exponent`. The constants do move: the largest $C$ of the thesis's law over the smallest is
 # {glue:text}`scaling/knee-moves`. Under that law the same runs look less alike, because its one constant has to stand for the floor too.
-# (At 512 units the decoder-only model differs by {glue:text}`scaling/architecture-exponent-decoder-only-wide`; 20 % wrong target words
-# move the exponent by {glue:text}`scaling/noise-exponent-20-wide`, on the three sizes that count.)
+# With 512 units, up to a million pairs, the decoder-only model differs by {glue:text}`scaling/architecture-exponent-decoder-only-wide` and
+# 20 % wrong target words move the exponent by {glue:text}`scaling/noise-exponent-20-wide`, from {glue:text}`scaling/wide-architecture` and
+# {glue:text}`scaling/wide-noise` usable sizes, one seed at all but the smallest.
 #
 # Choose *Tatoeba English-German* for real text, with 512 to 65,536 pairs. No floor is known there; $p$ differs from that of 2L2L by
 # {glue:text}`scaling/tatoeba-p-decoder-only` (decoder only), {glue:text}`scaling/tatoeba-p-lstm` (LSTM decoder),
 # {glue:text}`scaling/tatoeba-p-noise` (20 % of the target words replaced) and {glue:text}`scaling/tatoeba-p-misaligned` (20 % of the pairs
-# misaligned). All four differences lie in the band, all four intervals reach out of it. Their width is not noise between runs: these curves
+# misaligned). In the band lie {glue:text}`scaling/text-inside` of these four differences, out of it reach {glue:text}`scaling/text-beyond` of their
+# intervals. Their width is not noise between runs: these curves
 # still steepen, and a law that can only flatten describes none of them well. But what two curves have in common need not be described. If
 # $L = f(D)\,D^{-p}$ with the same $f$, whatever it is, the slope of $\log(L_2 / L_1)$ over $\log D$ is $p_1 - p_2$. Point at a setting
 # to single it out:
 
 # %% tags=["hide-input"]
-own = table[table.preset == "laptop"] if len(table) else table
-figures.size_by_size({"2L2L, clean": own, "6L6L": published})
+figures.size_by_size({"2L2L, clean": table, "6L6L": published})
 
 # %% [markdown]
 # So on real text the four settings have the exponent of 2L2L to within 0.05, and so have four published architectures that of the fifth,
@@ -419,6 +420,12 @@ for law, letter in (("bansal", "p"), ("floor", "c")):
 for glued, wanted in {"early-stop": "early-stop", "shared-f": "shared-p", "missed": "512m-bansal"}.items():
     value = next(c.measured.value for c in ledger if c.id == f"published-{wanted}")
     glue(f"scaling/{glued}", value, display=False)
+text = [c.measured for c in ledger if c.id.startswith("tatoeba-p-") and c.measured]
+glue("scaling/text-inside", sum(abs(m.value) <= 0.05 for m in text), display=False)
+glue("scaling/text-beyond", sum(m.low < -0.05 or m.high > 0.05 for m in text), display=False)
+wide = tables.size_by_size(table[table.preset == "gpu"] if len(table) else table)
+for arm in ("architecture", "noise"):
+    glue(f"scaling/wide-{arm}", int(wide[wide.arm == arm].sizes.sum()) if len(wide) else 0, display=False)
 display(HTML(claims.ledger_html(ledger)))
 
 # %% [markdown]

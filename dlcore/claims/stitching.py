@@ -74,10 +74,18 @@ def _cka_apart(t: Table, architecture: str, dataset: str = "mnist1d") -> Measure
     return mean(rows.linear_cka_mid[rows.excess_mid <= 0.05])
 
 
+_WEAK = ("two superclasses", "10 % random labels", "50 % random labels")
+
+
 def _weak_early(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
-    weak = ("two superclasses", "10 % random labels", "50 % random labels")
-    rows = (_rows(t, pair, architecture=architecture, dataset=dataset) for pair in weak)
+    rows = (_rows(t, pair, architecture=architecture, dataset=dataset) for pair in _WEAK)
     return mean(pd.concat([r.excess_first for r in rows]))
+
+
+def _weak_half(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
+    """Measures the worst of the three bottoms of a seed."""
+    rows = [_rows(t, pair, architecture=architecture, dataset=dataset).set_index("seed").excess_half for pair in _WEAK]
+    return mean(pd.concat(rows, axis=1).dropna().max(axis=1))
 
 
 def _two_seeds(t: Table, column: str, **changed) -> pd.Series:
@@ -184,6 +192,8 @@ MEASURES["stitching-cka-disagrees"] = with_arguments(_cka_apart, "convnet")
 MEASURES["stitching-cka-disagrees-cifar10"] = with_arguments(_cka_apart, *_IMAGES)
 MEASURES["stitching-weak-early"] = with_arguments(_weak_early, "convnet")
 MEASURES["stitching-weak-early-cifar10"] = with_arguments(_weak_early, *_IMAGES)
+MEASURES["stitching-weak-half"] = with_arguments(_weak_half, "convnet")
+MEASURES["stitching-weak-half-cifar10"] = with_arguments(_weak_half, *_IMAGES)
 
 
 @measure("stitching-width-cifar10")

@@ -98,8 +98,8 @@ def stitching(
 
     `pair` says what the bottom differs in, `map` what is between; `usual` marks the paper's map, recalibrated, on the
     top's own samples, and `usual_width` the tops of the main comparison. From the curves of the records come (NaN
-    without them) `barrier`, the largest test error on the path of stitched networks above that of the worse end; `linear_cka_mid`; `late_into_early_task` and `late_into_early_least_squares`,
-    penalties of the bottom's last stage but the pooling in the top's first; and `freeze_error`, the error above the
+    without them) `barrier`, the largest test error on the path of stitched networks above that of the worse end; `linear_cka_mid`; `excess_half`, the
+    excess at half of the depth; `late_into_early_task` and `late_into_early_least_squares`, penalties of the bottom's last stage but the pooling in the top's first; and `freeze_error`, the error above the
     bottom's frozen layers until the deepest stage whose excess is at most 2 points.
 
     Args: records: key of a record -> the record.
@@ -115,7 +115,7 @@ def stitching(
     rows["map"] = [map_name(row) for row in rows.to_dict("records")]
     rows["usual"] = (rows["map"] == USUAL_MAP) & (rows.stitcher_data == "top")
     found = [_of_curves(records[key]) if records else {} for key in rows.key]
-    for name in ("barrier", "linear_cka_mid", *_LATE, "freeze_error"):
+    for name in ("barrier", "linear_cka_mid", "excess_half", *_LATE, "freeze_error"):
         rows[name] = [row.get(name, np.nan) for row in found]
     return rows
 
@@ -129,6 +129,7 @@ def _of_curves(record: Any) -> dict[str, float]:
     found = {
         "barrier": metrics["top_error"] + max(curves["penalty"]) - max(ends),
         "linear_cka_mid": curves["linear_cka"][len(curves["linear_cka"]) // 2],
+        "excess_half": curves["excess"][int(np.abs(np.subtract(curves["depth"], 0.5)).argmin())],
     }
     if "task" in arrays:
         found |= {name: arrays[kind][-1][0] for name, kind in zip(_LATE, ("task", "least_squares"), strict=True)}
