@@ -53,7 +53,7 @@ def recorded() -> dict[str, list[Config]]:
     ]
     groups["mnist1d"] = _make(range(3), (*SELF_SUPERVISED, "random", "pixels", "random_relu"), rates, dataset="mnist1d")
     groups["mnist1d-end-to-end"] = _make(
-        range(3), ("supervised",), (0.2, 0.4, 0.05, 0.6, 0.8), dataset="mnist1d", draws=3
+        range(3), ("supervised",), (0.2, 0.4, 0.05, 0.6, 0.8, 0.1, 0.3, 0.5, 0.7, 0.9), dataset="mnist1d", draws=3
     )
     groups["mnist1d-probes"] = _make(
         range(3), ("vicreg", "pixels"), (0.05, 0.2, 0.4), dataset="mnist1d", probe="logistic"
@@ -101,7 +101,9 @@ def recorded() -> dict[str, list[Config]]:
             )
         ]
         # the record says how much of the noise 40 epochs fitted
-        groups[f"{name}-end-to-end"] = _make(seeds, ("supervised",), (0.2,), epochs=40, draws=2, **images)
+        groups[f"{name}-end-to-end"] = [
+            c for rate in rates for c in _make(seeds, ("supervised",), (rate,), epochs=40, draws=2, **images)
+        ]
     groups["fashion-shorter"] = [
         c
         for s in seeds
