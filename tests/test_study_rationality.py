@@ -6,8 +6,9 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
-from dlcore import ensembles, published, studies, training
+from dlcore import ensembles, objectives, published, studies, training
 from dlcore.metrics import rationality as rr
 from dlcore.records import RecordStore
 from dlcore.studies import noisy_experiment, representations
@@ -80,17 +81,33 @@ def test_end_to_end_memorises_and_a_probe_does_not():
     assert ended["memorization"] > 4 * probe["memorization"]
 
 
-def test_labels_cannot_reach_pretraining():
-    config = Config(objective="simclr", epochs=3, **SMALL)
+def _features_of_the_run(config, source, folder):
+    """Runs the noisy experiment, labels and all, and returns the features that it left in its cache."""
+    options = {"checkpoint": folder / "unfinished" / "run.pt", "progress": False, "device": "cpu"}
+    noisy_experiment.on_features(config, source, options)
+    (file,) = (folder / "features").glob("*.npz")
+    return dict(np.load(file))
+
+
+@pytest.mark.parametrize("objective", [n for n in representations.REPRESENTATIONS if n != "pixels"])
+def test_labels_cannot_reach_pretraining(objective, tmp_path, monkeypatch):
+    epochs = {"epochs": 2} if objective in objectives.OBJECTIVES else {}
+    config = Config(objective=objective, n_train=60, draws=2, **epochs)
     source = noisy_experiment.load(config)
     permuted = dataclasses.replace(source, train_labels=np.random.default_rng(0).permutation(source.train_labels))
-    options = {"checkpoint": None, "progress": False, "device": "cpu"}
-    found = []
-    for data in (source, permuted):
-        x, test = noisy_experiment._inputs(config, data)
-        found.append(noisy_experiment._features(config, x, test, 0, options))
-    np.testing.assert_array_equal(found[0].train, found[1].train)
-    np.testing.assert_array_equal(found[0].test, found[1].test)
+    one, two = (_features_of_the_run(config, s, tmp_path / str(i)) for i, s in enumerate((source, permuted)))
+    for name in ("train", "test"):
+        np.testing.assert_array_equal(one[name], two[name])
+    # the same comparison finds labels that do reach it
+    original = noisy_experiment._inputs
+
+    def leaking(config, source):
+        x, test = original(config, source)
+        return x + 0.1 * torch.from_numpy(source.train_labels).view(-1, *[1] * (x.ndim - 1)), test
+
+    monkeypatch.setattr(noisy_experiment, "_inputs", leaking)
+    one, two = (_features_of_the_run(config, s, tmp_path / f"leak{i}") for i, s in enumerate((source, permuted)))
+    assert not np.array_equal(one["train"], two["train"])
 
 
 def test_features_are_cached_and_shared_between_noise_rates_and_probes(tmp_path, monkeypatch):

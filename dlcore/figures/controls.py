@@ -63,6 +63,26 @@ def near(field: str, name: str = "dl_noise") -> str:
     return f"abs(datum.{field} - {name}) < 1e-6"
 
 
+def nearest(rows: pd.DataFrame, by: str, field: str = "noise") -> pd.DataFrame:
+    """Returns the rows with `least` and `most`: where on a slider a row's value is the nearest one that its group has.
+
+    So a slider draws something at every step, whatever values a group was run at; keep the rows with `held()`, and
+    say which value is shown.
+    """
+    limits = []
+    for group, own in rows.groupby(by, sort=False)[field]:
+        values = sorted(own.unique())
+        middle = [(a + b) / 2 for a, b in itertools.pairwise(values)]
+        ends = zip(values, [-1.0, *middle], [*middle, 2.0], strict=True)
+        limits += [{by: group, field: v, "least": round(low, 4), "most": round(high, 4)} for v, low, high in ends]
+    return rows.merge(pd.DataFrame(limits, columns=[by, field, "least", "most"]), on=[by, field])
+
+
+def held(name: str = "dl_noise") -> str:
+    """Returns the Vega expression that a slider stands nearest to the row's value; see `nearest`."""
+    return f"{name} > datum.least - 1e-6 && {name} < datum.most - 1e-6"
+
+
 def ordered(families: Sequence[str]) -> list[str]:
     """Returns model families in the book's order."""
     known = list(FAMILY_COLOURS)

@@ -72,6 +72,10 @@ def binary_deviation_complexity(predictions, noisy_labels, labels, correction: s
 
     At most C_dc (data processing), and its plug-in bias is only 1 / (2 K) nats. With the sharp constant it is the
     package's default certificate.
+
+    Shapes: predictions, noisy_labels (K, n), labels (n,).
+    Raises: ValueError as `deviation_complexity` does.
+    Differs: the paper has the c x c table only; the 2 x 2 one is ours.
     """
     found, noisy, given = as_draws(predictions, noisy_labels, labels, None)
     right = (found != given).astype(np.int64)
@@ -110,7 +114,11 @@ def plugin_bias(num_classes: int, draws: int) -> float:
 
 
 def cluster_vote_complexity(num_clusters: int, num_classes: int) -> float:
-    """Returns C_mdl <= m log c, in nats, of a vote inside each of m clusters that were found without labels.
+    """Returns m log c, in nats, which bounds the description length of a vote inside each of m clusters.
+
+    The clusters must have been found without labels. Derived (H(g) <= m log c); the paper has no such number.
+
+    Raises: ValueError for no cluster or fewer than two classes.
 
     >>> round(cluster_vote_complexity(10, 10), 2)
     23.03

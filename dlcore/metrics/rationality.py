@@ -107,7 +107,8 @@ def gaps(train: float, test: float, train_noisy: float, noisy_train: float) -> G
         train_noisy: Train(eta), on *all* training points after training on noisy labels, against clean labels.
         noisy_train: NTrain(eta), the same, on the points whose label was flipped.
     Raises: ValueError for a value outside [0, 1].
-    Paper: Bansal, Kaplun, Barak 2021 (ICLR), definition 2.1 and the RRM bound: Train - Test <= bound, by telescoping.
+    Paper: Bansal, Kaplun, Barak 2021 (ICLR), the RRM bound: Train - Test <= bound, by telescoping.
+    Differs: the signed gaps are kept beside the clipped ones, so that cancelling parts can be seen.
 
     >>> g = gaps(train=0.95, test=0.90, train_noisy=0.94, noisy_train=0.91)
     >>> [round(v, 3) for v in (g.robustness, g.memorization, g.rationality, g.bound)]
@@ -178,10 +179,13 @@ def gap_intervals(
 ) -> GapIntervals:
     """Returns the gaps with intervals for the draw of the noise and of the test points; the training set is fixed.
 
-    Draws: delete-one jackknife. Test points: the binomial variance, carried through by the derivative. The two are
-    added, with a t quantile of the combined degrees of freedom (Welch and Satterthwaite). What another training
-    set would change is not covered: repeat with other seeds for that.
+    Draws: delete-one jackknife of the ratios of sums. Test points: the variance of their bootstrap, which for an accuracy
+    p is p (1 - p) / m in closed form, carried through by the derivative. The two are added, with a t quantile of the
+    combined degrees of freedom (Welch and Satterthwaite). What another training set would change is not covered: repeat
+    with other seeds for that. In a test 95 % intervals cover 92 to 98 %; that of `bound` can fall to 86 % where a
+    clipped part is within two standard errors of 0.
 
+    Args: train, test: accuracies after clean training, fractions; num_test: test points, m; experiment: of `noisy_experiment`.
     Raises: ValueError for fewer than two draws, or an accuracy outside [0, 1].
     """
     as_confidence(confidence)
@@ -217,6 +221,9 @@ def gap_intervals(
 
 def noisy_label_accuracy(accuracy, rate: float, num_classes: int):
     """Returns the accuracy against equally noisy labels of fresh points, a (1 - eta) + (1 - a) eta / (c - 1).
+
+    Fractions, numbers or arrays of one shape; exact where the wrong predictions are uniform over the wrong classes or
+    the flips are, as those of `noise.flip_labels`. Derived here, no equation of the paper.
 
     >>> round(noisy_label_accuracy(0.9, 0.9, 10), 6)
     0.1

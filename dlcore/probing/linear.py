@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -20,6 +21,10 @@ class Probed(NamedTuple):
     test: np.ndarray
     degrees_of_freedom: float
     objective: np.ndarray
+
+
+class UnconvergedWarning(UserWarning):
+    """A fit ended at its largest number of steps, before its tolerance."""
 
 
 def chunks(y: torch.Tensor, width: int) -> tuple[torch.Tensor, ...]:
@@ -127,7 +132,8 @@ def lbfgs(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Minimises R independent smooth convex functions at once; every one has its own steps and line search.
 
-    Stops when every gradient is below `tolerance` times the larger of 1 and its first norm.
+    Stops when every gradient is below `tolerance` times the larger of 1 and its first norm, or, with an
+    UnconvergedWarning, after `iterations` steps.
     """
 
     def dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -173,4 +179,11 @@ def lbfgs(
         pairs.append((torch.where(still, 0.0, s), torch.where(still, 1.0, z), torch.where(still, 1.0, curvature)))
         pairs = pairs[-memory:]
         v, loss, gradient = ahead, ahead_loss, ahead_gradient
+    else:
+        if late := int((dot(gradient, gradient).sqrt() > enough).sum()):
+            warnings.warn(
+                f"{late} of {len(v)} logistic fits ended after {iterations} steps, above their tolerance of {tolerance:g}",
+                UnconvergedWarning,
+                stacklevel=4,
+            )
     return v, loss

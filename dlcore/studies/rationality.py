@@ -35,7 +35,7 @@ PRETRAIN: dict[tuple[str, str], dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Config(BaseConfig):
-    """One training procedure in the noisy experiment. Reproduces Bansal, Kaplun, Barak 2021 (ICLR), sections 1 to 3.
+    """One training procedure in the noisy experiment. Reproduces Bansal, Kaplun, Barak 2021 (ICLR).
 
     Run one with `python -m dlcore run rationality objective=simclr dataset=mnist1d`: a minute on two cores. What to
     expect: a probe on self-supervised features memorises a few per cent of the noise, an end-to-end network

@@ -37,7 +37,7 @@ NOISES = ("none", "target", "source_unigram", "source_uniform", "misaligned", "b
 SHOWN = 10  # sentences whose translation is kept
 
 
-def _steps(pairs: int) -> int:
+def steps_of(pairs: int) -> int:
     """Returns about 25 sqrt(D), a rule from pilot runs that was then left alone."""
     return int(np.clip(25 * pairs**0.5, 300, 6000))
 
@@ -83,14 +83,14 @@ class Config(BaseConfig):
             filled["noise_kind"] = "target" if self.noise else "none"
         kind = filled.get("noise_kind", self.noise_kind)
         if self.steps is None:
-            filled["steps"] = _steps(self.pairs)
+            filled["steps"] = steps_of(self.pairs)
         if kind == "back_translation":
             if self.reverse_pairs is None:
                 filled["reverse_pairs"] = 1024
             if self.reverse_width is None:
                 filled["reverse_width"] = self.width
             if self.reverse_steps is None:
-                filled["reverse_steps"] = _steps(filled.get("reverse_pairs", self.reverse_pairs))
+                filled["reverse_steps"] = steps_of(filled.get("reverse_pairs", self.reverse_pairs))
         return filled
 
     def validate(self) -> None:

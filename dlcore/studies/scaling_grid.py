@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dlcore.studies.scaling import ARCHITECTURES, Config
+from dlcore.studies.scaling import ARCHITECTURES, Config, steps_of
 
 SIZES = tuple(2**k for k in range(7, 16))
 TEXT_SIZES = tuple(2**k for k in range(9, 17))
@@ -52,6 +52,8 @@ def recorded() -> dict[str, list[Config]]:
         for c in _make(SIZES, noise_kind="back_translation", reverse_pairs=pairs, reverse_width=width)
     ]
     groups["width"] = _make(SIZES, width=128)
+    # a control: does the exponent come from the training time, 25 sqrt(D) steps, which grows with D as well?
+    groups["longer"] = [Config(preset="laptop", pairs=n, steps=2 * steps_of(n)) for n in (1024, 4096, 16384)]
     text = {"dataset": "tatoeba_eng-deu", "width": 128}
     groups["tatoeba"] = [
         *_make(TEXT_SIZES, **text),

@@ -27,13 +27,14 @@ from dlcore.tables.learning_curves import (
     scaling_fits,
     translations,
 )
-from dlcore.tables.names import OBJECTIVES, family, method
+from dlcore.tables.names import OBJECTIVES, PROBES, family, method
 from dlcore.tables.pairs import has_usual_width, pair, rank_correlations, stages, stitching
 from dlcore.tables.side_by_side import beside_counting, exponents_under_noise, ratios, size_by_size
 
 __all__ = [
     "FINDINGS",
     "LAWS",
+    "PROBES",
     "PUBLISHED",
     "USUAL_BANDWIDTH",
     "CurveFit",
@@ -148,9 +149,9 @@ _LARGE = 40000  # training images of preset "gpu"; CIFAR-10 without its official
 def rationality(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFrame:
     """Returns the findings of chapter 1: rows of the given presets, with `method`, `leverage` and `usual`.
 
-    `method` is the display name of the objective, `leverage` is tr H / n of a ridge probe, the mean share of a
-    point's own label in its own score. `usual` marks the settings of the main comparison, `main` those of them with
-    its probe: ridge, in preset "gpu" the authors' logistic one.
+    `method` is the display name of the objective, with the probe where it is not that of the main comparison: ridge, in
+    preset "gpu" logistic. `leverage` is tr H / n of a ridge probe, the mean share of a point's own label in its own
+    score. `usual` marks the settings of the main comparison, with any probe.
     """
     if table.empty:
         return table
@@ -160,7 +161,8 @@ def rationality(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.Da
     for name in _RATIONALITY_COLUMNS:
         if name not in rows:
             rows[name] = np.nan
-    rows["method"] = rows.objective.map(OBJECTIVES)
+    other = rows.probe.notna() & (rows.probe != np.where(rows.preset == "gpu", "logistic", "ridge"))
+    rows["method"] = rows.objective.map(OBJECTIVES) + np.where(other, " + " + rows.probe.fillna("").map(PROBES), "")
     rows["leverage"] = rows.degrees_of_freedom / rows.num_train
     usual = (rows.experiment == "gaps") & ~rows.augmented.astype(bool) & ~rows.transductive.astype(bool)
     large = rows.preset == "gpu"
@@ -170,5 +172,4 @@ def rationality(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.Da
     usual &= np.isnan(longest) | (rows.epochs == longest)
     wanted = rows.objective.map(_USUAL_DIMENSION)
     rows["usual"] = usual & ((rows.dimension == wanted) | (rows.dimension.isna() & wanted.isna()))
-    rows["main"] = rows.usual & (rows.probe.isna() | (rows.probe == np.where(large, "logistic", "ridge")))
     return rows

@@ -28,6 +28,7 @@ OBJECTIVES = {
     "clusters": "cluster vote",
     "neighbours": "neighbour average",
 }
+PROBES = {"ridge": "ridge", "logistic": "logistic", "knn": "k-NN", "mlp": "MLP"}
 
 
 def family(architecture: str, neighbours: int = 1) -> str:
