@@ -60,6 +60,20 @@ def test_theorems_are_reproduced(name):
     assert claim.verdict == "reproduced", claim.ours
 
 
+@pytest.mark.parametrize(
+    "name", ["separation-mnist1d", "separation-digits", "separation-cifar10", "separation-fashion"]
+)
+def test_end_to_end_networks_memorise_five_times_as_much(name):
+    claim = next(c for c in claims.evaluate(chapter=1) if c.id == name)
+    assert claim.measured.low >= 5, claim.ours
+
+
+@pytest.mark.parametrize("name", ["flat-mnist1d", "flat-cifar10"])
+def test_clean_accuracy_is_flat_within_five_points(name):
+    claim = next(c for c in claims.evaluate(chapter=1) if c.id == name)
+    assert claim.measured.high <= 0.05, claim.ours
+
+
 def test_knn_law_within_its_tolerance():
     claim = next(c for c in claims.evaluate() if c.id == "knn-binomial")
     assert claim.measured.value <= 0.015, claim.ours

@@ -54,10 +54,11 @@ MEASURES["separation-cifar10"] = with_arguments(_separation, "cifar10", "resnet"
 MEASURES["separation-fashion"] = with_arguments(_separation, "fashion_mnist", "resnet")
 
 
-def _learns(t: Table, dataset: str) -> Measured | None:
+def _learns(t: Table, dataset: str, epochs: int | None = None) -> Measured | None:
     """Test accuracy of SimCLR with ridge minus that of the best features that were never trained, on the same seeds."""
     t = t[(t.dataset == dataset) & (t.probe == "ridge") & np.isclose(t.noise, 0.2) & (t.experiment == "gaps")]
-    trained = _rows(t, objective="simclr").set_index("seed").test
+    trained = _rows(t, usual=epochs is None, objective="simclr", **({"epochs": epochs} if epochs else {}))
+    trained = trained.set_index("seed").test
     plain = t[t.objective.isin(["pixels", "random", "random_relu"])]
     if plain.objective.nunique() < 3:
         return None
@@ -66,6 +67,7 @@ def _learns(t: Table, dataset: str) -> Measured | None:
 
 MEASURES["learns-cifar10"] = with_arguments(_learns, "cifar10")
 MEASURES["learns-fashion"] = with_arguments(_learns, "fashion_mnist")
+MEASURES["learns-fashion-shorter"] = with_arguments(_learns, "fashion_mnist", 60)
 
 
 @measure("memorization-cifar10")
@@ -79,15 +81,18 @@ def _(t):
     return mean(_rows(t, objective="simclr", dataset="cifar10", noise=0.05, probe="ridge").generalization)
 
 
-def _drop(t: Table, dataset: str) -> Measured | None:
+def _drop(t: Table, dataset: str, probe: str = "ridge") -> Measured | None:
     """Clean test accuracy lost at 40 % noise, the worst of the contrastive objectives."""
-    found = _rows(t, objective=CONTRASTIVE, dataset=dataset, noise=0.4, probe="ridge")
+    found = _rows(t, objective=CONTRASTIVE, dataset=dataset, noise=0.4, probe=probe)
     lost = found.test - found.test_after_noise
     return largest([group for _, group in lost.groupby(found.objective)])
 
 
 MEASURES["flat-mnist1d"] = with_arguments(_drop, "mnist1d")
 MEASURES["flat-cifar10"] = with_arguments(_drop, "cifar10")
+MEASURES["flat-digits"] = with_arguments(_drop, "digits")
+for _dataset in ("mnist1d", "digits"):
+    MEASURES[f"flat-{_dataset}-logistic"] = with_arguments(_drop, _dataset, "logistic")
 
 
 @measure("probe-leaves-noise")

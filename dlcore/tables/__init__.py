@@ -1,6 +1,6 @@
 """Derived columns and summaries of the tidy table of records; never imports torch.
 
-Chapter 2's are in `pairs`, chapter 4's in `learning_curves` and `side_by_side`, display names in `names`.
+Chapter 1's are in `gaps`, chapter 2's in `pairs`, chapter 4's in `learning_curves` and `side_by_side`, display names in `names`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dlcore.metrics.statistics import mean_interval
+from dlcore.tables.gaps import beside_the_paper, by_size, probes, rationality, slopes_in_n
 from dlcore.tables.learning_curves import (
     FINDINGS,
     LAWS,
@@ -27,7 +28,7 @@ from dlcore.tables.learning_curves import (
     scaling_fits,
     translations,
 )
-from dlcore.tables.names import OBJECTIVES, PROBES, family, method
+from dlcore.tables.names import PROBES, family, method
 from dlcore.tables.pairs import has_usual_width, pair, rank_correlations, stages, stitching
 from dlcore.tables.side_by_side import beside_counting, exponents_under_noise, ratios, size_by_size
 
@@ -41,6 +42,8 @@ __all__ = [
     "architecture_name",
     "back_translation",
     "beside_counting",
+    "beside_the_paper",
+    "by_size",
     "distributional",
     "exponents_under_noise",
     "family",
@@ -52,6 +55,7 @@ __all__ = [
     "over_seeds",
     "pair",
     "paired",
+    "probes",
     "published_scaling",
     "rank_correlations",
     "rationality",
@@ -59,6 +63,7 @@ __all__ = [
     "scaling",
     "scaling_fits",
     "size_by_size",
+    "slopes_in_n",
     "stages",
     "stitching",
     "translations",
@@ -135,41 +140,3 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFra
         )
         found[-1]["seeds"] = interval.n
     return pd.DataFrame(found, columns=[*by, value, "low", "high", "seeds"])
-
-
-_RATIONALITY_COLUMNS = ("dimension", "strength", "probe", "table_measured", "table_predicted", "bound_prediction")
-# the settings of the main comparison; other values belong to a sweep of their own
-_USUAL_DIMENSION = {"random_relu": 500, "pca": 20, "clusters": 10}
-_USUAL_SIZE = {"digits": 1000, "mnist1d": 4000, "fashion_mnist": 10000, "cifar10": 10000, "cifar10_full": 50000}
-# of self-supervised pretraining, where two lengths are recorded
-_USUAL_EPOCHS = {("fashion_mnist", "simclr"): 200, ("fashion_mnist", "vicreg"): 200}
-_LARGE = 40000  # training images of preset "gpu"; CIFAR-10 without its official test file leaves as many
-
-
-def rationality(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFrame:
-    """Returns the findings of chapter 1: rows of the given presets, with `method`, `leverage` and `usual`.
-
-    `method` is the display name of the objective, with the probe where it is not that of the main comparison: ridge, in
-    preset "gpu" logistic. `leverage` is tr H / n of a ridge probe, the mean share of a point's own label in its own
-    score. `usual` marks the settings of the main comparison, with any probe.
-    """
-    if table.empty:
-        return table
-    rows = table[table.preset.isin(presets)].copy()
-    if rows.empty:
-        return rows
-    for name in _RATIONALITY_COLUMNS:
-        if name not in rows:
-            rows[name] = np.nan
-    other = rows.probe.notna() & (rows.probe != np.where(rows.preset == "gpu", "logistic", "ridge"))
-    rows["method"] = rows.objective.map(OBJECTIVES) + np.where(other, " + " + rows.probe.fillna("").map(PROBES), "")
-    rows["leverage"] = rows.degrees_of_freedom / rows.num_train
-    usual = (rows.experiment == "gaps") & ~rows.augmented.astype(bool) & ~rows.transductive.astype(bool)
-    large = rows.preset == "gpu"
-    usual &= (rows.n_train == rows.dataset.map(_USUAL_SIZE)) | (large & (rows.n_train >= _LARGE))
-    usual &= rows.strength.isna() | (rows.strength == 1.0)
-    longest = [_USUAL_EPOCHS.get(of, np.nan) for of in zip(rows.dataset, rows.objective, strict=True)]
-    usual &= np.isnan(longest) | (rows.epochs == longest)
-    wanted = rows.objective.map(_USUAL_DIMENSION)
-    rows["usual"] = usual & ((rows.dimension == wanted) | (rows.dimension.isna() & wanted.isna()))
-    return rows

@@ -147,22 +147,42 @@ def test_every_choice_changes_the_marks(visit, name, csv, what):
     assert len(seen) >= min(len(options), 4), f"{len(options)} choices, {len(seen)} different pictures"
 
 
-def test_the_slider_draws_something_at_every_step(visit):
-    """A float compared with == would leave holes."""
-    page = visit(DISTRIBUTIONAL)
-    chart = _chart(page, "spectrum")
+@pytest.mark.parametrize(
+    ("name", "csv", "least", "data"),
+    [
+        (DISTRIBUTIONAL, "spectrum", 20, None),
+        (RATIONALITY, "leverage", 20, None),
+        (RATIONALITY, "gap-decomposition", 2, "MNIST-1D (ours)"),
+        (RATIONALITY, "gap-decomposition", 2, "CIFAR-10, ResNet-18 (ours)"),
+        (RATIONALITY, "noise-sweep", 4, "CIFAR-10, ResNet-18 (ours)"),
+        (RATIONALITY, "noise-sweep", 4, "CIFAR-10 (published)"),
+    ],
+)
+def test_the_slider_draws_something_at_every_step(visit, name, csv, least, data):
+    """A float compared with == would leave holes, and so would a rate that the chosen data do not have."""
+    page = visit(name)
+    chart = _chart(page, csv)
+    if data is not None:
+        chart.locator("select[aria-label*=data]").select_option(label=data)
     slider = chart.locator("input[type=range]").first
+    low, high, step = (float(slider.get_attribute(a)) for a in ("min", "max", "step"))
     slider.focus()
     page.keyboard.press("Home")
-    for _ in range(9):
+    for _ in range(round((high - low) / step) + 1):
         page.wait_for_timeout(120)
-        assert chart.locator("svg g.mark-symbol path").count() > 20
+        assert chart.locator("svg g.mark-symbol path").count() >= least
         page.keyboard.press("ArrowRight")
 
 
-@pytest.mark.parametrize("csv", ["spectrum", "agreement"])
-def test_controls_have_names_and_room(visit, csv):
-    page = visit(DISTRIBUTIONAL)
+@pytest.mark.parametrize(
+    ("name", "csv"),
+    [
+        *((DISTRIBUTIONAL, csv) for csv in ("spectrum", "agreement")),
+        *((RATIONALITY, csv) for csv in ("gap-decomposition", "noise-sweep", "leverage")),
+    ],
+)
+def test_controls_have_names_and_room(visit, name, csv):
+    page = visit(name)
     controls = _chart(page, csv).locator("input, select")
     for i in range(controls.count()):
         assert controls.nth(i).get_attribute("aria-label")

@@ -1,0 +1,72 @@
+"""Chapter 1's tables: probes, sizes, the paper's row; and the sliders' nearest recorded rate."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dlcore import figures, tables
+from dlcore.figures import controls
+from dlcore.records import PACKAGED, RecordStore
+
+
+@pytest.fixture(scope="module")
+def table():
+    return tables.rationality(RecordStore(PACKAGED).table("rationality"))
+
+
+def test_a_method_is_named_with_its_probe_where_it_is_not_the_usual_one(table):
+    for preset, usual in (("laptop", "ridge"), ("gpu", "logistic")):
+        rows = table[(table.preset == preset) & table.probe.notna()]
+        assert (rows.method.str.contains(" + ", regex=False) == (rows.probe != usual)).all()
+    assert "VICReg + logistic" in set(table.method)
+
+
+def test_every_usual_run_is_in_the_charts(table):
+    """No probe is left out because it looks bad."""
+    rows = table[table.usual & (table.noise > 0)]
+    for chart in (figures.gap_decomposition(table), figures.noise_sweep(table)):
+        drawn = str(chart.to_dict())
+        assert all(method in drawn for method in rows.method.unique())
+
+
+def test_probes_are_means_over_seeds(table):
+    found = tables.probes(table).set_index(["data", "probe"])
+    own = table[table.usual & (table.objective == "vicreg") & (table.dataset == "digits") & (table.probe == "logistic")]
+    worst = own[np.isclose(own.noise, 0.4)]
+    assert found.loc[("digits", "logistic"), "lost"] == pytest.approx((worst.test - worst.test_after_noise).mean())
+    assert found.loc[("digits", "logistic"), "memorized, 5%"] > 4 * found.loc[("digits", "ridge"), "memorized, 5%"]
+
+
+def test_the_papers_row_and_the_ratios():
+    row = {"preset": "gpu", "objective": "simclr", "noise": 0.05, "train": 0.8, "test": 0.75, "generalization": 0.0286}
+    row |= {"robustness": 0.0028, "memorization": 0.0158, "rationality": 0.0, "bound_miller_madow": 0.2}
+    found = tables.beside_the_paper(pd.DataFrame([row])).set_index("quantity")
+    assert found.paper["generalization gap"] == pytest.approx(1.43)
+    assert found.ratio["generalization gap"] == pytest.approx(2, abs=0.01)
+    assert found.ratio["memorization"] == pytest.approx(2, abs=0.01)
+    assert found.paper["Theorem II"] == pytest.approx(13.35 * np.log(2) ** 0.5, abs=0.01)
+    assert np.isnan(found.ratio["test accuracy"])
+    assert tables.beside_the_paper(pd.DataFrame()).empty
+
+
+def test_slopes_are_those_of_the_rows_they_are_fitted_to():
+    rows = [
+        {"dataset": "d", "objective": "random", "method": "m", "probe": "ridge", "experiment": "gaps", "noise": 0.2}
+        | {"augmented": False, "transductive": False, "strength": 1.0, "dimension": np.nan, "seed": seed}
+        | {"n_train": n, "memorization": (2 + seed) * n**-0.75}
+        for seed in range(3)
+        for n in (100, 200, 400)
+    ]
+    found = tables.slopes_in_n(pd.DataFrame(rows))
+    assert found.slope.tolist() == pytest.approx([-0.75])
+    assert found.seeds.tolist() == [3]
+
+
+def test_a_slider_stands_nearest_to_exactly_one_rate_of_every_group():
+    rows = pd.DataFrame({"source": list("aaab"), "noise": [0.05, 0.2, 0.4, 0.05]})
+    found = controls.nearest(rows, "source")
+    for at in np.round(np.arange(0.05, 0.951, 0.05), 2):
+        held = found[(at > found.least - 1e-6) & (at < found.most - 1e-6)]
+        assert held.source.tolist() == ["a", "b"]
+        near = held[held.source == "a"].noise.item()
+        assert abs(at - near) == pytest.approx(min(abs(at - v) for v in (0.05, 0.2, 0.4)), abs=1e-6)
