@@ -420,7 +420,7 @@ figures.table_procedure(table)
 # ## Check against the thesis
 #
 # Each row: the claim, the paper's value, ours with its 95 % interval, and a verdict that follows from the interval and a
-# region fixed beforehand in `dlcore/claims/claims.yml`.
+# region fixed in `dlcore/claims/claims.yml`: beforehand, but for the claims on other probes and digits, which say so there.
 
 # %% tags=["hide-input"]
 ledger = claims.evaluate(chapter=1)
