@@ -27,6 +27,29 @@ def test_verdicts():
     assert claims.Claim("x", 3, "c", "r", "s", (0, 1), None).verdict == "not tested at this scale"
 
 
+def test_runs_of_which_none_meets_the_condition_are_not_no_runs():
+    values, none = pd.Series([0.2, 0.4, 0.9]), pd.Series([False] * 3)
+    some = measures.mean_where(values, pd.Series([True, True, False]))
+    assert (some.value, some.runs) == (pytest.approx(0.3), 2)
+    assert measures.mean_where(values[:0], none[:0]) is None
+    claim = claims.Claim("x", 2, "c", "r", "s", (0, 1), measures.mean_where(values, none))
+    assert claim.ours == "3 runs, none meets the condition"
+    assert claim.verdict == "not tested at this scale"
+    assert "3 runs, none meets the condition" in claims.ledger_html([claim])
+    # it counts among the verdicts and not among the tested claims
+    text = claims.ledger_markdown([claim])
+    assert "| 2 stitching | 0 | 0 | 0 | 1 |" in text
+    assert "All 0 tested claims, of 1 in" in text
+    assert "nan" not in text
+    one = claims.Claim("x", 2, "c", "r", "s", (0, 1), measures.mean_where(values[:1], none[:1]))
+    assert one.ours == "one run, it does not meet the condition"
+
+
+def test_the_shipped_ledger_never_prints_a_missing_number():
+    text = claims.ledger_html() + claims.ledger_markdown()
+    assert not re.search(r"\b(nan|inf)\b", text)
+
+
 def test_every_claim_is_evaluated_and_none_without_records():
     for claim in claims.evaluate():
         assert claim.accept[0] < claim.accept[1]

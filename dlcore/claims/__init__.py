@@ -28,7 +28,10 @@ VERDICTS = ("reproduced", "partly reproduced", "not reproduced", "not tested at 
 
 @dataclass(frozen=True)
 class Claim:
-    """A row of the ledger; `measured` is None where no record tests it, `headline` marks what a chapter stands for."""
+    """A row of the ledger; `headline` marks what a chapter stands for.
+
+    `measured` is None where there is no run; its value is NaN where there are runs and none meets the claim's condition.
+    """
 
     id: str
     chapter: int
@@ -58,6 +61,10 @@ class Claim:
         if self.measured is None:
             return "no run"
         m = self.measured
+        if not np.isfinite(m.value):
+            return (
+                f"{m.runs} runs, none meets the condition" if m.runs > 1 else "one run, it does not meet the condition"
+            )
         if not np.isfinite(m.low):
             return f"{m.value:.3f}, one run"
         return f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}], {m.runs} runs"
@@ -114,7 +121,7 @@ def ledger_markdown(claims: list[Claim] | None = None) -> str:
     for chapter, study in STUDIES.items():
         counts = [sum(c.chapter == chapter and c.verdict == v for c in every) for v in VERDICTS]
         lines.append(f"| {chapter} {study} | {' | '.join(str(n) for n in counts)} |")
-    tested = [c for c in every if c.measured is not None]
+    tested = [c for c in every if c.verdict != "not tested at this scale"]
     summary = f"All {len(tested)} tested claims, of {len(every)} in dlcore/claims/claims.yml"
     fold = ["<details>", f"<summary>{summary}</summary>", "", *_rows(tested), "", "</details>"]
     return "\n".join([*lines, "", *_rows([c for c in tested if c.headline]), "", *fold])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from dlcore.metrics.statistics import mean_interval
 
 
 class Measured(NamedTuple):
-    """A measured value, its 95 % interval and the number of runs behind it."""
+    """A measured value, its 95 % interval and the number of runs behind it; NaN where there are runs and none qualifies."""
 
     value: float
     low: float
@@ -44,6 +45,13 @@ def mean(values: pd.Series) -> Measured | None:
     """Returns the mean with its t interval, None without values."""
     values = values.dropna()
     return Measured(*mean_interval(values)) if len(values) else None
+
+
+def mean_where(values: pd.Series, meets: pd.Series) -> Measured | None:
+    """Returns the mean over the runs that meet a claim's condition; NaN with the number of all runs where none does."""
+    if values.empty:
+        return None
+    return mean(values[meets]) or Measured(math.nan, math.nan, math.nan, len(values))
 
 
 def largest(groups: list[pd.Series], absolute: bool = False) -> Measured | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dlcore.claims.measures import MEASURES, Measured, Table, mean, measure, with_arguments
+from dlcore.claims.measures import MEASURES, Measured, Table, mean, mean_where, measure, with_arguments
 
 CONNECTED = ("two seeds", "disjoint halves")
 
@@ -71,38 +71,33 @@ MEASURES["stitching-time"] = with_arguments(_excess, "excess_last", "epochs x 2"
 def _cka_apart(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
     rows = _rows(t, _SSL, architecture=architecture, dataset=dataset)
     # the claim is about networks that stitch well: others say nothing of it
-    return mean(rows.linear_cka_mid[rows.excess_mid <= 0.05])
+    return mean_where(rows.linear_cka_mid, rows.excess_mid <= 0.05)
 
 
 _WEAK = ("two superclasses", "10 % random labels", "50 % random labels")
 
 
-def _weak_early(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
-    rows = (_rows(t, pair, architecture=architecture, dataset=dataset) for pair in _WEAK)
-    return mean(pd.concat([r.excess_first for r in rows]))
-
-
-def _weak_half(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
-    """Measures the worst of the three bottoms of a seed."""
-    rows = [_rows(t, pair, architecture=architecture, dataset=dataset).set_index("seed").excess_half for pair in _WEAK]
+def _weak(t: Table, column: str, architecture: str, dataset: str = "mnist1d") -> Measured | None:
+    """Measures the worst of the three bottoms of a seed: they share the top, so they are one run."""
+    rows = [_rows(t, pair, architecture=architecture, dataset=dataset).set_index("seed")[column] for pair in _WEAK]
     return mean(pd.concat(rows, axis=1).dropna().max(axis=1))
 
 
-def _two_seeds(t: Table, column: str, **changed) -> pd.Series:
-    """Returns a column of the convnet's pairs of two seeds, by seed; the usual setting, with what is changed."""
+def _two_seeds(t: Table, column: str, architecture: str, dataset: str, **changed) -> pd.Series:
+    """Returns a column of the pairs of two seeds, by seed; the usual setting, with what is changed."""
     usual = {"family": "auto", "bn_mode": "recalibrate", "init": "random", "kernel_size": 1, "freeze": False}
-    rows = _rows(t, usual=False, architecture="convnet", **usual | changed)
+    rows = _rows(t, usual=False, architecture=architecture, dataset=dataset, **usual | changed)
     return rows.set_index("seed")[column]
 
 
-@measure("stitching-kernel")
-def _(t):
-    return mean(_two_seeds(t, "excess_mid", kernel_size=3) - _two_seeds(t, "excess_mid"))
+def _changed(t: Table, column: str, setting: str, value: object, *where: str) -> Measured | None:
+    """Measures what one setting of the map changes between two seeds: with it, minus without."""
+    return mean(_two_seeds(t, column, *where, **{setting: value}) - _two_seeds(t, column, *where))
 
 
-@measure("stitching-batchnorm")
-def _(t):
-    return mean(_two_seeds(t, "penalty_mid", bn_mode="frozen") - _two_seeds(t, "penalty_mid"))
+for _name, _where in (("", ("convnet", "mnist1d")), ("-fashion", ("resnet", "fashion_mnist"))):
+    MEASURES[f"stitching-kernel{_name}"] = with_arguments(_changed, "excess_mid", "kernel_size", 3, *_where)
+    MEASURES[f"stitching-batchnorm{_name}"] = with_arguments(_changed, "penalty_mid", "bn_mode", "frozen", *_where)
 
 
 @measure("stitching-late-into-early")
@@ -114,7 +109,8 @@ def _(t):
 @measure("stitching-freeze")
 def _(t):
     rows = t[(t.dataset == "mnist1d") & (t.architecture == "mlp") & t.freeze & (t.bottom_share == 0.25)]
-    return mean((rows.freeze_error - rows.top_error) / (rows.bottom_error - rows.top_error))
+    remains = (rows.freeze_error - rows.top_error) / (rows.bottom_error - rows.top_error)
+    return mean_where(remains, rows.freeze_error.notna())
 
 
 @measure("stitching-excess")
@@ -190,10 +186,16 @@ for _name, _column, _pair in (
     MEASURES[f"stitching-{_name}-cifar10"] = with_arguments(_excess, _column, _pair, *_IMAGES)
 MEASURES["stitching-cka-disagrees"] = with_arguments(_cka_apart, "convnet")
 MEASURES["stitching-cka-disagrees-cifar10"] = with_arguments(_cka_apart, *_IMAGES)
-MEASURES["stitching-weak-early"] = with_arguments(_weak_early, "convnet")
-MEASURES["stitching-weak-early-cifar10"] = with_arguments(_weak_early, *_IMAGES)
-MEASURES["stitching-weak-half"] = with_arguments(_weak_half, "convnet")
-MEASURES["stitching-weak-half-cifar10"] = with_arguments(_weak_half, *_IMAGES)
+for _name, _where in (
+    ("", ("convnet", "mnist1d")),
+    ("-fashion", ("resnet", "fashion_mnist")),
+    ("-cifar10", _IMAGES),
+):
+    MEASURES[f"stitching-cka-order{_name}"] = with_arguments(_excess, "cka_order", _SSL, *_where)
+MEASURES["stitching-weak-early"] = with_arguments(_weak, "excess_first", "convnet")
+MEASURES["stitching-weak-early-cifar10"] = with_arguments(_weak, "excess_first", *_IMAGES)
+MEASURES["stitching-weak-half"] = with_arguments(_weak, "excess_half", "convnet")
+MEASURES["stitching-weak-half-cifar10"] = with_arguments(_weak, "excess_half", *_IMAGES)
 
 
 @measure("stitching-width-cifar10")

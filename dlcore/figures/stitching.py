@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from dlcore import published
 from dlcore.figures.controls import abbreviated, coded, menu, pick
-from dlcore.figures.shared import Highlight, begin, named
+from dlcore.figures.shared import Highlight, begin
+from dlcore.figures.stitching_shared import (
+    DEPTH,
+    INDICES,
+    PAPER,
+    POINTS,
+    PUBLISHED,
+    absent,
+    choices,
+    means,
+    orders,
+    setting,
+    spread,
+)
 from dlcore.figures.theme import ROLES, finish, paired
-from dlcore.metrics.statistics import mean_interval
 from dlcore.tables.pairs import USUAL_MAP
 
-_NAMES = {"mlp": "MLP", "convnet": "convnet", "resnet": "ResNet", "resnet18": "ResNet-18"}
-PAPER = "the paper, CIFAR-10"
 _LINES = {
     "excess over the self-stitch": ("excess", ROLES["highlight"]),
     "penalty": ("penalty", ROLES["train"]),
@@ -25,53 +33,21 @@ _LINES = {
     "untrained bottom": ("random_penalty", ROLES["test"]),
     PAPER: ("published", ROLES["thesis"]),
 }
-# the paper's curve nearest to each of our pairs
-_PUBLISHED = {
-    "two seeds": "two seeds",
-    "disjoint halves": "disjoint halves of the data",
-    "two superclasses": "two superclasses",
-    "10 % random labels": "10 % random labels",
-    "50 % random labels": "50 % random labels",
-    "100 % random labels": "100 % random labels",
-    "SimCLR bottom, supervised top": "SimCLR bottom, supervised top",
-    "supervised bottom, SimCLR top": "supervised bottom, SimCLR top",
-    "bottom all data, top a quarter": "bottom 25K samples, top 10K",
-    "other quarter of the data, top a quarter": "other 10K samples, top 10K",
-    "bottom 5 % of the data, top a quarter": "bottom 5K samples, top 10K",
-    "epochs x 2": "twice the epochs",
-}
-INDICES = {
-    "linear_cka": "linear CKA",
-    "linear_cka_debiased": "linear CKA, debiased",
-    "procrustes": "Procrustes",
-    "mutual_knn": "mutual 10-NN",
-    "rsa": "RSA",
-}
-DEPTH = alt.X("depth:Q", title="share of the stages taken from the bottom", scale=alt.Scale(domain=[0, 1]))
-POINTS = alt.Axis(format=".0%", tickCount=6)
 
 
-def setting(rows: pd.DataFrame) -> pd.DataFrame:
-    rows = named(rows)
-    widths = [f" of width {int(w)}" for w in rows.width]
-    return rows.assign(
-        setting=rows.data + ", " + rows.architecture.map(_NAMES) + np.where(rows.usual_width, "", widths)
+def _of_seeds(rows: pd.DataFrame) -> tuple[str, str]:
+    """Returns the title and the last sentence of the description: what the pairs of two seeds show, whatever is chosen."""
+    seeds = rows[(rows.pair == "two seeds") & (rows["map"] == USUAL_MAP) & rows.usual_width]
+    seeds = seeds.dropna(subset=["penalty", "random_penalty", "excess"])
+    if seeds.empty:
+        return "What a stitch costs at each stage, beside its controls", ""
+    stages = seeds.groupby(["setting", "depth"])[["penalty", "random_penalty", "excess"]].mean()
+    less = int((stages.penalty < stages.random_penalty).sum())
+    return (
+        f"Between two seeds a trained bottom costs less than an untrained one at {less} of {len(stages)} stages",
+        f"Between seeds the mean excess of a stage is {spread(stages.excess)}, by stage and networks, and the penalty "
+        f"of an untrained bottom {spread(stages.random_penalty)}.",
     )
-
-
-def choices(rows: pd.DataFrame) -> list[str]:
-    """Returns the settings for a menu: the convnets first, networks of other widths last."""
-    found = rows.drop_duplicates("setting")
-    order = found.assign(other=~found.usual_width, late=found.architecture != "convnet")
-    return list(order.sort_values(["other", "late", "setting"], kind="stable").setting)
-
-
-def means(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    found = []
-    for key, group in rows.groupby(by, sort=False):
-        i = mean_interval(group[value].dropna())
-        found.append({**dict(zip(by, key, strict=True)), "value": i.value, "low": i.low, "high": i.high, "pairs": i.n})
-    return pd.DataFrame(found)
 
 
 def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
@@ -88,12 +64,12 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.L
         pd.DataFrame({"setting": PAPER, "pair": p, "map": USUAL_MAP, "line": PAPER, "depth": t.x}).assign(
             value=t.penalty / 100, pairs=1, top_stage=""
         )
-        for p, curve in _PUBLISHED.items()
+        for p, curve in PUBLISHED.items()
         if len(t := source[source.curve == curve]) and p in set(rows.pair)
     ]
     nothing = pd.DataFrame({"pair": [], "map": [], "line": [], "depth": [], "value": [], "pairs": [], "top_stage": []})
     cells, theirs = (pd.concat(part, ignore_index=True).round(4) for part in (own, theirs or [nothing]))
-    pairs = [p for p in _PUBLISHED if p in set(rows.pair)] + sorted(set(rows.pair) - set(_PUBLISHED))
+    pairs = [p for p in PUBLISHED if p in set(rows.pair)] + sorted(set(rows.pair) - set(PUBLISHED))
     settings, maps = choices(rows), list(dict.fromkeys(rows["map"]))
     maps.sort(key=lambda name: (not name.startswith(USUAL_MAP), name))
     chosen = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
@@ -109,13 +85,12 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.L
     up = alt.Y("value:Q", title="points of test error", axis=POINTS)
     short, here = coded(cells, menus)
     short, words = abbreviated(short, "line", "top_stage")
+    title, words_on_seeds = _of_seeds(rows)
     base = alt.Chart(short).transform_filter(here).transform_calculate(**words)
     paper = alt.Chart(theirs.drop(columns="setting", errors="ignore"))
     paper = paper.transform_filter("datum.pair === dl_pair && datum.map === dl_map")
     dots = rows[["setting", "pair", "map", "depth"]].assign(value=rows.excess).dropna().round(4)
-    there = set(zip(rows.pair, rows.setting, rows["map"], strict=True))
-    missing = [c for c in itertools.product(pairs, settings, maps) if c not in there]
-    dots, note = (coded(part, menus)[0] for part in (dots, pd.DataFrame(missing, columns=["pair", "setting", "map"])))
+    dots = coded(dots, menus)[0]
     return finish(
         alt.layer(
             alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y="zero:Q"),
@@ -135,20 +110,16 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.L
             .transform_filter(here)
             .mark_circle(size=22, opacity=0.45, color=_LINES["excess over the self-stitch"][1])
             .encode(x=DEPTH, y=up),
-            alt.Chart(note)
-            .transform_filter(here)
-            .mark_text(text="No pair of this kind is recorded with this map; two seeds are.", color=ROLES["null"])
-            .encode(x=alt.value(alt.expr("width / 2")), y=alt.value(40)),
+            absent(rows, menus, "No pair of this kind is recorded with this map and these networks."),
         )
         .properties(width="container", height=330)
         .add_params(where, chosen, between),
         name="stitching-penalty",
-        title="Trained bottoms are interchangeable, untrained ones are not",
+        title=title,
         subtitle="Mean, 95 % interval; dots: the excess of each pair. The excess takes off what the map itself costs.",
         description="Test error of the stitched network minus that of the top, over the share of stages taken from the "
         "bottom, for the chosen kind of bottom and of map: the penalty, the self-stitch, the excess over it, an untrained "
-        "bottom, and the paper's curve on CIFAR-10. Between seeds the excess stays near zero; the untrained bottom rises "
-        "with depth.",
+        f"bottom, and the paper's curve on CIFAR-10. {words_on_seeds}",
         rows=pd.concat([cells, theirs], ignore_index=True),
     )
 
@@ -197,11 +168,11 @@ def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: High
     return finish(
         paired(panel("fitted to the task"), panel("least squares")).add_params(where),
         name="stitching-cross-stage",
-        title="A late stage stitches into an early one: the task loss does not tell stages apart",
+        title="A late stage stitches into an early one, if the map is fitted to the task",
         subtitle="Penalty, mean over pairs of seeds. Rows: stage of the bottom; columns: stage of the top.",
         description="Two heat maps of the stitching penalty for every stage of the bottom into every stage of the top. "
-        "Fitted to the task, late bottoms cost little wherever they are put; by least squares the penalty is least "
-        "near the diagonal.",
+        "Fitted to the task, late bottoms cost little wherever they are put; by least squares they cost more in an early "
+        "top than in a late one.",
         rows=shown,
     )
 
@@ -237,10 +208,10 @@ def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None
     return finish(
         alt.layer(zero, points).properties(width="container", height=330).add_params(where, which, chosen),
         name="stitching-similarity",
-        title="Similar by an index is not the same as interchangeable",
+        title="Similar by an index need not mean a cheap stitch",
         subtitle="A dot: one stage of one pair of networks. Pink: the chosen kind of bottom.",
         description="Similarity of the two representations at a stage, by the chosen index, against the excess stitching "
-        "penalty at that stage, for all kinds of pairs; the chosen kind is highlighted.",
+        f"penalty at that stage, for all kinds of pairs; the chosen kind is highlighted. {orders(rows)}",
         rows=cells,
     )
 
@@ -265,6 +236,11 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.Lay
         scale=alt.Scale(domain=domain, range=[ROLES["test"], ROLES["train"], ROLES["sampler"], ROLES["null"]]),
         legend=alt.Legend(orient="bottom"),
     )
+    menus = {"setting": ("dl_setting", settings), "samples": ("dl_samples", kinds)}
+    last = own[own.samples == kinds[1]].groupby(["setting", "seed"]).tail(1).groupby("setting").self_penalty.mean()
+    gains = (
+        f"With a stitcher of all samples the self-stitch of the last stage costs {spread(last)}." if len(last) else ""
+    )
     base = alt.Chart(shown).transform_filter("datum.setting === dl_setting && datum.samples === dl_samples")
     up = alt.Y("value:Q", title="penalty, points of test error", axis=POINTS)
     return finish(
@@ -279,6 +255,7 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.Lay
                 color=colour,
                 tooltip=["bottom", "top_stage", alt.Tooltip("value:Q", format=".1%"), "pairs"],
             ),
+            absent(shown, menus, "No pair of these networks is recorded with this stitcher."),
         )
         .properties(width="container", height=330)
         .add_params(where, which),
@@ -286,6 +263,6 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.Lay
         title="More data is better, and part of the gain was the stitcher's",
         subtitle="The top has a quarter of the samples. Below zero: better than the top's own bottom. Mean, 95 % interval.",
         description="Stitching penalty over depth for bottoms trained on 5 %, another quarter, or all of the data, and the "
-        "self-stitch, into a top trained on a quarter. When the stitcher sees all samples even the self-stitch gains.",
+        f"self-stitch, into a top trained on a quarter. {gains}",
         rows=shown,
     )

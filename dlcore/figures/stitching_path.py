@@ -10,7 +10,7 @@ import pandas as pd
 from dlcore import published
 from dlcore.figures.controls import abbreviated, coded, menu, pick
 from dlcore.figures.shared import Highlight, begin
-from dlcore.figures.stitching import INDICES, PAPER, POINTS, choices, means, setting
+from dlcore.figures.stitching_shared import INDICES, PAPER, POINTS, absent, choices, means, orders, setting, spread
 from dlcore.figures.theme import ROLES, finish
 
 # the paper's CKA of the pair nearest to each of ours
@@ -18,7 +18,6 @@ _CKA = {
     "two seeds": "two seeds",
     "SimCLR bottom, supervised top": "supervised and SimCLR",
     "supervised bottom, SimCLR top": "supervised and SimCLR",
-    "width x 2": "width x 2 against x 0.25",
     "bottom all data, top a quarter": "5K against 25K samples",
     "bottom 5 % of the data, top a quarter": "5K against 25K samples",
 }
@@ -93,21 +92,25 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     chosen = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
     where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
     here = "datum.pair === dl_pair && datum.setting === dl_setting"
+    menus = {"pair": ("dl_pair", pairs), "setting": ("dl_setting", settings)}
+    note = absent(rows, menus, "No pair of this kind is recorded with these networks.")
+    seeds = rows[rows.pair == "two seeds"].drop_duplicates("key").groupby("setting").barrier.mean().dropna()
+    found = f"Between two seeds the mean barrier is {spread(seeds)}, by data and networks" if len(seeds) else ""
     x = alt.X(
         "x:Q", title="from the top (0) to the bottom (1): share of the bottom's stages", scale=alt.Scale(domain=[0, 1])
     )
     up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=True)}
     colour = _legend({trained: ROLES["highlight"], untrained: ROLES["test"]})
     return finish(
-        _lines(*_chosen(here, cells, dots), x, colour, _tip(".3f", "line", "stage"), **up)
+        alt.layer(_lines(*_chosen(here, cells, dots), x, colour, _tip(".3f", "line", "stage"), **up), note)
         .properties(width="container", height=330)
         .add_params(where, chosen),
         name="stitching-path",
-        title="Between wide networks of two seeds the path is nearly level",
+        title=found or "The path of stitched networks from the top to the bottom",
         subtitle="Every point is a network: its first stages from the bottom, one map, the rest from the top. Thin: pairs.",
         description="Test error of the stitched networks on the way from the top, at 0, to the bottom, at 1, for the "
-        "chosen kind of bottom, beside the same with an untrained bottom. Between seeds the path is level; with an "
-        "untrained bottom the error rises at every stage.",
+        "chosen kind of bottom, beside the same with an untrained bottom. What rises above both ends is the barrier. "
+        f"{found}.",
         rows=cells,
     )
 
@@ -133,10 +136,12 @@ def barrier_by_width(table: pd.DataFrame) -> alt.LayerChart:
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y="zero:Q")
     dots = alt.Chart(rows[["setting", "width", "seed", "value"]]).mark_circle(size=22, opacity=0.45)
     lines = _lines(alt.Chart(cells), dots, x, colour, _tip(".1%", "setting", "width"), **up)
+    sweeps = [own for _, own in cells.groupby("setting") if len(own) > 1]
+    falls = bool(sweeps) and all(own.width[own.value.idxmin()] == own.width.max() for own in sweeps)
     return finish(
         alt.layer(zero, lines).properties(width="container", height=300),
         name="stitching-width",
-        title="Connectivity needs width",
+        title="The widest networks have the lowest barrier" if falls else "The barrier by the width of both networks",
         subtitle="Largest error on the path between two seeds above the worse end. Mean, 95 % interval; dots: pairs.",
         description="Barrier of the stitching path between two networks of different seeds, against the width of both, "
         "by data set and architecture.",
@@ -184,14 +189,15 @@ def similarity_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> al
     paper = paper.mark_line(point=True, strokeWidth=2.5).encode(
         x=x, y=alt.Y("value:Q", **up), color=colour, tooltip=tip
     )
-    chart = alt.layer(_lines(base, single, x, colour, tip, **up), paper)
+    note = absent(rows, menus, "No pair of this kind is recorded with these networks.")
+    chart = alt.layer(_lines(base, single, x, colour, tip, **up), paper, note)
     return finish(
         chart.properties(width="container", height=300).add_params(where, chosen, which),
         name="stitching-cka",
-        title="An index does not say where networks fit",
+        title="Whether an index says where two networks fit depends on the pair",
         subtitle="Similarity of the two networks' activations on test inputs. Mean, 95 % interval; thin lines: pairs.",
         description="A similarity index of two networks at each stage, for the chosen kind of pair, beside the paper's "
-        "linear CKA of that kind on CIFAR-10.",
+        f"linear CKA of that kind on CIFAR-10. {orders(rows)}",
         rows=pd.concat([cells, theirs], ignore_index=True),
     )
 
@@ -230,13 +236,20 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
     here = "datum.pair === dl_pair && datum.setting === dl_setting"
     x = alt.X("x:Q", title="number of first stages frozen", axis=alt.Axis(tickMinStep=1, format="d"))
     up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=False)}
+    last = rows.place == rows.groupby("key").place.transform("max")
+
+    def gained(at: pd.Series) -> str:
+        gain = (rows.freeze_random_error - rows.freeze_error)[at]
+        return spread(gain.groupby([rows.setting[at], rows.pair[at]]).mean())
+
     colour = _legend({own: ROLES["highlight"], drawn: ROLES["test"], free: ROLES["train"], small: ROLES["null"]})
     return finish(
         _lines(*_chosen(here, cells, dots), x, colour, _tip(".3f", "line", "stage"), **up)
         .properties(width="container", height=330)
         .add_params(where, chosen),
         name="freeze-training",
-        title="Frozen layers of a small set: first hardly better than untrained ones, then much better",
+        title=f"Frozen layers of a small set gain on untrained ones: {gained(rows.place == 1)} at the first stage, "
+        f"{gained(last)} at the last",
         subtitle="The rest is trained anew on all samples. At 0: trained on all samples. Mean, 95 % interval; thin: seeds.",
         description="Test error of networks whose first stages are frozen, taken from a network trained on a small share "
         "of the data or untrained, and whose other stages are trained on all data; beside the error of stitching the "

@@ -71,6 +71,7 @@ def rsa(x, y, distance: str = "correlation", comparison: str = "spearman") -> fl
         comparison: "spearman" (ties share their mean rank) or "pearson".
     Raises: ValueError for an unknown choice, other shapes, unequal n, NaN or infinity.
     Paper: Kriegeskorte, Mur and Bandettini 2008, "Representational similarity analysis".
+    Differs: a similarity, the correlation itself, instead of one minus it; nothing is averaged over sessions or subjects.
 
     >>> round(rsa([[0.0], [1.0], [3.0], [7.0]], [[0.0], [2.0], [6.0], [14.0]], distance="euclidean"), 6)
     1.0
@@ -103,6 +104,8 @@ def mutual_knn(x, y, k: int = 10, distance: str = "cosine") -> float:
     Args: distance: "cosine" (not centred), "euclidean", or "correlation" (cosine of rows minus their mean).
     Raises: ValueError for k outside 1..n-1, an unknown distance, other shapes, unequal n, NaN or infinity.
     Paper: Huh et al. 2024, "The platonic representation hypothesis", appendix A: mutual k-nearest neighbours.
+    Differs: activations are taken as they are, where the authors' code offers to clamp the largest; in float64; distances
+        other than the cosine's.
 
     >>> mutual_knn([[0.0], [1.0], [3.0], [9.0]], [[0.0], [2.0], [6.0], [18.0]], k=1, distance="euclidean")
     1.0

@@ -33,6 +33,14 @@ class StitchOptions:
     augment: as in `training.fit`. cache: whether to keep the bottom's activations; None where that is exact and they
         fit into `cache_bytes`. True is inexact with "recalibrate": the bottom then keeps its own statistics.
     training: the loop's configuration; its seed also draws the map's first weights.
+
+    Raises: ValueError for an unknown choice, an even kernel_size, a negative or infinite ridge or l1, a temperature that is
+        not positive, match_stage without objective="features" or the other way round, and augment with another
+        objective than the labels or with cache=True. What does not fit the family is refused by `stitch`.
+    Paper: Bansal, Nakkiran and Barak 2021, appendix A.4 (the maps, Adam at 1e-3 with a cosine schedule); the handling of
+        BatchNorm is that of the authors' research code, which the paper does not mention.
+    Differs: 30 epochs by default, where the authors train about ten times as long, and no crops and flips unless `augment`
+        is given.
     """
 
     init: str = "random"

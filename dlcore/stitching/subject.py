@@ -17,7 +17,11 @@ BATCH = 512
 
 
 class StitchData(NamedTuple):
-    """Inputs as both networks take them, and integer labels. The map is fitted on the first two."""
+    """Inputs as both networks take them, and integer labels. The map is fitted on the first two.
+
+    Shapes: train_inputs (n, ...), train_labels (n,), test_inputs (m, ...), test_labels (m,), n >= 2, m >= 1; the inputs of
+        both have one shape, (channels, height, width) for images; labels 0, 1, ... below the number of classes.
+    """
 
     train_inputs: torch.Tensor
     train_labels: torch.Tensor

@@ -47,8 +47,10 @@ INDICES = ("linear_cka", "linear_cka_debiased", "procrustes", "mutual_knn", "rsa
 class Config(BaseConfig):
     """Two networks stitched at every stage. Reproduces Bansal, Nakkiran, Barak 2021 (NeurIPS), section 4.
 
-    Run one with `python -m dlcore run stitching dataset=mnist1d architecture=convnet`: a minute on two cores. What to
-    expect: an excess penalty of a point or two between seeds, and of tens of points for an untrained bottom.
+    Run one with `python -m dlcore run stitching dataset=mnist1d architecture=convnet`: a minute or two of one core, several
+    with `cross`. What to expect between seeds: an excess penalty near zero from the middle stage on, and of several points
+    at a convnet's first stage (in the small ResNets on Fashion-MNIST, of tens of points); for an untrained bottom, of tens
+    of points from the middle on.
 
     The fields `bottom_*` say how the bottom differs; `noise` is the share of its training labels that are random (the
     right one among them, as in the paper). The stitcher is trained on the top's own samples unless

@@ -1,6 +1,7 @@
 """Derived columns and summaries of the tidy table of records; never imports torch.
 
-Chapter 1's are in `gaps`, chapter 2's in `pairs`, chapter 4's in `learning_curves` and `side_by_side`, display names in `names`.
+Chapter 1's are in `gaps`, chapter 2's in `pairs` and `pair_numbers`, chapter 4's in `learning_curves` and `side_by_side`, display
+names in `names`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from dlcore.tables.learning_curves import (
     translations,
 )
 from dlcore.tables.names import PROBES, family, method
-from dlcore.tables.pairs import has_usual_width, pair, rank_correlations, stages, stitching
+from dlcore.tables.pair_numbers import pair_numbers
+from dlcore.tables.pairs import has_usual_width, order_table, pair, rank_correlations, stages, stitching
 from dlcore.tables.side_by_side import beside_counting, exponents_under_noise, ratios, size_by_size
 
 __all__ = [
@@ -52,8 +54,10 @@ __all__ = [
     "holdouts",
     "method",
     "noise_name",
+    "order_table",
     "over_seeds",
     "pair",
+    "pair_numbers",
     "paired",
     "probes",
     "published_scaling",

@@ -98,8 +98,8 @@ def stitching(
 
     `pair` says what the bottom differs in, `map` what is between; `usual` marks the paper's map, recalibrated, on the
     top's own samples, and `usual_width` the tops of the main comparison. From the curves of the records come (NaN
-    without them) `barrier`, the largest test error on the path of stitched networks above that of the worse end; `linear_cka_mid`; `excess_half`, the
-    excess at half of the depth; `late_into_early_task` and `late_into_early_least_squares`, penalties of the bottom's last stage but the pooling in the top's first; and `freeze_error`, the error above the
+    without them) `barrier`, the largest test error on the path of stitched networks above that of the worse end; `linear_cka_mid`; `cka_order`, the rank
+    correlation of linear CKA with the excess over the stages; `excess_half`, the excess at half of the depth; `late_into_early_task` and `late_into_early_least_squares`, penalties of the bottom's last stage but the pooling in the top's first; and `freeze_error`, the error above the
     bottom's frozen layers until the deepest stage whose excess is at most 2 points.
 
     Args: records: key of a record -> the record.
@@ -115,7 +115,7 @@ def stitching(
     rows["map"] = [map_name(row) for row in rows.to_dict("records")]
     rows["usual"] = (rows["map"] == USUAL_MAP) & (rows.stitcher_data == "top")
     found = [_of_curves(records[key]) if records else {} for key in rows.key]
-    for name in ("barrier", "linear_cka_mid", "excess_half", *_LATE, "freeze_error"):
+    for name in ("barrier", "linear_cka_mid", "cka_order", "excess_half", *_LATE, "freeze_error"):
         rows[name] = [row.get(name, np.nan) for row in found]
     return rows
 
@@ -129,6 +129,7 @@ def _of_curves(record: Any) -> dict[str, float]:
     found = {
         "barrier": metrics["top_error"] + max(curves["penalty"]) - max(ends),
         "linear_cka_mid": curves["linear_cka"][len(curves["linear_cka"]) // 2],
+        "cka_order": _order(pd.Series(curves["linear_cka"]), pd.Series(curves["excess"])),
         "excess_half": curves["excess"][int(np.abs(np.subtract(curves["depth"], 0.5)).argmin())],
     }
     if "task" in arrays:
@@ -160,7 +161,45 @@ def rank_correlations(stages: pd.DataFrame, index: str = "linear_cka") -> pd.Ser
     Args: stages: of `stages`; index: one of its columns.
     """
     return pd.Series(
-        {key: rows[index].corr(rows.excess, method="spearman") for key, rows in stages.groupby("key", sort=False)},
+        {key: _order(rows[index], rows.excess) for key, rows in stages.groupby("key", sort=False)},
         name=index,
         dtype=float,
     )
+
+
+def _order(index: pd.Series, excess: pd.Series) -> float:
+    # a constant has no order
+    if index.nunique() < 2 or excess.nunique() < 2:
+        return np.nan
+    return float(index.corr(excess, method="spearman"))
+
+
+def order_table(stages: pd.DataFrame, names: Mapping[str, str], index: str = "linear_cka") -> pd.DataFrame:
+    """Returns `rank_correlations` by kind of pair (rows) and setting (columns), as text: mean, range, number of networks' pairs.
+
+    Only the usual map and tops of the usual width. A kind that a setting lacks is an en dash, and one without an order
+    (constant over the stages) too.
+    Args:
+        stages: of `stages`.
+        names: "data set, architecture" -> the column's name; a setting without stages is left out.
+    """
+    rows = stages[stages.usual & stages.usual_width]
+    where = rows.dataset + ", " + rows.architecture
+    found = {}
+    for key, name in names.items():
+        own = rows[where == key]
+        cells = {pair: _cell(rank_correlations(group, index).dropna()) for pair, group in own.groupby("pair")}
+        if cells:
+            found[name] = pd.Series(cells)
+    table = pd.DataFrame(found).fillna("\N{EN DASH}")
+    if table.empty:
+        return table
+    first = [p for p in ("two seeds", "disjoint halves") if p in table.index]
+    return table.loc[[*first, *(p for p in table.index if p not in first)]].rename_axis("bottom").reset_index()
+
+
+def _cell(values: pd.Series) -> str:
+    if values.empty:
+        return "\N{EN DASH}"
+    mean = f"{values.mean():+.2f}"
+    return f"{mean} ({values.min():+.2f} to {values.max():+.2f}; {len(values)})" if len(values) > 1 else f"{mean} (1)"

@@ -1,0 +1,106 @@
+"""What the charts of chapter 2 share: names of settings, the paper's curves, means, the note on what was not run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dlcore.figures.controls import coded
+from dlcore.figures.shared import named
+from dlcore.figures.theme import ROLES
+from dlcore.metrics.statistics import mean_interval
+from dlcore.tables.pairs import rank_correlations
+
+_NAMES = {"mlp": "MLP", "convnet": "convnet", "resnet": "ResNet", "resnet18": "ResNet-18"}
+PAPER = "the paper, CIFAR-10"
+# the paper's curve of the same kind; its two superclasses are objects and animals, another task than ours, and so not among them
+PUBLISHED = {
+    "two seeds": "two seeds",
+    "disjoint halves": "disjoint halves of the data",
+    "10 % random labels": "10 % random labels",
+    "50 % random labels": "50 % random labels",
+    "100 % random labels": "100 % random labels",
+    "SimCLR bottom, supervised top": "SimCLR bottom, supervised top",
+    "supervised bottom, SimCLR top": "supervised bottom, SimCLR top",
+    "bottom all data, top a quarter": "bottom 25K samples, top 10K",
+    "other quarter of the data, top a quarter": "other 10K samples, top 10K",
+    "bottom 5 % of the data, top a quarter": "bottom 5K samples, top 10K",
+    "epochs x 2": "twice the epochs",
+    "width x 4": "4 times the width",
+    "width x 0.5": "half of the width",
+}
+INDICES = {
+    "linear_cka": "linear CKA",
+    "linear_cka_debiased": "linear CKA, debiased",
+    "procrustes": "Procrustes",
+    "mutual_knn": "mutual 10-NN",
+    "rsa": "RSA",
+}
+DEPTH = alt.X("depth:Q", title="share of the stages taken from the bottom", scale=alt.Scale(domain=[0, 1]))
+POINTS = alt.Axis(format=".0%", tickCount=6)
+
+
+def setting(rows: pd.DataFrame) -> pd.DataFrame:
+    rows = named(rows)
+    widths = [f" of width {int(w)}" for w in rows.width]
+    return rows.assign(
+        setting=rows.data + ", " + rows.architecture.map(_NAMES) + np.where(rows.usual_width, "", widths)
+    )
+
+
+def choices(rows: pd.DataFrame) -> list[str]:
+    """Returns the settings for a menu: the convnets first, networks of other widths last."""
+    found = rows.drop_duplicates("setting")
+    order = found.assign(other=~found.usual_width, late=found.architecture != "convnet")
+    return list(order.sort_values(["other", "late", "setting"], kind="stable").setting)
+
+
+def means(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    found = []
+    for key, group in rows.groupby(by, sort=False):
+        i = mean_interval(group[value].dropna())
+        found.append({**dict(zip(by, key, strict=True)), "value": i.value, "low": i.low, "high": i.high, "pairs": i.n})
+    return pd.DataFrame(found)
+
+
+def spread(values: pd.Series, form: str = ".1%") -> str:
+    """Returns the smallest and the largest value as text.
+
+    >>> spread(pd.Series([0.01, 0.25]))
+    'from 1.0% to 25.0%'
+    """
+    low, high = format(values.min(), form), format(values.max(), form)
+    return low if low == high else f"from {low} to {high}"
+
+
+def orders(stages: pd.DataFrame) -> str:
+    """Returns how far the rank correlation of linear CKA with the excess differs between kinds of pairs, as a sentence."""
+    kinds = stages.drop_duplicates("key").set_index("key")[["setting", "pair"]]
+    means_ = kinds.assign(order=rank_correlations(stages)).dropna().groupby(["setting", "pair"]).order.mean()
+    if means_.empty:
+        return ""
+    return (
+        "The rank correlation of linear CKA with the excess over the stages of a pair, -1 where they agree, is "
+        f"{spread(means_, '+.2f')}, by kind of pair and networks."
+    )
+
+
+def absent(there: pd.DataFrame, menus: Mapping[str, tuple[str, Sequence[str]]], text: str) -> alt.Chart:
+    """Returns the note that a chart shows at the choices of its menus that have no row: an empty chart says nothing.
+
+    Args: there: rows with the columns of the menus; menus: column -> (name of the menu's parameter, its options).
+    """
+    found = set(there[list(menus)].itertuples(index=False, name=None))
+    every = itertools.product(*(options for _, options in menus.values()))
+    missing = pd.DataFrame([c for c in every if c not in found], columns=list(menus))
+    note, here = coded(missing, menus)
+    return (
+        alt.Chart(note)
+        .transform_filter(here)
+        .mark_text(text=text, color=ROLES["null"])
+        .encode(x=alt.value(alt.expr("width / 2")), y=alt.value(40))
+    )

@@ -1,0 +1,79 @@
+"""The numbers that the page of chapter 2 prints in its sentences, by the name under which it prints them."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from dlcore.metrics.statistics import mean_interval
+from dlcore.tables.pairs import USUAL_MAP, pair, rank_correlations
+
+_SIMCLR = pair({"bottom_objective": "simclr"})
+_LONGER = pair({"bottom_objective": "simclr", "bottom_time": 2.0})
+# name -> the kind of pair with ResNet-18, and the column whose mean is printed
+_LARGE = {
+    "top": ("two seeds", "top_error"),
+    "quarter": ("bottom all data, top a quarter", "top_error"),
+    "simclr": (_SIMCLR, "bottom_error"),
+    "longer": (_LONGER, "bottom_error"),
+    "simclr-max": (_SIMCLR, "excess_max"),
+    "longer-max": (_LONGER, "excess_max"),
+    "coarse": ("two superclasses", "excess_half"),
+    "few": ("10 % random labels", "excess_half"),
+    "half": ("50 % random labels", "excess_half"),
+    "short": ("epochs x 0.25", "bottom_error"),
+    "short-mid": ("epochs x 0.25", "excess_mid"),
+    "short-last": ("epochs x 0.25", "excess_last"),
+}
+_FIRST = {"trained": "penalty", "untrained": "random_penalty"}
+_MAPS = {"usual": USUAL_MAP, "kernel": f"{USUAL_MAP}, kernel 3", "frozen": f"{USUAL_MAP}, BatchNorm frozen"}
+_FROZEN = (("mlp", "hidden1"), ("convnet", "conv3"))
+_SETTINGS = {"convnet": ("mnist1d", "convnet"), "fashion": ("fashion_mnist", "resnet")}
+
+
+def pair_numbers(table: pd.DataFrame, stages: pd.DataFrame) -> dict[str, float | str]:
+    """Returns the numbers of the page; infinity, or "no run", where no run has them.
+
+    large-*: ResNet-18 on CIFAR-10. simclr-own, simclr-stitched: test error of the convnet's SimCLR bottom with its probe, and
+    stitched at its last stage. first-*: penalty at the first stage of Fashion-MNIST's two seeds, trained and untrained
+    bottom. barrier-SETTING-MAP: of two seeds, by the map, on the seeds that have all of the maps. own-*, drawn-*: error
+    above frozen stages of a quarter of the data, and above untrained ones. order, order-fashion: rank correlation of
+    linear CKA with the excess, mean and interval over pairs of two seeds.
+
+    Args: table: of `stitching`; stages: of `stages`.
+    """
+    rows, per_stage = table[table.usual & table.usual_width], stages[stages.usual & stages.usual_width]
+    large = rows[(rows.dataset == "cifar10") & (rows.architecture == "resnet18")]
+    found = {f"large-{name}": _mean(large[large.pair == kind][column]) for name, (kind, column) in _LARGE.items()}
+    simclr = rows[(rows.dataset == "mnist1d") & (rows.architecture == "convnet") & (rows.pair == _SIMCLR)]
+    found["simclr-own"] = _mean(simclr.bottom_error)
+    found["simclr-stitched"] = _mean(simclr.top_error + simclr.penalty_last)
+    seeds = per_stage[per_stage.pair == "two seeds"]
+    fashion = seeds[seeds.dataset == "fashion_mnist"]
+    first = fashion.groupby("key", sort=False).head(1)
+    found |= {f"first-{name}": _mean(first[column]) for name, column in _FIRST.items()}
+    for setting, (dataset, architecture) in _SETTINGS.items():
+        own = table[(table.dataset == dataset) & (table.architecture == architecture) & (table.pair == "two seeds")]
+        own = own[own.usual_width & (own.stitcher_data == "top")]
+        by_seed = own.pivot_table(index="seed", columns="map", values="barrier").reindex(columns=list(_MAPS.values()))
+        found |= {f"barrier-{setting}-{name}": _mean(by_seed.dropna()[kind]) for name, kind in _MAPS.items()}
+    frozen = stages[stages.pair == "bottom 25 % of the data"]
+    for architecture, stage in _FROZEN:
+        own = frozen[(frozen.architecture == architecture) & (frozen.bottom_stage == stage)]
+        found[f"own-{stage}"], found[f"drawn-{stage}"] = _mean(own.freeze_error), _mean(own.freeze_random_error)
+    convnets = seeds[(seeds.dataset == "mnist1d") & (seeds.architecture == "convnet")]
+    return found | {"order": _order(convnets), "order-fashion": _order(fashion)}
+
+
+def _mean(values: pd.Series) -> float:
+    values = values.dropna()
+    return float(values.mean()) if len(values) else math.inf
+
+
+def _order(stages: pd.DataFrame) -> str:
+    values = rank_correlations(stages).dropna()
+    if values.empty:
+        return "no run"
+    i = mean_interval(values)
+    return f"{i.value:.2f} [{i.low:.2f}, {i.high:.2f}]" if len(values) > 1 else f"{i.value:.2f}, one run"
