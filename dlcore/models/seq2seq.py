@@ -140,6 +140,7 @@ class Seq2Seq(nn.Module):
             nn.init.normal_(table.weight, std=shape.width**-0.5)
 
     def embed(self, table: nn.Embedding, tokens: torch.Tensor, start: int = 0) -> torch.Tensor:
+        """Returns the inputs (b, t, width) of tokens (b, t): embedding times sqrt(width), plus positions from `start` on."""
         x = table(tokens) * self.shape.width**0.5
         x = x + positions(start, start + tokens.shape[1], x)
         return dropout(x, self.shape.dropout, self.training)
