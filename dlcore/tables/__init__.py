@@ -1,6 +1,6 @@
 """Derived columns and summaries of the tidy table of records; never imports torch.
 
-Chapter 2's are in `pairs`, chapter 4's in `learning_curves` and `side_by_side`, display names in `names`.
+Chapter 2's are in `pairs`, chapter 4's in `learning_curves`, `side_by_side`, `readings` and `prose`, display names in `names`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dlcore.tables.learning_curves import (
     PUBLISHED,
     CurveFit,
     architecture_name,
-    back_translation,
     fits_table,
     holdouts,
     noise_name,
@@ -25,11 +24,18 @@ from dlcore.tables.learning_curves import (
     published_scaling,
     scaling,
     scaling_fits,
-    translations,
 )
 from dlcore.tables.names import OBJECTIVES, PROBES, family, method
 from dlcore.tables.pairs import has_usual_width, pair, rank_correlations, stages, stitching
-from dlcore.tables.side_by_side import beside_counting, exponents_under_noise, ratios, size_by_size
+from dlcore.tables.readings import (
+    all_pairs,
+    back_translation,
+    held_out_laws,
+    last_steps,
+    translation_quality,
+    translations,
+)
+from dlcore.tables.side_by_side import beside_counting, counting_ratios, exponents_under_noise, ratios, size_by_size
 
 __all__ = [
     "FINDINGS",
@@ -38,15 +44,19 @@ __all__ = [
     "PUBLISHED",
     "USUAL_BANDWIDTH",
     "CurveFit",
+    "all_pairs",
     "architecture_name",
     "back_translation",
     "beside_counting",
+    "counting_ratios",
     "distributional",
     "exponents_under_noise",
     "family",
     "fits_table",
     "has_usual_width",
+    "held_out_laws",
     "holdouts",
+    "last_steps",
     "method",
     "noise_name",
     "over_seeds",
@@ -61,6 +71,7 @@ __all__ = [
     "size_by_size",
     "stages",
     "stitching",
+    "translation_quality",
     "translations",
 ]
 # bandwidths (in median distances) of the two kernels in the main comparison; others belong to the kernel's path
