@@ -222,7 +222,8 @@ if len(parts):
 # %% tags=["hide-input"]
 quality = tables.translation_quality(table)
 if len(quality):
-    show(quality.round({"loss": 3, "bleu": 1}))
+    quality["curve"] = quality.curve.map(figures.scaling.corpus_name)
+    show(quality.rename(columns={"curve": "data", "bleu": "BLEU"}).round({"loss": 3, "BLEU": 1}))
     print("BLEU by", " and ".join(scaling_prose.signature(t) for t in ("none", "13a")), "(synthetic task; real text)")
 
 # %% [markdown]

@@ -1,6 +1,6 @@
 """Derived columns and summaries of the tidy table of records; never imports torch.
 
-Chapter 2's are in `pairs`, chapter 4's in `learning_curves`, `side_by_side`, `readings` and `prose`, display names in `names`.
+Chapter 2's are in `pairs`, chapter 4's in `learning_curves`, `side_by_side` and `readings`, display names in `names`.
 """
 
 from __future__ import annotations
