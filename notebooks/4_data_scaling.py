@@ -415,7 +415,8 @@ figures.extrapolation(fits)
 # thesis's law by {glue:text}`scaling/held-text-thesis`. Mean errors, and of how many curves:
 
 # %% tags=["hide-input"]
-show(tables.held_out_laws(fits).rename(columns=figures.scaling.corpus_name))
+held = tables.held_out_laws(fits)
+show(held.rename(columns=figures.scaling.corpus_name))
 
 # %% [markdown]
 #
@@ -474,15 +475,14 @@ show(shown)
 ledger = claims.evaluate(chapter=4)
 for c in ledger:
     glue(f"scaling/{c.id}", c.ours, display=False)
-refits = tables.fits_table([f for f in fits if f.curve == tables.PUBLISHED])
 for law, letter in (("bansal", "p"), ("floor", "c")):
-    values = refits[refits.law == law].exponent
-    glue(f"scaling/{letter}-least", float(values.min()), display=False)
-    glue(f"scaling/{letter}-most", float(values.max()), display=False)
+    values = [float(f.fit.exponent) for f in fits if (f.curve, f.law) == (tables.PUBLISHED, law)]
+    glue(f"scaling/{letter}-least", min(values), display=False)
+    glue(f"scaling/{letter}-most", max(values), display=False)
 for glued, wanted in {"early-stop": "early-stop", "shared-f": "shared-p", "missed": "512m-bansal"}.items():
     value = next(c.measured.value for c in ledger if c.id == f"published-{wanted}")
     glue(f"scaling/{glued}", value, display=False)
-for name, value in scaling_prose.numbers(ledger, table, published, fits).items():
+for name, value in scaling_prose.numbers(ledger, table, published, fits, held).items():
     glue(f"scaling/{name}", value, display=False)
 display(HTML(claims.ledger_html(ledger)))
 

@@ -386,7 +386,8 @@ def test_sentences_follow_the_runs():
     def said(*parts):
         rows = table(*parts) if parts else pd.DataFrame()
         every, points = ledger(*parts).values(), tables.published_scaling()
-        return prose.numbers(list(every), rows, points, tables.scaling_fits(rows, bootstrap=0) if parts else [])
+        fits = tables.scaling_fits(rows, bootstrap=0) if parts else []
+        return prose.numbers(list(every), rows, points, fits, tables.held_out_laws(fits))
 
     found = said(runs(0.4), runs(0.4, **kinds_of_noise))
     assert (found["noise-arms"], found["noise-up"], found["outcome-noise-10"]) == ("1", "0", "not met")
@@ -404,7 +405,7 @@ def test_everything_that_the_page_glues_is_computed():
     rows, points = tables.scaling(RecordStore(PACKAGED).table("scaling")), tables.published_scaling()
     fits = tables.scaling_fits(pd.concat([rows, points]), bootstrap=0)
     every = claims.evaluate(chapter=4)
-    found = prose.numbers(every, rows, points, fits)
+    found = prose.numbers(every, rows, points, fits, tables.held_out_laws(fits))
     text = (Path(__file__).parents[1] / "notebooks" / "4_data_scaling.py").read_text("utf8")
     wanted = set(re.findall(r"`scaling/([\w-]+)[:`]", text))
     elsewhere = {

@@ -58,16 +58,21 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def numbers(
-    ledger: Sequence[Claim], rows: pd.DataFrame, published: pd.DataFrame, fits: Sequence[tables.CurveFit]
+    ledger: Sequence[Claim],
+    rows: pd.DataFrame,
+    published: pd.DataFrame,
+    fits: Sequence[tables.CurveFit],
+    held: pd.DataFrame,
 ) -> dict[str, str]:
     """Returns what chapter 4's sentences glue beside the ledger: name -> text, "no run" where there is none.
 
-    Args: claims of chapter 4; rows of `tables.scaling` and `tables.published_scaling`; fits of both.
+    Args: claims of chapter 4; rows of `tables.scaling` and `tables.published_scaling`; fits of both, and their
+        `tables.held_out_laws`.
     """
     measured = {c.id: c.measured for c in ledger}
     found = _outcomes(measured) | _published(published)
     found |= _own(rows, fits) if len(rows) else {}
-    return found | _held_out(fits)
+    return found | _held_out(held)
 
 
 def _outcomes(measured: Mapping[str, Measured | None]) -> dict[str, str]:
@@ -185,9 +190,8 @@ def _back_translation(rows: pd.DataFrame) -> dict[str, str]:
     return found
 
 
-def _held_out(fits: Sequence[tables.CurveFit]) -> dict[str, str]:
+def _held_out(table: pd.DataFrame) -> dict[str, str]:
     """Returns the mean held-out errors: of the published points by law, of our own corpora of the thesis's law and the best."""
-    table = tables.held_out_laws(fits)
     found = {}
     for curve, name in {tables.PUBLISHED: "published", SYNTHETIC: "own", WIDE: "wide", TEXT: "text"}.items():
         cells = table.set_index("law")[curve] if curve in table else pd.Series(dtype=str)
