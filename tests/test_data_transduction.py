@@ -203,6 +203,26 @@ def test_the_oracle_reaches_the_floor_within_three_standard_errors(noise, test):
     assert abs(mean - TASK.floor(noise, test=test)) < 3 * error
 
 
+def test_the_known_floor_is_no_lower_bound():
+    """On clean pairs a learner that believes in 10 % noise scores below the floor of one that is calibrated to 20 %."""
+    test = TASK.sample(4000, stream="test")
+    symbols = test.target.lengths.sum()
+    ten, twenty = (-TASK.log_prob(test.source, test.target, Noise("target", r)).sum() / symbols for r in (0.1, 0.2))
+    assert ten < TASK.floor(Noise("target", 0.2)) - 0.03
+    assert twenty == pytest.approx(TASK.floor(Noise("target", 0.2)), abs=2e-3)
+    # on pairs of the same noise nobody does better
+    noisy = TASK.sample(4000, stream="test", noise=Noise("target", 0.2))
+    ten, twenty = (-TASK.log_prob(noisy.source, noisy.target, Noise("target", r)).sum() for r in (0.1, 0.2))
+    assert twenty < ten
+
+
+@pytest.mark.parametrize(("pairs", "exponent"), [(1000, 0.36), (260_000, 0.59)])
+def test_the_local_exponents_of_the_unseen_mass(pairs, exponent):
+    step = 1.01
+    fell = np.log(TASK.unseen(pairs / step) / TASK.unseen(pairs * step)) / (2 * np.log(step))
+    assert fell == pytest.approx(exponent, abs=5e-3)
+
+
 def test_the_floors_are_those_of_the_specification_where_its_formulas_are_exact():
     word = TASK.floor(unit="word")
     for rate, extra in ((0.05, 0.051), (0.1, 0.105), (0.2, 0.223), (0.4, 0.511)):

@@ -136,6 +136,18 @@ def test_chart_is_complete_and_compiles(shipped, rationality, stitching, curves,
     assert vl_convert.vegalite_to_svg({**spec, "width": 500} if spec.get("width") == "container" else spec)
 
 
+def test_the_value_of_more_pairs_is_counted_beside_the_law():
+    """The title counts curves past their knee whose last step brought more than the law says; the rows hold the steps."""
+    rows, fits = _scaling_curves(own=False)
+    spec = figures.marginal_value_of_data(fits).to_dict()
+    assert spec["title"]["text"].endswith("in 0 of 5 curves")
+    drawn = pd.read_csv(io.StringIO(spec["usermeta"]["csv"]))
+    one = drawn[(drawn.law == "measured") & (drawn.setting == "6L6L")].sort_values("pairs").iloc[-1]
+    two = rows[rows.setting == "6L6L"].sort_values("pairs").loss.to_numpy()[-2:]
+    assert one.saving == pytest.approx(1 - two[1] / two[0], rel=1e-3)
+    assert one.pairs == pytest.approx(256e6 * 2**0.5, rel=1e-3)
+
+
 def test_a_stage_has_the_penalties_of_its_record(stitching):
     table, _, stages = stitching
     row = table[table.usual].iloc[0]

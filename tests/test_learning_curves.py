@@ -1,10 +1,18 @@
 """Chapter 4's table and ledger: names, floors and usable sizes, fits that recover a known law, gaps instead of guesses."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from dlcore import claims, tables
+from dlcore import claims, studies, tables
+from dlcore.claims import scaling_prose as prose
+from dlcore.lab import kinds
+from dlcore.metrics.scaling import equivalence
+from dlcore.metrics.scaling_budget import budget, steps_of
+from dlcore.records import PACKAGED, RecordStore
 
 SIZES = 2 ** np.arange(7, 16)
 ORACLE, FLOOR = 0.1, 0.1002
@@ -19,7 +27,10 @@ def runs(exponent=0.3, sizes=SIZES, jitter=1e-3, seeds=1, **settings):
             loss = ORACLE + given["floor"] - FLOOR + 4 * pairs**-exponent * np.exp(jitter * rng.normal())
             row = {"preset": "laptop", "dataset": "transduction", "pairs": int(pairs), "seed": seed, "loss": loss}
             row |= {"dropout": 0.1, "learning_rate": 3e-3, "test_pairs": 4000, "oracle": ORACLE, "loss_word": 3 * loss}
-            rows.append({**row, "reverse_pairs": None, "reverse_width": None, **given})
+            row |= budget(given.get("preset", "laptop"), int(pairs))._asdict()
+            row |= {"reverse_pairs": None, "reverse_width": None, "stopped": "no gain", "device": "cpu: one"}
+            row["reverse_steps"] = steps_of(given["reverse_pairs"]) if given.get("reverse_pairs") else None
+            rows.append({**row, **given})
     return rows
 
 
@@ -59,6 +70,71 @@ def test_smoke_runs_and_other_learning_rates_are_no_findings():
     assert table(runs(learning_rate=1e-3)).empty
     assert table(runs(preset="gpu", learning_rate=1e-3, width=512)).curve.unique().tolist() == ["transduction (gpu)"]
     assert tables.scaling(pd.DataFrame()).empty
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"steps": 100},
+        {"batch_tokens": 4096},
+        {"noise_kind": "back_translation", "reverse_pairs": 1024, "reverse_width": 64, "reverse_steps": 100},
+        {"preset": "gpu", "learning_rate": 1e-3, "width": 512, "batch_tokens": 2048},
+    ],
+)
+def test_another_budget_is_no_finding(other):
+    """A run with a tenth of the steps measures training time: it must not stand in a curve of the main comparison."""
+    sizes = SIZES[3:]
+    assert table(runs(sizes=sizes, **other)).empty
+    both = table(runs(sizes=sizes), runs(sizes=sizes, **other))
+    assert both.setting.unique().tolist() == ["2L2L, clean"]
+    assert len(both) == len(sizes)
+
+
+def longer(exponent, sizes=(1024, 4096, 16384), **settings):
+    rows = runs(exponent, sizes, **settings)
+    return [{**row, "steps": 2 * row["steps"]} for row in rows]
+
+
+def test_twice_the_steps_are_a_setting_of_their_own():
+    found = table(runs(0.3), longer(0.6), longer(0.6, architecture="4L1L"))
+    arms = found.groupby("setting").arm.first().to_dict()
+    assert arms == {
+        "2L2L, clean": "baseline",
+        "2L2L, clean, twice the steps": "training",
+        "4L1L, clean, twice the steps": "other",
+    }
+    assert len(found[found.arm == "baseline"]) == len(SIZES)
+    (base,) = tables.scaling_fits(found[found.arm == "baseline"], ("known",), bootstrap=0)
+    assert base.fit.exponent == pytest.approx(0.3, abs=0.01)
+
+
+def test_the_lab_shows_no_run_with_twice_the_steps(monkeypatch):
+    rows = pd.DataFrame(runs() + longer(0.6)).assign(reference=0.5, excess=0.1)
+    monkeypatch.setattr(RecordStore, "table", lambda self, *a, **k: rows)
+    assert (~kinds.scaled(RecordStore(PACKAGED)).control).sum() == len(SIZES)
+
+
+def test_the_control_of_training_time():
+    found = ledger(runs(0.4, seeds=3))
+    assert found["longer-exponent"].verdict == "not tested at this scale"
+    same = ledger(runs(0.4, seeds=3), longer(0.4))["longer-exponent"]
+    assert same.measured.value == pytest.approx(0, abs=0.005)
+    assert same.verdict == "reproduced"
+    assert same.measured.runs == 9 + 3, "the common sizes, every seed"
+    steeper = ledger(runs(0.4, seeds=3), longer(0.55))["longer-exponent"]
+    assert steeper.measured.value == pytest.approx(0.15, abs=0.01)
+    assert steeper.verdict == "not reproduced"
+
+
+def test_tables_keep_the_grid_of_the_study():
+    """The rule of the tables is that of the runs; a change of one alone would empty the page."""
+    groups = studies.recorded("scaling")
+    for name, group in groups.items():
+        assert all(c.steps == (1 + (name == "longer")) * budget(c.preset, c.pairs).steps for c in group), name
+        assert {(c.batch_tokens) for c in group} == {budget(c.preset, c.pairs).batch_tokens for c in group}
+    shipped = RecordStore(PACKAGED).table("scaling")
+    assert set(shipped.key) <= {c.key for group in groups.values() for c in group}, "a recorded configuration changed"
+    assert len(tables.scaling(shipped)) == len(shipped)
 
 
 def test_the_size_at_which_the_grammar_is_learnt_is_not_fitted():
@@ -105,6 +181,27 @@ def test_paired_fits_use_common_sizes():
     assert (a.setting, b.setting) == ("2L2L, clean", "4L1L, clean")
     assert a.sizes.tolist() == b.sizes.tolist() == SIZES[3:].tolist()
     assert tables.paired(both, "known", "1L4L, clean", "2L2L, clean") == ()
+
+
+def test_the_table_of_fits_compares_as_the_ledger_does():
+    """Sizes that the baseline cannot use bend this curve: on common sizes it is the baseline's, at the ledger's level."""
+    bent = runs(architecture="1L4L", jitter=2e-2)
+    for row in bent:
+        row["loss"] = ORACLE + (row["loss"] - ORACLE) * (0.4 if row["pairs"] < 1024 else 1)
+    base = runs(jitter=2e-2, sizes=SIZES[3:])
+    found = tables.fits_table(tables.scaling_fits(table(base, bent), ("known",)))
+    row = found.set_index("setting").loc["1L4L, clean"]
+    pair = tables.paired(table(base, bent), "known", "1L4L, clean", "2L2L, clean")
+    ledger_test = equivalence(pair[0].fit, pair[1].fit, alpha=0.025)
+    assert (row.sizes, row.compared) == (9, 6)
+    assert row.difference == pytest.approx(ledger_test.difference)
+    assert row.verdict == ledger_test.verdict
+    assert abs(row.exponent - 0.3) > 0.05 > abs(row.difference)
+
+
+def test_settings_with_too_few_common_sizes_are_not_compared():
+    fits = tables.scaling_fits(table(runs(sizes=SIZES[:5]), runs(architecture="4L1L", sizes=SIZES[4:])), ("known",), 0)
+    assert tables.fits_table(fits).set_index("setting").verdict["4L1L, clean"] == "too few common sizes"
 
 
 def test_the_largest_size_is_predicted_by_the_law_that_made_it():
@@ -234,19 +331,118 @@ def test_excess_beside_the_counting_learner():
     assert tables.beside_counting(pd.DataFrame(), lambda n: 1.0).empty
 
 
+def test_ratios_to_the_counting_learner_above_own_floors():
+    sizes = [2**k for k in (10, 12, 14)]
+    more = {"preset": "gpu", "learning_rate": 1e-3, "width": 512, "jitter": 0}
+    noisy = runs(0.4, sizes, noise_kind="target", noise=0.2, floor=FLOOR + 0.3, **more)
+    clean = runs(0.5, sizes, seeds=2, **more)
+    for row in clean + noisy:
+        row["reference"] = row["oracle"] + row["floor"] - FLOOR + 2 * row["pairs"] ** -0.25
+    clean[-1]["stopped"] = "all steps"
+    found = tables.counting_ratios(table(clean, noisy)).set_index(["setting", "pairs"])
+    own = found.loc["2L2L, target words 20 %"]
+    assert own.ratio.to_numpy() == pytest.approx([2 * n**-0.15 for n in sizes])
+    assert found.loc["2L2L, clean"].ratio.to_numpy() == pytest.approx([2 * n**-0.25 for n in sizes])
+    assert found.loc["2L2L, clean"].runs.tolist() == [2, 2, 2]
+    assert found.upper.tolist() == [False, False, True, False, False, False]
+    assert tables.counting_ratios(table(runs())).empty
+    assert tables.counting_ratios(pd.DataFrame()).empty
+
+
+def test_readings_of_known_power_laws():
+    found = table(runs(jitter=0, seeds=2, floor=FLOOR), runs(0.4, architecture="4L1L", jitter=0))
+    fits = tables.scaling_fits(found, ("known", "power"), bootstrap=0)
+    last = tables.last_steps(fits).set_index(["setting", "law"])
+    loss = [ORACLE + 4 * n**-0.3 for n in SIZES[-2:]]
+    assert last.measured["2L2L, clean", "power"] == pytest.approx(np.log(loss[0] / loss[1]) / np.log(2))
+    assert last.predicted["2L2L, clean", "known"] == pytest.approx(last.measured["2L2L, clean", "known"], rel=1e-3)
+    assert last.predicted["2L2L, clean", "power"] > last.measured["2L2L, clean", "power"] + 0.01
+    held = tables.held_out_laws(fits).set_index("law").transduction
+    assert held["known floor + beta D^-b"] == "0.0000 (2)"
+    assert float(held["beta D^-c"].split()[0]) > 0.005
+    assert held["beta D^-c"].endswith("(2)")
+    assert tables.held_out_laws([]).empty
+    (one,) = tables.all_pairs(found).itertuples()
+    assert (one.baseline, one.setting) == ("2L2L, clean", "4L1L, clean")
+    assert one.difference == pytest.approx(0.1, abs=0.01)
+
+
+def test_bleu_beside_the_loss():
+    rows = runs(seeds=2) + runs(architecture="4L1L")
+    for i, row in enumerate(rows):
+        row["bleu"] = 10.0 + 2 * (i % 2)
+    found = tables.translation_quality(table(rows))
+    assert found.pairs.tolist() == SIZES.tolist()
+    assert set(found.bleu) == {11.0}
+    assert set(found.runs) == {2}
+    assert tables.translation_quality(pd.DataFrame()).empty
+    assert "tok:none" in prose.signature("none")
+
+
+def test_sentences_follow_the_runs():
+    """The words and counts of the page change with the runs, and without runs nothing is claimed."""
+    kinds_of_noise = {"noise_kind": "target", "noise": 0.1, "floor": FLOOR + 0.05}
+
+    def said(*parts):
+        rows = table(*parts) if parts else pd.DataFrame()
+        every, points = ledger(*parts).values(), tables.published_scaling()
+        fits = tables.scaling_fits(rows, bootstrap=0) if parts else []
+        return prose.numbers(list(every), rows, points, fits, tables.held_out_laws(fits))
+
+    found = said(runs(0.4), runs(0.4, **kinds_of_noise))
+    assert (found["noise-arms"], found["noise-up"], found["outcome-noise-10"]) == ("1", "0", "not met")
+    found = said(runs(0.4), runs(0.55, **kinds_of_noise))
+    assert (found["noise-up"], found["noise-down"], found["outcome-noise-10"]) == ("1", "0", "met")
+    assert found["stopped"] == f"0 of {2 * len(SIZES)}"
+    assert found["machines"].startswith(f"{2 * len(SIZES)} on a CPU (one), of the synthetic task: baseline 9, noise 9")
+    found = said()
+    assert found["outcome-noise-10"] == found["held-own-thesis"] == "no run"
+    assert found["pairs-inside"] == "6 of 10"
+    assert "Dec-only against 6L28L (-0.064)" in found["pairs-beyond"]
+
+
+def test_everything_that_the_page_glues_is_computed():
+    rows, points = tables.scaling(RecordStore(PACKAGED).table("scaling")), tables.published_scaling()
+    fits = tables.scaling_fits(pd.concat([rows, points]), bootstrap=0)
+    every = claims.evaluate(chapter=4)
+    found = prose.numbers(every, rows, points, fits, tables.held_out_laws(fits))
+    text = (Path(__file__).parents[1] / "notebooks" / "4_data_scaling.py").read_text("utf8")
+    wanted = set(re.findall(r"`scaling/([\w-]+)[:`]", text))
+    elsewhere = {
+        "records",
+        "p-least",
+        "p-most",
+        "c-least",
+        "c-most",
+        "doubling",
+        "factor",
+        "early-stop",
+        "shared-f",
+        "missed",
+    }
+    assert wanted - elsewhere <= found.keys() | {c.id for c in every}
+    assert set(found) <= wanted | {"held-published-best"}, "computed and not said"
+    assert not [name for name, v in found.items() if not isinstance(v, str) or re.search(r"\b(nan|inf)\b|no run", v)]
+
+
 class Kept:
     """What `translations` reads of a record."""
 
     def __init__(self, pairs, text, **config):
         usual = {"preset": "laptop", "dataset": "transduction", "architecture": "2L2L", "noise_kind": "none", "seed": 0}
-        self.config = {**usual, "pairs": pairs, **config}
+        self.config = {**usual, "pairs": pairs, **budget("laptop", pairs)._asdict(), **config}
         self.arrays = {"translations": [{"source": "s", "target": "t", "translation": text}]}
 
 
 def test_translations_are_of_real_text_where_there_is_any():
     synthetic = [Kept(n, f"made {n}") for n in (1, 2, 3, 4, 5)]
     text = [Kept(n, f"real {n} " + "x" * 200, dataset="tatoeba_eng-deu") for n in (10, 20, 30)]
-    odd = [Kept(9, "noisy", noise_kind="target"), Kept(9, "other", seed=1), Kept(9, "large", preset="gpu")]
+    odd = [
+        Kept(9, "longer", steps=600),
+        Kept(9, "noisy", noise_kind="target"),
+        Kept(9, "other", seed=1),
+        Kept(9, "large", preset="gpu"),
+    ]
     assert list(tables.translations(synthetic + odd).columns) == ["source", "true target", "D = 1", "D = 3", "D = 5"]
     assert tables.translations(synthetic + text[:2])["D = 3"].tolist() == ["made 3"]
     (found,) = tables.translations(odd + synthetic + text)["D = 20"]

@@ -80,7 +80,7 @@ class Transduction(Lexicon):
 
         Per list of `list_size` types, sum of p (1 - p)^n with the expected number n of its words in the pairs. For an
         endless list it falls as pairs^-(1 - 1/exponent); a list that ends is learnt to its end, and falls faster: the
-        default's exponent is 0.37 at 1,000 pairs and 0.73 at 260,000.
+        default's local exponent is 0.36 at 1,000 pairs and 0.59 at 260,000.
 
         >>> round(Transduction().unseen(1024), 4)
         0.0672
@@ -256,10 +256,11 @@ class Transduction(Lexicon):
         return np.bincount(w.sentence[~true], minlength=n) == 0
 
     def floor(self, noise: Noise = CLEAN, *, unit: str = "symbol", test: str = "clean") -> float:
-        """Returns the least expected loss in nats per target symbol, content word or sentence, exactly.
+        """Returns the expected loss of the noisy pairs' own law in nats per target symbol, content word or sentence, exactly.
 
-        `test` "clean": the learner has seen noisy pairs and is scored on clean ones; "noisy": on pairs of the same
-        noise. For misaligned pairs it is exact to 4e-5 nats a sentence (see
+        `test` "noisy": scored on pairs of the same noise, where no learner does better. "clean": scored on clean pairs, where
+        this is the loss of the learner that is calibrated to the noisy ones and no lower bound: who believes in less noise
+        than there is scores lower. For misaligned pairs it is exact to 4e-5 nats a sentence (see
         `transduction_noise.sentence_floor`).
 
         Raises: ValueError for an unknown unit or test, or a filter without closed form.

@@ -112,10 +112,10 @@ def _plogp(p: np.ndarray) -> np.ndarray:
 
 
 def word_floor(noise: Noise, p: np.ndarray, q: float, test: str) -> float:
-    """Returns the least cross-entropy in nats per content word after training on noisy pairs.
+    """Returns the cross-entropy in nats per content word of the law of the noisy pairs.
 
-    `test` "clean": scored on clean pairs; "noisy": on pairs with the same noise (the conditional entropy). Exact,
-    by summation over the types.
+    `test` "clean": scored on clean pairs, no lower bound there; "noisy": on pairs with the same noise (the conditional
+    entropy, the least). Exact, by summation over the types.
     """
     size, rate = len(p), noise.rate
     ambiguous, by_register = p[::4].sum(), p[2::4].sum()
@@ -177,7 +177,7 @@ def coincidence(p: np.ndarray) -> float:
 
 
 def sentence_floor(noise: Noise, p: np.ndarray, q: float, test: str, content: float) -> float:
-    """Returns the least cross-entropy in nats per sentence; see `word_floor`.
+    """Returns the cross-entropy in nats per sentence of the law of the noisy pairs; see `word_floor`.
 
     For misaligned pairs it takes for granted that an independent target never fits: on clean pairs it is too large by
     at most coincidence(p) * rate / (1 - rate), 4e-5 nats at rate 0.5 and the usual lists.

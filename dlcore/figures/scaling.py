@@ -12,7 +12,7 @@ from dlcore.figures.controls import menu, pick
 from dlcore.figures.shared import Highlight
 from dlcore.figures.theme import ROLES, finish
 from dlcore.metrics.scaling import marginal_value
-from dlcore.tables import LAWS, CurveFit
+from dlcore.tables import LAWS, CurveFit, last_steps
 
 CORPORA = {
     "transduction": "synthetic translation",
@@ -27,6 +27,7 @@ ARMS = {
     "architecture": ROLES["bayes"],
     "noise": ROLES["test"],
     "width": ROLES["sampler"],
+    "training": ROLES["highlight"],
     "other": ROLES["null"],
 }
 PAIRS = alt.Axis(format="~s", tickCount=6, labelOverlap=True)
@@ -110,7 +111,7 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
 
     start = dict(highlight or {})
     data = list(dict.fromkeys(points.data))
-    models = list(dict.fromkeys(points.choice[points.arm.isin(["architecture", "width"])]))
+    models = list(dict.fromkeys(points.choice[points.arm.isin(["architecture", "width", "training"])]))
     noises = list(dict.fromkeys(points.choice[points.arm == "noise"]))
     controls = [menu(data, pick(start, "data", data, data[0]), "data", "dl_data")]
     mine = "datum.arm === 'baseline'"
@@ -168,7 +169,7 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
         subtitle="Dots: runs (hollow: not fitted). Line and band: the law, 95 %. Dashed: floor. Dotted: a learner that counts.",
         description="Test loss against the number of training pairs on logarithmic axes: the baseline, one architecture and "
         "one kind of noise, each with the chosen law, its 95 per cent band continued to four times the data, the floor "
-        "that a perfect learner would reach, and the loss of a learner that only counts words.",
+        "of the learner that is calibrated to such pairs, and the loss of a learner that only counts words.",
         rows=points,
     )
 
@@ -193,10 +194,27 @@ def _marginal(fits: Sequence[CurveFit]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def _measured(fits: Sequence[CurveFit]) -> pd.DataFrame:
+    """Returns what more data brought from each size to the next, without a law, in the middle of the two."""
+    parts = []
+    for (curve, setting), f in {(f.curve, f.setting): f for f in fits}.items():
+        sizes = np.unique(f.sizes)
+        losses = np.array([np.log(f.losses[f.sizes == s]).mean() for s in sizes])
+        slope = -np.diff(losses) / np.diff(np.log(sizes))
+        values = {"pairs": np.sqrt(sizes[1:] * sizes[:-1]), "saving": 1 - 2**-slope, "elasticity": slope}
+        values["nats"] = 0.01 * slope * np.exp((losses[1:] + losses[:-1]) / 2)
+        part = pd.DataFrame({name: _short(value) for name, value in values.items()})
+        parts.append(part.assign(data=corpus_name(curve), setting=setting))
+    return pd.concat(parts, ignore_index=True)
+
+
 def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.LayerChart:
-    """What the next pairs bring, for every setting of a corpus under a law, with the knee of the chosen one."""
+    """What the next pairs bring, for every setting of a corpus under a law, with knee and measured steps of the chosen one."""
     fits = [f for f in fits if f.law != "broken"]
-    rows, keys = _marginal(fits), _keys(fits)
+    rows, keys, seen = _marginal(fits), _keys(fits), _measured(fits)
+    late = last_steps([f for f in fits if f.law == "bansal"])
+    late = late[late.larger > late.knee]
+    more = int((late.measured > late.predicted).sum())
     start = dict(highlight or {})
     data, kinds = list(dict.fromkeys(keys.data)), list(QUANTITIES.values())
     found = [name for name in LAWS.values() if name in set(keys.law)]
@@ -223,6 +241,8 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
     named = " : ".join(f"dl_quantity === '{text}' ? datum.{name}" for name, text in QUANTITIES.items())
     base = _looked_up(rows, keys).transform_filter(here).transform_calculate(value=f"{named} : null")
     base = base.transform_filter("datum.value > 1e-6")
+    dots = alt.Chart(seen).transform_filter(f"datum.data === dl_data && {mine}")
+    dots = dots.transform_calculate(value=f"{named} : null").transform_filter("datum.value > 1e-6")
     knee = alt.Chart(keys).transform_filter(f"{here} && {mine} && isValid(datum.knee) && datum.knee < 1e10")
     chart = alt.layer(
         knee.mark_rule(strokeDash=[6, 4], color=ROLES["thesis"], strokeWidth=1.5).encode(
@@ -237,14 +257,20 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
             strokeWidth=alt.condition(mine, alt.value(3.5), alt.value(1.3)),
             tooltip=["setting:N", alt.Tooltip("pairs:Q", format=",.0f"), alt.Tooltip("value:Q", format=".3g")],
         ),
+        dots.mark_point(size=60, strokeWidth=1.8, color=ROLES["highlight"]).encode(
+            x="pairs:Q",
+            y="value:Q",
+            tooltip=["setting:N", alt.Tooltip("pairs:Q", format=",.0f"), alt.Tooltip("value:Q", format=".3g")],
+        ),
     ).properties(width="container", height=330)
     return finish(
         chart.add_params(*controls),
         name="marginal-value",
-        title="Beyond the knee, more pairs are worth little",
-        subtitle="One line per setting, continued to four times the data. Dashed: the knee 1/C of the chosen setting.",
+        title=f"Beyond the knee the last step brought more than the thesis's law says in {more} of {len(late)} curves",
+        subtitle="Lines: the law, to four times the data. Circles: the chosen setting, measured from size to size. Dashed: its knee.",
         description="The value of more data against the number of pairs, on logarithmic axes, for every setting of the "
         "chosen corpus under the chosen law: share of loss removed by doubling, elasticity, or nats removed by one per "
-        "cent more pairs. The chosen setting is bold and its knee is marked.",
-        rows=rows.merge(keys, on="id").drop(columns=["id", "choice"]),
+        "cent more pairs. The chosen setting is bold, its knee is marked, and circles show what was measured from one size to the "
+        "next. The title counts the curves whose largest size lies beyond the knee.",
+        rows=pd.concat([rows.merge(keys, on="id").drop(columns=["id", "choice"]), seen.assign(law="measured")]),
     )

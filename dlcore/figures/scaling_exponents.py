@@ -113,7 +113,7 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
         paired(left, right).add_params(*controls),
         name="exponents-constants",
         title=f"Exponents equal to the baseline's within {BAND}: {', '.join(counts)}",
-        subtitle=f"Grey: the baseline's exponent ± {BAND}. Bars: 95 %, cut at 0.2 from the dot. The tooltip has the test's verdict.",
+        subtitle=f"Grey: the baseline's exponent ± {BAND}. Bars: 95 %, cut at 0.2 from the dot. Tooltip: the test, on common sizes, at 95 %.",
         description="Left: the exponent of every setting against the loss that its law gives with endless data or at the "
         "middle size. Right: the same exponents by name with 95 per cent intervals. A grey band marks the baseline's "
         "exponent plus and minus 0.05, for the chosen corpus and law.",

@@ -140,9 +140,9 @@ class Seq2Seq(nn.Module):
             nn.init.normal_(table.weight, std=shape.width**-0.5)
 
     def embed(self, table: nn.Embedding, tokens: torch.Tensor, start: int = 0) -> torch.Tensor:
+        """Returns the inputs (b, t, width) of tokens (b, t): embedding times sqrt(width), plus positions from `start` on."""
         x = table(tokens) * self.shape.width**0.5
-        x = x + positions(start, start + tokens.shape[1], x)
-        return dropout(x, self.shape.dropout, self.training)
+        return dropout(x + positions(start, start + tokens.shape[1], x), self.shape.dropout, self.training)
 
     def hidden(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Returns the last layer's outputs (b, t, width) at the target positions; position i has read target[:, :i]."""

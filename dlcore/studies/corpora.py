@@ -32,7 +32,8 @@ class Corpus:
 
     oracle: nats of each test sentence under the true law (n,), or None; reference: nats of each test sentence for the
     count-based learner on the same training pairs, or None; words: content words of each test sentence, or None;
-    floor: least clean test loss of a learner of these noisy pairs, in nats per target token, NaN when unknown.
+    floor: expected clean test loss of the learner that is calibrated to these noisy pairs, in nats per target token, NaN when
+    unknown; a learner that believes in less noise scores lower.
     """
 
     train: Pairs

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dlcore.studies.scaling import ARCHITECTURES, Config, steps_of
+from dlcore.metrics.scaling_budget import budget, steps_of
+from dlcore.studies.scaling import ARCHITECTURES, Config
 
 SIZES = tuple(2**k for k in range(7, 16))
 TEXT_SIZES = tuple(2**k for k in range(9, 17))
@@ -19,16 +20,10 @@ def _make(sizes: Iterable[int], **settings: Any) -> list[Config]:
 
 
 def _large(**settings: Any) -> list[Config]:
-    """Returns the runs at width 512, up to a million pairs, the small ones first.
-
-    Until 2^16 pairs the steps are the laptop's in batches twice as large; the two largest sizes take batches eight times as
-    large and a sixth of the steps, which at smaller sizes measured training time, not data: at 4,096 pairs a loss twice that
-    of the model of width 64.
-    """
+    """Returns the runs at width 512, up to a million pairs, the small ones first; see `metrics.scaling_budget`."""
     found = []
     for pairs in (2**k for k in range(10, 21, 2)):
-        steps, tokens = (25 * pairs**0.5, 4096) if pairs <= 2**16 else (25 / 6 * pairs**0.5, 16384)
-        how = {"steps": round(steps), "batch_tokens": tokens, **settings}
+        how = {**budget("gpu", pairs)._asdict(), **settings}
         found += [
             Config.from_parameters(preset="gpu", pairs=pairs, seed=seed, **how)
             for seed in range(3 if pairs < 2048 else 1)

@@ -1,7 +1,7 @@
 """Derived columns and summaries of the tidy table of records; never imports torch.
 
-Chapter 1's are in `gaps`, chapter 2's in `pairs` and `pair_numbers`, chapter 4's in `learning_curves` and `side_by_side`, display
-names in `names`.
+Chapter 1's are in `gaps`, chapter 2's in `pairs` and `pair_numbers`, chapter 4's in `learning_curves`, `side_by_side` and
+`readings`, display names in `names`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from dlcore.tables.learning_curves import (
     PUBLISHED,
     CurveFit,
     architecture_name,
-    back_translation,
     fits_table,
     holdouts,
     noise_name,
@@ -27,12 +26,19 @@ from dlcore.tables.learning_curves import (
     published_scaling,
     scaling,
     scaling_fits,
-    translations,
 )
 from dlcore.tables.names import PROBES, family, method
 from dlcore.tables.pair_numbers import pair_numbers
 from dlcore.tables.pairs import has_usual_width, order_table, pair, rank_correlations, stages, stitching
-from dlcore.tables.side_by_side import beside_counting, exponents_under_noise, ratios, size_by_size
+from dlcore.tables.readings import (
+    all_pairs,
+    back_translation,
+    held_out_laws,
+    last_steps,
+    translation_quality,
+    translations,
+)
+from dlcore.tables.side_by_side import beside_counting, counting_ratios, exponents_under_noise, ratios, size_by_size
 
 __all__ = [
     "FINDINGS",
@@ -41,17 +47,21 @@ __all__ = [
     "PUBLISHED",
     "USUAL_BANDWIDTH",
     "CurveFit",
+    "all_pairs",
     "architecture_name",
     "back_translation",
     "beside_counting",
     "beside_the_paper",
     "by_size",
+    "counting_ratios",
     "distributional",
     "exponents_under_noise",
     "family",
     "fits_table",
     "has_usual_width",
+    "held_out_laws",
     "holdouts",
+    "last_steps",
     "method",
     "noise_name",
     "order_table",
@@ -70,6 +80,7 @@ __all__ = [
     "slopes_in_n",
     "stages",
     "stitching",
+    "translation_quality",
     "translations",
 ]
 # bandwidths (in median distances) of the two kernels in the main comparison; others belong to the kernel's path

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from dlcore import published
 from dlcore.metrics import scaling as laws
+from dlcore.metrics.scaling_budget import budget, steps_of
 from dlcore.metrics.scaling_fit import Fit
 
 FINDINGS = ("laptop", "gpu")
@@ -29,10 +30,10 @@ _NOISES = {
     "source_uniform": "source words uniform",
     "misaligned": "misaligned pairs",
 }
-_BASE = ("2L2L", "none")
+BASE = ("2L2L", "none")
 _BASE_WIDTH = {("laptop", SYNTHETIC): 64, ("laptop", ""): 128, ("gpu", ""): 512}
-# in tables and menus: the baseline, then architectures, widths and noises, as written here
-_ARMS = ("baseline", "architecture", "width", "noise", "other")
+# in tables and menus: the baseline, then architectures, widths, training and noises, as written here
+_ARMS = ("baseline", "architecture", "width", "training", "noise", "other")
 # a type of the synthetic task is one of this many: half the logarithm is the loss above which the grammar is being learnt
 TYPES = 21845
 # other values are experiments of their own
@@ -67,10 +68,12 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFr
     """Returns the findings of chapter 4: one row per run, with names, floors, and what may be fitted.
 
     `setting` names everything but size and seed; `arm` says in what it differs from the baseline of its corpus:
-    "baseline", "architecture", "noise", "width" or "other". `asymptote` is the loss on the very test sentences that a
-    perfect learner of such pairs ends with, `above` the loss beyond it; after back-translation it is unknown and the
-    clean law's loss stands in. `usable`: at that size the mean loss per content word is at most half of log 21845,
-    the rule fixed before any run: above it the grammar is still being learnt. Text has neither, so all sizes count.
+    "baseline", "architecture", "noise", "width", "training" (twice the laptop's steps) or "other". Runs with another budget
+    than that of `metrics.scaling_budget` are left out. `asymptote` is the loss on the very test sentences of the learner
+    that is calibrated to such pairs (no lower bound: one that believes in less noise scores lower), `above` the loss beyond
+    it; after back-translation it is unknown and the clean law's loss stands in. `usable`: at that size the mean loss per
+    content word is at most half of log 21845, the rule fixed before any run: above it the grammar is still being learnt. Text
+    has neither, so all sizes count.
     """
     if table.empty:
         return table
@@ -78,8 +81,10 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFr
     for name, value in _USUAL.items():
         rows = rows[np.isclose(rows[name], value)]
     rows = rows[np.isclose(rows.learning_rate, [_USUAL_RATE.get(p, 3e-3) for p in rows.preset])]
+    spent = _budgeted(rows)
+    rows = rows.assign(longer=spent.longer)[spent.kept]
     if rows.empty:
-        return rows
+        return rows.drop(columns="longer")
     for name in (*_OPTIONAL, "reverse_pairs", "reverse_width"):
         rows[name] = pd.to_numeric(rows[name]) if name in rows else np.nan
     rows["architecture_name"] = rows.architecture.map(architecture_name)
@@ -90,9 +95,10 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFr
     ]
     wide = rows.width != usual
     size = np.where(wide, ", width " + rows.width.astype(str), "")
-    rows["setting"] = rows.architecture_name + ", " + rows.noise_name + size
-    off = pd.DataFrame({"architecture": rows.architecture != _BASE[0], "noise": rows.noise_kind != "none"})
-    off["width"] = wide
+    longer = np.where(rows.longer, ", twice the steps", "")
+    rows["setting"] = rows.architecture_name + ", " + rows.noise_name + size + longer
+    off = pd.DataFrame({"architecture": rows.architecture != BASE[0], "noise": rows.noise_kind != "none"})
+    off["width"], off["training"] = wide, rows.pop("longer")
     rows["arm"] = np.where(off.sum(axis=1) > 1, "other", np.where(off.any(axis=1), off.idxmax(axis=1), "baseline"))
     # on the same sentences: the oracle's loss plus what the noise adds to the expected floor
     clean = rows.floor[rows.noise_kind == "none"].min()
@@ -113,6 +119,17 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFr
     by = ["late", "corpus", "dataset", "arm_order", "architecture", "width", "kind", "noise"]
     by += ["reverse_width", "reverse_pairs", "pairs", "seed"]
     return rows.assign(**order).sort_values(by).drop(columns=list(order))
+
+
+def _budgeted(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns which runs are `kept`: those with the recorded budget, and those with twice its steps, which are `longer`."""
+    own = [budget(p, n) for p, n in zip(rows.preset, rows.pairs, strict=True)]
+    steps = np.array([b.steps for b in own], int)
+    longer = (rows.preset != "gpu") & (rows.steps == 2 * steps)
+    kept = ((rows.steps == steps) | longer) & (rows.batch_tokens == [b.batch_tokens for b in own])
+    reverse = pd.to_numeric(rows.reverse_pairs)
+    spent = pd.to_numeric(rows.reverse_steps) == reverse.map(steps_of, na_action="ignore")
+    return pd.DataFrame({"kept": kept & (reverse.isna() | spent), "longer": longer})
 
 
 def published_scaling() -> pd.DataFrame:
@@ -196,8 +213,10 @@ def scaling_fits(
 def fits_table(fits: Sequence[CurveFit], band: float = 0.05) -> pd.DataFrame:
     """Returns one row per fit: exponent with interval, constants, and the equivalence of its exponent with the baseline's.
 
-    `verdict` compares with the baseline of the same corpus under the same law, see `metrics.scaling.equivalence`; both
-    fits use their own usable sizes. An exponent that the curve does not determine is NaN.
+    `difference` and `verdict` compare with the baseline of the same corpus under the same law, both fitted to the sizes that both
+    have, as `paired` and the ledger do: "equivalent" where the 95 % interval of the difference lies inside of the band. Exponent
+    and constants are of the setting's own usable sizes; `compared` counts the common ones. An exponent that the curve does not
+    determine is NaN.
     """
     base = {(f.curve, f.law): f for f in fits if f.arm == "baseline"}
     found = []
@@ -205,15 +224,34 @@ def fits_table(fits: Sequence[CurveFit], band: float = 0.05) -> pd.DataFrame:
         name = f.fit.curve.law.exponent
         low, high = f.fit.intervals[name]
         other = base.get((f.curve, f.law))
-        same = laws.equivalence(other.fit, f.fit, band) if other is not None and other is not f else None
+        both = _on_common(other, f) if other is not None and other is not f else ()
+        same = laws.equivalence(both[0].fit, both[1].fit, band, alpha=0.025) if both else None
         row = {"curve": f.curve, "setting": f.setting, "arm": f.arm, "law": f.law, "exponent": f.fit.exponent}
         row |= {"low": low, "high": high, "amplitude": f.fit.parameters.get("alpha", f.fit.parameters.get("beta"))}
         row |= {"limit": f.limit, "knee": f.knee, "rmsle": f.fit.rmsle}
         row |= {"sizes": np.unique(f.sizes).size, "runs": f.sizes.size, "smallest": f.sizes.min()}
         row |= {"largest": f.sizes.max(), "flags": "; ".join(f"{k}: {v}" for k, v in f.fit.flags.items())}
-        verdict = "the baseline" if other is f else same.verdict if same is not None else "no baseline"
+        row["compared"] = np.unique(both[1].sizes).size if both else 0
+        none = "no baseline" if other is None else "too few common sizes"
+        verdict = "the baseline" if other is f else same.verdict if same is not None else none
         found.append({**row, "difference": same.difference if same is not None else np.nan, "verdict": verdict})
     return pd.DataFrame(found)
+
+
+def _on_common(a: CurveFit, b: CurveFit) -> tuple[CurveFit, ...]:
+    """Returns two fits on the sizes that both have, () where these are too few; fits that have no others are kept."""
+    common = np.intersect1d(a.sizes, b.sizes)
+    if common.size <= len(laws.LAWS[a.fit.law].parameters):
+        return ()
+    return tuple(_refitted(f, np.isin(f.sizes, common)) for f in (a, b))
+
+
+def _refitted(f: CurveFit, chosen: np.ndarray) -> CurveFit:
+    if chosen.all():
+        return f
+    draws = 0 if f.fit.draws is None else len(f.fit.draws)
+    sizes, losses = f.sizes[chosen], f.losses[chosen]
+    return replace(f, fit=laws.fit(sizes, losses - f.floor, f.fit.law, draws), sizes=sizes, losses=losses)
 
 
 def holdouts(fits: Sequence[CurveFit]) -> pd.DataFrame:
@@ -243,52 +281,3 @@ def paired(rows: pd.DataFrame, law: str, setting: str, baseline: str, bootstrap:
     both = both[both.pairs.isin(common.index[common == 2])]
     fits = {f.setting: f for f in scaling_fits(both, (law,), bootstrap)}
     return (fits[baseline], fits[setting]) if len(fits) == 2 else ()
-
-
-def back_translation(rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns, per reverse model, three readings of back-translation: a lower exponent, a knee, or a floor.
-
-    One row per setting after the clean baseline: `power` the exponent of a pure power law, `p` and `knee` = 1/C of the
-    thesis's law, `knee_pairs` the knee over the reverse model's pairs D0, `c` and `floor` of floor + beta D^-c with the
-    95 % limits `c_low` and `c_high`, `reverse_loss` the reverse model's held-out loss in nats. No row where nothing is fitted.
-    """
-    if rows.empty:
-        return pd.DataFrame()
-    chosen = rows[(rows.curve == SYNTHETIC) & ((rows.noise_kind == "back_translation") | (rows.arm == "baseline"))]
-    found = []
-    for setting, group in chosen.groupby("setting", sort=False):
-        fits = {f.law: f for f in scaling_fits(group, ("bansal", "floor", "power"))}
-        if len(fits) < 3:
-            continue
-        law, pairs = fits["bansal"], group.reverse_pairs.iloc[0]
-        row = {"setting": setting, "power": fits["power"].fit.exponent, "p": law.fit.exponent, "knee": law.knee}
-        row |= dict(zip(("c_low", "c_high"), fits["floor"].fit.intervals["c"], strict=True))
-        row |= {"c": fits["floor"].fit.exponent, "floor": fits["floor"].limit}
-        found.append({**row, "knee_pairs": law.knee / pairs, "reverse_loss": group.reverse_dev_loss.mean()})
-    return pd.DataFrame(found).sort_values("reverse_loss", na_position="first") if found else pd.DataFrame()
-
-
-def translations(records: Iterable) -> pd.DataFrame:
-    """Returns the kept translations of held-out sentences by the clean baseline at three sizes, or no rows.
-
-    The smallest, the middle and the largest size of the first seed among the records, of real text where there is any; one
-    row per sentence, with columns "source", "true target" and one per size, cut after 120 characters: a model that has seen
-    little says one word for ever.
-    """
-    by_corpus: dict[str, dict[int, list]] = {}
-    for r in records:
-        c = r.config
-        if (c["preset"] == "gpu", c["architecture"], c["noise_kind"], c["seed"]) == (False, *_BASE, 0):
-            by_corpus.setdefault(c["dataset"], {}).setdefault(c["pairs"], r.arrays["translations"])
-    enough = sorted((d for d, found in by_corpus.items() if len(found) >= 3), key=lambda d: (d == SYNTHETIC, d))
-    if not enough:
-        return pd.DataFrame()
-    chosen = by_corpus[enough[0]]
-    sizes = sorted(chosen)
-    sizes = [sizes[0], sizes[len(sizes) // 2], sizes[-1]]
-    first = pd.DataFrame(chosen[sizes[-1]])
-    found = first[["source"]].assign(**{"true target": first.target})
-    for size in sizes:
-        written = [t["translation"] for t in chosen[size]]
-        found[f"D = {size:,}"] = [t if len(t) <= 120 else f"{t[:119]}…" for t in written]
-    return found

@@ -79,6 +79,23 @@ def beside_counting(rows: pd.DataFrame, unseen: Callable[[int], float]) -> pd.Da
     return found.reset_index()
 
 
+def counting_ratios(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the 512-unit settings' excess over the counting learner's on the same pairs, both above the setting's own floor.
+
+    One row per `setting` and `pairs`: `ratio` of the means over seeds, `runs`, and `upper`, whether a run ended with its steps
+    (then the ratio is an upper bound). Only usable sizes; no rows without runs of preset "gpu".
+    """
+    wide = rows[(rows.curve == f"{SYNTHETIC} (gpu)") & rows.usable.astype(bool)] if len(rows) else rows
+    if wide.empty:
+        return pd.DataFrame()
+    wide = wide.assign(counting=wide.reference - wide.asymptote, upper=wide.stopped == "all steps")
+    found = wide.groupby(["setting", "pairs"], sort=False).agg(
+        above=("above", "mean"), counting=("counting", "mean"), runs=("seed", "size"), upper=("upper", "any")
+    )
+    found.insert(0, "ratio", found.pop("above") / found.pop("counting"))
+    return found.reset_index()
+
+
 def exponents_under_noise(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns, per kind of noise on the synthetic task, the exponents of the models and of the counting learner on their pairs.
 

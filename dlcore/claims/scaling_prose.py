@@ -1,0 +1,214 @@
+"""Numbers and words of chapter 4's sentences that another run may change, computed beside the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from dlcore import tables
+from dlcore.claims.measures import Measured
+from dlcore.claims.scaling import BASE, SYNTHETIC, TEXT, WIDE
+from dlcore.metrics.scaling import equivalence
+from dlcore.metrics.translation import bleu
+
+if TYPE_CHECKING:
+    from dlcore.claims import Claim
+
+BAND = 0.05
+NONE = "no run"
+NOISES = (*(f"noise-exponent-{r}" for r in (10, 20, 40)), "source-unigram-exponent", "source-uniform-exponent")
+NOISES = (*NOISES, "misaligned-exponent")
+ARCHITECTURES = tuple(f"architecture-exponent-{n}" for n in ("4l1l", "1l4l", "decoder-only", "lstm"))
+WIDES = {"clean": BASE, "noise": "2L2L, target words 20 %", "decoder-only": "decoder only, clean"}
+
+
+def outcome(m: Measured | None, low: float = -BAND, high: float = BAND) -> str:
+    """Returns whether a criterion "outside of [low, high]" is met by an interval: "met", "not met" or "undecided".
+
+    >>> outcome(Measured(0.2, 0.1, 0.3, 5)), outcome(Measured(0.0, -0.01, 0.01, 5)), outcome(Measured(0.06, 0.03, 0.1, 5))
+    ('met', 'not met', 'undecided')
+    """
+    if m is None:
+        return NONE
+    if m.low > high or m.high < low:
+        return "met"
+    return "not met" if low <= m.low and m.high <= high else "undecided"
+
+
+def within(m: Measured | None) -> str:
+    """Returns where an interval lies: "inside", "outside" or "across the edge of" the band of 0.05."""
+    return {"not met": "inside", "met": "outside", "undecided": "across the edge of"}.get(outcome(m), NONE)
+
+
+def _interval(found) -> str:
+    return f"{found.difference:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Returns names as a list in a sentence.
+
+    >>> _listed(["a", "b", "c"]), _listed([])
+    ('a, b and c', 'none')
+    """
+    *first, last = list(names) or ["none"]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def numbers(
+    ledger: Sequence[Claim],
+    rows: pd.DataFrame,
+    published: pd.DataFrame,
+    fits: Sequence[tables.CurveFit],
+    held: pd.DataFrame,
+) -> dict[str, str]:
+    """Returns what chapter 4's sentences glue beside the ledger: name -> text, "no run" where there is none.
+
+    Args: claims of chapter 4; rows of `tables.scaling` and `tables.published_scaling`; fits of both, and their
+        `tables.held_out_laws`.
+    """
+    measured = {c.id: c.measured for c in ledger}
+    found = _outcomes(measured) | _published(published)
+    found |= _own(rows, fits) if len(rows) else {}
+    return found | _held_out(held)
+
+
+def _outcomes(measured: Mapping[str, Measured | None]) -> dict[str, str]:
+    """Returns the outcomes of the criteria of falsification, and how many arms of noise exclude 0."""
+    noise = [measured[n] for n in NOISES if measured[n]]
+    text = [m for name, m in measured.items() if name.startswith("tatoeba-p-") and m]
+    models = [outcome(measured[n]) for n in ARCHITECTURES if measured[n]]
+    slower, counting = measured["back-translation-exponent"], measured["reference-exponent"]
+    # the criterion there is to keep the exponent: met by an interval inside of the band
+    kept = {"met": "not met", "not met": "met"}
+    return {
+        "text-inside": str(sum(abs(m.value) <= BAND for m in text)),
+        "text-beyond": str(sum(m.low < -BAND or m.high > BAND for m in text)),
+        "wide-within-noise": within(measured["noise-exponent-20-wide"]),
+        "wide-within-decoder-only": within(measured["architecture-exponent-decoder-only-wide"]),
+        "noise-arms": str(len(noise)),
+        "noise-up": str(sum(m.low > 0 for m in noise)),
+        "noise-down": str(sum(m.high < 0 for m in noise)),
+        "outcome-noise-10": outcome(measured["noise-exponent-10"]),
+        "outcome-architectures": ", ".join(f"{w} in {models.count(w)}" for w in dict.fromkeys(models)) or NONE,
+        "outcome-back-translation": kept.get(outcome(slower), outcome(slower)),
+        "outcome-counting": NONE
+        if counting is None
+        else "met"
+        if not counting.low <= 1 / 3 <= counting.high
+        else "not met",
+    }
+
+
+def _published(published: pd.DataFrame) -> dict[str, str]:
+    pairs = tables.all_pairs(published, BAND)
+    beyond = pairs[pairs.difference.abs() > BAND]
+    said = [f"{r.setting} against {r.baseline} ({r.difference:.3f})" for r in beyond.itertuples()]
+    return {
+        "pairs-inside": f"{int((pairs.verdict == 'equivalent').sum())} of {len(pairs)}",
+        "pairs-beyond": _listed(said),
+    }
+
+
+def _own(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]:
+    synthetic = rows[(rows.curve == SYNTHETIC) & rows.usable.astype(bool) & (rows.arm != "training")]
+    found = {"stopped": NONE, "stopped-baseline": NONE}
+    for name, part in {"stopped": synthetic, "stopped-baseline": synthetic[synthetic.arm == "baseline"]}.items():
+        if len(part):
+            found[name] = f"{int((part.stopped == 'all steps').sum())} of {len(part)}"
+    found["machines"] = _machines(rows)
+    return found | _wide(rows, fits) | _text(rows, fits) | _back_translation(rows)
+
+
+def _machines(rows: pd.DataFrame) -> str:
+    """Returns which runs were made where, from the records."""
+    names, said = {SYNTHETIC: "synthetic task", TEXT: "real text", WIDE: "512 units"}, []
+    for device, part in rows.groupby("device"):
+        kind, _, model = device.partition(": ")
+        each = []
+        for curve, one in part.groupby("curve", sort=False):
+            counts = one.groupby("arm", sort=False).size()
+            each.append(f"{names.get(curve, curve)}: {', '.join(f'{arm} {n}' for arm, n in counts.items())}")
+        where = f"{'a CPU' if kind == 'cpu' else 'a GPU'} ({model})" if model else kind
+        said.append(f"{len(part)} on {where}, of the {'; of the '.join(each)}")
+    return ". ".join(said)
+
+
+def _wide(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]:
+    """Returns what 512 units give: misfits of the known floor, differences without a law, and the last elasticities."""
+    names = {f"rmsle-{n}": NONE for n in WIDES} | {f"direct-{n}": NONE for n in ("noise", "decoder-only")}
+    found = names | {f"last-{n}-{w}": NONE for n in WIDES for w in ("measured", "law")}
+    own = [f for f in fits if f.curve == WIDE]
+    law = {(f.setting, f.law): f for f in own}
+    steps = tables.last_steps([f for f in own if f.law == "bansal"])
+    direct = tables.size_by_size(rows[rows.curve == WIDE])
+    for arm in ("architecture", "noise"):
+        found[f"wide-{arm}"] = str(direct.sizes[direct.arm == arm].sum()) if len(direct) else "0"
+    ratios = tables.counting_ratios(rows)
+    for name, setting in WIDES.items():
+        one = ratios[ratios.setting == setting].set_index("pairs").ratio if len(ratios) else pd.Series(dtype=float)
+        late = one[one.index >= 2**16]
+        found[f"ratio-{name}"] = f"{late.iloc[0]:.2f} to {late.iloc[-1]:.2f}" if len(late) > 1 else NONE
+        if name == "clean":
+            found["ratio-first"] = f"{one.iloc[0]:.1f}" if len(one) else NONE
+    for name, setting in WIDES.items():
+        if (setting, "known") in law:
+            found[f"rmsle-{name}"] = f"{law[setting, 'known'].fit.rmsle:.3f}"
+        for r in steps[steps.setting == setting].itertuples() if len(steps) else ():
+            found |= {f"last-{name}-measured": f"{r.measured:.3f}", f"last-{name}-law": f"{r.predicted:.3f}"}
+        for r in direct[direct.setting == setting].itertuples() if len(direct) else ():
+            found[f"direct-{name}"] = _interval(r)
+    return found
+
+
+def _text(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]:
+    """Returns the last local slopes on real text, in how many settings they fell, and how often C of the law is 0."""
+    found = {"text-slopes": NONE, "text-fell": NONE, "text-zero": NONE}
+    loss = rows[rows.curve == TEXT].groupby(["setting", "pairs"]).loss.mean()
+    if loss.empty:
+        return found
+    logs = np.log(loss.unstack(0).sort_index()).dropna()
+    slopes = -logs.diff().div(np.diff(np.log(logs.index), prepend=np.nan), axis=0).iloc[-2:]
+    laws = [f.fit.parameters["C"] for f in fits if f.curve == TEXT and f.law == "bansal"]
+    if len(logs) > 2 and BASE in slopes:
+        found["text-slopes"] = ", then ".join(f"{v:.3f}" for v in slopes[BASE])
+        found["text-fell"] = f"{int((slopes.iloc[1] < slopes.iloc[0]).sum())} of {slopes.shape[1]}"
+    if laws:
+        found["text-zero"] = f"{sum(c == 0 for c in laws)} of {len(laws)}"
+    return found
+
+
+def _back_translation(rows: pd.DataFrame) -> dict[str, str]:
+    wanted = {f"back-p-{n}": ("bansal", tables.noise_name("back_translation", 0, n, 64)) for n in (1024, 4096)}
+    wanted["noise-40-power"] = ("power", "target words 40 %")
+    found = {}
+    for name, (law, noise) in wanted.items():
+        pair = tables.paired(rows[rows.curve == SYNTHETIC], law, f"2L2L, {noise}", BASE)
+        found[name] = _interval(equivalence(pair[0].fit, pair[1].fit, BAND, 0.025)) if pair else NONE
+    return found
+
+
+def _held_out(table: pd.DataFrame) -> dict[str, str]:
+    """Returns the mean held-out errors: of the published points by law, of our own corpora of the thesis's law and the best."""
+    found = {}
+    for curve, name in {tables.PUBLISHED: "published", SYNTHETIC: "own", WIDE: "wide", TEXT: "text"}.items():
+        cells = table.set_index("law")[curve] if curve in table else pd.Series(dtype=str)
+        # means over different curves do not compare
+        whole = [c.split(" ")[1] for law, c in cells.items() if law == tables.LAWS["bansal"] and c]
+        errors = {law: float(c.split(" ")[0]) for law, c in cells.items() if c and c.split(" ")[1] in whole}
+        best = min(errors, key=errors.get) if errors else NONE
+        found |= {f"held-{name}-best": best, f"held-{name}-least": f"{errors[best]:.4f}" if errors else NONE}
+        found[f"held-{name}-thesis"] = (
+            f"{errors[tables.LAWS['bansal']]:.4f}" if tables.LAWS["bansal"] in errors else NONE
+        )
+    return found
+
+
+def signature(tokenize: str) -> str:
+    """Returns sacrebleu's signature of the BLEU of a tokenization as installed here, or what is missing."""
+    try:
+        return bleu(["a"], ["a"], tokenize=tokenize).signature
+    except RuntimeError:
+        return f"sacrebleu, tokenize {tokenize} (not installed here)"

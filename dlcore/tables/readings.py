@@ -1,0 +1,119 @@
+"""Chapter 4's further readings of its runs: back-translation, laws judged by the largest size, the last doubling, translations."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from dlcore.metrics.scaling_budget import budget
+from dlcore.tables.learning_curves import BASE, LAWS, SYNTHETIC, CurveFit, holdouts, scaling_fits
+from dlcore.tables.side_by_side import size_by_size
+
+
+def held_out_laws(fits: Sequence[CurveFit]) -> pd.DataFrame:
+    """Returns the mean |log error| at the held-out largest size: one row per law, one column per corpus.
+
+    A cell is "error (curves)"; laws that too few sizes remain for have an empty one. Means over different curves do not compare.
+    """
+    held = holdouts(fits)
+    if held.empty:
+        return pd.DataFrame()
+    # the runs of a curve count once together
+    one = held.assign(error=held.log_error.abs()).groupby(["curve", "law", "setting"], sort=False).error.mean()
+    mean, number = (one.groupby(["curve", "law"], sort=False).agg(f) for f in ("mean", "size"))
+    cells = {k: f"{mean[k]:.4f} ({number[k]})" for k in mean.index}
+    curves = list(dict.fromkeys(held.curve))
+    rows = [
+        {"law": name} | {c: cells.get((c, law), "") for c in curves}
+        for law, name in LAWS.items()
+        if law in set(held.law)
+    ]
+    return pd.DataFrame(rows)
+
+
+def last_steps(fits: Sequence[CurveFit]) -> pd.DataFrame:
+    """Returns, per curve and law, the elasticity between the two largest sizes: `measured`, and `predicted` by the law.
+
+    With `curve`, `setting`, `law`, those sizes, `smaller` and `larger`, and the law's `knee`.
+    """
+    found = []
+    for f in fits:
+        sizes = np.unique(f.sizes)[-2:]
+        losses = np.array([np.log(f.losses[f.sizes == s]).mean() for s in sizes])
+        step = float(np.diff(np.log(sizes))[0])
+        row = {"curve": f.curve, "setting": f.setting, "law": f.law, "smaller": int(sizes[0]), "larger": int(sizes[1])}
+        row |= {"measured": -np.diff(losses)[0] / step, "predicted": -np.diff(np.log(f.predict(sizes)))[0] / step}
+        found.append({**row, "knee": f.knee})
+    return pd.DataFrame(found)
+
+
+def all_pairs(rows: pd.DataFrame, band: float = 0.05) -> pd.DataFrame:
+    """Returns `size_by_size` of every two settings of one corpus, `baseline` the one that is subtracted."""
+    found = []
+    for a, b in itertools.combinations(dict.fromkeys(rows.setting), 2):
+        found.append(size_by_size(rows[rows.setting.isin([a, b])], a, band).assign(baseline=a))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def translation_quality(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the loss in nats per target token and BLEU of greedy translations of the baselines, means over seeds by size.
+
+    Columns `curve`, `pairs`, `runs`, `loss`, `bleu`; no rows where BLEU is not recorded.
+    """
+    if rows.empty or "bleu" not in rows:
+        return pd.DataFrame()
+    base = rows[rows.arm == "baseline"].groupby(["curve", "pairs"], sort=False)
+    return base.agg(runs=("seed", "size"), loss=("loss", "mean"), bleu=("bleu", "mean")).reset_index()
+
+
+def back_translation(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns, per reverse model, three readings of back-translation: a lower exponent, a knee, or a floor.
+
+    One row per setting after the clean baseline: `power` the exponent of a pure power law, `p` and `knee` = 1/C of the
+    thesis's law, `knee_pairs` the knee over the reverse model's pairs D0, `c` and `floor` of floor + beta D^-c with the
+    95 % limits `c_low` and `c_high`, `reverse_loss` the reverse model's held-out loss in nats. No row where nothing is fitted.
+    """
+    if rows.empty:
+        return pd.DataFrame()
+    chosen = rows[(rows.curve == SYNTHETIC) & ((rows.noise_kind == "back_translation") | (rows.arm == "baseline"))]
+    found = []
+    for setting, group in chosen.groupby("setting", sort=False):
+        fits = {f.law: f for f in scaling_fits(group, ("bansal", "floor", "power"))}
+        if len(fits) < 3:
+            continue
+        law, pairs = fits["bansal"], group.reverse_pairs.iloc[0]
+        row = {"setting": setting, "power": fits["power"].fit.exponent, "p": law.fit.exponent, "knee": law.knee}
+        row |= dict(zip(("c_low", "c_high"), fits["floor"].fit.intervals["c"], strict=True))
+        row |= {"c": fits["floor"].fit.exponent, "floor": fits["floor"].limit}
+        found.append({**row, "knee_pairs": law.knee / pairs, "reverse_loss": group.reverse_dev_loss.mean()})
+    return pd.DataFrame(found).sort_values("reverse_loss", na_position="first") if found else pd.DataFrame()
+
+
+def translations(records: Iterable) -> pd.DataFrame:
+    """Returns the kept translations of held-out sentences by the clean baseline at three sizes, or no rows.
+
+    The smallest, the middle and the largest size of the first seed among the records, of real text where there is any; one
+    row per sentence, with columns "source", "true target" and one per size, cut after 120 characters: a model that has seen
+    little says one word for ever.
+    """
+    by_corpus: dict[str, dict[int, list]] = {}
+    for r in records:
+        c = r.config
+        usual = c.get("steps", budget(c["preset"], c["pairs"]).steps) == budget(c["preset"], c["pairs"]).steps
+        if usual and (c["preset"] == "gpu", c["architecture"], c["noise_kind"], c["seed"]) == (False, *BASE, 0):
+            by_corpus.setdefault(c["dataset"], {}).setdefault(c["pairs"], r.arrays["translations"])
+    enough = sorted((d for d, found in by_corpus.items() if len(found) >= 3), key=lambda d: (d == SYNTHETIC, d))
+    if not enough:
+        return pd.DataFrame()
+    chosen = by_corpus[enough[0]]
+    sizes = sorted(chosen)
+    sizes = [sizes[0], sizes[len(sizes) // 2], sizes[-1]]
+    first = pd.DataFrame(chosen[sizes[-1]])
+    found = first[["source"]].assign(**{"true target": first.target})
+    for size in sizes:
+        written = [t["translation"] for t in chosen[size]]
+        found[f"D = {size:,}"] = [t if len(t) <= 120 else f"{t[:119]}…" for t in written]
+    return found
