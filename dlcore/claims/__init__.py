@@ -67,6 +67,8 @@ class Claim:
             )
         if not np.isfinite(m.low):
             return f"{m.value:.3f}, one run"
+        if m.low == m.value == m.high:  # a largest value or a statistic, not an estimate
+            return f"{m.value:.3f}, {m.runs} runs" if m.runs > 1 else f"{m.value:.3f}, one run"
         return f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}], {m.runs} runs"
 
 
