@@ -65,11 +65,12 @@ class Claim:
             return (
                 f"{m.runs} runs, none meets the condition" if m.runs > 1 else "one run, it does not meet the condition"
             )
+        value, low, high = (f"{round(v, 3) + 0.0:.3f}" for v in (m.value, m.low, m.high))  # no minus before a zero
         if not np.isfinite(m.low):
-            return f"{m.value:.3f}, one run"
+            return f"{value}, one run"
         if m.low == m.value == m.high:  # a largest value or a statistic, not an estimate
-            return f"{m.value:.3f}, {m.runs} runs" if m.runs > 1 else f"{m.value:.3f}, one run"
-        return f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}], {m.runs} runs"
+            return f"{value}, {m.runs} runs" if m.runs > 1 else f"{value}, one run"
+        return f"{value} [{low}, {high}], {m.runs} runs"
 
 
 def evaluate(shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | None = None) -> list[Claim]:
