@@ -258,8 +258,8 @@ show(tables.beside_the_paper(table), 2)
 # %% [markdown]
 # Without pretraining the same probe classifies {glue:text}`rationality/large-untrained:.1%` of the test images. Our gap and its parts are several
 # times the paper's, and yet small beside those of the network trained end to end. That one (without augmentation, two draws) is the better
-# classifier, {glue:text}`rationality/large-supervised:.1%` of the test images, fits every label, right or wrong, and memorises
-# {glue:text}`rationality/separation-at-paper-scale` times as much. Its bound is {glue:text}`rationality/large-bound:.0%` for a gap of
+# classifier, {glue:text}`rationality/large-supervised:.1%` of the test images, fits every label, right or wrong; its
+# memorization over the probe's is {glue:text}`rationality/separation-at-paper-scale`. Its bound is {glue:text}`rationality/large-bound:.0%` for a gap of
 # {glue:text}`rationality/large-gap:.1%`: a vacuous bound on the better classifier. At 40 % noise it loses {glue:text}`rationality/large-lost:.3f` of
 # its test accuracy, the probe {glue:text}`rationality/flat-at-paper-scale`.
 #

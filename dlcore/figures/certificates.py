@@ -38,7 +38,7 @@ def leverage(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart
         x=x,
         y=y,
         color=method_colour(methods[1:], alt.Legend(title=None, orient="bottom", columns=4)),
-        shape=alt.Shape("data:N", legend=alt.Legend(title=None, orient="bottom")),
+        shape=alt.Shape("data:N", legend=alt.Legend(title=None, orient="top", columns=4)),
         opacity=alt.condition(mine, alt.value(0.85), alt.value(0.07)),
         tooltip=[*names, alt.Tooltip("memorization:Q", format=".2%"), alt.Tooltip("generalization:Q", format=".2%")],
     )

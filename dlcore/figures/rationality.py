@@ -137,7 +137,7 @@ def gap_decomposition(table: pd.DataFrame, highlight: Highlight = None) -> alt.L
     return finish(
         chart.add_params(source, rate),
         name="gap-decomposition",
-        title="Self-supervised + simple: a small gap, certified by three small parts",
+        title="Where the probe is simple, three small parts bound the gap; end to end, one part is nearly all",
         subtitle="Bars: the three parts, their end is the bound. Diamond: the gap. Tick: estimate of Theorem II (nats; for memorization alone).",
         description="Stacked bars of the robustness, memorization and rationality gaps for each method, with a diamond at "
         "the generalization gap and a tick at Theorem II's bound, for the chosen data and noise rate. The 44 released "
