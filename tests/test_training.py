@@ -1,6 +1,8 @@
 """The training loop: learns, repeats itself, and resumes to the curve of an uninterrupted run."""
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -173,3 +175,23 @@ def test_a_demanded_gpu_that_is_missing():
     else:
         with pytest.raises(RuntimeError, match="no GPU"):
             fit(_net(), _data(), CONFIG, device="cuda")
+
+
+@pytest.mark.parametrize("width", [2, 4, 8])
+def test_narrow_convolutions_train_with_one_thread(width):
+    """With channels last the process dies on some CPUs where there are fewer than 8."""
+    code = f"""
+import torch
+from dlcore import training
+from dlcore.models import network
+torch.set_num_threads(1)
+torch.manual_seed(0)
+net = network("resnet", (3, 8, 8), 10, width={width})
+data = torch.randn(64, 3, 8, 8), torch.randint(0, 10, (64,))
+training.fit(net, data, training.TrainConfig(epochs=12, batch_size=8), device="cpu")
+conv = next(m for m in net.modules() if isinstance(m, torch.nn.Conv2d))
+print(conv.weight.is_contiguous(memory_format=torch.channels_last))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
+    assert done.stdout.split()[-1] == str(width >= 8)

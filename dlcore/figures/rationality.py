@@ -133,7 +133,8 @@ def gap_decomposition(table: pd.DataFrame, highlight: Highlight = None) -> alt.L
     gap = base.mark_point(shape="diamond", filled=True, size=90, color=ROLES["highlight"], opacity=1).encode(
         x="generalization:Q", y=y, tooltip=tip
     )
-    chart = alt.layer(bars, theorem, gap, _rate(rows, here)).properties(width="container", height=330)
+    chart = alt.layer(_all_methods(rows, y), bars, theorem, gap, _rate(rows, here))
+    chart = chart.properties(width="container", height=330)
     return finish(
         chart.add_params(source, rate),
         name="gap-decomposition",
@@ -144,6 +145,12 @@ def gap_decomposition(table: pd.DataFrame, highlight: Highlight = None) -> alt.L
         "rows of the paper are among the choices, at 5 per cent noise. No diamond lies beyond the end of its bar.",
         rows=rows,
     )
+
+
+def _all_methods(rows: pd.DataFrame, y: alt.Y) -> alt.Chart:
+    """Draws nothing, and keeps a line for every method of the chosen data at rates where it has no run: no line moves."""
+    methods = rows[["source", "method"]].drop_duplicates()
+    return alt.Chart(methods).transform_filter("datum.source === dl_source").mark_rule(opacity=0).encode(y=y)
 
 
 def _rate(rows: pd.DataFrame, here: str) -> alt.Chart:
@@ -200,6 +207,7 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
     ]
     mark = alt.condition("datum.method === dl_method", alt.value(1), alt.value(0.55))
     left = alt.layer(
+        _all_methods(cells, y),
         base.mark_rule(strokeWidth=5, color=ROLES["null"]).encode(x=x, x2="train:Q", y=y, opacity=mark),
         base.mark_point(filled=True, size=70, color=ROLES["train"], opacity=1).encode(x="train:Q", y=y, tooltip=tip),
         base.mark_point(filled=True, size=70, color=ROLES["test"], shape="square", opacity=1).encode(
