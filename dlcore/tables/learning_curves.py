@@ -64,12 +64,12 @@ def noise_name(kind: str | None, rate: float, reverse_pairs: float = np.nan, rev
     return f"{_NOISES[kind]} {100 * rate:.0f} %" if kind in _NOISES else "clean"
 
 
-def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFrame:
+def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: bool = False) -> pd.DataFrame:
     """Returns the findings of chapter 4: one row per run, with names, floors, and what may be fitted.
 
     `setting` names everything but size and seed; `arm` says in what it differs from the baseline of its corpus:
     "baseline", "architecture", "noise", "width", "training" (twice the laptop's steps) or "other". Runs with another budget
-    than that of `metrics.scaling_budget` are left out. `asymptote` is the loss on the very test sentences of the learner
+    than that of `metrics.scaling_budget` are left out, unless `any_budget`. `asymptote` is the loss on the very test sentences of the learner
     that is calibrated to such pairs (no lower bound: one that believes in less noise scores lower), `above` the loss beyond
     it; after back-translation it is unknown and the clean law's loss stands in. `usable`: at that size the mean loss per
     content word is at most half of log 21845, the rule fixed before any run: above it the grammar is still being learnt. Text
@@ -82,7 +82,7 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFr
         rows = rows[np.isclose(rows[name], value)]
     rows = rows[np.isclose(rows.learning_rate, [_USUAL_RATE.get(p, 3e-3) for p in rows.preset])]
     spent = _budgeted(rows)
-    rows = rows.assign(longer=spent.longer)[spent.kept]
+    rows = rows.assign(longer=spent.longer)[spent.kept | any_budget]
     if rows.empty:
         return rows.drop(columns="longer")
     for name in (*_OPTIONAL, "reverse_pairs", "reverse_width"):
