@@ -144,11 +144,13 @@ class RecordStore:
         Args:
             run: `run(config, checkpoint=path, **options)`; by default that of the configuration's study.
         """
+        checkpoint = self.checkpoint(config)
         if (record := self.load(config)) is not None:
+            # a process killed after it had saved the record could not delete its checkpoint any more
+            checkpoint.unlink(missing_ok=True)
             return record
         if run is None:
             run = importlib.import_module(f"dlcore.studies.{config.STUDY}").run
-        checkpoint = self.checkpoint(config)
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
         record = run(config, checkpoint=checkpoint, **options)

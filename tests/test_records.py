@@ -45,6 +45,16 @@ def test_load_or_run_runs_once(store):
     assert len(calls) == 1
 
 
+def test_the_checkpoint_of_a_process_killed_after_saving_goes_with_the_next_call(store):
+    config = Config()
+    store.save(config, _record())
+    checkpoint = store.checkpoint(config)
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"left behind")
+    assert store.load_or_run(config, None).metrics["tv"] == 1.0
+    assert not checkpoint.exists()
+
+
 def test_truncated_record_is_named_skipped_and_made_anew(store):
     config = Config()
     store.save(config, _record())

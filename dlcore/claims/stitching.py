@@ -62,6 +62,7 @@ MEASURES["stitching-random-fashion"] = with_arguments(
     _excess, "random_excess_last", "two seeds", "resnet", "fashion_mnist"
 )
 MEASURES["stitching-self-supervised"] = with_arguments(_excess, "excess_mid", _SSL, "convnet")
+MEASURES["stitching-self-supervised-mlp"] = with_arguments(_excess, "excess_mid", _SSL, "mlp")
 MEASURES["stitching-self-supervised-fashion"] = with_arguments(_excess, "excess_mid", _SSL, "resnet", "fashion_mnist")
 MEASURES["stitching-more-data-fashion"] = with_arguments(_excess, "excess_last", _MORE, "resnet", "fashion_mnist")
 MEASURES["stitching-width"] = with_arguments(_excess, "excess_last", "width x 2", "convnet")
