@@ -31,6 +31,7 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet, resnet18
 
 from dlcore import claims, data, figures, tables, training
+from dlcore.prose import stitching as prose
 from dlcore.records import RecordStore
 from dlcore.stitching import penalty_curve
 from dlcore.studies.stitching import Config
@@ -160,7 +161,7 @@ records = {r.key: r for r in store.records("stitching") if r.config["preset"] in
 table = tables.stitching(store.table("stitching"), records=records)
 stages = tables.stages(table, {k: r.curves for k, r in records.items()})
 highlight = {"pair": tables.pair(record.config)}
-for name, value in {"records": len(table), **tables.pair_numbers(table, stages)}.items():
+for name, value in {"records": len(table), **prose.numbers(table, stages)}.items():
     glue(f"stitching/{name}", value, display=False)
 
 # %% [markdown]

@@ -32,10 +32,10 @@ import pandas as pd
 from IPython.display import HTML, display
 
 from dlcore import claims, figures, tables
-from dlcore.claims import scaling_prose
 from dlcore.data.transduction import Transduction
 from dlcore.data.transduction_noise import Noise
 from dlcore.metrics import scaling
+from dlcore.prose import scaling as prose
 from dlcore.records import RecordStore
 from dlcore.studies.scaling import Config
 
@@ -224,7 +224,7 @@ quality = tables.translation_quality(table)
 if len(quality):
     quality["curve"] = quality.curve.map(figures.scaling.corpus_name)
     show(quality.rename(columns={"curve": "data", "bleu": "BLEU"}).round({"loss": 3, "BLEU": 1}))
-    print("BLEU by", " and ".join(scaling_prose.signature(t) for t in ("none", "13a")), "(synthetic task; real text)")
+    print("BLEU by", " and ".join(prose.signature(t) for t in ("none", "13a")), "(synthetic task; real text)")
 
 # %% [markdown]
 # ### What noise does to the floor
@@ -482,7 +482,7 @@ for law, letter in (("bansal", "p"), ("floor", "c")):
 for glued, wanted in {"early-stop": "early-stop", "shared-f": "shared-p", "missed": "512m-bansal"}.items():
     value = next(c.measured.value for c in ledger if c.id == f"published-{wanted}")
     glue(f"scaling/{glued}", value, display=False)
-for name, value in scaling_prose.numbers(ledger, table, published, fits, held).items():
+for name, value in prose.numbers(ledger, table, published, fits, held).items():
     glue(f"scaling/{name}", value, display=False)
 display(HTML(claims.ledger_html(ledger)))
 

@@ -35,6 +35,7 @@ ALLOWED = {
     "tables": {"metrics", "published", "tables"},
     "figures": {"figures", "metrics", "published", "records", "tables"},
     "claims": {"claims", "metrics", "published", "records", "tables"},
+    "prose": {"claims", "metrics", "tables"},
     "studies": {
         "config",
         "runtime",
@@ -103,6 +104,8 @@ def test_imports_point_one_way(path):
         "dlcore.published",
         "dlcore.figures",
         "dlcore.claims",
+        "dlcore.prose.scaling",
+        "dlcore.prose.stitching",
         "dlcore.records",
         "dlcore.metrics.translation",
         "dlcore.data.transduction",

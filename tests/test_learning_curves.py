@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from dlcore import claims, studies, tables
-from dlcore.claims import scaling_prose as prose
 from dlcore.lab import kinds
 from dlcore.metrics.scaling import equivalence
 from dlcore.metrics.scaling_budget import budget, steps_of
+from dlcore.prose import scaling as prose
 from dlcore.records import PACKAGED, RecordStore
 
 SIZES = 2 ** np.arange(7, 16)

@@ -8,6 +8,7 @@ import torch
 from dlcore import augment, tables, training
 from dlcore.claims import measures
 from dlcore.data import Dataset
+from dlcore.prose import stitching as prose
 from dlcore.records import PACKAGED, RecordStore
 from dlcore.studies import pairs, recorded
 from dlcore.studies import stitching as study
@@ -244,7 +245,7 @@ def test_the_page_s_numbers_come_from_the_rows_that_they_name():
             for seed, barrier in enumerate(barriers)
         ),
     ]
-    found = tables.pair_numbers(pd.DataFrame(rows), _per_stage(rows))
+    found = prose.numbers(pd.DataFrame(rows), _per_stage(rows))
     wanted = {"top": 0.15, "quarter": 0.3, "simclr": 0.22, "longer": 0.18, "simclr-max": 0.14, "longer-max": 0.09}
     wanted |= {"short": 0.4, "short-mid": 0.21, "short-last": 0.28}
     assert {name: found[f"large-{name}"] for name in wanted} == pytest.approx(wanted)
@@ -263,7 +264,7 @@ def test_the_page_s_numbers_are_there_on_the_shipped_records():
     store = RecordStore(PACKAGED)
     records = {r.key: r for r in store.records("stitching")}
     table = tables.stitching(store.table("stitching"), records=records)
-    found = tables.pair_numbers(table, tables.stages(table, {k: r.curves for k, r in records.items()}))
+    found = prose.numbers(table, tables.stages(table, {k: r.curves for k, r in records.items()}))
     assert "no run" not in found.values()
     assert all(np.isfinite(value) for value in found.values() if not isinstance(value, str))
 

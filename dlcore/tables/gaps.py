@@ -9,7 +9,7 @@ import pandas as pd
 
 from dlcore import published
 from dlcore.metrics.statistics import mean_interval
-from dlcore.tables.learning_curves import FINDINGS
+from dlcore.tables.findings import FINDINGS, findings
 from dlcore.tables.names import OBJECTIVES, PROBES
 
 _RATIONALITY_COLUMNS = ("dimension", "strength", "probe", "table_measured", "table_predicted", "bound_prediction")
@@ -28,14 +28,9 @@ def rationality(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.Da
     preset "gpu" logistic. `leverage` is tr H / n of a ridge probe, the mean share of a point's own label in its own
     score. `usual` marks the settings of the main comparison, with any probe.
     """
-    if table.empty:
-        return table
-    rows = table[table.preset.isin(presets)].copy()
+    rows = findings(table, presets, _RATIONALITY_COLUMNS)
     if rows.empty:
         return rows
-    for name in _RATIONALITY_COLUMNS:
-        if name not in rows:
-            rows[name] = np.nan
     other = rows.probe.notna() & (rows.probe != np.where(rows.preset == "gpu", "logistic", "ridge"))
     rows["method"] = rows.objective.map(OBJECTIVES) + np.where(other, " + " + rows.probe.fillna("").map(PROBES), "")
     rows["leverage"] = rows.degrees_of_freedom / rows.num_train

@@ -12,8 +12,8 @@ from dlcore import published
 from dlcore.metrics import scaling as laws
 from dlcore.metrics.scaling_budget import budget, steps_of
 from dlcore.metrics.scaling_fit import Fit
+from dlcore.tables.findings import FINDINGS, findings
 
-FINDINGS = ("laptop", "gpu")
 SYNTHETIC, PUBLISHED = "transduction", "bansal2022"
 # how a law is called; "known" is a power law of what the loss has above the true law's own loss
 LAWS = {
@@ -75,9 +75,9 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     content word is at most half of log 21845, the rule fixed before any run: above it the grammar is still being learnt. Text
     has neither, so all sizes count.
     """
-    if table.empty:
-        return table
-    rows = table[table.preset.isin(presets)].copy()
+    rows = findings(table, presets)
+    if rows.empty:
+        return rows
     for name, value in _USUAL.items():
         rows = rows[np.isclose(rows[name], value)]
     rows = rows[np.isclose(rows.learning_rate, [_USUAL_RATE.get(p, 3e-3) for p in rows.preset])]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dlcore.tables.learning_curves import FINDINGS
+from dlcore.tables.findings import FINDINGS, findings
 from dlcore.tables.names import method
 
 _SHARES = {0.05: "5 % of the data", 0.25: "a quarter", 1.0: "all data"}
@@ -104,9 +104,7 @@ def stitching(
 
     Args: records: key of a record -> the record.
     """
-    if table.empty:
-        return table
-    rows = table[table.preset.isin(presets)].copy()
+    rows = findings(table, presets)
     if rows.empty:
         return rows
     rows["pair"] = [pair(row) for row in rows.to_dict("records")]

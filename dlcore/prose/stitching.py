@@ -1,4 +1,4 @@
-"""The numbers that the page of chapter 2 prints in its sentences, by the name under which it prints them."""
+"""Numbers of chapter 2's sentences, by the name under which the page prints them."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _FROZEN = (("mlp", "hidden1"), ("convnet", "conv3"))
 _SETTINGS = {"convnet": ("mnist1d", "convnet"), "fashion": ("fashion_mnist", "resnet")}
 
 
-def pair_numbers(table: pd.DataFrame, stages: pd.DataFrame) -> dict[str, float | str]:
-    """Returns the numbers of the page; infinity, or "no run", where no run has them.
+def numbers(table: pd.DataFrame, stages: pd.DataFrame) -> dict[str, float | str]:
+    """Returns what chapter 2's sentences glue beside the ledger: name -> number or text; infinity, or "no run", without runs.
 
     large-*: ResNet-18 on CIFAR-10. simclr-own, simclr-stitched: test error of the convnet's SimCLR bottom with its probe, and
     stitched at its last stage. first-*: penalty at the first stage of Fashion-MNIST's two seeds, trained and untrained
@@ -41,7 +41,7 @@ def pair_numbers(table: pd.DataFrame, stages: pd.DataFrame) -> dict[str, float |
     above frozen stages of a quarter of the data, and above untrained ones. order, order-fashion: rank correlation of
     linear CKA with the excess, mean and interval over pairs of two seeds.
 
-    Args: table: of `stitching`; stages: of `stages`.
+    Args: table: of `tables.stitching`; stages: of `tables.stages`.
     """
     rows, per_stage = table[table.usual & table.usual_width], stages[stages.usual & stages.usual_width]
     large = rows[(rows.dataset == "cifar10") & (rows.architecture == "resnet18")]

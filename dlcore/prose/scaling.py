@@ -1,4 +1,4 @@
-"""Numbers and words of chapter 4's sentences that another run may change, computed beside the ledger."""
+"""Numbers and words of chapter 4's sentences, by the name under which the page prints them."""
 
 from __future__ import annotations
 
