@@ -10,6 +10,7 @@ from dlcore import lab, runtime, tables
 from dlcore.figures import live
 from dlcore.lab import compare, kinds
 from dlcore.lab.findings import FINDINGS
+from dlcore.metrics.scaling_budget import steps_of
 from dlcore.records import RecordStore
 from dlcore.stitching import curves
 from dlcore.studies.scaling import Config as Scaling
@@ -214,6 +215,20 @@ def test_a_run_of_recorded_settings_is_filled_and_another_is_hollow(store):
     own = pd.DataFrame([{**Scaling(preset="laptop", pairs=777, seed=7).to_dict(), "key": "own"}])
     assert compare.differences(finding, own, recorded) == [{}]
     assert compare.differences(finding, own.assign(steps=3), recorded) == [{"steps": 3}]
+
+
+def test_a_run_of_twice_the_recorded_steps_is_drawn_hollow(store):
+    """Recorded ones of that length are another experiment and stay out; the reader's own is drawn all the same."""
+    longer = next(
+        r
+        for r in store.records("scaling")
+        if r.config["preset"] == "laptop" and r.config["steps"] == 2 * steps_of(r.config["pairs"])
+    )
+    config = Scaling(**{**longer.config, "seed": 777})
+    store.save(config, dataclasses.replace(longer, config=config.to_dict(), created=""))
+    panel = lab.panel("scaling", store, noise=0.0)
+    assert _diamonds(panel).line.tolist() == [config.key]
+    assert _diamonds(panel).other.all()
 
 
 def test_the_kinds_that_answer_the_readers_question_are_drawn(store):

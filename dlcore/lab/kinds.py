@@ -112,12 +112,15 @@ def scaled(store: RecordStore) -> pd.DataFrame:
     table = tables.scaling(store.table("scaling"), any_budget=True)  # a reader's own run may have any
     if table.empty:
         return table
-    # trained for longer: another experiment, which a kind does not name
-    table = table[~table.setting.str.contains("twice the steps")]
     configs = table.to_dict("records")
     table = table.assign(kind=[translation(c) for c in configs], arm=[translation_arm(c) for c in configs])
     controls = table[table.kind == CLEAN]
     return _with(table, controls.assign(kind=COUNTING, excess=controls.reference - controls.oracle))
+
+
+def in_its_steps(rows: pd.DataFrame) -> pd.Series:
+    """Returns which translation runs have the recorded steps; with twice as many they are another experiment."""
+    return rows.preset.eq("laptop") & ~rows.setting.str.contains("twice the steps")
 
 
 def _with(rows: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
