@@ -27,12 +27,15 @@ TABLE = harness.Table("Speed of a|b", "One note.", [{"method": "a|b_c", "ratio":
 
 def test_every_script_is_a_benchmark_or_known():
     assert {p.stem for p in FOLDER.glob("*.py")} - set(page.scripts()) == {"harness", "page", "report"}
-    assert {"augmentation", "law_fit", "probe", "similarity", "training", "translation"} <= set(page.scripts())
+    assert {"augmentation", "law_fit", "probe", "similarity", "stitching", "training", "translation"} <= set(
+        page.scripts()
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning", "ignore:.*fork:RuntimeWarning")
 @pytest.mark.parametrize(
-    "name", ["augmentation", "ensembles", "law_fit", "probe", "similarity", "sweep", "training", "translation"]
+    "name",
+    ["augmentation", "ensembles", "law_fit", "probe", "similarity", "stitching", "sweep", "training", "translation"],
 )
 def test_a_benchmark_gives_sound_tables(name, monkeypatch):
     monkeypatch.setattr(harness, "devices", lambda: ["cpu"])
@@ -53,7 +56,7 @@ def test_a_benchmark_gives_sound_tables(name, monkeypatch):
         again = harness.Table(**json.loads(json.dumps(dataclasses.asdict(table))))
         assert again.markdown() == table.markdown()
     first = next(row for row in found[0].rows if "remark" not in row)
-    assert any(first.get(r) == 1 for r in found[0].ratios) or name in ("ensembles", "probe", "sweep"), (
+    assert any(first.get(r) == 1 for r in found[0].ratios) or name in ("ensembles", "probe", "stitching", "sweep"), (
         "the first row is what others are compared with"
     )
 
