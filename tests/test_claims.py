@@ -13,6 +13,12 @@ from dlcore.claims import measures
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(scope="module")
+def ledger():
+    """The shipped ledger, evaluated once."""
+    return claims.evaluate()
+
+
 def _claim(low, high, accept=(0.2, 0.4), value=None):
     value = (low + high) / 2 if value is None else value
     return claims.Claim("x", 3, "c", "r", "s", accept, claims.Measured(value, low, high, 5))
@@ -45,22 +51,22 @@ def test_runs_of_which_none_meets_the_condition_are_not_no_runs():
     assert one.ours == "one run, it does not meet the condition"
 
 
-def test_the_shipped_ledger_never_prints_a_missing_number():
-    text = claims.ledger_html() + claims.ledger_markdown()
+def test_the_shipped_ledger_never_prints_a_missing_number(ledger):
+    text = claims.ledger_html(ledger) + claims.ledger_markdown(ledger)
     assert not re.search(r"\b(nan|inf)\b", text)
 
 
-def test_every_claim_is_evaluated_and_none_without_records():
-    for claim in claims.evaluate():
+def test_every_claim_is_evaluated_and_none_without_records(ledger):
+    for claim in ledger:
         assert claim.accept[0] < claim.accept[1]
         assert claim.reference
         assert claim.setting
     assert all((c.measured is None) != (c.id in measures.WITHOUT_RUNS) for c in claims.evaluate({}))
 
 
-def test_the_ledger_shows_failures_too():
+def test_the_ledger_shows_failures_too(ledger):
     """A ledger in which everything succeeds is a ledger nobody checked."""
-    verdicts = {c.verdict for c in claims.evaluate()}
+    verdicts = {c.verdict for c in ledger}
     assert {"reproduced", "not reproduced"} <= verdicts
 
 
@@ -77,43 +83,43 @@ MUST = ("nn-is-a-sampler", "knn-without-interpolation", "rrm-bound", "memorizati
 
 
 @pytest.mark.parametrize("name", MUST)
-def test_theorems_are_reproduced(name):
+def test_theorems_are_reproduced(name, ledger):
     """These follow from proofs: a failure is a bug, not a finding."""
-    claim = next(c for c in claims.evaluate() if c.id == name)
+    claim = next(c for c in ledger if c.id == name)
     assert claim.verdict == "reproduced", claim.ours
 
 
 @pytest.mark.parametrize(
     "name", ["separation-mnist1d", "separation-digits", "separation-cifar10", "separation-fashion"]
 )
-def test_end_to_end_networks_memorise_five_times_as_much(name):
-    claim = next(c for c in claims.evaluate(chapter=1) if c.id == name)
+def test_end_to_end_networks_memorise_five_times_as_much(name, ledger):
+    claim = next(c for c in ledger if c.id == name)
     assert claim.measured.low >= 5, claim.ours
 
 
 @pytest.mark.parametrize("name", ["flat-mnist1d", "flat-cifar10"])
-def test_clean_accuracy_is_flat_within_five_points(name):
-    claim = next(c for c in claims.evaluate(chapter=1) if c.id == name)
+def test_clean_accuracy_is_flat_within_five_points(name, ledger):
+    claim = next(c for c in ledger if c.id == name)
     assert claim.measured.high <= 0.05, claim.ours
 
 
-def test_knn_law_within_its_tolerance():
-    claim = next(c for c in claims.evaluate() if c.id == "knn-binomial")
+def test_knn_law_within_its_tolerance(ledger):
+    claim = next(c for c in ledger if c.id == "knn-binomial")
     assert claim.measured.value <= 0.015, claim.ours
 
 
 def test_the_readme_repeats_the_ledger():
+    # without an argument, as the command does
     text = (ROOT / "README.md").read_text("utf8")
     assert claims.ledger_markdown() in text, "run: python -m dlcore claims --write README.md"
 
 
-def test_the_readme_counts_every_claim_and_no_cell_breaks_the_table():
-    every = claims.evaluate()
-    lines = claims.ledger_markdown(every).splitlines()
-    assert sum(int(n) for line in lines[2:6] for n in line.split("|")[2:-1]) == len(every)
+def test_the_readme_counts_every_claim_and_no_cell_breaks_the_table(ledger):
+    lines = claims.ledger_markdown(ledger).splitlines()
+    assert sum(int(n) for line in lines[2:6] for n in line.split("|")[2:-1]) == len(ledger)
     rows = [line for line in lines if line.startswith("| ") and "**" in line]
     assert {re.sub(r"\\\|", "", row).count("|") for row in rows} == {7}
-    headlines = {c.chapter for c in every if c.headline}
+    headlines = {c.chapter for c in ledger if c.headline}
     assert headlines == set(claims.STUDIES)
 
 
