@@ -67,14 +67,13 @@ def noise_name(kind: str | None, rate: float, reverse_pairs: float = np.nan, rev
 def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: bool = False) -> pd.DataFrame:
     """Returns the findings of chapter 4: one row per run, with names, floors, and what may be fitted.
 
-    `setting` names everything but size and seed; `arm` says in what it differs from the baseline of its corpus:
-    "baseline", "architecture", "noise", "width", "training" (twice the laptop's steps) or "other". Runs with another budget
-    than that of `metrics.scaling_budget` are left out, unless `any_budget`. `asymptote` is the loss on the very test sentences of the learner
-    that is calibrated to such pairs (no lower bound: one that believes in less noise scores lower), `above` the loss beyond
-    it; after back-translation it is unknown and the clean law's loss stands in. `usable`: at that size the mean loss per
-    content word is at most half of log 21845, the rule fixed before any run: above it the grammar is still being learnt. Text
-    has neither, so all sizes count.
-    """
+    `setting` names everything but size and seed; `arm` says in what it differs from the baseline of its corpus: "baseline",
+    "architecture", "noise", "width", "training" (twice the laptop's steps) or "other". Runs with another budget than
+    that of `metrics.scaling_budget` are left out, unless `any_budget`. `asymptote` is the loss on the very test
+    sentences of the learner that is calibrated to such pairs (no lower bound: one that believes in less noise scores
+    lower), `above` the loss beyond it; after back-translation it is unknown and the clean law's loss stands in.
+    `usable`: at that size the mean loss per content word is at most half of log 21845, the rule fixed before any run:
+    above it the grammar is still being learnt. Text has neither, so all sizes count."""
     rows = findings(table, presets)
     if rows.empty:
         return rows

@@ -96,11 +96,13 @@ def stitching(
 ) -> pd.DataFrame:
     """Returns the findings of chapter 2: rows of the given presets, with `pair` and `usual`.
 
-    `pair` says what the bottom differs in, `map` what is between; `usual` marks the paper's map, recalibrated, on the
-    top's own samples, and `usual_width` the tops of the main comparison. From the curves of the records come (NaN
-    without them) `barrier`, the largest test error on the path of stitched networks above that of the worse end; `linear_cka_mid`; `cka_order`, the rank
-    correlation of linear CKA with the excess over the stages; `excess_half`, the excess at half of the depth; `late_into_early_task` and `late_into_early_least_squares`, penalties of the bottom's last stage but the pooling in the top's first; and `freeze_error`, the error above the
-    bottom's frozen layers until the deepest stage whose excess is at most 2 points.
+    `pair` says what the bottom differs in, `map` what is between; `usual` marks the paper's map, recalibrated, on the top's
+    own samples, and `usual_width` the tops of the main comparison. From the curves of the records come (NaN without
+    them) `barrier`, the largest test error on the path of stitched networks above that of the worse end;
+    `linear_cka_mid`; `cka_order`, the rank correlation of linear CKA with the excess over the stages; `excess_half`,
+    the excess at half of the depth; `late_into_early_task` and `late_into_early_least_squares`, penalties of the
+    bottom's last stage but the pooling in the top's first; and `freeze_error`, the error above the bottom's frozen
+    layers until the deepest stage whose excess is at most 2 points.
 
     Args: records: key of a record -> the record.
     """

@@ -1,4 +1,4 @@
-"""Chapter 4's further readings of its runs: back-translation, laws judged by the largest size, the last doubling, translations."""
+"""Further readings of chapter 4's runs: back-translation, laws at the largest size, the last doubling, translations."""
 
 from __future__ import annotations
 
