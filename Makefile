@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# workers of the tests, each with one thread
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: book test check bench notebooks address clean help
 
@@ -28,12 +31,12 @@ book: $(VENV)/.ready
 test: $(VENV)/.ready
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 check: $(VENV)/.ready
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/python -m pytest tests dlcore --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/test_colab.py --ignore=tests/browser
+	@$(PYTEST) tests dlcore --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/test_colab.py --ignore=tests/browser
 
 bench: $(VENV)/.ready
 	@$(BIN)/python benchmarks/page.py $(if $(ONLY),--only $(ONLY))
