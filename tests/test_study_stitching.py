@@ -212,6 +212,7 @@ def _row(kind, **more):
         "key": f"{kind} {sorted(more.items())}",
     }
     row |= dict.fromkeys(("top_error", "bottom_error", "barrier", "penalty_last", "top_share", "freeze_error"), 0.5)
+    row["random_excess_mid"] = 0.5
     row |= {f"excess_{where}": 0.5 for where in ("first", "mid", "half", "max", "last")}
     usual = {"family": "auto", "bn_mode": "recalibrate", "init": "random", "kernel_size": 1, "freeze": False}
     return row | usual | {"linear_cka_mid": 0.5, "bottom_share": 1.0} | more

@@ -36,8 +36,10 @@ def numbers(table: pd.DataFrame, stages: pd.DataFrame) -> dict[str, float | str]
     """Returns what chapter 2's sentences glue beside the ledger: name -> number or text; infinity, or "no run", without runs.
 
     large-*: ResNet-18 on CIFAR-10. simclr-own, simclr-stitched: test error of the convnet's SimCLR bottom with its probe, and
-    stitched at its last stage. first-*: penalty at the first stage of Fashion-MNIST's two seeds, trained and untrained
-    bottom. barrier-SETTING-MAP: of two seeds, by the map, on the seeds that have all of the maps. own-*, drawn-*: error
+    stitched at its last stage; simclr-own-mlp, simclr-untrained-mlp: that of the MLP's, and the excess of its untrained bottom
+    at the middle stage. first-*: penalty at the first stage of Fashion-MNIST's two seeds, trained and untrained
+    bottom. barrier-SETTING-MAP: of two seeds, by the map, on the seeds that have all of the maps; barrier-convnet-seeds,
+    barrier-convnet-halves: by the kind of pair. own-*, drawn-*: error
     above frozen stages of a quarter of the data, and above untrained ones. order, order-fashion: rank correlation of
     linear CKA with the excess, mean and interval over pairs of two seeds.
 
@@ -46,9 +48,11 @@ def numbers(table: pd.DataFrame, stages: pd.DataFrame) -> dict[str, float | str]
     rows, per_stage = table[table.usual & table.usual_width], stages[stages.usual & stages.usual_width]
     large = rows[(rows.dataset == "cifar10") & (rows.architecture == "resnet18")]
     found = {f"large-{name}": _mean(large[large.pair == kind][column]) for name, (kind, column) in _LARGE.items()}
-    simclr = rows[(rows.dataset == "mnist1d") & (rows.architecture == "convnet") & (rows.pair == _SIMCLR)]
-    found["simclr-own"] = _mean(simclr.bottom_error)
-    found["simclr-stitched"] = _mean(simclr.top_error + simclr.penalty_last)
+    simclr = rows[(rows.dataset == "mnist1d") & (rows.pair == _SIMCLR)]
+    fair, mlps = (simclr[simclr.architecture == name] for name in ("convnet", "mlp"))
+    found |= {"simclr-own": _mean(fair.bottom_error), "simclr-own-mlp": _mean(mlps.bottom_error)}
+    found["simclr-stitched"] = _mean(fair.top_error + fair.penalty_last)
+    found["simclr-untrained-mlp"] = _mean(mlps.random_excess_mid)
     seeds = per_stage[per_stage.pair == "two seeds"]
     fashion = seeds[seeds.dataset == "fashion_mnist"]
     first = fashion.groupby("key", sort=False).head(1)
@@ -58,12 +62,15 @@ def numbers(table: pd.DataFrame, stages: pd.DataFrame) -> dict[str, float | str]
         own = own[own.usual_width & (own.stitcher_data == "top")]
         by_seed = own.pivot_table(index="seed", columns="map", values="barrier").reindex(columns=list(_MAPS.values()))
         found |= {f"barrier-{setting}-{name}": _mean(by_seed.dropna()[kind]) for name, kind in _MAPS.items()}
+    convnets = rows[(rows.dataset == "mnist1d") & (rows.architecture == "convnet")]
+    for name, kind in {"seeds": "two seeds", "halves": "disjoint halves"}.items():
+        found[f"barrier-convnet-{name}"] = _mean(convnets[convnets.pair == kind].barrier)
     frozen = stages[stages.pair == "bottom 25 % of the data"]
     for architecture, stage in _FROZEN:
         own = frozen[(frozen.architecture == architecture) & (frozen.bottom_stage == stage)]
         found[f"own-{stage}"], found[f"drawn-{stage}"] = _mean(own.freeze_error), _mean(own.freeze_random_error)
-    convnets = seeds[(seeds.dataset == "mnist1d") & (seeds.architecture == "convnet")]
-    return found | {"order": _order(convnets), "order-fashion": _order(fashion)}
+    alike = seeds[(seeds.dataset == "mnist1d") & (seeds.architecture == "convnet")]
+    return found | {"order": _order(alike), "order-fashion": _order(fashion)}
 
 
 def _mean(values: pd.Series) -> float:
