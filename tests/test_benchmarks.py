@@ -255,6 +255,28 @@ def test_a_failing_benchmark_is_named_and_the_others_go_on(folder, tmp_path):
     assert "| x | 1.5 |" in text
 
 
+def test_a_section_is_replaced_or_added_with_its_own_machine(folder, tmp_path):
+    target = tmp_path / "benchmarks.md"
+    assert page.main([], folder, target) == 0
+    whole = target.read_text("utf8")
+    (folder / "another.py").write_text(GOOD.replace("A good one", "Another"))
+    assert page.main(["--replace", "another"], folder, target) == 0
+    text = target.read_text("utf8")
+    added = text[text.index("## Another") : text.index("## Good one")]
+    assert "*Not of the run above.*" in added
+    assert "Processor: " in added
+    assert "Commit: " in added
+    assert text.replace(added, "") == whole  # nothing else moved
+    (folder / "good_one.py").write_text(GOOD.replace("1.5", "2.5"))
+    assert page.main(["--replace", "good_one"], folder, target) == 0
+    text = target.read_text("utf8")
+    assert text.count("## Good one") == 1
+    assert "| x | 2.5 |" in text
+    (folder / "good_one.py").write_text('"""Bad."""\ndef tables(quick=False): ...\nraise SystemError\n')
+    assert page.main(["--replace", "good_one"], folder, target) == 1
+    assert target.read_text("utf8") == text
+
+
 def test_some_benchmarks_leave_the_book_alone(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(page, "PARTIAL", tmp_path / "part" / "page.md")
     target = tmp_path / "benchmarks.md"
