@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # workers of the tests, each with one thread
 WORKERS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: book test check bench notebooks address clean help
 

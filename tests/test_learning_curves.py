@@ -111,7 +111,8 @@ def test_twice_the_steps_are_a_setting_of_their_own():
 def test_the_lab_shows_no_run_with_twice_the_steps(monkeypatch):
     rows = pd.DataFrame(runs() + longer(0.6)).assign(reference=0.5, excess=0.1)
     monkeypatch.setattr(RecordStore, "table", lambda self, *a, **k: rows)
-    assert (~kinds.scaled(RecordStore(PACKAGED)).control).sum() == len(SIZES)
+    found = kinds.scaled(RecordStore(PACKAGED))
+    assert (~found.control & kinds.in_its_steps(found)).sum() == len(SIZES)
 
 
 def test_the_control_of_training_time():

@@ -91,8 +91,12 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     start = begin(highlight)
     chosen = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
     where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
-    here = "datum.pair === dl_pair && datum.setting === dl_setting"
     menus = {"pair": ("dl_pair", pairs), "setting": ("dl_setting", settings)}
+    short, here = coded(cells, menus)
+    short, words = abbreviated(short, "line", "stage")
+    thin, names = abbreviated(coded(dots.drop(columns="stage"), menus)[0], "line")
+    drawn = alt.Chart(short).transform_filter(here).transform_calculate(**words)
+    single = _thin(alt.Chart(thin).transform_filter(here).transform_calculate(**names))
     note = absent(rows, menus, "No pair of this kind is recorded with these networks.")
     seeds = rows[rows.pair == "two seeds"].drop_duplicates("key").groupby("setting").barrier.mean().dropna()
     found = f"Between two seeds the mean barrier is {spread(seeds)}, by data and networks" if len(seeds) else ""
@@ -102,7 +106,7 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=True)}
     colour = _legend({trained: ROLES["highlight"], untrained: ROLES["test"]})
     return finish(
-        alt.layer(_lines(*_chosen(here, cells, dots), x, colour, _tip(".3f", "line", "stage"), **up), note)
+        alt.layer(_lines(drawn, single, x, colour, _tip(".3f", "line", "stage"), **up), note)
         .properties(width="container", height=330)
         .add_params(where, chosen),
         name="stitching-path",
