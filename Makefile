@@ -12,7 +12,7 @@ help:
 	@echo "make book       set up, execute the notebooks, build the site, say where it is"
 	@echo "make test       lint, unit tests, doctests, notebooks, book and the page in Chromium"
 	@echo "make check      lint and the fast tests only"
-	@echo "make bench      speed and memory against peers, into book/benchmarks.md: ten minutes of a quiet machine"
+	@echo "make bench      speed and memory against peers, into book/benchmarks.md: 15 to 40 minutes of a quiet machine"
 	@echo "make bench ONLY=training   one benchmark, printed"
 	@echo "make notebooks  write the .ipynb files from their .py sources"
 	@echo "make address URL=https://github.com/OWNER/REPO   set the repository's address everywhere"

@@ -201,7 +201,7 @@ def main(arguments: list[str] | None = None, folder: Path = HERE, target: Path =
         help="the sections of some benchmarks in the book's page, with their machine",
     )
     parser.add_argument("--quick", action="store_true", help="tiny sizes, whose ratios mean nothing: to try it out")
-    parser.add_argument("--limit", type=float, default=600, metavar="SECONDS", help="for one benchmark (600)")
+    parser.add_argument("--limit", type=float, default=1200, metavar="SECONDS", help="for one benchmark (1200)")
     parser.add_argument("--output", type=Path, help=f"where the page goes ({PAGE.relative_to(ROOT)})")
     options = parser.parse_args(arguments)
     found, asked = scripts(folder), options.replace or options.only
