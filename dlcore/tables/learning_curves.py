@@ -73,7 +73,8 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     sentences of the learner that is calibrated to such pairs (no lower bound: one that believes in less noise scores
     lower), `above` the loss beyond it; after back-translation it is unknown and the clean law's loss stands in.
     `usable`: at that size the mean loss per content word is at most half of log 21845, the rule fixed before any run:
-    above it the grammar is still being learnt. Text has neither, so all sizes count."""
+    above it the grammar is still being learnt. Text has neither, so all sizes count.
+    """
     rows = findings(table, presets)
     if rows.empty:
         return rows
