@@ -252,6 +252,7 @@ def test_the_page_s_numbers_come_from_the_rows_that_they_name():
     assert {name: found[f"large-{name}"] for name in wanted} == pytest.approx(wanted)
     assert found["large-coarse"] == np.inf  # no such run
     # the maps are compared on the seeds that have all of them
+    assert found["barrier-fashion-least"] == pytest.approx(0.2)
     assert found["barrier-fashion-usual"] == pytest.approx(0.25)
     assert found["barrier-fashion-kernel"] == pytest.approx(0.1)
     assert found["barrier-fashion-frozen"] == pytest.approx(0.45)
@@ -288,6 +289,19 @@ def test_ranks_by_kind_of_pair_and_setting():
 
 def _measured(name, rows):
     return measures.MEASURES[name](pd.DataFrame(rows))
+
+
+def test_two_pairs_of_one_seed_are_one_run():
+    fashion = {"dataset": "fashion_mnist", "architecture": "resnet"}
+    rows = [
+        _row(pair, **fashion, seed=seed, barrier=barrier + extra)
+        for seed, barrier in enumerate((0.1, 0.2, 0.3))
+        for pair, extra in (("two seeds", 0.0), ("disjoint halves", 0.02))
+    ]
+    found = _measured("stitching-path-fashion", rows)
+    assert (found.value, found.runs) == (pytest.approx(0.21), 3)
+    # a t interval of the three means 0.11, 0.21, 0.31
+    assert found.high == pytest.approx(0.21 + 4.303 * 0.1 / 3**0.5, abs=1e-3)
 
 
 def test_weak_labels_are_measured_by_the_worst_bottom_of_each_seed():

@@ -21,6 +21,11 @@ def _rows(
     return t[t.usual] if usual else t
 
 
+def _by_seed(rows: Table, column: str) -> Measured | None:
+    """Measures the mean of a column over seeds: pairs of one seed share their data and are no two runs."""
+    return mean(rows.groupby("seed")[column].mean())
+
+
 def _share(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
     rows = _rows(t, architecture=architecture, dataset=dataset)
     return mean(rows.excess_mid / rows.random_excess_mid)
@@ -32,8 +37,9 @@ MEASURES["stitching-connectivity-fashion"] = with_arguments(_share, "resnet", "f
 
 
 def _path(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
-    rows = [_rows(t, pair, architecture=architecture, dataset=dataset) for pair in CONNECTED]
-    return mean(pd.concat([r.barrier for r in rows]))
+    return _by_seed(
+        pd.concat([_rows(t, pair, architecture=architecture, dataset=dataset) for pair in CONNECTED]), "barrier"
+    )
 
 
 MEASURES["stitching-path"] = with_arguments(_path, "convnet")
@@ -116,12 +122,12 @@ def _(t):
 
 @measure("stitching-excess")
 def _(t):
-    return mean(_rows(t).excess_mid)
+    return _by_seed(_rows(t), "excess_mid")
 
 
 @measure("stitching-random")
 def _(t):
-    return mean(_rows(t).random_excess_last)
+    return _by_seed(_rows(t), "random_excess_last")
 
 
 @measure("stitching-halves")
