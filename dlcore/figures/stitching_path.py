@@ -46,10 +46,6 @@ def _thin(pairs: alt.Chart) -> alt.Chart:
     return pairs.mark_line(strokeWidth=1, opacity=0.3).encode(detail="seed:N")
 
 
-def _chosen(here: str, cells: pd.DataFrame, dots: pd.DataFrame) -> tuple[alt.Chart, alt.Chart]:
-    return alt.Chart(cells).transform_filter(here), _thin(alt.Chart(dots).transform_filter(here))
-
-
 def _tip(form: str, *names: str) -> list:
     return [*names, alt.Tooltip("value:Q", format=form), "pairs"]
 
@@ -248,7 +244,14 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
 
     colour = _legend({own: ROLES["highlight"], drawn: ROLES["test"], free: ROLES["train"], small: ROLES["null"]})
     return finish(
-        _lines(*_chosen(here, cells, dots), x, colour, _tip(".3f", "line", "stage"), **up)
+        _lines(
+            alt.Chart(cells).transform_filter(here),
+            _thin(alt.Chart(dots).transform_filter(here)),
+            x,
+            colour,
+            _tip(".3f", "line", "stage"),
+            **up,
+        )
         .properties(width="container", height=330)
         .add_params(where, chosen),
         name="freeze-training",
