@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from dlcore import published, tables
-from dlcore.claims.measures import MEASURES, WITHOUT_RUNS, Measured, Table, measure, with_arguments
+from dlcore.claims.measures import MEASURES, WITHOUT_RUNS, Measured, Table, mean, measure, with_arguments
 from dlcore.metrics.scaling import alternating_fit, equivalence, profile_interval, shared_exponent
 
 BASE = "2L2L, clean"
@@ -149,6 +149,57 @@ MEASURES["architecture-exponent-decoder-only-wide"] = with_arguments(_difference
 # three sizes: the fits' interval covers (98 % of 60 simulated pairs) and is a third as wide as Student's t of one degree of freedom
 MEASURES["longer-exponent"] = with_arguments(_difference, "2L2L, clean, twice the steps")
 MEASURES["width-exponent"] = with_arguments(_difference, "2L2L, clean, width 128")
+for width in (16, 32):
+    MEASURES[f"width-exponent-{width}"] = with_arguments(_difference, f"2L2L, clean, width {width}")
+
+
+@measure("size-exponent")
+def _(t):
+    found = tables.joint_fit(t, bootstrap=400)
+    return found and Measured(found.parameters["q"], *found.intervals["q"], found.curve.y.size)
+
+
+@measure("size-misfit")
+def _(t):
+    found = tables.joint_fit(t)
+    return found and _exact(found.rmsle, found.curve.y.size)
+
+
+@measure("size-held-out")
+def _(t):
+    found = tables.widest_predicted(t)
+    if found.empty:
+        return None
+    (error,) = found.error[found.law == "kaplan"]
+    return _exact(error, len(tables.widths(t)))
+
+
+FILTERED = "2L2L, misaligned pairs 20 %, filtered by 1,024 pairs"
+UNFILTERED = "2L2L, misaligned pairs 20 %"
+
+
+@measure("filter-exponent")
+def _(t):
+    fits = tables.paired(t[t.curve == SYNTHETIC], "known", FILTERED, UNFILTERED)
+    return _spread(*fits) if fits else None
+
+
+def _gain(t: Table, pairs: int) -> Measured | None:
+    """Measures the log loss of filtered minus unfiltered pairs at one size, of as many seeds as both have.
+
+    A t interval over seeds; of one seed that of the test sentences, as if the two models' errors were independent.
+    """
+    here = t[(t.curve == SYNTHETIC) & (t.pairs == pairs)].set_index("seed")
+    one, two = (here[here.setting == name] for name in (FILTERED, UNFILTERED))
+    change = (np.log(one.loss) - np.log(two.loss)).dropna()
+    if len(change) != 1:
+        return mean(change)
+    half = 1.96 * float(np.hypot(*((x.loss_se / x.loss)[change.index].iloc[0] for x in (one, two))))
+    return Measured(change.iloc[0], change.iloc[0] - half, change.iloc[0] + half, 2)
+
+
+MEASURES["filter-small"] = with_arguments(_gain, 1024)
+MEASURES["filter-large"] = with_arguments(_gain, 32768)
 
 
 @measure("knee-moves")

@@ -98,8 +98,8 @@ def translation(config: Mapping[str, Any]) -> str:
     """
     name = tables.architecture_name(config["architecture"])
     wide = "" if config["width"] == USUAL_WIDTH else f", width {config['width']:.0f}"
-    reverse = (config.get(f"reverse_{n}", float("nan")) for n in ("pairs", "width"))
-    return f"{name}, {tables.noise_name(config['noise_kind'], config['noise'], *reverse)}{wide}"
+    models = (config.get(n, float("nan")) for n in ("reverse_pairs", "reverse_width", "filter_pairs"))
+    return f"{name}, {tables.noise_name(config['noise_kind'], config['noise'], *models)}{wide}"
 
 
 def translation_arm(config: Mapping[str, Any]) -> str:

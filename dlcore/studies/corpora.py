@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from dlcore.data.bpe import BPE, train_bpe
 from dlcore.data.pairs import Pairs
 from dlcore.data.transduction import Transduction
 from dlcore.data.transduction_noise import CLEAN, Noise
+from dlcore.models.alignment import Model1, best
 from dlcore.models.lexical import LexiconLearner
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Corpus:
     oracle: nats of each test sentence under the true law (n,), or None; reference: nats of each test sentence for the
     count-based learner on the same training pairs, or None; words: content words of each test sentence, or None;
     floor: expected clean test loss of the learner that is calibrated to these noisy pairs, in nats per target token, NaN when
-    unknown; a learner that believes in less noise scores lower.
+    unknown; a learner that believes in less noise scores lower; filtered: what a filter did, see `filter_misaligned`.
     """
 
     train: Pairs
@@ -47,6 +48,7 @@ class Corpus:
     words: np.ndarray | None = None
     floor: float = float("nan")
     changed: float = 0.0
+    filtered: dict[str, float] = field(default_factory=dict)
 
 
 def load(config: Config) -> Corpus:
@@ -63,7 +65,12 @@ def noise_of(config: Config) -> Noise:
 
 def _synthetic(config: Config) -> Corpus:
     task, law = Transduction(), noise_of(config)
-    train = task.sample(config.pairs, seed=config.seed, noise=law)
+    train, filtered = task.sample(config.pairs, seed=config.seed, noise=law), {}
+    changed = float(np.mean(train.changed > 0))
+    if config.filter_pairs is not None:
+        trusted = task.sample(config.filter_pairs, seed=config.seed, stream="reverse")
+        train, filtered = filter_misaligned(train, trusted, 1 - config.noise)
+        law = Noise(config.noise_kind, config.noise, filtered["filter_recall"], filtered["filter_false_alarm"])
     dev, test = (
         task.sample(n, stream=s) for n, s in ((min(DEV, config.test_pairs), "dev"), (config.test_pairs, "test"))
     )
@@ -80,8 +87,22 @@ def _synthetic(config: Config) -> Corpus:
         reference=learner.sentence_losses(test) if known else None,
         words=np.bincount(task.align(test).sentence, minlength=len(test)),
         floor=task.floor(law) if known else float("nan"),
-        changed=float(np.mean(train.changed > 0)),
+        changed=changed,
+        filtered=filtered,
     )
+
+
+def filter_misaligned(pairs: Pairs, trusted: Pairs, share: float) -> tuple[Pairs, dict[str, float]]:
+    """Returns the share of the pairs that an alignment model of trusted pairs likes best, and how well it told them apart.
+
+    `filter_recall` and `filter_false_alarm`: the shares of the misaligned and of the intact pairs that were dropped. The
+    model sees words, not the truth: it likes pairs of words it knows. Where the floor takes the two rates for those of a
+    filter that is blind to all else, it is an approximation.
+    """
+    kept = best(Model1().fit(trusted).scores(pairs), share)
+    bad = pairs.changed > 0
+    rates = {"filter_recall": bad, "filter_false_alarm": ~bad}
+    return pairs.take(kept), {name: float(np.mean(~kept[of])) if of.any() else 0.0 for name, of in rates.items()}
 
 
 @functools.lru_cache(maxsize=2)

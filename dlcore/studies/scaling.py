@@ -65,6 +65,9 @@ class Config(BaseConfig):
     reverse_pairs: int | None = option(None, help="pairs of the reverse model of back-translation", low=2)
     reverse_width: int | None = option(None, help="width of the reverse model", low=8)
     reverse_steps: int | None = option(None, help="steps of the reverse model", low=1)
+    filter_pairs: int | None = option(
+        None, help="trusted pairs of the filter that drops a share `noise` of misaligned pairs", low=2, since=2
+    )
     width: int = option(64, help="units of the model", low=8)
     dropout: float = option(0.1, help="share of units dropped", low=0.0, below=1.0)
     steps: int | None = option(None, help="largest number of steps; held-out loss ends training", low=1)
@@ -98,6 +101,8 @@ class Config(BaseConfig):
             self.noise_kind == "back_translation"
         ):
             raise ValueError("reverse_pairs and reverse_width apply to noise_kind 'back_translation'")
+        if self.filter_pairs is not None and (self.noise_kind, self.dataset) != ("misaligned", corpora.SYNTHETIC):
+            raise ValueError(f"filter_pairs applies to noise_kind 'misaligned' of dataset {corpora.SYNTHETIC!r}")
         if self.noise_kind == "back_translation" and self.dataset != corpora.SYNTHETIC:
             raise ValueError(f"noise_kind 'back_translation' needs dataset {corpora.SYNTHETIC!r}")
         if self.noise_kind == "source_uniform" and self.dataset != corpora.SYNTHETIC:
@@ -168,7 +173,8 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     Metrics, nats per target token on clean test pairs: `loss`; on the synthetic task also `oracle`, the loss of the
     true law on the same sentences, `excess` = loss - oracle with its standard error over sentences, `floor`, what the
     learner that is calibrated to such noisy pairs would end with, and `reference`, the count-based learner on the same pairs.
-    `loss_word`, `excess_word` per content word. `bleu` (0 to 100) and `exact` of greedy translations of 200 sentences.
+    `loss_word`, `excess_word` per content word; of a filter `filter_recall` and `filter_false_alarm`, the shares of the
+    misaligned and of the intact pairs that it dropped (`num_train` are left, of `pairs`). `bleu` (0 to 100) and `exact` of greedy translations of 200 sentences.
     """
     options = {"checkpoint": checkpoint, "progress": progress, "device": device}
     corpus = corpora.load(config)
@@ -216,6 +222,7 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
             metrics["reference"] = float(corpus.reference.sum() / tokens.sum())
     if reverse_loss is not None:
         metrics["reverse_dev_loss"] = reverse_loss
+    metrics |= corpus.filtered
     few = corpus.test.take(slice(0, min(200, len(corpus.test))))
     found = decoding.translate(model, few.source)
     truth = list(few.target.without_end())

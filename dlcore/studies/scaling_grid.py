@@ -47,6 +47,9 @@ def recorded() -> dict[str, list[Config]]:
         for c in _make(SIZES, noise_kind="back_translation", reverse_pairs=pairs, reverse_width=width)
     ]
     groups["width"] = _make(SIZES, width=128)
+    groups["narrow"] = [c for width in (16, 32) for c in _make(SIZES, width=width)]
+    # below 1,024 pairs the grammar is being learnt, with a filter or without
+    groups["filter"] = _make(SIZES[3:], noise=0.2, noise_kind="misaligned", filter_pairs=1024)
     # a control: does the exponent come from the training time, 25 sqrt(D) steps, which grows with D as well?
     groups["longer"] = [Config(preset="laptop", pairs=n, steps=2 * steps_of(n)) for n in (1024, 4096, 16384)]
     text = {"dataset": "tatoeba_eng-deu", "width": 128}

@@ -1,11 +1,13 @@
 """Derived columns and summaries of the tidy table of records; never imports torch.
 
 Which rows count as findings, and means over seeds, are in `findings`; chapter 1's tables in `gaps`, chapter 2's in `pairs`,
-chapter 3's in `partitions`, chapter 4's in `learning_curves`, `side_by_side` and `readings`; display names in `names`.
+chapter 3's in `partitions`, chapter 4's in `learning_curves`, `side_by_side`, `data_and_size` and `readings`; display
+names in `names`.
 """
 
 from __future__ import annotations
 
+from dlcore.tables.data_and_size import joint_fit, widest_predicted, widths
 from dlcore.tables.findings import FINDINGS, over_seeds
 from dlcore.tables.gaps import beside_the_paper, by_size, probes, rationality, slopes_in_n
 from dlcore.tables.learning_curves import (
@@ -55,6 +57,7 @@ __all__ = [
     "has_usual_width",
     "held_out_laws",
     "holdouts",
+    "joint_fit",
     "last_steps",
     "method",
     "noise_name",
@@ -75,4 +78,6 @@ __all__ = [
     "stitching",
     "translation_quality",
     "translations",
+    "widest_predicted",
+    "widths",
 ]

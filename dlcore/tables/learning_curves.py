@@ -39,6 +39,8 @@ TYPES = 21845
 # other values are experiments of their own
 _USUAL = {"dropout": 0.1, "test_pairs": 4000}
 _USUAL_RATE = {"gpu": 1e-3}  # of the other presets 3e-3
+# what wrote or chose the pairs
+_MODELS = ("reverse_pairs", "reverse_width", "filter_pairs")
 _OPTIONAL = ("oracle", "floor", "excess", "excess_se", "reference", "loss_word", "reverse_dev_loss")
 
 
@@ -51,17 +53,26 @@ def architecture_name(name: str) -> str:
     return ARCHITECTURES.get(name, name)
 
 
-def noise_name(kind: str | None, rate: float, reverse_pairs: float = np.nan, reverse_width: float = np.nan) -> str:
+def noise_name(
+    kind: str | None,
+    rate: float,
+    reverse_pairs: float = np.nan,
+    reverse_width: float = np.nan,
+    filter_pairs: float | None = None,
+) -> str:
     """Returns the display name of what was done to the training pairs.
 
     >>> noise_name("target", 0.4), noise_name("back_translation", 0, 1024, 32)
     ('target words 40 %', 'back-translated by 1,024 pairs, width 32')
+    >>> noise_name("misaligned", 0.2, filter_pairs=1024)
+    'misaligned pairs 20 %, filtered by 1,024 pairs'
     """
     if kind == "back_translation":
         return f"back-translated by {int(reverse_pairs):,} pairs, width {int(reverse_width)}"
     if kind is None and rate:
         kind = "target"
-    return f"{_NOISES[kind]} {100 * rate:.0f} %" if kind in _NOISES else "clean"
+    left = "" if filter_pairs is None or np.isnan(filter_pairs) else f", filtered by {int(filter_pairs):,} pairs"
+    return f"{_NOISES[kind]} {100 * rate:.0f} %{left}" if kind in _NOISES else "clean"
 
 
 def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: bool = False) -> pd.DataFrame:
@@ -85,10 +96,10 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     rows = rows.assign(longer=spent.longer)[spent.kept | any_budget]
     if rows.empty:
         return rows.drop(columns="longer")
-    for name in (*_OPTIONAL, "reverse_pairs", "reverse_width"):
+    for name in (*_OPTIONAL, *_MODELS):
         rows[name] = pd.to_numeric(rows[name]) if name in rows else np.nan
     rows["architecture_name"] = rows.architecture.map(architecture_name)
-    columns = (rows.noise_kind, rows.noise, rows.reverse_pairs, rows.reverse_width)
+    columns = (rows[name] for name in ("noise_kind", "noise", *_MODELS))
     rows["noise_name"] = [noise_name(*c) for c in zip(*columns, strict=True)]
     usual = [
         _BASE_WIDTH.get((p, d), _BASE_WIDTH.get((p, ""), 0)) for p, d in zip(rows.preset, rows.dataset, strict=True)
@@ -117,7 +128,7 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
         "kind": rows.noise_kind.map(kinds).fillna(len(kinds)),
     }
     by = ["late", "corpus", "dataset", "arm_order", "architecture", "width", "kind", "noise"]
-    by += ["reverse_width", "reverse_pairs", "pairs", "seed"]
+    by += ["reverse_width", "reverse_pairs", "filter_pairs", "pairs", "seed"]
     return rows.assign(**order).sort_values(by).drop(columns=list(order))
 
 
