@@ -39,6 +39,26 @@ def test_noise_is_in_the_training_pairs_only(kind):
     np.testing.assert_array_equal(clean.oracle, noisy.oracle)
 
 
+def test_a_filter_drops_misaligned_pairs_and_the_floor_knows():
+    noisy = {**TINY, "pairs": 512, "noise": 0.2, "noise_kind": "misaligned"}
+    before, after = (corpora.load(Config(**noisy, filter_pairs=n)) for n in (None, 256))
+    assert len(after.train) == round(0.8 * len(before.train))
+    assert after.changed == before.changed, "of the pairs that were given"
+    assert (after.train.changed > 0).mean() < 0.5 * before.changed
+    clean = corpora.load(Config(**TINY)).floor
+    assert clean < after.floor < before.floor
+    assert after.reference.mean() < before.reference.mean() * 1.2
+    record = run(Config(**noisy, filter_pairs=256))
+    assert record.metrics["num_train"] == len(after.train)
+    assert record.metrics["filter_recall"] == after.filtered["filter_recall"]
+
+
+def test_a_field_that_came_later_leaves_the_names_of_earlier_records():
+    names = {r.key for r in RecordStore().records("scaling")}
+    early = [c for name, group in studies.recorded("scaling").items() if name == "other-noise" for c in group]
+    assert {c.key for c in early} <= names
+
+
 def test_subsets_are_nested_and_seeds_differ():
     small, large = (corpora.load(Config(**{**TINY, "pairs": n})).train for n in (64, 128))
     assert large.take(slice(0, 64)).checksum == small.checksum
@@ -82,6 +102,9 @@ def test_a_run_repeats():
         ({"reverse_pairs": 10}, "back_translation"),
         ({"noise_kind": "back_translation", "dataset": "tatoeba_eng-deu"}, "needs dataset"),
         ({"noise": 0.2, "noise_kind": "source_uniform", "dataset": "tatoeba_eng-deu"}, "source_unigram"),
+        ({"filter_pairs": 10}, "misaligned"),
+        ({"filter_pairs": 10, "noise": 0.2, "noise_kind": "target"}, "misaligned"),
+        ({"filter_pairs": 10, "noise": 0.2, "noise_kind": "misaligned", "dataset": "tatoeba_eng-deu"}, "filter_pairs"),
         ({"noise": 1.0}, "outside"),
         ({"pairs": 1}, "pairs = 1"),
     ],

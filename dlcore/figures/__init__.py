@@ -3,6 +3,7 @@
 from dlcore.figures.beyond import agreement, kernel_path, knn_law, long_curves, training_time
 from dlcore.figures.calibration import human_cells, human_noise, marginals, tv_against_epsilon, tv_by_size
 from dlcore.figures.certificates import bound_by_size, leverage, table_procedure
+from dlcore.figures.data_and_size import data_and_size
 from dlcore.figures.rationality import gap_decomposition, noise_sweep
 from dlcore.figures.scaling import learning_curves, marginal_value_of_data
 from dlcore.figures.scaling_direct import beside_counting, size_by_size
@@ -20,6 +21,7 @@ __all__ = [
     "beside_counting",
     "bound_by_size",
     "cross_stage",
+    "data_and_size",
     "exponent_constants",
     "extrapolation",
     "freeze_training",

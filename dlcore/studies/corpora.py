@@ -11,11 +11,11 @@ import numpy as np
 
 from dlcore import noise as noises
 from dlcore.data import text
+from dlcore.data.alignment import Model1, best
 from dlcore.data.bpe import BPE, train_bpe
 from dlcore.data.pairs import Pairs
 from dlcore.data.transduction import Transduction
 from dlcore.data.transduction_noise import CLEAN, Noise
-from dlcore.models.alignment import Model1, best
 from dlcore.models.lexical import LexiconLearner
 
 if TYPE_CHECKING:

@@ -1,0 +1,93 @@
+"""Chapter 4's chart of one law for data and model size."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dlcore import tables
+from dlcore.figures.controls import menu, near, slider
+from dlcore.figures.scaling import PAIRS
+from dlcore.figures.theme import ROLES, finish, paired
+
+LAWS = {"kaplan": "alpha (1/D + c N^-q)^p", "hoffmann": "E + A N^-a + B D^-b"}
+# narrow to wide: one hue after another that stays apart in grey
+SHADES = ("#B7D4EA", "#6FAED9", "#2F7FBF", "#0B4F8A")
+
+
+def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
+    """The excess of clean models of every width against pairs, and against parameters at one number of pairs, with a joint law.
+
+    Args: rows of `tables.scaling`, with at least three widths of the baseline. The runs of preset "gpu", which have another
+        budget, are drawn and not fitted: the law's line through their width is a prediction.
+    Raises: ValueError for fewer than three widths.
+    """
+    own = tables.widths(rows)
+    fits = {law: tables.joint_fit(rows, law) for law in LAWS}
+    if fits["kaplan"] is None:
+        raise ValueError("a law in data and model size needs runs of at least three widths")
+    more = rows[(rows.preset == "gpu") & (rows.setting == "2L2L, clean") & rows.usable.astype(bool)]
+    points = pd.concat([own.assign(fitted="yes"), more.assign(fitted="no")])
+    points = points[["width", "parameters", "pairs", "seed", "above", "fitted"]].round({"above": 5})
+    points["power"] = np.log2(points.pairs).round(4)
+    sizes = points.groupby(["width", "fitted"]).parameters.first()
+    grid = np.geomspace(own.pairs.min(), points.pairs.max(), 28)
+    lines, across = [], []
+    models = np.geomspace(sizes.min() / 1.3, 1.3 * sizes.max(), 24)
+    powers = sorted(points[points.fitted == "yes"].power.unique())
+    for law, fit in fits.items():
+        for (width, fitted), n in sizes.items():
+            end = grid if fitted == "no" else grid[grid <= 4 * own.pairs.max()]
+            lines.append(pd.DataFrame({"pairs": end.round(), "above": fit.predict(end, n)}))
+            lines[-1] = lines[-1].assign(width=width, fitted=fitted, law=LAWS[law])
+        for power in powers:
+            across.append(pd.DataFrame({"parameters": models.round(), "above": fit.predict(2**power, models)}))
+            across[-1] = across[-1].assign(power=power, law=LAWS[law])
+    lines, across = (pd.concat(parts, ignore_index=True).round({"above": 5}) for parts in (lines, across))
+    names = [int(w) for w in sorted(own.width.unique())]
+    shades = [*SHADES[-len(names) :], *[ROLES["highlight"]] * (more.width.nunique())]
+    scale = alt.Scale(domain=[*names, *sorted(int(w) for w in more.width.unique())], range=shades)
+    colour = alt.Color("width:N", scale=scale, legend=alt.Legend(title="width", orient="bottom", columns=5))
+    laws = menu(list(LAWS.values()), LAWS["kaplan"], "law", "dl_law")
+    size = slider(powers, powers[-1], "training pairs: 2 to the power", "dl_power")
+    chosen = "datum.law === dl_law"
+    logs = alt.Scale(type="log", nice=False, padding=8)
+    y = alt.Y(
+        "above:Q", title="loss above the known floor, nats", scale=logs, axis=alt.Axis(format=".2~f", tickCount=6)
+    )
+    x = alt.X("pairs:Q", title="training pairs D", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
+    tip = ["width:N", "pairs:Q", "seed:N", alt.Tooltip("above:Q", format=".4f")]
+    law = alt.Chart(lines).transform_filter(chosen).mark_line(strokeWidth=1.8)
+    dash = alt.StrokeDash("fitted:N", scale=alt.Scale(domain=["yes", "no"], range=[[1, 0], [5, 4]]), legend=None)
+    dots = alt.Chart(points).mark_point(size=42, filled=True, opacity=0.9)
+    rule = alt.Chart(pd.DataFrame({"power": powers, "pairs": np.exp2(powers)})).transform_filter(
+        near("power", "dl_power")
+    )
+    left = alt.layer(
+        rule.mark_rule(strokeDash=[2, 3], color=ROLES["null"], strokeWidth=1.5).encode(x=x),
+        law.encode(x=x, y=y, color=colour, strokeDash=dash),
+        dots.encode(x=x, y=y, color=colour, tooltip=tip),
+    ).properties(height=320)
+    model = alt.X(
+        "parameters:Q", title="parameters N", scale=logs, axis=alt.Axis(format="~s", tickCount=4, labelOverlap=True)
+    )
+    here = near("power", "dl_power")
+    right = alt.layer(
+        alt.Chart(across)
+        .transform_filter(f"{chosen} && {here}")
+        .mark_line(strokeWidth=1.8, color=ROLES["null"])
+        .encode(x=model, y=alt.Y("above:Q", title=None, scale=logs)),
+        dots.transform_filter(here).encode(x=model, y="above:Q", color=colour, tooltip=tip),
+    ).properties(height=320)
+    q, p = (fits["kaplan"].parameters[name] for name in "qp")
+    return finish(
+        paired(left, right).add_params(laws, size),
+        name="data-and-size",
+        title=f"One law for data and size: p = {p:.2f}, and C falls as the model's size to the power of -{q:.2f}",
+        subtitle="Dots: clean runs. Lines: the law fitted to all widths at once; dashed: a width that it was not fitted to.",
+        description="Left: the loss above the known floor against training pairs, for models of several widths, with one joint law "
+        "fitted to all of them, on logarithmic axes. Right: the same losses at the chosen number of pairs against the number "
+        "of parameters. The widest model was trained with another budget and is not fitted.",
+        rows=points.drop(columns="power"),
+    )

@@ -1,0 +1,117 @@
+"""One law in data and model size: it is recovered where it is true, and says when there are too few widths."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dlcore import claims, figures, tables
+from dlcore.metrics.scaling_budget import budget
+
+P, Q = 0.4, 0.6
+SIZES = 2 ** np.arange(10, 16)
+
+
+def made(widths, seeds=1, jitter=0.002, more=()):
+    """Runs whose excess follows the joint law, with log-normal noise."""
+    rng, rows = np.random.default_rng(0), []
+    for preset, width, sizes in [*(("laptop", w, SIZES) for w in widths), *more]:
+        n = 70000 * width
+        for pairs in sizes:
+            for seed in range(seeds):
+                above = 30 * (1 / pairs + 1.5 * n**-Q) ** P * np.exp(jitter * rng.normal())
+                row = {"preset": preset, "dataset": "transduction", "architecture": "2L2L", "width": width}
+                row |= {"noise": 0.0, "noise_kind": "none", "pairs": int(pairs), "seed": seed, "parameters": n}
+                row |= {"loss": 0.1 + above, "oracle": 0.1, "floor": 0.1, "loss_word": 0.1, "dropout": 0.1}
+                row |= {"test_pairs": 4000, "learning_rate": 1e-3 if preset == "gpu" else 3e-3, "stopped": "no gain"}
+                row |= {"reverse_pairs": None, "reverse_width": None, "reverse_steps": None, "device": "cpu: one"}
+                row |= {"loss_se": 0.001, "excess": above}
+                rows.append(row | budget(preset, int(pairs))._asdict())
+    return tables.scaling(pd.DataFrame(rows))
+
+
+def test_the_law_is_recovered_and_its_interval_holds_it():
+    rows = made([16, 32, 64, 128], seeds=2)
+    found = tables.joint_fit(rows, bootstrap=200)
+    assert found.parameters["q"] == pytest.approx(Q, abs=0.03)
+    assert found.parameters["p"] == pytest.approx(P, abs=0.02)
+    low, high = found.intervals["q"]
+    assert low < Q < high
+
+
+def test_the_widest_is_predicted_by_the_law_and_not_by_the_next_width():
+    found = tables.widest_predicted(made([16, 32, 64, 128], jitter=0.0)).set_index("law")
+    assert found.error["kaplan"] < 1e-4
+    assert found.error["no size"] > 0.05
+    assert set(found.index) == {"kaplan", "hoffmann", "no size"}
+    assert (found.sizes == len(SIZES)).all()
+
+
+def test_too_few_widths_have_no_law():
+    assert tables.joint_fit(made([32, 64])) is None
+    assert tables.widest_predicted(made([32, 64, 128])).empty
+    empty = pd.DataFrame()
+    assert tables.joint_fit(empty) is None
+    assert tables.widest_predicted(empty).empty
+    with pytest.raises(ValueError, match="three widths"):
+        figures.data_and_size(made([32, 64]))
+
+
+def test_other_settings_do_not_enter():
+    rows = made([16, 32, 64, 128])
+    other = rows.assign(setting="4L1L, clean", arm="architecture", above=9.0)
+    late = rows.assign(usable=False, above=9.0)
+    both = pd.concat([rows, other, late], ignore_index=True)
+    assert tables.joint_fit(both).parameters == pytest.approx(tables.joint_fit(rows).parameters)
+
+
+def test_the_chart_draws_a_width_it_was_not_fitted_to():
+    rows = made([16, 32, 64, 128], more=[("gpu", 512, 2 ** np.arange(10, 21, 2))])
+    chart = figures.data_and_size(rows).to_dict()
+    assert {p["name"] for p in chart["params"]} >= {"dl_law", "dl_power"}
+    sets = list(chart["datasets"].values())
+    lines = next(d for d in sets if "law" in d[0] and "width" in d[0])
+    assert {(r["width"], r["fitted"]) for r in lines} == {
+        (16, "yes"),
+        (32, "yes"),
+        (64, "yes"),
+        (128, "yes"),
+        (512, "no"),
+    }
+    assert max(r["pairs"] for r in lines if r["width"] == 512) == 2**20
+    without = tables.joint_fit(made([16, 32, 64, 128])).parameters
+    assert tables.joint_fit(rows).parameters == pytest.approx(without)
+
+
+def test_claims_of_size_follow_from_the_rows():
+    measured = {
+        name: claims.MEASURES[name](made([16, 32, 64, 128])) for name in claims.MEASURES if name.startswith("size-")
+    }
+    assert set(measured) == {"size-exponent", "size-misfit", "size-held-out"}
+    assert measured["size-exponent"].value == pytest.approx(Q, abs=0.05)
+    assert measured["size-misfit"].value < 0.01
+    assert measured["size-held-out"].value < 0.01
+    assert all(claims.MEASURES[name](made([32, 64])) is None for name in measured)
+
+
+def filtered(ratio, seeds=1):
+    """Misaligned pairs with and without a filter, whose losses have a ratio at each size."""
+    plain = made([64], seeds).assign(setting="2L2L, misaligned pairs 20 %", arm="noise")
+    less = plain.assign(setting="2L2L, misaligned pairs 20 %, filtered by 1,024 pairs")
+    less["loss"] = less.loss * [ratio(n) for n in less.pairs]
+    return pd.concat([plain, less.assign(above=less.loss - less.asymptote)], ignore_index=True)
+
+
+def test_the_gain_of_a_filter_has_an_interval_over_seeds_or_over_sentences():
+    rows = filtered(lambda n: 0.8 if n == 1024 else 1.01, seeds=3)
+    small = claims.MEASURES["filter-small"](rows)
+    assert small[:3] == pytest.approx((np.log(0.8),) * 3)
+    assert small.runs == 3
+    large = claims.MEASURES["filter-large"](rows[rows.seed == 0])
+    assert large.low < np.log(1.01) < large.high
+    assert claims.MEASURES["filter-large"](rows[rows.setting == "2L2L, misaligned pairs 20 %"]) is None
+
+
+def test_the_exponent_of_filtered_pairs_is_beside_the_unfiltered_one():
+    rows = filtered(lambda n: 1.0)
+    assert claims.MEASURES["filter-exponent"](rows).value == pytest.approx(0.0, abs=1e-9)
+    assert claims.MEASURES["filter-exponent"](made([64])) is None
