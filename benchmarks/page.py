@@ -212,6 +212,8 @@ def main(arguments: list[str] | None = None, folder: Path = HERE, target: Path =
     chosen = {name: path for name, path in found.items() if asked is None or name in asked}
     # a page of some benchmarks, or of tiny sizes, is not the book's
     target = options.output or (PARTIAL if options.only or options.quick else target)
+    if options.replace and not target.is_file():
+        parser.error(f"--replace needs a page of a whole run: {target} does not exist")
     before = target.read_text("utf8") if options.replace else ""
     facts, outcomes = machine(), []
     for i, (name, path) in enumerate(chosen.items()):

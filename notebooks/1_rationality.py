@@ -201,12 +201,13 @@ glue("rationality/rational-most", float(released.max()), display=False)
 figures.gap_decomposition(table, highlight)
 
 # %% [markdown]
-# The tick of Theorem II is an estimate (Miller-Madow); it is left out where three ways to correct it disagree by more than a third, and
-# where the authors capped it at 100 %.
+# The tick of Theorem II is an estimate (Miller-Madow); it is left out where three ways to correct it disagree by more
+# than a third, and where the authors capped it at 100 %.
 #
-# Two things to notice in the released rows. Rationality is *not* always near zero: {glue:text}`rationality/rational-rows` of the 44 rows have
-# more than one point of it, most of them ImageNet probes, and the largest has {glue:text}`rationality/rational-most:.1f` points. And with
-# augmentation the gap can be negative, since the training accuracy is then measured on augmented images.
+# Two things to notice in the released rows. Rationality is *not* always near zero:
+# {glue:text}`rationality/rational-rows` of the 44 rows have more than one point of it, most of them ImageNet probes,
+# and the largest has {glue:text}`rationality/rational-most:.1f` points. And with augmentation the gap can be negative,
+# since the training accuracy is then measured on augmented images.
 #
 # ### What happens to the wrong labels
 #
@@ -219,49 +220,51 @@ figures.noise_sweep(table, highlight)
 # %% [markdown]
 # At 20 % noise the network trained end to end memorises, in ratio to SimCLR and VICReg with a ridge probe,
 # {glue:text}`rationality/separation-mnist1d` on MNIST-1D, {glue:text}`rationality/separation-digits` on digits and
-# {glue:text}`rationality/separation-cifar10` on CIFAR-10 and {glue:text}`rationality/separation-fashion` on Fashion-MNIST (10,000 images, a small ResNet). At 40 % noise the probes have lost, of their clean test accuracy,
+# {glue:text}`rationality/separation-cifar10` on CIFAR-10 and {glue:text}`rationality/separation-fashion` on
+# Fashion-MNIST (10,000 images, a small ResNet). At 40 % noise the probes have lost, of their clean test accuracy,
 # {glue:text}`rationality/flat-mnist1d` on MNIST-1D and {glue:text}`rationality/flat-cifar10` on CIFAR-10.
 #
 # A representation that had learnt nothing would memorise nothing either. So ask what it is worth: SimCLR with a ridge
 # probe classifies {glue:text}`rationality/simclr-cifar10:.1%` of the CIFAR-10 test images and
-# {glue:text}`rationality/simclr-fashion:.1%` of Fashion-MNIST's; as many random ReLU units as it has features, 128, reach
-# {glue:text}`rationality/relu-cifar10:.1%` and {glue:text}`rationality/relu-fashion:.1%`. The difference to the best of raw pixels, an
-# untrained ResNet and 2,000 random ReLU units is {glue:text}`rationality/learns-cifar10` on CIFAR-10 and
-# {glue:text}`rationality/learns-fashion` on Fashion-MNIST, where random features in such a number do as well, and memorise
-# far more of the noise. It takes long training to get that far: 60 epochs instead of 200 lead to
-# {glue:text}`rationality/shorter-fashion:.1%` there, {glue:text}`rationality/learns-fashion-shorter` from those features. (The 200 epochs were
-# run because 60 did not suffice; the region in the ledger is older than both.)
+# {glue:text}`rationality/simclr-fashion:.1%` of Fashion-MNIST's; as many random ReLU units as it has features, 128,
+# reach {glue:text}`rationality/relu-cifar10:.1%` and {glue:text}`rationality/relu-fashion:.1%`. The difference to the
+# best of raw pixels, an untrained ResNet and 2,000 random ReLU units is {glue:text}`rationality/learns-cifar10` on
+# CIFAR-10 and {glue:text}`rationality/learns-fashion` on Fashion-MNIST, where random features in such a number do as
+# well, and memorise far more of the noise. It takes long training to get that far: 60 epochs instead of 200 lead to
+# {glue:text}`rationality/shorter-fashion:.1%` there, {glue:text}`rationality/learns-fashion-shorter` from those
+# features. (The 200 epochs were run because 60 did not suffice; the region in the ledger is older than both.)
 #
 # ### How simple is simple?
 #
-# All of this is ridge regression with a penalty of 1. The same VICReg features under other probes, untuned, with their usual
-# penalties (they are choices in both charts, at 5, 20 and 40 % noise):
+# All of this is ridge regression with a penalty of 1. The same VICReg features under other probes, untuned, with their
+# usual penalties (they are choices in both charts, at 5, 20 and 40 % noise):
 
 # %% tags=["hide-input"]
 show(tables.probes(table), 3)
 
 # %% [markdown]
 # A logistic probe with scikit-learn's usual penalty ($C = 1$) is *not* simple at 1,000 samples: on digits it loses
-# {glue:text}`rationality/flat-digits-logistic` of its test accuracy at 40 % noise, on MNIST-1D {glue:text}`rationality/flat-mnist1d-logistic`, where
-# ridge loses {glue:text}`rationality/flat-mnist1d`. The finding is one about procedures that are simple *for their n*, and the same features can be
-# read by one that is not.
+# {glue:text}`rationality/flat-digits-logistic` of its test accuracy at 40 % noise, on MNIST-1D
+# {glue:text}`rationality/flat-mnist1d-logistic`, where ridge loses {glue:text}`rationality/flat-mnist1d`. The finding
+# is one about procedures that are simple *for their n*, and the same features can be read by one that is not.
 #
 # ### Closer to the paper
 #
-# One setting comes closer to the paper, with one seed: ResNet-18 on 40,000 images of CIFAR-10, SimCLR for 60 epochs and a logistic probe on
-# 512 features, 20 draws at 5 % noise (choose *CIFAR-10, ResNet-18*). The authors have 50,000 images and train their linear layer with Adam
-# for 100 epochs; ours is the optimum of a penalised problem.
+# One setting comes closer to the paper, with one seed: ResNet-18 on 40,000 images of CIFAR-10, SimCLR for 60 epochs and
+# a logistic probe on 512 features, 20 draws at 5 % noise (choose *CIFAR-10, ResNet-18*). The authors have 50,000 images
+# and train their linear layer with Adam for 100 epochs; ours is the optimum of a penalised problem.
 
 # %% tags=["hide-input"]
 show(tables.beside_the_paper(table), 2)
 
 # %% [markdown]
-# Without pretraining the same probe classifies {glue:text}`rationality/large-untrained:.1%` of the test images. Our gap and its parts are several
-# times the paper's, and yet small beside those of the network trained end to end. That one (without augmentation, two draws) is the better
-# classifier, {glue:text}`rationality/large-supervised:.1%` of the test images, fits every label, right or wrong; its
-# memorization over the probe's is {glue:text}`rationality/separation-at-paper-scale`. Its bound is {glue:text}`rationality/large-bound:.0%` for a gap of
-# {glue:text}`rationality/large-gap:.1%`: a vacuous bound on the better classifier. At 40 % noise it loses {glue:text}`rationality/large-lost:.3f` of
-# its test accuracy, the probe {glue:text}`rationality/flat-at-paper-scale`.
+# Without pretraining the same probe classifies {glue:text}`rationality/large-untrained:.1%` of the test images. Our gap
+# and its parts are several times the paper's, and yet small beside those of the network trained end to end. That one
+# (without augmentation, two draws) is the better classifier, {glue:text}`rationality/large-supervised:.1%` of the test
+# images, fits every label, right or wrong; its memorization over the probe's is
+# {glue:text}`rationality/separation-at-paper-scale`. Its bound is {glue:text}`rationality/large-bound:.0%` for a gap of
+# {glue:text}`rationality/large-gap:.1%`: a vacuous bound on the better classifier. At 40 % noise it loses
+# {glue:text}`rationality/large-lost:.3f` of its test accuracy, the probe {glue:text}`rationality/flat-at-paper-scale`.
 #
 # ### Why: leverage
 #
@@ -276,18 +279,20 @@ show(tables.beside_the_paper(table), 2)
 #
 # $$\text{Train}(\eta) - \text{NTrain}(\eta) = (1 - \eta)\,\frac1n \sum_i \Pr[\,-h_i < s_i \le h_i\,] .$$
 #
-# Where the densities of the $s_i$ are at most $\kappa$ near 0, that is at most $2 \kappa\,(1 - \eta)\,\mathrm{tr} H / n$, and
-# $\mathrm{tr} H$ is at most the number of features.
+# Where the densities of the $s_i$ are at most $\kappa$ near 0, that is at most
+# $2 \kappa\,(1 - \eta)\,\mathrm{tr} H / n$, and $\mathrm{tr} H$ is at most the number of features.
 # :::
 #
 # :::{prf:proof}
-# The score of point $i$ times its label is $s_i + h_i$ if its label is right, $s_i - h_i$ if it is wrong, and $s_i$ does not depend on the label
-# of $i$. So $i$ is right with probability $\Pr[s_i > -h_i]$ in the first case and $\Pr[s_i > h_i]$ in the second. The difference, averaged,
-# is that of the accuracies on right and on wrong labels, and Train($\eta$) is their mean with weights $1 - \eta$ and $\eta$. $\blacksquare$
+# The score of point $i$ times its label is $s_i + h_i$ if its label is right, $s_i - h_i$ if it is wrong, and $s_i$
+# does not depend on the label of $i$. So $i$ is right with probability $\Pr[s_i > -h_i]$ in the first case and
+# $\Pr[s_i > h_i]$ in the second. The difference, averaged, is that of the accuracies on right and on wrong labels, and
+# Train($\eta$) is their mean with weights $1 - \eta$ and $\eta$. $\blacksquare$
 # :::
 #
-# Fewer features, more samples and a stronger penalty lower the leverage: at given margins memorization falls as $1/n$. How many points have
-# margins near zero is the other factor, and it is the features' affair: at one leverage, data and features still differ.
+# Fewer features, more samples and a stronger penalty lower the leverage: at given margins memorization falls as $1/n$.
+# How many points have margins near zero is the other factor, and it is the features' affair: at one leverage, data and
+# features still differ.
 
 # %% tags=["hide-input"]
 figures.leverage(table, highlight)
@@ -307,40 +312,43 @@ figures.leverage(table, highlight)
 # :::
 #
 # :::{prf:proof}
-# $\Pr[M = 1] = \eta$. The event $B = M = 1$ has probability $\eta\,\text{NTrain}(\eta)$ under the joint law of $(B, M)$ and
-# $\eta\,\text{Train}(\eta)$ under the product of its marginals. The two probabilities of one event differ by no more than the total variation
-# $V$ of the two laws, and $V \le \sqrt{I(B; M) / 2}$ (Pinsker), so the gap is at most $\frac1\eta \sqrt{I(B; M) / 2}$. That is the constant
-# of the paper's Theorem II. But in a $2 \times 2$ table with fixed marginals all four deviations have one absolute value, here
-# $\eta\,|\text{Train}(\eta) - \text{NTrain}(\eta)|$, and $V$ is half of their sum: *twice* that value, which gives the $\frac12$. Last,
-# $I(B; M) \le I(\Delta; N)$, since $B$ and $M$ are functions of $\Delta$ and $N$ (data processing). $\blacksquare$
+# $\Pr[M = 1] = \eta$. The event $B = M = 1$ has probability $\eta\,\text{NTrain}(\eta)$ under the joint law of $(B, M)$
+# and $\eta\,\text{Train}(\eta)$ under the product of its marginals. The two probabilities of one event differ by no
+# more than the total variation $V$ of the two laws, and $V \le \sqrt{I(B; M) / 2}$ (Pinsker), so the gap is at most
+# $\frac1\eta \sqrt{I(B; M) / 2}$. That is the constant of the paper's Theorem II. But in a $2 \times 2$ table with
+# fixed marginals all four deviations have one absolute value, here $\eta\,|\text{Train}(\eta) - \text{NTrain}(\eta)|$,
+# and $V$ is half of their sum: *twice* that value, which gives the $\frac12$. Last, $I(B; M) \le I(\Delta; N)$, since
+# $B$ and $M$ are functions of $\Delta$ and $N$ (data processing). $\blacksquare$
 # :::
 #
-# The first bound, from the $2 \times 2$ table, is the sharper one and needs the fewest draws; the half is ours, and nearly reached on
-# exact enumerations of small problems. To say something *before* a noisy run, go on to larger quantities:
+# The first bound, from the $2 \times 2$ table, is the sharper one and needs the fewest draws; the half is ours, and
+# nearly reached on exact enumerations of small problems. To say something *before* a noisy run, go on to larger
+# quantities:
 #
 # :::{prf:theorem} The chain
 # :label: thm-chain
-# Let the representation $r$ be made without labels, the noise be independent between points with one law of $N_i$, and $g$ be the fitted
-# classifier. Given the inputs and the clean labels,
+# Let the representation $r$ be made without labels, the noise be independent between points with one law of $N_i$, and
+# $g$ be the fitted classifier. Given the inputs and the clean labels,
 #
 # $$n\,I(\Delta; N) \;\le\; \sum_i I(\Delta_i; N_i) = \sum_i I(g(r_i); \tilde y_i) \;\le\; I(g; \tilde y_1, \dots, \tilde y_n) \;\le\; H(g) .$$
 # :::
 #
 # :::{prf:proof}
-# *First:* $I(\Delta; N) \le I(\Delta, i; N) = I(i; N) + I(\Delta; N \mid i)$, and $N$ does not depend on $i$. *Equality:* for a given $y_i$,
-# $\Delta_i$ and $g(r_i)$ determine each other, and so do $N_i$ and $\tilde y_i$. *Second:* $g(r_i)$ is a function of $g$, and
-# $I(g; \tilde y_1, \dots, \tilde y_n) = \sum_i I(g; \tilde y_i \mid \tilde y_1, \dots, \tilde y_{i-1}) \ge \sum_i I(g; \tilde y_i)$ for
-# independent $\tilde y_i$. *Last:* information is at most entropy. $\blacksquare$
+# *First:* $I(\Delta; N) \le I(\Delta, i; N) = I(i; N) + I(\Delta; N \mid i)$, and $N$ does not depend on $i$.
+# *Equality:* for a given $y_i$, $\Delta_i$ and $g(r_i)$ determine each other, and so do $N_i$ and $\tilde y_i$.
+# *Second:* $g(r_i)$ is a function of $g$, and
+# $I(g; \tilde y_1, \dots, \tilde y_n) = \sum_i I(g; \tilde y_i \mid \tilde y_1, \dots, \tilde y_{i-1}) \ge \sum_i I(g; \tilde y_i)$
+# for independent $\tilde y_i$. *Last:* information is at most entropy. $\blacksquare$
 # :::
 #
-# The paper calls the first two sums deviation and prediction complexity; for averages over training sets, put the expectation under the root
-# (Jensen). $H(g)$ is at most any *description length* of the fitted classifier, whatever the size of $r$. Ten clusters found without labels,
-# one label each, are described by $m \log c = 10 \log 10$ nats: with 50,000 points and $\eta = 0.05$ that is a bound of
-# {glue:text}`rationality/clusters:.0%` before anything was fitted.
+# The paper calls the first two sums deviation and prediction complexity; for averages over training sets, put the
+# expectation under the root (Jensen). $H(g)$ is at most any *description length* of the fitted classifier, whatever the
+# size of $r$. Ten clusters found without labels, one label each, are described by $m \log c = 10 \log 10$ nats: with
+# 50,000 points and $\eta = 0.05$ that is a bound of {glue:text}`rationality/clusters:.0%` before anything was fitted.
 #
 # **The estimate needs care.** The plug-in information of a $c \times c$ table from $K$ draws is too large by about
-# $(c - 1)^2 / 2nK$. This table (digits, ridge, 20 % noise) shows the bound with the published constant under three corrections; where they
-# disagree by more than a third, it should not be quoted.
+# $(c - 1)^2 / 2nK$. This table (digits, ridge, 20 % noise) shows the bound with the published constant under three
+# corrections; where they disagree by more than a third, it should not be quoted.
 
 # %% tags=["hide-input"]
 glue(
@@ -359,9 +367,9 @@ show(summary.reset_index(), 3)
 figures.bound_by_size(table)
 
 # %% [markdown]
-# The slope of log memorization over $\log n$, with 95 % intervals over seeds. Theorem II's own rate is $-\frac12$, the leverage law's $-1$ at given
-# margins; steeper ones (VICReg's features are learnt anew at every $n$) mean that the margins improve as well, shallower ones that $n$ is not yet far above
-# the number of features.
+# The slope of log memorization over $\log n$, with 95 % intervals over seeds. Theorem II's own rate is $-\frac12$, the
+# leverage law's $-1$ at given margins; steeper ones (VICReg's features are learnt anew at every $n$) mean that the
+# margins improve as well, shallower ones that $n$ is not yet far above the number of features.
 
 # %% tags=["hide-input"]
 show(tables.slopes_in_n(table), 2)
@@ -379,15 +387,17 @@ show(tables.slopes_in_n(table), 2)
 #
 # $$\text{Test}_S = \text{NTrain}(\eta) + \frac{\text{Train}(\eta) - \text{NTrain}(\eta)}{c\,(1 - \eta)} .$$
 #
-# Where $\text{Train}(\eta) \ge \text{NTrain}(\eta)$, it is at least $\text{NTrain}(\eta) = \text{Test} + \text{the signed rationality gap}$.
+# Where $\text{Train}(\eta) \ge \text{NTrain}(\eta)$, it is at least
+# $\text{NTrain}(\eta) = \text{Test} + \text{the signed rationality gap}$.
 # :::
 #
 # :::{prf:proof}
-# A slot has a wrong label with probability $q (c - 1) / c = \eta$, uniform over the wrong classes, and the training set with test
-# points swapped in is distributed as a fresh one: this *is* the $\eta$-noisy experiment. Every wrong label sits on an inserted point, and whether a
-# slot with the right label was chosen does not depend on anything else. So an inserted point has a wrong label with probability $1 - 1/c$, when its
-# accuracy is NTrain($\eta$), and the right one with probability $1/c$, when it is that of the points with clean labels, which exceeds
-# NTrain($\eta$) by $(\text{Train}(\eta) - \text{NTrain}(\eta)) / (1 - \eta)$. $\blacksquare$
+# A slot has a wrong label with probability $q (c - 1) / c = \eta$, uniform over the wrong classes, and the training set
+# with test points swapped in is distributed as a fresh one: this *is* the $\eta$-noisy experiment. Every wrong label
+# sits on an inserted point, and whether a slot with the right label was chosen does not depend on anything else. So an
+# inserted point has a wrong label with probability $1 - 1/c$, when its accuracy is NTrain($\eta$), and the right one
+# with probability $1/c$, when it is that of the points with clean labels, which exceeds NTrain($\eta$) by
+# $(\text{Train}(\eta) - \text{NTrain}(\eta)) / (1 - \eta)$. $\blacksquare$
 # :::
 #
 # To see it we need a procedure with a rationality gap. Digits under heavy pixel noise, "learnt" by averaging each
@@ -414,8 +424,8 @@ figures.table_procedure(table)
 #   dots, also redraw the training set and the pretraining.
 # - **Labels must not leak.** The pretraining function has no argument for labels; a test permutes them and compares the
 #   features bit by bit.
-# - **Scale.** Our networks are small and were trained for minutes, but for ResNet-18 on a GPU, of a single seed, pretrained for 60 epochs
-#   on 40,000 images. The released rows are from full-size models.
+# - **Scale.** Our networks are small and were trained for minutes, but for ResNet-18 on a GPU, of a single seed,
+#   pretrained for 60 epochs on 40,000 images. The released rows are from full-size models.
 #
 # ## Check against the thesis
 #

@@ -243,8 +243,8 @@ terms = [{"n": n, **nearest_neighbour_bound(*problem, n, draws=1000)._asdict()} 
 display(HTML(pd.DataFrame(terms).round(3).to_html(index=False, classes="dl-table", border=0)))
 
 # %% [markdown]
-# Nothing in the proof survives averaging: a majority vote of $m$ independent interpolators flips labels at rate $\Pr[\mathrm{Bin}(m, p) > m/2]$, which tends to the Bayes
-# step. A forest is such a vote, and so is $k$-NN.
+# Nothing in the proof survives averaging: a majority vote of $m$ independent interpolators flips labels at rate
+# $\Pr[\mathrm{Bin}(m, p) > m/2]$, which tends to the Bayes step. A forest is such a vote, and so is $k$-NN.
 #
 # ### What the bound says, and who breaks it
 #

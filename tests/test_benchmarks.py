@@ -257,6 +257,9 @@ def test_a_failing_benchmark_is_named_and_the_others_go_on(folder, tmp_path):
 
 def test_a_section_is_replaced_or_added_with_its_own_machine(folder, tmp_path):
     target = tmp_path / "benchmarks.md"
+    with pytest.raises(SystemExit):
+        page.main(["--replace", "good_one"], folder, target)
+    assert not target.exists()
     assert page.main([], folder, target) == 0
     whole = target.read_text("utf8")
     (folder / "another.py").write_text(GOOD.replace("A good one", "Another"))
