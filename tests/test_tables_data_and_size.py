@@ -6,6 +6,7 @@ import pytest
 
 from dlcore import claims, figures, tables
 from dlcore.metrics.scaling_budget import budget
+from dlcore.prose import scaling as prose
 
 P, Q = 0.4, 0.6
 SIZES = 2 ** np.arange(10, 16)
@@ -115,3 +116,49 @@ def test_the_exponent_of_filtered_pairs_is_beside_the_unfiltered_one():
     rows = filtered(lambda n: 1.0)
     assert claims.MEASURES["filter-exponent"](rows).value == pytest.approx(0.0, abs=1e-9)
     assert claims.MEASURES["filter-exponent"](made([64])) is None
+
+
+def test_twice_the_steps_are_compared_run_by_run():
+    rows = made([32, 64], seeds=2)
+    longer = rows[(rows.pairs == 4096) & (rows.seed == 1)]
+    longer = longer.assign(setting=longer.setting + ", twice the steps", above=0.9 * longer.above)
+    found = tables.twice_the_steps(pd.concat([rows, longer], ignore_index=True))
+    assert found.to_dict("list") == {
+        "width": [32, 64],
+        "pairs": [4096] * 2,
+        "seed": [1] * 2,
+        "ratio": pytest.approx([0.9] * 2),
+    }
+    assert tables.twice_the_steps(rows).empty
+    assert tables.twice_the_steps(pd.DataFrame()).empty
+
+
+def test_what_a_filter_does_is_read_off_the_seeds_that_both_have():
+    rows = filtered(lambda n: 0.9, seeds=2)
+    after = rows.setting.str.contains("filtered")
+    rows = rows.assign(
+        filter_pairs=np.where(after, 1024.0, np.nan), num_train=np.where(after, 0.8 * rows.pairs, rows.pairs)
+    )
+    rows = rows.assign(filter_recall=np.where(after, 0.95, np.nan), filter_false_alarm=np.where(after, 0.01, np.nan))
+    rows = rows[~(after & (rows.seed == 1) & (rows.pairs > 1024))]
+    clean = made([64])
+    found = tables.filtering(pd.concat([rows, clean], ignore_index=True)).set_index("pairs")
+    assert found.seeds.to_dict() == {n: 2 if n == 1024 else 1 for n in SIZES}
+    assert found.ratio.to_numpy() == pytest.approx(0.9)
+    assert found.recall.to_numpy() == pytest.approx(0.95)
+    law = tables.scaling_fits(clean, ("known",), bootstrap=0)[0]
+    assert found.left.to_numpy() == pytest.approx(law.predict(0.8 * found.index))
+    assert tables.filtering(clean).empty
+    assert tables.filtering(pd.DataFrame()).empty
+
+
+def test_sentences_on_size_and_filter_follow_from_the_rows():
+    rows = made([16, 32, 64, 128])
+    assert prose._size(rows)["size-p"] == f"{tables.joint_fit(rows).parameters['p']:.2f}"
+    assert prose._size(rows)["size-steps"] == prose.NONE
+    assert set(prose._size(made([64])).values()) == {prose.NONE}
+    assert set(prose._filter(rows).values()) == {prose.NONE}
+    longer = rows[(rows.pairs == 16384) & (rows.width < 64)]
+    longer = longer.assign(setting=longer.setting + ", twice the steps", above=0.8 * longer.above)
+    said = prose._size(pd.concat([rows, longer], ignore_index=True))["size-steps"]
+    assert said == "0.80 of it with 16 units and 0.80 of it with 32 units"

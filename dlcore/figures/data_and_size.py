@@ -80,12 +80,15 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
         .encode(x=model, y=alt.Y("above:Q", title=None, scale=logs)),
         dots.transform_filter(here).encode(x=model, y="above:Q", color=colour, tooltip=tip),
     ).properties(height=320)
-    q, p = (fits["kaplan"].parameters[name] for name in "qp")
+    # of the power law above the known floor, each width on its own
+    width = own.groupby("setting").width.first()
+    each = tables.scaling_fits(own, ("known",), bootstrap=0)
+    said = ", ".join(f"{f.fit.exponent:.2f} with {width[f.setting]}" for f in each)
     return finish(
         paired(left, right).add_params(laws, size),
         name="data-and-size",
-        title=f"One law for data and size: p = {p:.2f}, and C falls as the model's size to the power of -{q:.2f}",
-        subtitle="Dots: clean runs. Lines: the law fitted to all widths at once; dashed: a width that it was not fitted to.",
+        title=f"The exponent of the excess by width: {said} units",
+        subtitle="Dots: clean runs. Lines: one law fitted to all widths at once; dashed: a width that it was not fitted to.",
         description="Left: the loss above the known floor against training pairs, for models of several widths, with one joint law "
         "fitted to all of them, on logarithmic axes. Right: the same losses at the chosen number of pairs against the number "
         "of parameters. The widest model was trained with another budget and is not fitted.",

@@ -22,6 +22,7 @@ NONE = "no run"
 NOISES = (*(f"noise-exponent-{r}" for r in (10, 20, 40)), "source-unigram-exponent", "source-uniform-exponent")
 NOISES = (*NOISES, "misaligned-exponent")
 ARCHITECTURES = tuple(f"architecture-exponent-{n}" for n in ("4l1l", "1l4l", "decoder-only", "lstm"))
+NARROW = ("width-exponent-32", "width-exponent-16")
 WIDES = {"clean": BASE, "noise": "2L2L, target words 20 %", "decoder-only": "decoder only, clean"}
 
 
@@ -80,6 +81,7 @@ def _outcomes(measured: Mapping[str, Measured | None]) -> dict[str, str]:
     noise = [measured[n] for n in NOISES if measured[n]]
     text = [m for name, m in measured.items() if name.startswith("tatoeba-p-") and m]
     models = [outcome(measured[n]) for n in ARCHITECTURES if measured[n]]
+    narrow = [f"{outcome(measured[n])} with {n.split('-')[-1]} units" for n in NARROW if measured[n]]
     slower, counting = measured["back-translation-exponent"], measured["reference-exponent"]
     # the criterion there is to keep the exponent: met by an interval inside of the band
     kept = {"met": "not met", "not met": "met"}
@@ -93,6 +95,7 @@ def _outcomes(measured: Mapping[str, Measured | None]) -> dict[str, str]:
         "noise-down": str(sum(m.high < 0 for m in noise)),
         "outcome-noise-10": outcome(measured["noise-exponent-10"]),
         "outcome-architectures": ", ".join(f"{w} in {models.count(w)}" for w in dict.fromkeys(models)) or NONE,
+        "outcome-narrow": _listed(narrow) if narrow else NONE,
         "outcome-back-translation": kept.get(outcome(slower), outcome(slower)),
         "outcome-counting": NONE
         if counting is None
@@ -119,7 +122,7 @@ def _own(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]:
         if len(part):
             found[name] = f"{int((part.stopped == 'all steps').sum())} of {len(part)}"
     found["machines"] = _machines(rows)
-    return found | _wide(rows, fits) | _text(rows, fits) | _back_translation(rows)
+    return found | _wide(rows, fits) | _text(rows, fits) | _back_translation(rows) | _size(rows) | _filter(rows)
 
 
 def _machines(rows: pd.DataFrame) -> str:
@@ -160,6 +163,32 @@ def _wide(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]
             found |= {f"last-{name}-measured": f"{r.measured:.3f}", f"last-{name}-law": f"{r.predicted:.3f}"}
         for r in direct[direct.setting == setting].itertuples() if len(direct) else ():
             found[f"direct-{name}"] = _interval(r)
+    return found
+
+
+def _size(rows: pd.DataFrame) -> dict[str, str]:
+    """Returns the misfits of the joint laws, by how much the wide runs lie above their prediction, and what more steps leave."""
+    found = {"size-hoffmann": NONE, "size-p": NONE, "size-steps": NONE}
+    fits = {law: tables.joint_fit(rows, law) for law in ("kaplan", "hoffmann")}
+    if fits["kaplan"] is not None:
+        found["size-p"] = f"{fits['kaplan'].parameters['p']:.2f}"
+        found["size-hoffmann"] = f"{fits['hoffmann'].rmsle:.3f}"
+    longer = tables.twice_the_steps(rows)
+    if len(longer):
+        last = longer[longer.pairs == longer.pairs.max()].groupby("width").ratio.mean()
+        found["size-steps"] = _listed(f"{ratio:.2f} of it with {width} units" for width, ratio in last.items())
+    return found
+
+
+def _filter(rows: pd.DataFrame) -> dict[str, str]:
+    """Returns what a filter finds and drops by mistake, over sizes, and by how much its loss misses that of the pairs left."""
+    found = {f"filter-{name}": NONE for name in ("recall", "alarm", "left")}
+    table = tables.filtering(rows)
+    if len(table):
+        for name, column in {"recall": table.recall, "alarm": table.false_alarm}.items():
+            found[f"filter-{name}"] = f"{column.min():.1%} to {column.max():.1%}"
+        off = np.log(table.filtered / table.left)
+        found["filter-left"] = f"{off.min():+.1%} to {off.max():+.1%}"
     return found
 
 

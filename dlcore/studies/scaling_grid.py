@@ -50,10 +50,20 @@ def recorded() -> dict[str, list[Config]]:
     groups["narrow"] = [c for width in (16, 32) for c in _make(SIZES, width=width)]
     # below 1,024 pairs the grammar is being learnt, with a filter or without
     groups["filter"] = _make(SIZES[3:], noise=0.2, noise_kind="misaligned", filter_pairs=1024)
+    groups["filter"] += [
+        Config(preset="laptop", pairs=SIZES[-1], seed=s, noise=0.2, noise_kind="misaligned", filter_pairs=n)
+        for s in (1, 2)
+        for n in (None, 1024)
+    ]
     # every difference is one from the baseline: its large sizes have three seeds too
     groups["clean-seeds"] = [Config(preset="laptop", pairs=n, seed=s) for n in SIZES[4:] for s in (1, 2)]
     # a control: does the exponent come from the training time, 25 sqrt(D) steps, which grows with D as well?
     groups["longer"] = [Config(preset="laptop", pairs=n, steps=2 * steps_of(n)) for n in (1024, 4096, 16384)]
+    groups["longer"] += [
+        Config(preset="laptop", pairs=n, width=width, steps=2 * steps_of(n))
+        for width in (32, 16)
+        for n in (16384, 4096)
+    ]
     text = {"dataset": "tatoeba_eng-deu", "width": 128}
     groups["tatoeba"] = [
         *_make(TEXT_SIZES, **text),

@@ -7,7 +7,7 @@ names in `names`.
 
 from __future__ import annotations
 
-from dlcore.tables.data_and_size import joint_fit, widest_predicted, widths
+from dlcore.tables.data_and_size import joint_fit, twice_the_steps, widest_predicted, widths
 from dlcore.tables.findings import FINDINGS, over_seeds
 from dlcore.tables.gaps import beside_the_paper, by_size, probes, rationality, slopes_in_n
 from dlcore.tables.learning_curves import (
@@ -29,6 +29,7 @@ from dlcore.tables.partitions import USUAL_BANDWIDTH, distributional
 from dlcore.tables.readings import (
     all_pairs,
     back_translation,
+    filtering,
     held_out_laws,
     last_steps,
     translation_quality,
@@ -53,6 +54,7 @@ __all__ = [
     "distributional",
     "exponents_under_noise",
     "family",
+    "filtering",
     "fits_table",
     "has_usual_width",
     "held_out_laws",
@@ -78,6 +80,7 @@ __all__ = [
     "stitching",
     "translation_quality",
     "translations",
+    "twice_the_steps",
     "widest_predicted",
     "widths",
 ]

@@ -50,3 +50,18 @@ def widest_predicted(rows: pd.DataFrame) -> pd.DataFrame:
         {"law": law, "error": e.mean(), "worst": e.max(), "sizes": held.pairs.nunique()} for law, e in errors.items()
     ]
     return pd.DataFrame(cells)
+
+
+def twice_the_steps(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns what twice the training steps leave of the excess of clean 2L2L models on the synthetic task, run by run.
+
+    Columns `width`, `pairs`, `seed` and `ratio`, the loss above the known floor with twice the steps over that with the usual
+    number, of the same pairs and seed: where it is below 1, part of the excess is training time and not data or size.
+    """
+    if rows.empty:
+        return rows
+    clean = rows[(rows.curve == SYNTHETIC) & (rows.architecture == "2L2L") & (rows.noise_kind == "none")]
+    key = ["width", "pairs", "seed"]
+    longer = clean.setting.str.endswith("twice the steps")
+    both = clean[longer].merge(clean[~longer], on=key, suffixes=("_longer", ""))
+    return both[key].assign(ratio=both.above_longer / both.above).sort_values(key).reset_index(drop=True)

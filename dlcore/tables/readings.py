@@ -92,6 +92,41 @@ def back_translation(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found).sort_values("reverse_loss", na_position="first") if found else pd.DataFrame()
 
 
+def filtering(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns what a filter of misaligned pairs does on the synthetic task, size by size.
+
+    One row per number of `pairs` before the filter: mean losses `clean`, `noisy` and `filtered` of the seeds that the last two
+    share (`seeds`), `left` the loss that the clean runs' law has at the number of pairs that are left, which no filter can
+    beat much, `ratio` the geometric mean of filtered over noisy, `recall` and `false_alarm` the shares of the misaligned and
+    of the intact pairs that it dropped. No rows without runs.
+    """
+    if rows.empty or rows.filter_pairs.isna().all():
+        return pd.DataFrame()
+    own = rows[rows.curve == SYNTHETIC]
+    after = own[own.filter_pairs.notna()]
+    setting = after.setting.iloc[0]
+    key, columns = ["pairs", "seed"], ["loss", "num_train", "filter_recall", "filter_false_alarm"]
+    both = after[after.setting == setting][key + columns].merge(
+        own[own.setting == setting.partition(", filtered")[0]][[*key, "loss"]], on=key, suffixes=("", "_noisy")
+    )
+    base = own[own.arm == "baseline"]
+    clean = base[[*key, "loss"]].rename(columns={"loss": "clean"})
+    both = both.assign(log=np.log(both.loss / both.loss_noisy)).merge(clean, on=key, how="left")
+    law = scaling_fits(base, ("known",), bootstrap=0)
+    found = both.groupby("pairs").agg(
+        seeds=("seed", "size"),
+        clean=("clean", "mean"),
+        noisy=("loss_noisy", "mean"),
+        filtered=("loss", "mean"),
+        left=("num_train", "mean"),
+        ratio=("log", lambda v: np.exp(v.mean())),
+        recall=("filter_recall", "mean"),
+        false_alarm=("filter_false_alarm", "mean"),
+    )
+    found["left"] = law[0].predict(found.left) if law else np.nan
+    return found.reset_index()
+
+
 def translations(records: Iterable) -> pd.DataFrame:
     """Returns the kept translations of held-out sentences by the clean baseline at three sizes, or no rows.
 
