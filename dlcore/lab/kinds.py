@@ -119,8 +119,8 @@ def scaled(store: RecordStore) -> pd.DataFrame:
 
 
 def in_its_steps(rows: pd.DataFrame) -> pd.Series:
-    """Returns which translation runs have the recorded steps; with twice as many they are another experiment."""
-    return rows.preset.eq("laptop") & ~rows.setting.str.contains("twice the steps")
+    """Returns which translation runs have the recorded steps and rate; with others they are another experiment."""
+    return rows.preset.eq("laptop") & ~rows.setting.str.contains("twice the steps|, rate ")
 
 
 def _with(rows: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:

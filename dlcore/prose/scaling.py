@@ -167,8 +167,10 @@ def _wide(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]
 
 
 def _size(rows: pd.DataFrame) -> dict[str, str]:
-    """Returns the misfits of the joint laws, by how much the wide runs lie above their prediction, and what more steps leave."""
+    """Returns the other joint law's misfit, what the base's learning rate makes of narrow models, and what more steps leave."""
     found = {"size-hoffmann": NONE, "size-p": NONE, "size-steps": NONE}
+    for width in (16, 32):
+        found |= _moved(rows, f"size-untuned-{width}", "known", f"2L2L, clean, width {width}, rate 0.003")
     fits = {law: tables.joint_fit(rows, law) for law in ("kaplan", "hoffmann")}
     if fits["kaplan"] is not None:
         found["size-p"] = f"{fits['kaplan'].parameters['p']:.2f}"
@@ -212,11 +214,13 @@ def _text(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]
 def _back_translation(rows: pd.DataFrame) -> dict[str, str]:
     wanted = {f"back-p-{n}": ("bansal", tables.noise_name("back_translation", 0, n, 64)) for n in (1024, 4096)}
     wanted["noise-40-power"] = ("power", "target words 40 %")
-    found = {}
-    for name, (law, noise) in wanted.items():
-        pair = tables.paired(rows[rows.curve == SYNTHETIC], law, f"2L2L, {noise}", BASE)
-        found[name] = _interval(equivalence(pair[0].fit, pair[1].fit, BAND, 0.025)) if pair else NONE
-    return found
+    return {k: v for name, (law, noise) in wanted.items() for k, v in _moved(rows, name, law, f"2L2L, {noise}").items()}
+
+
+def _moved(rows: pd.DataFrame, name: str, law: str, setting: str) -> dict[str, str]:
+    """Returns by how much a setting moves the exponent of the clean baseline under a law, on common sizes."""
+    pair = tables.paired(rows[rows.curve == SYNTHETIC], law, setting, BASE)
+    return {name: _interval(equivalence(pair[0].fit, pair[1].fit, BAND, 0.025)) if pair else NONE}
 
 
 def _held_out(table: pd.DataFrame) -> dict[str, str]:

@@ -19,7 +19,7 @@ from dlcore.config import option
 from dlcore.data.pairs import Ragged, back_translate
 from dlcore.data.transduction import Transduction
 from dlcore.metrics import translation
-from dlcore.metrics.scaling_budget import steps_of
+from dlcore.metrics.scaling_budget import rate_of, steps_of
 from dlcore.models import decoding
 from dlcore.models.seq2seq import Seq2Seq, Shape, parameter_counts, seq2seq
 from dlcore.records import Record
@@ -71,16 +71,20 @@ class Config(BaseConfig):
     width: int = option(64, help="units of the model", low=8)
     dropout: float = option(0.1, help="share of units dropped", low=0.0, below=1.0)
     steps: int | None = option(None, help="largest number of steps; held-out loss ends training", low=1)
-    learning_rate: float = option(3e-3, help="peak learning rate of Adam", low=1e-8)
+    learning_rate: float | None = option(
+        None, help="peak learning rate of Adam; None: 0.003, with fewer than 64 units times 64 / width", low=1e-8
+    )
     batch_tokens: int = option(2048, help="sentence pairs times longest sequence of a batch", low=128)
     test_pairs: int = option(corpora.TEST, help="clean test pairs", low=10)
 
     def resolve(self) -> dict[str, Any]:
-        """Fills the kind of noise, the steps, and the reverse model."""
+        """Fills the kind of noise, the steps, the learning rate, and the reverse model."""
         filled: dict[str, Any] = {}
         if self.noise_kind is None:
             filled["noise_kind"] = "target" if self.noise else "none"
         kind = filled.get("noise_kind", self.noise_kind)
+        if self.learning_rate is None:
+            filled["learning_rate"] = rate_of(self.width)
         if self.steps is None:
             filled["steps"] = steps_of(self.pairs)
         if kind == "back_translation":

@@ -47,8 +47,10 @@ def recorded() -> dict[str, list[Config]]:
         for c in _make(SIZES, noise_kind="back_translation", reverse_pairs=pairs, reverse_width=width)
     ]
     groups["width"] = _make(SIZES, width=128)
-    groups["narrow"] = [c for width in (16, 32) for c in _make(SIZES, width=width)]
-    # below 1,024 pairs the grammar is being learnt, with a filter or without
+    # below 1,024 pairs the grammar is being learnt
+    groups["narrow"] = [c for width in (16, 32) for c in _make(SIZES[3:], width=width)]
+    # what the learning rate of 64 units would have made of them
+    groups["narrow-untuned"] = [c for width in (16, 32) for c in _make(SIZES, width=width, learning_rate=3e-3)]
     groups["filter"] = _make(SIZES[3:], noise=0.2, noise_kind="misaligned", filter_pairs=1024)
     groups["filter"] += [
         Config(preset="laptop", pairs=SIZES[-1], seed=s, noise=0.2, noise_kind="misaligned", filter_pairs=n)

@@ -61,6 +61,7 @@ def twice_the_steps(rows: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         return rows
     clean = rows[(rows.curve == SYNTHETIC) & (rows.architecture == "2L2L") & (rows.noise_kind == "none")]
+    clean = clean[~clean.setting.str.contains(", rate ")]
     key = ["width", "pairs", "seed"]
     longer = clean.setting.str.endswith("twice the steps")
     both = clean[longer].merge(clean[~longer], on=key, suffixes=("_longer", ""))

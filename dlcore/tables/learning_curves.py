@@ -10,7 +10,7 @@ import pandas as pd
 
 from dlcore import published
 from dlcore.metrics import scaling as laws
-from dlcore.metrics.scaling_budget import budget, steps_of
+from dlcore.metrics.scaling_budget import budget, rate_of, steps_of
 from dlcore.metrics.scaling_fit import Fit
 from dlcore.tables.findings import FINDINGS, findings
 
@@ -38,9 +38,10 @@ _ARMS = ("baseline", "architecture", "width", "training", "noise", "other")
 TYPES = 21845
 # other values are experiments of their own
 _USUAL = {"dropout": 0.1, "test_pairs": 4000}
-_USUAL_RATE = {"gpu": 1e-3}  # of the other presets 3e-3
 # what wrote or chose the pairs
 _MODELS = ("reverse_pairs", "reverse_width", "filter_pairs")
+# of 64 units; narrower models were trained with it as well as with their own
+_BASE_RATE = 0.003
 _OPTIONAL = ("oracle", "floor", "excess", "excess_se", "reference", "loss_word", "reverse_dev_loss")
 
 
@@ -79,8 +80,9 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     """Returns the findings of chapter 4: one row per run, with names, floors, and what may be fitted.
 
     `setting` names everything but size and seed; `arm` says in what it differs from the baseline of its corpus: "baseline",
-    "architecture", "noise", "width", "training" (twice the laptop's steps) or "other". Runs with another budget than
-    that of `metrics.scaling_budget` are left out, unless `any_budget`. `asymptote` is the loss on the very test
+    "architecture", "noise", "width", "training" (twice the laptop's steps) or "other". Runs with another budget or learning
+    rate than that of `metrics.scaling_budget` are left out, the budget unless `any_budget`; but narrow models with the
+    learning rate of 64 units are kept, as "other". `asymptote` is the loss on the very test
     sentences of the learner that is calibrated to such pairs (no lower bound: one that believes in less noise scores
     lower), `above` the loss beyond it; after back-translation it is unknown and the clean law's loss stands in.
     `usable`: at that size the mean loss per content word is at most half of log 21845, the rule fixed before any run:
@@ -91,11 +93,13 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
         return rows
     for name, value in _USUAL.items():
         rows = rows[np.isclose(rows[name], value)]
-    rows = rows[np.isclose(rows.learning_rate, [_USUAL_RATE.get(p, 3e-3) for p in rows.preset])]
+    tuned = np.isclose(rows.learning_rate, [rate_of(w, p) for w, p in zip(rows.width, rows.preset, strict=True)])
+    base = (rows.preset == "laptop") & np.isclose(rows.learning_rate, _BASE_RATE)
+    rows = rows.assign(untuned=~tuned)[tuned | base]
     spent = _budgeted(rows)
     rows = rows.assign(longer=spent.longer)[spent.kept | any_budget]
     if rows.empty:
-        return rows.drop(columns="longer")
+        return rows.drop(columns=["longer", "untuned"])
     for name in (*_OPTIONAL, *_MODELS):
         rows[name] = pd.to_numeric(rows[name]) if name in rows else np.nan
     rows["architecture_name"] = rows.architecture.map(architecture_name)
@@ -107,9 +111,10 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     wide = rows.width != usual
     size = np.where(wide, ", width " + rows.width.astype(str), "")
     longer = np.where(rows.longer, ", twice the steps", "")
-    rows["setting"] = rows.architecture_name + ", " + rows.noise_name + size + longer
+    rate = np.where(rows.untuned, f", rate {_BASE_RATE}", "")
+    rows["setting"] = rows.architecture_name + ", " + rows.noise_name + size + rate + longer
     off = pd.DataFrame({"architecture": rows.architecture != BASE[0], "noise": rows.noise_kind != "none"})
-    off["width"], off["training"] = wide, rows.pop("longer")
+    off["width"], off["training"] = wide, rows.pop("longer") | rows.pop("untuned")
     rows["arm"] = np.where(off.sum(axis=1) > 1, "other", np.where(off.any(axis=1), off.idxmax(axis=1), "baseline"))
     # on the same sentences: the oracle's loss plus what the noise adds to the expected floor
     clean = rows.floor[rows.noise_kind == "none"].min()
