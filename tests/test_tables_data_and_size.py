@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 
 from dlcore import claims, figures, tables
-from dlcore.metrics.scaling_budget import budget
+from dlcore.metrics.scaling_budget import budget, rate_of
 from dlcore.prose import scaling as prose
 
 P, Q = 0.4, 0.6
 SIZES = 2 ** np.arange(10, 16)
 
 
-def made(widths, seeds=1, jitter=0.002, more=()):
+def made(widths, seeds=1, jitter=0.002, more=(), raw=False):
     """Runs whose excess follows the joint law, with log-normal noise."""
     rng, rows = np.random.default_rng(0), []
     for preset, width, sizes in [*(("laptop", w, SIZES) for w in widths), *more]:
@@ -23,11 +23,11 @@ def made(widths, seeds=1, jitter=0.002, more=()):
                 row = {"preset": preset, "dataset": "transduction", "architecture": "2L2L", "width": width}
                 row |= {"noise": 0.0, "noise_kind": "none", "pairs": int(pairs), "seed": seed, "parameters": n}
                 row |= {"loss": 0.1 + above, "oracle": 0.1, "floor": 0.1, "loss_word": 0.1, "dropout": 0.1}
-                row |= {"test_pairs": 4000, "learning_rate": 1e-3 if preset == "gpu" else 3e-3, "stopped": "no gain"}
+                row |= {"test_pairs": 4000, "learning_rate": rate_of(width, preset), "stopped": "no gain"}
                 row |= {"reverse_pairs": None, "reverse_width": None, "reverse_steps": None, "device": "cpu: one"}
                 row |= {"loss_se": 0.001, "excess": above}
                 rows.append(row | budget(preset, int(pairs))._asdict())
-    return tables.scaling(pd.DataFrame(rows))
+    return pd.DataFrame(rows) if raw else tables.scaling(pd.DataFrame(rows))
 
 
 def test_the_law_is_recovered_and_its_interval_holds_it():
@@ -133,6 +133,21 @@ def test_twice_the_steps_are_compared_run_by_run():
     assert tables.twice_the_steps(pd.DataFrame()).empty
 
 
+def test_narrow_models_with_the_rate_of_wide_ones_stay_apart():
+    rows = made([16, 32, 64, 128])
+    raw = made([16, 32, 64, 128], raw=True)
+    untuned = raw[raw.width < 64].assign(learning_rate=3e-3, loss=raw.loss + 0.5)
+    found = tables.scaling(pd.concat([raw, untuned], ignore_index=True))
+    extra = found[found.setting.str.contains("rate")]
+    assert sorted(extra.setting.unique()) == ["2L2L, clean, width 16, rate 0.003", "2L2L, clean, width 32, rate 0.003"]
+    assert set(extra.arm) == {"other"}
+    assert tables.joint_fit(found).parameters == pytest.approx(tables.joint_fit(rows).parameters)
+    assert len(found) == len(raw) + len(untuned)
+    said = prose._size(found)
+    assert prose.NONE not in (said["size-untuned-16"], said["size-untuned-32"])
+    assert tables.scaling(raw.assign(learning_rate=0.1)).empty
+
+
 def test_what_a_filter_does_is_read_off_the_seeds_that_both_have():
     rows = filtered(lambda n: 0.9, seeds=2)
     after = rows.setting.str.contains("filtered")
@@ -154,7 +169,8 @@ def test_what_a_filter_does_is_read_off_the_seeds_that_both_have():
 
 def test_sentences_on_size_and_filter_follow_from_the_rows():
     rows = made([16, 32, 64, 128])
-    assert prose._size(rows)["size-p"] == f"{tables.joint_fit(rows).parameters['p']:.2f}"
+    assert prose._size(rows)["size-hoffmann"] == f"{tables.joint_fit(rows, 'hoffmann').rmsle:.3f}"
+    assert prose._size(rows)["size-misfit-wider"] == f"{tables.joint_fit(rows[rows.width > 16]).rmsle:.3f}"
     assert prose._size(rows)["size-steps"] == prose.NONE
     assert set(prose._size(made([64])).values()) == {prose.NONE}
     assert set(prose._filter(rows).values()) == {prose.NONE}

@@ -168,13 +168,14 @@ def _wide(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]
 
 def _size(rows: pd.DataFrame) -> dict[str, str]:
     """Returns the other joint law's misfit, what the base's learning rate makes of narrow models, and what more steps leave."""
-    found = {"size-hoffmann": NONE, "size-p": NONE, "size-steps": NONE}
+    found = {"size-hoffmann": NONE, "size-misfit-wider": NONE, "size-steps": NONE}
     for width in (16, 32):
         found |= _moved(rows, f"size-untuned-{width}", "known", f"2L2L, clean, width {width}, rate 0.003")
     fits = {law: tables.joint_fit(rows, law) for law in ("kaplan", "hoffmann")}
     if fits["kaplan"] is not None:
-        found["size-p"] = f"{fits['kaplan'].parameters['p']:.2f}"
         found["size-hoffmann"] = f"{fits['hoffmann'].rmsle:.3f}"
+        wider = tables.joint_fit(rows[rows.width > tables.widths(rows).width.min()])
+        found["size-misfit-wider"] = f"{wider.rmsle:.3f}" if wider else NONE
     longer = tables.twice_the_steps(rows)
     if len(longer):
         last = longer[longer.pairs == longer.pairs.max()].groupby("width").ratio.mean()
