@@ -527,8 +527,8 @@ show(shown)
 #   counting learner's limit too high and its $p$ too low.
 # - **Pre-asymptotic curves, and a list that ends.** At small sizes a transformer is still learning what words are, at
 #   large ones the words run out. A steeper curve than theory is no discovery here.
-# - **The range.** 1.5 decades (three at 512 units, two of real text) and one seed at large sizes; an exponent that
-#   differs by 0.05 needs more.
+# - **The range.** 1.5 decades (three at 512 units, two of real text) and, but for the baseline, one seed at large
+#   sizes; an exponent that differs by 0.05 needs more.
 # - **The grammar.** A first version of the task was ambiguous: in 21 % of the sentences a prepositional phrase could be
 #   read in two ways, 0.0107 nats a symbol that the formula did not have. The two kinds of phrase now use different
 #   prepositions and the floor is exact.
