@@ -392,12 +392,13 @@ if tables.joint_fit(table) is not None:
 show(tables.widest_predicted(table).round(4))
 
 # %% [markdown]
-# Over all widths it misfits by {glue:text}`scaling/size-misfit` in root mean square of logarithms, without the 16 units
-# by {glue:text}`scaling/size-misfit-wider`, and the law of {cite}`hoffmann2022training` by
-# {glue:text}`scaling/size-hoffmann`: the narrowest models do not follow the others to a knee and then flatten, they are
-# less steep from the start. Because of them $q$ is as large as {glue:text}`scaling/size-exponent`; our fits to the
-# released results of {cite}`gordon2021data` have 0.28 to 0.31. "Marginally worse" is how the paper speaks of its
-# architectures, and where ours are only that the finding holds.
+# The law's misfit, in root mean square of logarithms, is {glue:text}`scaling/size-misfit` over all widths and
+# {glue:text}`scaling/size-misfit-wider` without the 16 units, that of the law of {cite}`hoffmann2022training`
+# {glue:text}`scaling/size-hoffmann`. The former lets the size move $C$ alone, so that small models should follow the
+# others to a knee and then flatten. Ours do not: with 32 units the excess is {glue:text}`scaling/size-ratio` times that
+# with 64, more of a change in $\alpha$, and 16 units are less steep from the start. So read with care that $q$ is
+# {glue:text}`scaling/size-exponent`; our fits to the released results of {cite}`gordon2021data` have 0.28 to 0.31.
+# "Marginally worse" is how the paper speaks of its architectures, and where ours are only that the finding holds.
 #
 # ### What the next pairs are worth
 #

@@ -172,6 +172,7 @@ def test_sentences_on_size_and_filter_follow_from_the_rows():
     assert prose._size(rows)["size-hoffmann"] == f"{tables.joint_fit(rows, 'hoffmann').rmsle:.3f}"
     assert prose._size(rows)["size-misfit-wider"] == f"{tables.joint_fit(rows[rows.width > 16]).rmsle:.3f}"
     assert prose._size(rows)["size-steps"] == prose.NONE
+    assert prose._size(rows)["size-ratio"].endswith("at 32,768")
     assert set(prose._size(made([64])).values()) == {prose.NONE}
     assert set(prose._filter(rows).values()) == {prose.NONE}
     longer = rows[(rows.pairs == 16384) & (rows.width < 64)]

@@ -53,10 +53,12 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
     size = slider(powers, powers[-1], "training pairs: 2 to the power", "dl_power")
     chosen = "datum.law === dl_law"
     logs = alt.Scale(type="log", nice=False, padding=8)
-    y = alt.Y(
-        "above:Q", title="loss above the known floor, nats", scale=logs, axis=alt.Axis(format=".2~f", tickCount=6)
-    )
-    x = alt.X("pairs:Q", title="training pairs D", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
+    # one range for all sizes: the slider moves the dots and not the axis
+    ends = [0.9 * own.above.min(), 1.1 * own.above.max()]
+    fixed = alt.Scale(type="log", nice=False, domain=ends)
+    up = alt.Axis(format=".2~f", tickCount=6)
+    y = alt.Y("above:Q", title="loss above the known floor, nats", scale=logs, axis=up)
+    x = alt.X("pairs:Q", title="training pairs D", scale=logs, axis=PAIRS)
     tip = ["width:N", "pairs:Q", "seed:N", alt.Tooltip("above:Q", format=".4f")]
     law = alt.Chart(lines).transform_filter(chosen).mark_line(strokeWidth=1.8)
     dash = alt.StrokeDash("fitted:N", scale=alt.Scale(domain=["yes", "no"], range=[[1, 0], [5, 4]]), legend=None)
@@ -76,8 +78,8 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
     right = alt.layer(
         alt.Chart(across)
         .transform_filter(f"{chosen} && {here}")
-        .mark_line(strokeWidth=1.8, color=ROLES["null"])
-        .encode(x=model, y=alt.Y("above:Q", title=None, scale=logs)),
+        .mark_line(strokeWidth=1.8, color=ROLES["null"], clip=True)
+        .encode(x=model, y=alt.Y("above:Q", title=None, scale=fixed, axis=up)),
         dots.transform_filter(here).encode(x=model, y="above:Q", color=colour, tooltip=tip),
     ).properties(height=320)
     # of the power law above the known floor, each width on its own

@@ -168,7 +168,7 @@ def _wide(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]
 
 def _size(rows: pd.DataFrame) -> dict[str, str]:
     """Returns the other joint law's misfit, what the base's learning rate makes of narrow models, and what more steps leave."""
-    found = {"size-hoffmann": NONE, "size-misfit-wider": NONE, "size-steps": NONE}
+    found = {"size-hoffmann": NONE, "size-misfit-wider": NONE, "size-ratio": NONE, "size-steps": NONE}
     for width in (16, 32):
         found |= _moved(rows, f"size-untuned-{width}", "known", f"2L2L, clean, width {width}, rate 0.003")
     fits = {law: tables.joint_fit(rows, law) for law in ("kaplan", "hoffmann")}
@@ -176,6 +176,11 @@ def _size(rows: pd.DataFrame) -> dict[str, str]:
         found["size-hoffmann"] = f"{fits['hoffmann'].rmsle:.3f}"
         wider = tables.joint_fit(rows[rows.width > tables.widths(rows).width.min()])
         found["size-misfit-wider"] = f"{wider.rmsle:.3f}" if wider else NONE
+    beside = tables.ratios(rows[rows.curve == SYNTHETIC])
+    beside = beside[beside.setting == "2L2L, clean, width 32"] if len(beside) else beside
+    if len(beside):
+        first, last = beside.iloc[0], beside.iloc[-1]
+        found["size-ratio"] = f"{first.ratio:.2f} at {first.pairs:,} pairs and {last.ratio:.2f} at {last.pairs:,}"
     longer = tables.twice_the_steps(rows)
     if len(longer):
         last = longer[longer.pairs == longer.pairs.max()].groupby("width").ratio.mean()

@@ -134,7 +134,7 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     }
     by = ["late", "corpus", "dataset", "arm_order", "architecture", "width", "kind", "noise"]
     by += ["reverse_width", "reverse_pairs", "filter_pairs", "pairs", "seed"]
-    return rows.assign(**order).sort_values(by).drop(columns=list(order))
+    return rows.assign(**order).sort_values(by, na_position="first").drop(columns=list(order))
 
 
 def _budgeted(rows: pd.DataFrame) -> pd.DataFrame:
