@@ -122,15 +122,15 @@ def test_twice_the_steps_are_compared_run_by_run():
     rows = made([32, 64], seeds=2)
     longer = rows[(rows.pairs == 4096) & (rows.seed == 1)]
     longer = longer.assign(setting=longer.setting + ", twice the steps", above=0.9 * longer.above)
-    found = tables.twice_the_steps(pd.concat([rows, longer], ignore_index=True))
+    found = tables.against_usual(pd.concat([rows, longer], ignore_index=True), "twice the steps")
     assert found.to_dict("list") == {
         "width": [32, 64],
         "pairs": [4096] * 2,
         "seed": [1] * 2,
         "ratio": pytest.approx([0.9] * 2),
     }
-    assert tables.twice_the_steps(rows).empty
-    assert tables.twice_the_steps(pd.DataFrame()).empty
+    assert tables.against_usual(rows, "twice the steps").empty
+    assert tables.against_usual(pd.DataFrame(), "twice the steps").empty
 
 
 def test_narrow_models_with_the_rate_of_wide_ones_stay_apart():
@@ -146,6 +146,11 @@ def test_narrow_models_with_the_rate_of_wide_ones_stay_apart():
     said = prose._size(found)
     assert prose.NONE not in (said["size-untuned-16"], said["size-untuned-32"])
     assert tables.scaling(raw.assign(learning_rate=0.1)).empty
+    half = raw[(raw.width == 128) & (raw.pairs == 2048)].assign(learning_rate=1.5e-3)
+    half["loss"] = 0.1 + 0.5 * (half.loss - 0.1)
+    both = tables.scaling(pd.concat([raw, untuned, half], ignore_index=True))
+    assert tables.against_usual(both, "rate 0.0015").ratio.tolist() == pytest.approx([0.5])
+    assert prose._size(both)["size-half-rate"] == "0.50 at 2,048 pairs"
 
 
 def test_what_a_filter_does_is_read_off_the_seeds_that_both_have():

@@ -168,7 +168,13 @@ def _wide(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]
 
 def _size(rows: pd.DataFrame) -> dict[str, str]:
     """Returns the other joint law's misfit, what the base's learning rate makes of narrow models, and what more steps leave."""
-    found = {"size-hoffmann": NONE, "size-misfit-wider": NONE, "size-ratio": NONE, "size-steps": NONE}
+    found = {
+        "size-hoffmann": NONE,
+        "size-misfit-wider": NONE,
+        "size-ratio": NONE,
+        "size-steps": NONE,
+        "size-half-rate": NONE,
+    }
     for width in (16, 32):
         found |= _moved(rows, f"size-untuned-{width}", "known", f"2L2L, clean, width {width}, rate 0.003")
     fits = {law: tables.joint_fit(rows, law) for law in ("kaplan", "hoffmann")}
@@ -181,7 +187,10 @@ def _size(rows: pd.DataFrame) -> dict[str, str]:
     if len(beside):
         first, last = beside.iloc[0], beside.iloc[-1]
         found["size-ratio"] = f"{first.ratio:.2f} at {first.pairs:,} pairs and {last.ratio:.2f} at {last.pairs:,}"
-    longer = tables.twice_the_steps(rows)
+    half = tables.against_usual(rows, "rate 0.0015")
+    if len(half):
+        found["size-half-rate"] = _listed(f"{r.ratio:.2f} at {r.pairs:,} pairs" for r in half.itertuples())
+    longer = tables.against_usual(rows, "twice the steps")
     if len(longer):
         last = longer[longer.pairs == longer.pairs.max()].groupby("width").ratio.mean()
         found["size-steps"] = _listed(f"{ratio:.2f} of it with {width} units" for width, ratio in last.items())

@@ -50,7 +50,11 @@ def recorded() -> dict[str, list[Config]]:
     # below 1,024 pairs the grammar is being learnt
     groups["narrow"] = [c for width in (16, 32) for c in _make(SIZES[3:], width=width)]
     # what the learning rate of 64 units would have made of them
-    groups["narrow-untuned"] = [c for width in (16, 32) for c in _make(SIZES, width=width, learning_rate=3e-3)]
+    groups["other-rates"] = [c for width in (16, 32) for c in _make(SIZES, width=width, learning_rate=3e-3)]
+    # and what 128 units would make of theirs
+    groups["other-rates"] += [
+        Config(preset="laptop", pairs=n, width=128, learning_rate=1.5e-3) for n in (2048, 4096, 16384)
+    ]
     groups["filter"] = _make(SIZES[3:], noise=0.2, noise_kind="misaligned", filter_pairs=1024)
     groups["filter"] += [
         Config(preset="laptop", pairs=SIZES[-1], seed=s, noise=0.2, noise_kind="misaligned", filter_pairs=n)

@@ -7,7 +7,7 @@ names in `names`.
 
 from __future__ import annotations
 
-from dlcore.tables.data_and_size import joint_fit, twice_the_steps, widest_predicted, widths
+from dlcore.tables.data_and_size import against_usual, joint_fit, widest_predicted, widths
 from dlcore.tables.findings import FINDINGS, over_seeds
 from dlcore.tables.gaps import beside_the_paper, by_size, probes, rationality, slopes_in_n
 from dlcore.tables.learning_curves import (
@@ -44,6 +44,7 @@ __all__ = [
     "PUBLISHED",
     "USUAL_BANDWIDTH",
     "CurveFit",
+    "against_usual",
     "all_pairs",
     "architecture_name",
     "back_translation",
@@ -80,7 +81,6 @@ __all__ = [
     "stitching",
     "translation_quality",
     "translations",
-    "twice_the_steps",
     "widest_predicted",
     "widths",
 ]

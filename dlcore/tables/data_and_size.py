@@ -52,17 +52,19 @@ def widest_predicted(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(cells)
 
 
-def twice_the_steps(rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns what twice the training steps leave of the excess of clean 2L2L models on the synthetic task, run by run.
+def against_usual(rows: pd.DataFrame, mark: str) -> pd.DataFrame:
+    """Returns what another training leaves of the excess of clean 2L2L models on the synthetic task, run by run.
 
-    Columns `width`, `pairs`, `seed` and `ratio`, the loss above the known floor with twice the steps over that with the usual
-    number, of the same pairs and seed: where it is below 1, part of the excess is training time and not data or size.
+    Columns `width`, `pairs`, `seed` and `ratio`, the loss above the known floor of runs whose setting ends with `mark`, "twice
+    the steps" or "rate 0.0015" say, over that of the usual run of the same width, pairs and seed. Where twice the steps leave
+    less than 1, part of the excess is training time, and not data or size.
     """
     if rows.empty:
         return rows
     clean = rows[(rows.curve == SYNTHETIC) & (rows.architecture == "2L2L") & (rows.noise_kind == "none")]
-    clean = clean[~clean.setting.str.contains(", rate ")]
     key = ["width", "pairs", "seed"]
-    longer = clean.setting.str.endswith("twice the steps")
-    both = clean[longer].merge(clean[~longer], on=key, suffixes=("_longer", ""))
-    return both[key].assign(ratio=both.above_longer / both.above).sort_values(key).reset_index(drop=True)
+    usual = clean[clean.arm.isin(["baseline", "width"])]
+    size = np.where(clean.width == 64, "", ", width " + clean.width.astype(str))
+    other = clean[clean.setting == "2L2L, clean" + size + f", {mark}"]
+    both = other.merge(usual, on=key, suffixes=("_other", ""))
+    return both[key].assign(ratio=both.above_other / both.above).sort_values(key).reset_index(drop=True)

@@ -40,7 +40,7 @@ TYPES = 21845
 _USUAL = {"dropout": 0.1, "test_pairs": 4000}
 # what wrote or chose the pairs
 _MODELS = ("reverse_pairs", "reverse_width", "filter_pairs")
-# of 64 units; narrower models were trained with it as well as with their own
+# of 64 units; other widths were trained with it and in inverse proportion to the width, of which one is their usual rate
 _BASE_RATE = 0.003
 _OPTIONAL = ("oracle", "floor", "excess", "excess_se", "reference", "loss_word", "reverse_dev_loss")
 
@@ -81,8 +81,8 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
 
     `setting` names everything but size and seed; `arm` says in what it differs from the baseline of its corpus: "baseline",
     "architecture", "noise", "width", "training" (twice the laptop's steps) or "other". Runs with another budget or learning
-    rate than that of `metrics.scaling_budget` are left out, the budget unless `any_budget`; but narrow models with the
-    learning rate of 64 units are kept, as "other". `asymptote` is the loss on the very test
+    rate than that of `metrics.scaling_budget` are left out, the budget unless `any_budget`; but other widths with the rate of
+    64 units, or with one in inverse proportion to the width, are kept, as "other". `asymptote` is the loss on the very test
     sentences of the learner that is calibrated to such pairs (no lower bound: one that believes in less noise scores
     lower), `above` the loss beyond it; after back-translation it is unknown and the clean law's loss stands in.
     `usable`: at that size the mean loss per content word is at most half of log 21845, the rule fixed before any run:
@@ -94,8 +94,8 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     for name, value in _USUAL.items():
         rows = rows[np.isclose(rows[name], value)]
     tuned = np.isclose(rows.learning_rate, [rate_of(w, p) for w, p in zip(rows.width, rows.preset, strict=True)])
-    base = (rows.preset == "laptop") & np.isclose(rows.learning_rate, _BASE_RATE)
-    rows = rows.assign(untuned=~tuned)[tuned | base]
+    other = np.isclose(rows.learning_rate, _BASE_RATE) | np.isclose(rows.learning_rate * rows.width, 64 * _BASE_RATE)
+    rows = rows.assign(untuned=~tuned)[tuned | (other & (rows.preset == "laptop"))]
     spent = _budgeted(rows)
     rows = rows.assign(longer=spent.longer)[spent.kept | any_budget]
     if rows.empty:
@@ -111,7 +111,7 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     wide = rows.width != usual
     size = np.where(wide, ", width " + rows.width.astype(str), "")
     longer = np.where(rows.longer, ", twice the steps", "")
-    rate = np.where(rows.untuned, f", rate {_BASE_RATE}", "")
+    rate = np.where(rows.untuned, ", rate " + rows.learning_rate.map("{:g}".format), "")
     rows["setting"] = rows.architecture_name + ", " + rows.noise_name + size + rate + longer
     off = pd.DataFrame({"architecture": rows.architecture != BASE[0], "noise": rows.noise_kind != "none"})
     off["width"], off["training"] = wide, rows.pop("longer") | rows.pop("untuned")
