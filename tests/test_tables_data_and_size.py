@@ -121,7 +121,7 @@ def test_the_exponent_of_filtered_pairs_is_beside_the_unfiltered_one():
 def test_twice_the_steps_are_compared_run_by_run():
     rows = made([32, 64], seeds=2)
     longer = rows[(rows.pairs == 4096) & (rows.seed == 1)]
-    longer = longer.assign(setting=longer.setting + ", twice the steps", above=0.9 * longer.above)
+    longer = longer.assign(setting=longer.setting + ", twice the steps", arm="other", above=0.9 * longer.above)
     found = tables.against_usual(pd.concat([rows, longer], ignore_index=True), "twice the steps")
     assert found.to_dict("list") == {
         "width": [32, 64],
@@ -181,6 +181,6 @@ def test_sentences_on_size_and_filter_follow_from_the_rows():
     assert set(prose._size(made([64])).values()) == {prose.NONE}
     assert set(prose._filter(rows).values()) == {prose.NONE}
     longer = rows[(rows.pairs == 16384) & (rows.width < 64)]
-    longer = longer.assign(setting=longer.setting + ", twice the steps", above=0.8 * longer.above)
+    longer = longer.assign(setting=longer.setting + ", twice the steps", arm="other", above=0.8 * longer.above)
     said = prose._size(pd.concat([rows, longer], ignore_index=True))["size-steps"]
     assert said == "0.80 of it with 16 units and 0.80 of it with 32 units"
