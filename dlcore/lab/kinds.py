@@ -99,12 +99,13 @@ def translation(config: Mapping[str, Any]) -> str:
     name = tables.architecture_name(config["architecture"])
     wide = "" if config["width"] == USUAL_WIDTH else f", width {config['width']:.0f}"
     models = (config.get(n, float("nan")) for n in ("reverse_pairs", "reverse_width", "filter_pairs"))
-    return f"{name}, {tables.noise_name(config['noise_kind'], config['noise'], *models)}{wide}"
+    off = tables.rate_name(config.get("learning_rate"), config["width"], config.get("preset", "laptop"))
+    return f"{name}, {tables.noise_name(config['noise_kind'], config['noise'], *models)}{wide}{off}"
 
 
 def translation_arm(config: Mapping[str, Any]) -> str:
     """Returns the kind of the same run at the usual width: widths are drawn beside each other."""
-    return translation({**config, "width": USUAL_WIDTH})
+    return translation({**config, "width": USUAL_WIDTH, "learning_rate": None})
 
 
 def scaled(store: RecordStore) -> pd.DataFrame:

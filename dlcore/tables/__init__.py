@@ -23,7 +23,7 @@ from dlcore.tables.learning_curves import (
     scaling,
     scaling_fits,
 )
-from dlcore.tables.names import PROBES, family, method
+from dlcore.tables.names import PROBES, family, method, rate_name
 from dlcore.tables.pairs import has_usual_width, order_table, pair, rank_correlations, stages, stitching
 from dlcore.tables.partitions import USUAL_BANDWIDTH, distributional
 from dlcore.tables.readings import (
@@ -72,6 +72,7 @@ __all__ = [
     "published_scaling",
     "rank_correlations",
     "rationality",
+    "rate_name",
     "ratios",
     "scaling",
     "scaling_fits",

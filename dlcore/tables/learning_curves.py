@@ -13,6 +13,7 @@ from dlcore.metrics import scaling as laws
 from dlcore.metrics.scaling_budget import budget, rate_of, steps_of
 from dlcore.metrics.scaling_fit import Fit
 from dlcore.tables.findings import FINDINGS, findings
+from dlcore.tables.names import rate_name
 
 SYNTHETIC, PUBLISHED = "transduction", "bansal2022"
 # how a law is called; "known" is a power law of what the loss has above the true law's own loss
@@ -111,7 +112,7 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     wide = rows.width != usual
     size = np.where(wide, ", width " + rows.width.astype(str), "")
     longer = np.where(rows.longer, ", twice the steps", "")
-    rate = np.where(rows.untuned, ", rate " + rows.learning_rate.map("{:g}".format), "")
+    rate = [rate_name(*c) for c in zip(rows.learning_rate, rows.width, rows.preset, strict=True)]
     rows["setting"] = rows.architecture_name + ", " + rows.noise_name + size + rate + longer
     off = pd.DataFrame({"architecture": rows.architecture != BASE[0], "noise": rows.noise_kind != "none"})
     off["width"], off["training"] = wide, rows.pop("longer") | rows.pop("untuned")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+from dlcore.metrics.scaling_budget import rate_of
+
 _FAMILY = {
     "tree": "tree",
     "extra_tree": "extra tree",
@@ -47,3 +51,13 @@ def method(objective: str) -> str:
     'VICReg'
     """
     return OBJECTIVES.get(objective, objective)
+
+
+def rate_name(rate: float | None, width: int, preset: str = "laptop") -> str:
+    """Returns what the name of a translation run says of its learning rate: nothing where it is the width's own, or None.
+
+    >>> rate_name(0.006, 32), rate_name(0.003, 32), rate_name(None, 64)
+    ('', ', rate 0.003', '')
+    """
+    usual = rate_of(width, preset)
+    return "" if rate is None or math.isclose(rate, usual, rel_tol=1e-6) else f", rate {rate:g}"
