@@ -208,8 +208,8 @@ figures.penalty_by_depth(stages, highlight)
 #
 # - *Weak labels.* Of the steps from 10 to 50 to 100 % random labels the smaller is
 #   {glue:text}`stitching/stitching-label-order-cifar10` at the last stage, in the paper's order. But there the penalty
-#   stays within 3 points until half of the depth. Here the excess is {glue:text}`stitching/large-few:.3f` there for 10
-#   % random labels, {glue:text}`stitching/large-half:.3f` for 50 % and {glue:text}`stitching/large-coarse:.3f` for two
+#   stays within 3 points until half of the depth. Here the excess is {glue:text}`stitching/large-few:.3f` there for
+#   10 % random labels, {glue:text}`stitching/large-half:.3f` for 50 % and {glue:text}`stitching/large-coarse:.3f` for two
 #   superclasses (CIFAR-10's first five classes against its last five, which mixes animals and vehicles; the paper's two
 #   are objects and animals).
 # - *No labels.* The SimCLR bottom of 40 epochs errs on {glue:text}`stitching/large-simclr:.1%` with its linear probe,

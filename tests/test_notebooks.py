@@ -49,6 +49,13 @@ def test_code_that_a_reader_need_not_see_lives_in_the_package(source):
     assert lines <= 125
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_no_line_of_text_is_a_comment_by_accident(source):
+    """A line that begins with a per cent sign is a comment for the book, and is not printed."""
+    cells = [c.source for c in jupytext.read(source).cells if c.cell_type == "markdown"]
+    assert not [line for cell in cells for line in cell.splitlines() if line.lstrip().startswith("% ")]
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_the_eight_parts(name):
     text = (ROOT / "notebooks" / f"{name}.py").read_text("utf8")
