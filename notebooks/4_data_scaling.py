@@ -387,7 +387,8 @@ if tables.joint_fit(table) is not None:
 #
 # Is the rest training time? All tuned narrow runs ended with their steps; with twice as many the excess at 16,384 pairs
 # is {glue:text}`scaling/size-steps`. The joint law, fitted up to 64 units, predicts the losses with 128 to
-# {glue:text}`scaling/size-held-out`; the last row ignores the size and takes the curve of 64 units as it is:
+# {glue:text}`scaling/size-held-out`; the last row ignores the size and takes the curve of 64 units as it is,
+# which a law of size must beat to be of use:
 
 # %% tags=["hide-input"]
 show(tables.widest_predicted(table).round(4))
