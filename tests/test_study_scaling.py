@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dlcore import studies
+from dlcore.metrics.scaling_budget import rate_of
 from dlcore.records import RecordStore
 from dlcore.studies import corpora
 from dlcore.studies.scaling import ARCHITECTURES, Config, run
@@ -57,6 +58,19 @@ def test_a_field_that_came_later_leaves_the_names_of_earlier_records():
     names = {r.key for r in RecordStore().records("scaling")}
     early = [c for name, group in studies.recorded("scaling").items() if name == "other-noise" for c in group]
     assert {c.key for c in early} <= names
+
+
+def test_the_rate_of_a_width_is_the_best_of_those_tried():
+    records = RecordStore().records("scaling")
+    keys = {c.key for c in studies.recorded("scaling")["tuning"]}
+    tried = {}
+    for r in records:
+        c = r.config
+        if r.key in keys or (c["width"] < 64 and (c["pairs"], c["seed"], c["learning_rate"]) == (2048, 0, 0.003)):
+            tried.setdefault(c["width"], {})[c["learning_rate"]] = r.metrics["dev_loss"]
+    assert {width: len(found) for width, found in tried.items()} == {16: 4, 32: 4, 64: 3}
+    for width, found in tried.items():
+        assert min(found, key=found.get) == pytest.approx(rate_of(width))
 
 
 def test_subsets_are_nested_and_seeds_differ():

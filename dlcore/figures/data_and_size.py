@@ -10,8 +10,9 @@ from dlcore import tables
 from dlcore.figures.controls import menu, near, slider
 from dlcore.figures.scaling import PAIRS
 from dlcore.figures.theme import ROLES, finish, paired
+from dlcore.metrics.scaling import JOINT_LAWS
 
-LAWS = {"kaplan": "alpha (1/D + c N^-q)^p", "hoffmann": "E + A N^-a + B D^-b"}
+LAWS = {name: law.formula for name, law in JOINT_LAWS.items()}
 # narrow to wide: one hue after another that stays apart in grey
 SHADES = ("#B7D4EA", "#6FAED9", "#2F7FBF", "#0B4F8A")
 

@@ -176,7 +176,7 @@ def _size(rows: pd.DataFrame) -> dict[str, str]:
         "size-half-rate": NONE,
     }
     for width in (16, 32):
-        found |= _moved(rows, f"size-untuned-{width}", "known", f"2L2L, clean, width {width}, rate 0.003")
+        found[f"size-untuned-{width}"] = _moved(rows, "known", f"2L2L, clean, width {width}, rate 0.003")
     fits = {law: tables.joint_fit(rows, law) for law in ("kaplan", "hoffmann")}
     if fits["kaplan"] is not None:
         found["size-hoffmann"] = f"{fits['hoffmann'].rmsle:.3f}"
@@ -229,13 +229,13 @@ def _text(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]
 def _back_translation(rows: pd.DataFrame) -> dict[str, str]:
     wanted = {f"back-p-{n}": ("bansal", tables.noise_name("back_translation", 0, n, 64)) for n in (1024, 4096)}
     wanted["noise-40-power"] = ("power", "target words 40 %")
-    return {k: v for name, (law, noise) in wanted.items() for k, v in _moved(rows, name, law, f"2L2L, {noise}").items()}
+    return {name: _moved(rows, law, f"2L2L, {noise}") for name, (law, noise) in wanted.items()}
 
 
-def _moved(rows: pd.DataFrame, name: str, law: str, setting: str) -> dict[str, str]:
+def _moved(rows: pd.DataFrame, law: str, setting: str) -> str:
     """Returns by how much a setting moves the exponent of the clean baseline under a law, on common sizes."""
     pair = tables.paired(rows[rows.curve == SYNTHETIC], law, setting, BASE)
-    return {name: _interval(equivalence(pair[0].fit, pair[1].fit, BAND, 0.025)) if pair else NONE}
+    return _interval(equivalence(pair[0].fit, pair[1].fit, BAND, 0.025)) if pair else NONE
 
 
 def _held_out(table: pd.DataFrame) -> dict[str, str]:

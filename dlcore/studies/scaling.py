@@ -178,7 +178,8 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     true law on the same sentences, `excess` = loss - oracle with its standard error over sentences, `floor`, what the
     learner that is calibrated to such noisy pairs would end with, and `reference`, the count-based learner on the same pairs.
     `loss_word`, `excess_word` per content word; of a filter `filter_recall` and `filter_false_alarm`, the shares of the
-    misaligned and of the intact pairs that it dropped (`num_train` are left, of `pairs`). `bleu` (0 to 100) and `exact` of greedy translations of 200 sentences.
+    misaligned and of the intact pairs that it dropped (`num_train` are left, of `pairs`). `bleu` (0 to 100) and `exact` of
+    greedy translations of 200 sentences.
     """
     options = {"checkpoint": checkpoint, "progress": progress, "device": device}
     corpus = corpora.load(config)

@@ -49,6 +49,11 @@ def recorded() -> dict[str, list[Config]]:
     groups["width"] = _make(SIZES, width=128)
     # below 1,024 pairs the grammar is being learnt
     groups["narrow"] = [c for width in (16, 32) for c in _make(SIZES[3:], width=width)]
+    # what `metrics.scaling_budget.rate_of` was chosen by
+    tried = {16: (0.006, 0.012, 0.024), 32: (0.006, 0.012, 0.024), 64: (0.0015, 0.003, 0.006)}
+    groups["tuning"] = [
+        Config(preset="laptop", pairs=2048, width=w, learning_rate=rate) for w, rates in tried.items() for rate in rates
+    ]
     # what the learning rate of 64 units would have made of them
     groups["other-rates"] = [c for width in (16, 32) for c in _make(SIZES, width=width, learning_rate=3e-3)]
     # and what 128 units would make of theirs
@@ -65,11 +70,7 @@ def recorded() -> dict[str, list[Config]]:
     groups["clean-seeds"] = [Config(preset="laptop", pairs=n, seed=s) for n in SIZES[4:] for s in (1, 2)]
     # a control: does the exponent come from the training time, 25 sqrt(D) steps, which grows with D as well?
     groups["longer"] = [Config(preset="laptop", pairs=n, steps=2 * steps_of(n)) for n in (1024, 4096, 16384)]
-    groups["longer"] += [
-        Config(preset="laptop", pairs=n, width=width, steps=2 * steps_of(n))
-        for width in (32, 16)
-        for n in (16384, 4096)
-    ]
+    groups["longer"] += [Config(preset="laptop", pairs=16384, width=w, steps=2 * steps_of(16384)) for w in (16, 32)]
     text = {"dataset": "tatoeba_eng-deu", "width": 128}
     groups["tatoeba"] = [
         *_make(TEXT_SIZES, **text),
