@@ -377,13 +377,13 @@ if tables.joint_fit(table) is not None:
 
 # %% [markdown]
 # A warning first. With the learning rate of 64 units the narrow models' exponents differ from the baseline's by
-# {glue:text}`scaling/size-untuned-32` (32 units) and {glue:text}`scaling/size-untuned-16` (16). We had these runs first,
-# and they look like an effect of size on the exponent. But by development loss at 2,048 pairs the best rate is in inverse
-# proportion to the width. So tuned, which is what the chart shows, 32 units differ by
-# {glue:text}`scaling/width-exponent-32` and 16 units by {glue:text}`scaling/width-exponent-16`; 128 units, at the rate
-# of 64, by {glue:text}`scaling/width-exponent`. With half of it, which we found too late to run the whole curve again,
-# their excess is {glue:text}`scaling/size-half-rate` of what the chart shows. A step size that suits one arm of a
-# comparison better than another passes for an exponent.
+# {glue:text}`scaling/size-untuned-32` (32 units) and {glue:text}`scaling/size-untuned-16` (16). We had these runs
+# first, and they look like an effect of size on the exponent. But by development loss at 2,048 pairs the best rate
+# falls with the width, about in inverse proportion (64 units do as well with half of theirs). So tuned, which is what
+# the chart shows, 32 units differ by {glue:text}`scaling/width-exponent-32` and 16 units by
+# {glue:text}`scaling/width-exponent-16`; 128 units, at the rate of 64, by {glue:text}`scaling/width-exponent`. With
+# half of it, which we found too late to run the whole curve again, their excess is {glue:text}`scaling/size-half-rate`
+# of what the chart shows. A step size that suits one arm of a comparison better than another passes for an exponent.
 #
 # Is the rest training time? All tuned narrow runs ended with their steps; with twice as many the excess at 16,384 pairs
 # is {glue:text}`scaling/size-steps`. The joint law, fitted up to 64 units, predicts the losses with 128 to
