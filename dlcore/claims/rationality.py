@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dlcore.claims.measures import MEASURES, Measured, Table, largest, mean, measure, with_arguments
-from dlcore.metrics.rationality import cluster_vote_complexity, memorization_bound
+from dlcore.metrics.rationality import cluster_vote_complexity, sharp_memorization_bound
 from dlcore.metrics.statistics import mean_interval
 
 CONTRASTIVE = ["simclr", "vicreg", "barlow_twins"]
@@ -32,7 +32,7 @@ def _(t):
 
 @measure("memorization-certificate")
 def _(t):
-    excess = t.memorization.abs() - t.bound_sharp
+    excess = t.memorization.abs() - t.certificate
     return Measured(float(excess.max()), float(excess.max()), float(excess.max()), len(t))
 
 
@@ -164,7 +164,7 @@ def _(t):
     if found.empty:
         return None
     bounds = [
-        memorization_bound(cluster_vote_complexity(int(m), int(c)), int(n), r, sharp=True)
+        sharp_memorization_bound(cluster_vote_complexity(int(m), int(c)), int(n), r)
         for m, c, n, r in zip(found.dimension, found.num_classes, found.num_train, found.flip_rate, strict=True)
     ]
     worst = float((found.memorization - bounds).max())
