@@ -7,7 +7,6 @@ import pandas as pd
 
 from dlcore.claims.measures import MEASURES, Measured, Table, by, largest, mean, measure, with_arguments
 from dlcore.metrics.distributional import knn_flip_rate
-from dlcore.metrics.statistics import paired_difference
 
 
 def _rows(t: Table, usual: bool = True, **where) -> Table:
@@ -69,7 +68,7 @@ def _(t):
         e = _excess(t, family)
         shares.append(e.other_same_error / e.flip_rate_test)
     both = pd.concat(shares, axis=1, keys=["mlp", "resnet"]).dropna()
-    return Measured(*paired_difference(both.mlp, both.resnet)) if len(both) else None
+    return mean(both.mlp - both.resnet)
 
 
 @measure("tv-below-epsilon")
@@ -117,7 +116,8 @@ def _(t):
 
 def _agreement(t: Table, families: list[str], datasets: list[str]) -> Measured | None:
     t = _rows(t, experiment="agreement", family=families, dataset=datasets, noise=0.0)
-    return mean((t.agreement - t.test_accuracy_noisy).abs()) if len(t) else None
+    # sizes and data sets of one seed share their training sets: a seed is one run
+    return mean((t.agreement - t.test_accuracy_noisy).abs().groupby(t.seed).mean()) if len(t) else None
 
 
 MEASURES["agreement-networks"] = with_arguments(_agreement, ["MLP", "convnet"], ["digits", "fashion_mnist"])

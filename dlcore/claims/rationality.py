@@ -7,7 +7,6 @@ import pandas as pd
 
 from dlcore.claims.measures import MEASURES, Measured, Table, largest, mean, measure, with_arguments
 from dlcore.metrics.rationality import cluster_vote_complexity, sharp_memorization_bound
-from dlcore.metrics.statistics import mean_interval
 
 CONTRASTIVE = ["simclr", "vicreg", "barlow_twins"]
 
@@ -44,8 +43,8 @@ def _separation(t: Table, dataset: str, architecture: str) -> Measured | None:
     both = ended.set_index("seed").memorization.to_frame("ended").join(probe, how="inner")
     if both.empty:
         return None
-    i = mean_interval(np.log(both.ended / both.memorization))
-    return Measured(*(float(np.exp(v)) for v in i[:3]), runs=i.n)
+    m = mean(np.log(both.ended / both.memorization))
+    return Measured(*(float(np.exp(v)) for v in m[:3]), runs=m.runs)
 
 
 MEASURES["separation-mnist1d"] = with_arguments(_separation, "mnist1d", "convnet")

@@ -81,6 +81,11 @@ def _cka_apart(t: Table, architecture: str, dataset: str = "mnist1d") -> Measure
     return mean_where(rows.linear_cka_mid, rows.excess_mid <= 0.05)
 
 
+def _order(t: Table, architecture: str, dataset: str) -> Measured | None:
+    rows = _rows(t, _SSL, architecture=architecture, dataset=dataset)
+    return mean(rows.cka_order, within=(-1, 1))
+
+
 _WEAK = ("two superclasses", "10 % random labels", "50 % random labels")
 
 
@@ -198,7 +203,7 @@ for _name, _where in (
     ("-fashion", ("resnet", "fashion_mnist")),
     ("-cifar10", _IMAGES),
 ):
-    MEASURES[f"stitching-cka-order{_name}"] = with_arguments(_excess, "cka_order", _SSL, *_where)
+    MEASURES[f"stitching-cka-order{_name}"] = with_arguments(_order, *_where)
 MEASURES["stitching-weak-early"] = with_arguments(_weak, "excess_first", "convnet")
 MEASURES["stitching-weak-early-cifar10"] = with_arguments(_weak, "excess_first", *_IMAGES)
 MEASURES["stitching-weak-half"] = with_arguments(_weak, "excess_half", "convnet")
