@@ -9,7 +9,7 @@ import pytest
 
 from dlcore import claims, studies, tables
 from dlcore.lab import kinds
-from dlcore.metrics.scaling import equivalence
+from dlcore.metrics.scaling import equivalence, fit
 from dlcore.metrics.scaling_budget import budget, rate_of, steps_of
 from dlcore.prose import scaling as prose
 from dlcore.records import PACKAGED, RecordStore
@@ -474,9 +474,9 @@ def test_exponents_and_their_differences_are_covered_where_the_law_misses_and_on
         base, other = tables.paired(pd.DataFrame(rows), "known", "other", "2L2L, clean", bootstrap=200)
         low, high = base.fit.interval("c")
         hits.append(low <= 0.45 <= high)
-        found = scaling.equivalence(base.fit, other.fit, alpha=0.025)
+        found = equivalence(base.fit, other.fit, alpha=0.025)
         differences.append(found.low <= 0 <= found.high)
-        low, high = scaling.fit(base.sizes, base.losses - 0.5, "power", 200, resample="seed").interval("c")
+        low, high = fit(base.sizes, base.losses - 0.5, "power", 200, resample="seed").interval("c")
         by_seed.append(low <= 0.45 <= high)
     assert np.mean(hits) > 0.9
     assert np.mean(differences) > 0.9
