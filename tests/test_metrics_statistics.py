@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from dlcore.metrics import statistics
 
@@ -40,6 +41,7 @@ def test_bootstrap_covers_roughly_and_handles_constants():
         lambda: statistics.paired_difference([1.0], [1.0, 2.0]),
         lambda: statistics.bootstrap_interval([1.0, 2.0]),
         lambda: statistics.largest_interval([]),
+        lambda: statistics.welch_interval([1.0], [1.0, 2.0]),
         lambda: statistics.largest_interval([[1.0, 2.0], [3.0]]),
         lambda: statistics.mean_interval([1.0, 2.0], confidence=1.5),
     ],
@@ -59,6 +61,19 @@ def test_the_mean_of_few_seeds_is_covered(seeds, draw):
     hits = [i.low <= true <= i.high for i in map(statistics.mean_interval, values)]
     # 93 % for the lopsided ones
     assert np.mean(hits) == pytest.approx(0.95, abs=0.015 if draw == "normal" else 0.03)
+
+
+@pytest.mark.parametrize("sizes", [(5, 3), (3, 3), (2, 5)])
+def test_the_difference_of_two_means_is_covered(sizes):
+    rng = np.random.default_rng(7)
+    hits = []
+    for _ in range(2000):
+        i = statistics.welch_interval(rng.normal(1.5, 0.5, sizes[0]), rng.normal(1.0, 1.0, sizes[1]))
+        hits.append(i.low <= 0.5 <= i.high)
+    assert np.mean(hits) > 0.92
+    a, b = rng.normal(size=sizes[0]), rng.normal(size=sizes[1])
+    theirs = stats.ttest_ind(a, b, equal_var=False).confidence_interval()
+    assert statistics.welch_interval(a, b)[1:3] == pytest.approx((theirs.low, theirs.high))
 
 
 def test_an_interval_cut_to_the_possible_values_covers_as_before():

@@ -47,6 +47,11 @@ MEASURES["stitching-path-mlp"] = with_arguments(_path, "mlp")
 MEASURES["stitching-path-fashion"] = with_arguments(_path, "resnet", "fashion_mnist")
 
 
+@measure("stitching-path-least-squares")
+def _(t):
+    return mean(_two_seeds(t, "barrier", "convnet", "mnist1d", init="least_squares"))
+
+
 def _label_order(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
     few, half, every = (
         _rows(t, f"{share} % random labels", architecture=architecture, dataset=dataset).set_index("seed").excess_last

@@ -78,6 +78,26 @@ def paired_difference(a, b, confidence: float = 0.95) -> Interval:
     return mean_interval(a - b, confidence)
 
 
+def welch_interval(a, b, confidence: float = 0.95) -> Interval:
+    """Returns the mean of a minus that of b with Welch's t interval: independent samples, spreads that may differ.
+
+    `n` is the number of values of both.
+    Raises: ValueError for fewer than two values of either, and as `mean_interval` does.
+
+    >>> [round(v, 2) for v in welch_interval([3.0, 4.0, 5.0], [1.0, 2.0, 3.0])[:3]]
+    [2.0, -0.27, 4.27]
+    """
+    a, b, level = _values(a), _values(b), as_confidence(confidence)
+    if min(a.size, b.size) < 2:
+        raise ValueError(f"{a.size} and {b.size} values: two of each are needed")
+    parts = np.array([v.var(ddof=1) / v.size for v in (a, b)])
+    error = parts.sum()
+    freedom = error**2 / (parts**2 / (np.array([a.size, b.size]) - 1)).sum() if error > 0 else 1.0
+    difference = float(a.mean() - b.mean())
+    half = float(stats.t.ppf(0.5 + level / 2, freedom) * np.sqrt(error))
+    return Interval(difference, difference - half, difference + half, a.size + b.size)
+
+
 def largest_interval(groups: Sequence, confidence: float = 0.95, *, absolute: bool = False) -> Interval:
     """Returns the largest of several means with an interval for the largest of the true ones; `n` counts all values.
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dlcore import published
+from dlcore.metrics.rationality import noisy_label_accuracy
 from dlcore.metrics.statistics import mean_interval
 from dlcore.tables.findings import FINDINGS, findings
 from dlcore.tables.names import OBJECTIVES, PROBES
@@ -26,7 +27,8 @@ def rationality(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.Da
 
     `method` is the display name of the objective, with the probe where it is not that of the main comparison: ridge, in
     preset "gpu" logistic. `leverage` is tr H / n of a ridge probe, the mean share of a point's own label in its own
-    score. `certificate` is `sharp_memorization_bound` of the 2 x 2 table. `usual` marks the settings of the main comparison, with any probe.
+    score. `sampler_share` is the clean test accuracy that the noise costs, over what it costs a sampler of the noisy labels,
+    and `memorized_share` the memorization gap over that of an interpolator, 1 - eta. `certificate` is `sharp_memorization_bound` of the 2 x 2 table. `usual` marks the settings of the main comparison, with any probe.
     """
     rows = findings(table, presets, _RATIONALITY_COLUMNS)
     if rows.empty:
@@ -36,6 +38,10 @@ def rationality(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.Da
     rows["leverage"] = rows.degrees_of_freedom / rows.num_train
     # the records hold half of the published bound, sqrt(I / 2) / 2 eta
     rows["certificate"] = 2 * rows.bound_sharp * np.sqrt(rows.flip_rate * (1 - rows.flip_rate))
+    # what a sampler of the noisy labels that confuses no class would score on clean ones
+    sampler = noisy_label_accuracy(rows.test, rows.flip_rate, rows.num_classes)
+    rows["sampler_share"] = (rows.test - rows.test_after_noise) / (rows.test - sampler)
+    rows["memorized_share"] = rows.memorization / (1 - rows.flip_rate)
     usual = (rows.experiment == "gaps") & ~rows.augmented.astype(bool) & ~rows.transductive.astype(bool)
     large = rows.preset == "gpu"
     usual &= (rows.n_train == rows.dataset.map(_USUAL_SIZE)) | (large & (rows.n_train >= _LARGE))
