@@ -20,6 +20,7 @@ from dlcore.metrics.complexity import (
     memorization_bound,
     plugin_bias,
     prediction_complexity,
+    sharp_memorization_bound,
     trustworthy,
 )
 from dlcore.metrics.statistics import Interval
@@ -38,6 +39,7 @@ __all__ = [
     "noisy_label_accuracy",
     "plugin_bias",
     "prediction_complexity",
+    "sharp_memorization_bound",
     "table_accuracy",
     "trustworthy",
 ]

@@ -144,7 +144,7 @@ def _mlp(
 class Rationality(NamedTuple):
     """The gaps of a procedure with intervals, and two bounds on memorization; `str()` is a paragraph to read.
 
-    `bound_sharp`: of the 2 x 2 table of right and flipped over the draws (plug-in), with half of the published constant: it
+    `bound_sharp`: of the 2 x 2 table of right and flipped over the draws (plug-in), by `sharp_memorization_bound`: it
     holds for these draws. `bound_published`: Theorem II from the c x c table with Miller and Madow's correction, an
     estimate of what many draws would give, which can lie below the measured gap. `rate`: the share of flipped labels.
     """
@@ -279,7 +279,7 @@ def _summary(
         rr.gaps(train, test, experiment.train_noisy, experiment.noisy_train),
         rr.gap_intervals(train, test, len(test_labels), experiment),
         rr.memorization_bound(full, n, experiment.rate),
-        rr.memorization_bound(two, n, experiment.rate, sharp=True),
+        rr.sharp_memorization_bound(two, n, experiment.rate),
         experiment.rate,
     )
 
