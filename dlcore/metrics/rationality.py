@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from dlcore.arrays import as_reals
 from dlcore.metrics.checks import as_confidence, as_rate
 from dlcore.metrics.complexity import (
     as_draws,
@@ -228,6 +229,7 @@ def noisy_label_accuracy(accuracy, rate: float, num_classes: int):
     >>> round(noisy_label_accuracy(0.9, 0.9, 10), 6)
     0.1
     """
+    accuracy, rate = as_reals("accuracy", accuracy), as_reals("rate", rate)
     return accuracy * (1 - rate) + (1 - accuracy) * rate / (num_classes - 1)
 
 
@@ -245,4 +247,5 @@ def table_accuracy(train_noisy, noisy_train, rate: float, num_classes: int):
     """
     if not 0 <= rate < 1:
         raise ValueError(f"rate = {rate} is outside [0, 1)")
+    train_noisy, noisy_train = as_reals("train_noisy", train_noisy), as_reals("noisy_train", noisy_train)
     return noisy_train + (train_noisy - noisy_train) / (num_classes * (1 - rate))
