@@ -191,3 +191,10 @@ def as_tensor(name: str, values: Any):
         array = as_integers(name, array) if array.size else array.astype(np.int64)  # torch computes with few of these
     # torch has no negative strides, and memory lent read-only, as a pandas column's is, makes it warn
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def as_inputs(name: str, values: Any, model: Any):
+    """Returns the inputs of a network as a tensor, real ones in the precision of its weights: `as_tensor` for the rest."""
+    tensor = as_tensor(name, values)
+    kind = next((p.dtype for p in model.parameters() if p.is_floating_point()), tensor.dtype)
+    return tensor.to(kind) if tensor.is_floating_point() else tensor
