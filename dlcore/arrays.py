@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+# the difference of two such numbers is still a float64
+LARGEST = 2.0**1022
 _PLAIN = (bool, int, float, complex, str, bytes, np.generic, type(None))
 _KINDS = {"c": "complex numbers", "M": "dates", "m": "durations", "V": "records"}
 

@@ -8,11 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dlcore.arrays import as_array
+from dlcore.arrays import LARGEST, as_array
 
 BLOCK = 2048
-# the difference of two such numbers is still a float64
-LARGEST = 2.0**1022
 
 
 class SimilarityWarning(RuntimeWarning):

@@ -14,10 +14,9 @@ import numpy as np
 import torch
 
 from dlcore import noise, runtime, training
-from dlcore.arrays import as_integers, as_reals, as_tensor
+from dlcore.arrays import LARGEST, as_integers, as_reals, as_tensor
 from dlcore.config import unknown_choice
 from dlcore.metrics import rationality as rr
-from dlcore.metrics.features import LARGEST
 from dlcore.probing.linear import Probed, UnconvergedWarning, centred, logistic, ridge
 
 __all__ = [
