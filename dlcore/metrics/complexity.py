@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlcore.metrics.checks import as_integers, as_rate
+from dlcore.arrays import as_integers
+from dlcore.metrics.checks import as_rate
 from dlcore.metrics.information import (
     check_correction,
     columnwise_information,
@@ -15,10 +16,10 @@ from dlcore.metrics.information import (
 
 def as_draws(predictions, noisy_labels, labels, num_classes: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns predictions, noisy labels (K, n) and clean labels (n,) as int64; raises ValueError for other shapes."""
-    given = as_integers("labels", labels, num_classes)
-    found = as_integers("predictions", predictions, num_classes)
-    noisy = as_integers("noisy_labels", noisy_labels, num_classes)
-    if given.ndim != 1 or found.ndim != 2 or found.shape != noisy.shape or found.shape[1] != len(given):
+    given = as_integers("labels", labels, num_classes, ndim=1)
+    found = as_integers("predictions", predictions, num_classes, ndim=2)
+    noisy = as_integers("noisy_labels", noisy_labels, num_classes, ndim=2)
+    if found.shape != noisy.shape or found.shape[1] != len(given):
         raise ValueError(
             f"predictions and noisy_labels must be (draws, {given.size}), not {found.shape} and {noisy.shape}"
         )

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from dlcore.metrics.checks import as_array, as_confidence
+from dlcore.arrays import as_reals
+from dlcore.metrics.checks import as_confidence
 
 
 class Interval(NamedTuple):
@@ -21,7 +22,7 @@ class Interval(NamedTuple):
 
 
 def _values(values) -> np.ndarray:
-    array = np.asarray(as_array(values), dtype=float).ravel()
+    array = as_reals("values", values).ravel()
     if array.size == 0:
         raise ValueError("no values")
     if not np.isfinite(array).all():
