@@ -122,4 +122,4 @@ def test_torch_is_not_needed(module):
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_a_module_has_one_subject(path):
-    assert len(path.read_text("utf8").splitlines()) <= 310, "two modules in one file?"
+    assert len(path.read_text("utf8").splitlines()) <= 400, "two modules in one file?"
