@@ -146,12 +146,17 @@ def _(t):
     return mean(t.debiased - t.epsilon)
 
 
+# 3 of 3,000 samples, of which 90 are noisy: the conjecture is of networks that have learnt their labels
+INTERPOLATES = 0.001
+
+
 def _one_class(t: Table, family: str) -> Table:
-    """The runs with each class of ten noisy in turn, none until every class has its premise."""
+    """The interpolating runs with each class of ten noisy in turn, none until every class has its premise."""
     if "class_epsilon" not in t:
         return t[:0]
     t = _rows(t, experiment="one_class", dataset="fashion_mnist", family=family, noise=0.3)
     t = t.dropna(subset=["class_epsilon", "returned"])
+    t = t[t.train_error <= INTERPOLATES].sort_values("epochs").drop_duplicates(["noisy", "seed"], keep="last")
     return t if t.noisy.nunique() == 10 else t[:0]
 
 
