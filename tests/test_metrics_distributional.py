@@ -267,3 +267,22 @@ def test_references_and_epsilon():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_partition_tv_and_its_bias():
+    """Three features, the last two in one cell: the value by hand, the bias by simulation of the finer sampler."""
+    law = np.array([[0.7, 0.3], [1.0, 0.0], [0.4, 0.6]])
+    sizes, groups = np.array([100, 300, 200]), [0, 1, 1]
+    counts = np.array([[80, 20], [290, 10], [60, 140]])
+    value, bias = dg.partition_tv(counts, law, groups)
+    # |80 - 70| in the first cell; 350 against 380 in the second
+    assert value == pytest.approx((10 + 30) / 600)
+    rng = np.random.default_rng(0)
+    draws = np.stack([rng.multinomial(n, p, size=4000) for n, p in zip(sizes, law, strict=True)], axis=1)
+    found = [dg.partition_tv(d, law, groups)[0] for d in draws]
+    assert np.mean(found) == pytest.approx(bias, rel=0.03)
+    # one group a feature is the partition itself
+    own = dg.calibration_from_counts(counts, law)
+    assert dg.partition_tv(counts, law, [0, 1, 2])[0] == pytest.approx(own.tv)
+    with pytest.raises(ValueError, match="groups"):
+        dg.partition_tv(counts, law, [0, 1])

@@ -1,6 +1,7 @@
 """Stitching: halves, closed forms on known copies, what is frozen, the sign of the penalty."""
 
 import copy
+import dataclasses
 import itertools
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import nn
 
 from dlcore.models import network
 from dlcore.stitching import (
+    Search,
     StitchOptions,
     activations,
     connectivity,
@@ -338,3 +340,44 @@ def test_controls_are_kept_for_the_next_pair(mlps, data, tmp_path, monkeypatch):
     assert penalty_curve(*mlps, data, random=random, **how) == first
     with pytest.raises(ValueError, match="augment"):
         penalty_curve(*mlps, data, random=random, augment=lambda x, g: x, **how)
+
+
+def test_search_keeps_what_the_validation_samples_prefer():
+    """Both starts, then more steps from the better one until they gain nothing; the returned stitch is the best trial's."""
+    torch.manual_seed(0)
+    x, y = torch.randn(400, 12), torch.randint(3, (400,))
+    x[:, :3] += 2.0 * torch.eye(3)[y]
+    bottom, top = (network("mlp", (12,), 3, width=16, depth=2, seed=s) for s in (0, 1))
+    for net in (bottom, top):
+        fit(net, (x[:200], y[:200]), TrainConfig(epochs=20, optimizer="adam", learning_rate=1e-2))
+    validation = (x[300:], y[300:])
+    how = TrainConfig(batch_size=50, optimizer="adam", learning_rate=5e-3, precision="float32")
+    given = (x[:200], y[:200], x[200:300], y[200:300])
+    options = {"seeds": (3,), "training": how, "device": "cpu"}
+    search = Search(validation, steps=(4, 16, 64), gain=-1.0)  # never content: every number is tried
+    rows = penalty_curve(bottom, top, given, fit=search, **options)
+    assert {role for role, *_ in search.tried} == {"the bottom", "the top", "the random bottom"}
+    for (role, *_), trials in search.tried.items():
+        assert [t.start for t in trials[:2]] == ["least_squares", "random"]
+        assert [t.steps for t in trials[1:]] == ([4, 16] if role == "the random bottom" else [4, 16, 64])
+        assert {t.start for t in trials[2:]} == {min(trials[:2], key=lambda t: t.error).start}
+    for row in rows:
+        best = search.chosen("the bottom", row.bottom_stage, row.top_stage)
+        again = stitch(
+            bottom,
+            top,
+            row.bottom_stage,
+            data=given,
+            device="cpu",
+            init=best.start,
+            training=dataclasses.replace(how, epochs=best.steps // 4, seed=3),
+        )
+        assert again.penalty == pytest.approx(row.penalty)
+        wrong = (again.model(validation[0]).argmax(1) != validation[1]).double().mean()
+        assert best.error == pytest.approx(float(wrong))
+        assert row.self_penalty <= 0.01 + 1e-9  # from least squares a network fits itself
+    content = Search(validation, steps=(4, 16, 64), gain=1.0)
+    penalty_curve(bottom, top, given, ["hidden1"], fit=content, self_stitch=False, random=False, **options)
+    assert len(content.tried["the bottom", "hidden1", "hidden1"]) == 3
+    with pytest.raises(ValueError, match="usual fit"):
+        penalty_curve(bottom, top, given, fit=content, keep="nowhere", **options)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from dlcore import data
-from dlcore.studies.distributional import Config, run
+from dlcore import data, tables
+from dlcore.studies.distributional import Config, one_class_epsilon_config, run
 from dlcore.studies.tasks import PARTITIONS, flip_rate, make_task
+from dlcore.tables.partitions import ONE_CLASS
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +111,57 @@ def test_predictions_do_not_see_test_labels(monkeypatch):
 
     monkeypatch.setattr(data, "load", shuffled)
     assert np.array_equal(np.array(run(config).arrays["counts_test"]).sum(0), before)
+
+
+@pytest.mark.parametrize("noisy", [0, 3, 7])
+def test_one_class_flips_any_class_to_the_other_label(digits, noisy):
+    task = make_task(digits, "one_class", 0.5, seed=0, noisy_class=noisy)
+    clean = np.array(PARTITIONS["digits"].binary)
+    flipped = task.labels != clean[task.feature]
+    assert set(task.feature[flipped]) == {noisy}
+    assert set(task.labels[flipped]) == {1 - clean[noisy]}
+    assert abs(flipped[task.feature == noisy].mean() - 0.5) < 0.2
+    premise = make_task(digits, "one_class", 0.0, seed=0, noisy_class=noisy, feature=True)
+    assert np.array_equal(premise.labels, task.feature == noisy)
+    assert np.array_equal(premise.test_feature, digits.test_labels == noisy)
+
+
+def test_subgroup_is_one_class_with_the_partitions_own(digits):
+    a, b = make_task(digits, "subgroup", 0.3, seed=1), make_task(digits, "one_class", 0.3, seed=1, noisy_class=3)
+    assert np.array_equal(a.labels, b.labels)
+    assert a.flips == b.flips
+
+
+def test_noisy_class_is_asked_for_where_it_means_something():
+    for wrong in ({"noise": 0.3}, {"noise": 0.0, "noisy_class": 1}):
+        with pytest.raises(ValueError, match="one_class"):
+            Config(experiment="one_class", **wrong)
+    with pytest.raises(ValueError, match="one_class"):
+        Config(experiment="cyclic", noisy_class=1)
+    # a field at its default does not rename the records that are there
+    assert Config(experiment="subgroup").key == "ff96bd633705a991"
+
+
+def test_columns_of_one_noisy_class(store):
+    """1-NN, by hand: what comes back, where the rest goes, and the partition of two cells."""
+    settings = {"preset": "laptop", "experiment": "one_class", "n_train": 600}
+    noisy = Config(**settings, noise=0.4, noisy_class=6)
+    clean, premise = Config(**settings, noise=0.0), one_class_epsilon_config(noisy)
+    found = {c.key: store.load_or_run(c) for c in (noisy, clean, premise)}
+    row = tables.distributional(store.table("distributional"), records=found).set_index("key").loc[noisy.key]
+    counts, before = (np.array(found[c.key].arrays["counts_test"]) for c in (noisy, clean))
+    label = np.array(PARTITIONS["digits"].binary)
+    n, total = counts[6].sum(), counts.sum()
+    rest = np.arange(10) != 6
+    p_rest = counts[rest].sum(0) / total
+    truth = np.array([counts[rest & (label == k)].sum() for k in (0, 1)]) / total
+    expected = abs(counts[6, 1] - 0.4 * n) / total + np.abs(p_rest - truth).sum() / 2
+    assert row.class_tv == pytest.approx(expected)
+    assert 0 <= row.class_debiased < row.class_tv
+    assert row.class_epsilon == found[premise.key].metrics["test_error"] < 0.05
+    assert row.returned == pytest.approx((counts[6, 1] - before[6, 1]) / n / row.flip_rate_labels)
+    assert 0.5 < row.returned < 1.5
+    wrong = [c[range(10), 1 - label] for c in (counts, before)]
+    assert row.elsewhere == pytest.approx(1 - (wrong[0] - wrong[1])[6] / (wrong[0] - wrong[1]).sum())
+    without = tables.distributional(store.table("distributional"))
+    assert without[list(ONE_CLASS)].isna().all(axis=None)

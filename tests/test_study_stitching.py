@@ -1,5 +1,7 @@
 """The study of chapter 2: roles, sizes, errors, one run, networks shared by pairs."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -123,6 +125,29 @@ def test_self_supervised_top_has_a_head_that_knows_the_classes(store):
 def test_the_grid_is_valid_and_has_no_run_twice():
     keys = [config.key for group in recorded("stitching").values() for config in group]
     assert len(keys) == len(set(keys)) > 200
+
+
+def test_a_converged_pair_says_how_it_was_found(store, monkeypatch):
+    monkeypatch.setattr(study, "Search", functools.partial(study.Search, steps=(5, 10, 20)))
+    config = Config(**SMOKE, converged=True)
+    assert config.key != Config(**SMOKE).key
+    record = store.load_or_run(config, device="cpu")
+    names = ("chosen_start", "chosen_steps", "validation_error", "validation_error_first", "self_penalty_random_start")
+    stages = len(record.curves["depth"])
+    assert [len(record.curves[name]) for name in names] == [stages] * len(names)
+    found = record.curves
+    assert set(found["chosen_start"]) <= {"least_squares", "random"}
+    assert all(np.subtract(found["validation_error"], found["validation_error_first"]) <= 0)
+    assert record.metrics["num_test"] == 297  # the other 300 chose
+    table = store.table("stitching")
+    table = tables.stitching(table[table.key == record.key], presets=["smoke"], records={record.key: record})
+    row = table.set_index("key").loc[record.key]
+    assert row["map"] == "the paper's, converged"
+    assert not row.usual
+    assert row.self_penalty_max == max(found["self_penalty"])
+    for wrong in ({"family": "least_squares"}, {"init": "least_squares"}, {"cross": True}):
+        with pytest.raises(ValueError, match="converged"):
+            Config(**SMOKE, converged=True, **wrong)
 
 
 def test_freeze_training(frozen):

@@ -213,7 +213,7 @@ def _entries() -> list[dict]:
 @functools.cache
 def _shipped(study: str) -> pd.DataFrame:
     store = RecordStore(PACKAGED)
-    more = {"records": {r.key: r for r in store.records(study)}} if study == "stitching" else {}
+    more = {"records": {r.key: r for r in store.records(study)}} if study in ("stitching", "distributional") else {}
     return getattr(tables, study)(store.table(study), **more)
 
 

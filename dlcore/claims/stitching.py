@@ -52,6 +52,29 @@ def _(t):
     return mean(_two_seeds(t, "barrier", "convnet", "mnist1d", init="least_squares"))
 
 
+def _converged(t: Table, pair: str, architecture: str, dataset: str, width: int | None = None) -> Table:
+    """The pairs whose maps were trained until more steps gained nothing."""
+    rows = _rows(t, pair, usual=False, architecture=architecture, dataset=dataset, any_width=width is not None)
+    return rows[rows.converged & ((rows.width == width) if width else True)]
+
+
+def _converged_path(t: Table, *where: str) -> Measured | None:
+    """The barrier where the map can do what it should: no self-stitch costs more than a point."""
+    rows = _converged(t, *where)
+    return mean_where(rows.barrier, rows.self_penalty_max <= 0.01)
+
+
+for _name, _where in (("", ("convnet", "mnist1d")), ("-fashion", ("resnet", "fashion_mnist"))):
+    MEASURES[f"stitching-path-seeds{_name}"] = with_arguments(_converged_path, "two seeds", *_where)
+    MEASURES[f"stitching-path-halves{_name}"] = with_arguments(_converged_path, "disjoint halves", *_where)
+
+
+@measure("stitching-width-connects-converged")
+def _(t):
+    narrow, wide = (_converged(t, "two seeds", "convnet", "mnist1d", w).set_index("seed").barrier for w in (4, 32))
+    return mean(narrow - wide)
+
+
 def _label_order(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
     few, half, every = (
         _rows(t, f"{share} % random labels", architecture=architecture, dataset=dataset).set_index("seed").excess_last

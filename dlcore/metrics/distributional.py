@@ -51,6 +51,7 @@ __all__ = [
     "joint_density",
     "knn_flip_rate",
     "null_bias",
+    "partition_tv",
     "sampler_accuracy",
     "sampler_agreement",
     "sampler_reference",
@@ -220,6 +221,32 @@ def calibration_from_counts(
 def _multinomial(rng: np.random.Generator, sizes: np.ndarray, law: np.ndarray, replicates: int) -> np.ndarray:
     """Returns (replicates, M, K) counts."""
     return rng.multinomial(sizes, law / law.sum(1, keepdims=True), size=(replicates, len(sizes)))
+
+
+def partition_tv(counts, conditional, groups) -> tuple[float, float]:
+    """Returns (TV, its bias) of a coarser partition: each feature's counts and law are added up within its group.
+
+    The bias is the mean of the estimate when the classifier is an exact sampler of the *finer* law. Drawing from the
+    coarser law would exaggerate it: a group of noise-free features of different labels has no noise at all.
+
+    Shapes: counts, conditional (M, K); groups (M,) integers.
+    Raises: ValueError as `calibration_from_counts` does, and for another number of groups.
+    Paper: Nakkiran and Bansal 2020, definition 1: the partition may be this class against the rest.
+
+    >>> partition_tv([[8, 2], [10, 0], [1, 9]], [[0.8, 0.2], [1, 0], [0, 1]], [0, 1, 1])[0]
+    0.03333333333333333
+    """
+    law = as_law("conditional", conditional)
+    table = as_counts("counts", counts, law.shape)
+    of = as_integers("groups", groups)
+    if of.shape != (len(law),):
+        raise ValueError(f"groups must hold one number for each of {len(law)} features, not {of.shape}")
+    member = np.eye(of.max() + 1)[of].T
+    sizes = table.sum(1, keepdims=True)
+    apart = member @ (table - sizes * law)
+    variance = member @ (sizes * law * (1 - law))
+    scale = 0.5 / table.sum()
+    return float(scale * np.abs(apart).sum()), float(scale * np.sqrt(2 * variance / np.pi).sum())
 
 
 def bayes_reference(conditional) -> np.ndarray:

@@ -7,6 +7,7 @@ options     how to stitch, beyond the family
 subject     a network under study, its activations and errors; the data, checked
 stitch      one stitch: fit, penalty
 curves      controls (self-stitch, random bottom) and penalties over all stages
+search      one stitch from several starts, trained until more steps gain nothing
 kept        controls kept on disk for pairs with one top
 path        stitching connectivity: from one network to the other, stage by stage
 """
@@ -16,6 +17,7 @@ from dlcore.stitching.families import FAMILIES, INITIALISATIONS
 from dlcore.stitching.halves import activations, stage_names
 from dlcore.stitching.options import StitchOptions
 from dlcore.stitching.path import Path, connectivity
+from dlcore.stitching.search import Search
 from dlcore.stitching.stitch import Stitch, stitch
 from dlcore.stitching.subject import StitchData
 
@@ -23,6 +25,7 @@ __all__ = [
     "FAMILIES",
     "INITIALISATIONS",
     "Path",
+    "Search",
     "StagePenalty",
     "Stitch",
     "StitchData",

@@ -59,6 +59,7 @@ def penalty_curve(
     random: nn.Module | Callable[[int], nn.Module] | bool = True,
     seeds: Sequence[int] = (0,),
     keep: str | Path | None = None,
+    fit: Callable[..., Stitch] = stitch_subjects,
     progress: bool = False,
     **options: Any,
 ) -> list[StagePenalty]:
@@ -78,7 +79,8 @@ def penalty_curve(
             them only through the random bottom.
         keep: a folder for the controls: a later call with the same networks, data, stages and options takes them from
             there. Files are named by a hash of all of these, so nothing else can be taken by mistake.
-    Raises: ValueError where there are no stages, and as `stitch` and `random_bottom` do, before anything is trained.
+        fit: how one stitch is made; a `Search` trains it until more steps gain nothing. Its controls are not kept.
+    Raises: ValueError where there are no stages, or keep with another fit, and as `stitch` and `random_bottom` do, before anything is trained.
     Paper: Bansal, Nakkiran and Barak 2021, figures 2, 3, 5 and 6.
     Differs: they show the penalty; we show its excess over the self-stitch beside it, and the random bottom is built
         anew in every layer.
@@ -96,6 +98,8 @@ def penalty_curve(
     pairs = stage_pairs(bottom, top, checked, where, stages)
     if not seeds:
         raise ValueError("seeds are needed, one or more")
+    if keep is not None and fit is not stitch_subjects:
+        raise ValueError("keep goes with the usual fit: the names of kept controls do not say how they were made")
     below, above = [list(side) for side in zip(*pairs, strict=True)]
 
     def subject(model: nn.Module, role: str, plan: list[str]) -> Subject:
@@ -124,7 +128,7 @@ def penalty_curve(
                 if key not in done:
 
                     def make() -> Stitch:
-                        return stitch_subjects(one, second, low, high, family, checked, with_seed)
+                        return fit(one, second, low, high, family, checked, with_seed)
 
                     control = kept is not None and kind != "main"
                     names = (low, high, family, seed)

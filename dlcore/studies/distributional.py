@@ -17,7 +17,7 @@ from dlcore.metrics import distributional as dg
 from dlcore.models import CLASSICAL, NETWORKS, classical, network
 from dlcore.records import Record
 from dlcore.studies.recipes import SIZES, recipe
-from dlcore.studies.tasks import EXPERIMENTS, Task, flip_rate, make_task
+from dlcore.studies.tasks import EXPERIMENTS, PARTITIONS, Task, flip_rate, make_task
 
 TEST_SIZES = {"mnist1d": 4000}
 LOGGED_EPOCHS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362)
@@ -51,6 +51,13 @@ class Config(BaseConfig):
     noise: float = option(0.3, help="rate at which the noisy labels are flipped", low=0.0, below=1.0)
     seed: int = option(0, help="seed of the split, the noise and the training", low=0)
     n_train: int | None = option(None, help="training samples; None takes the data set's usual number", low=10)
+    noisy_class: int | None = option(
+        None,
+        help="of one_class: the noisy class; with feature=True, that class against the rest",
+        low=0,
+        high=9,
+        since=3,
+    )
     feature: bool = option(False, help="train on the partition L itself; the test error is then epsilon")
     annotator: str | None = option(None, help="CIFAR-10N labels", choices=("aggre", "random1", "worse"))
     neighbours: int = option(1, help="k of knn", low=1)
@@ -96,6 +103,9 @@ class Config(BaseConfig):
             raise ValueError(f"experiment {self.experiment!r}, feature {self.feature}: noise must be 0")
         if (self.annotator is not None) != (self.experiment == "human"):
             raise ValueError("annotator applies to the experiment 'human' only")
+        wanted = self.experiment == "one_class" and bool(self.noise or self.feature)
+        if (self.noisy_class is not None) != wanted:
+            raise ValueError("the experiment 'one_class' needs noisy_class with noise or feature=True; others do not")
         if self.feature and self.experiment in ("imbalance", "agreement"):
             raise ValueError(f"experiment {self.experiment!r} has no partition to learn")
 
@@ -111,6 +121,12 @@ def epsilon_config(config: Config) -> Config | None:
     if config.experiment in ("four", "coarse"):
         return config.replace(feature=True, noise=0.0)
     return config.replace(experiment="cyclic", noise=0.0, annotator=None)
+
+
+def one_class_epsilon_config(config: Config) -> Config:
+    """Returns the run whose test error is epsilon of the partition into one noisy class and the rest."""
+    noisy = PARTITIONS[config.dataset].noisy if config.experiment == "subgroup" else config.noisy_class
+    return config.replace(experiment="one_class", feature=True, noise=0.0, noisy_class=noisy)
 
 
 def _train(config: Config, task: Task, seed: int, options: dict[str, Any], log: bool = True) -> tuple[Any, ...]:
@@ -213,6 +229,7 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
         config.seed,
         feature=config.feature,
         annotator=config.annotator or "",
+        noisy_class=config.noisy_class,
     )
     # a pass over train and test costs as much as a third of an epoch: it is made where the page shows the curve
     train, test, curves, where = _train(config, task, config.seed, options, log=config.experiment == "sparse")

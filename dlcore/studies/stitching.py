@@ -17,12 +17,22 @@ from dlcore.config import Config as BaseConfig
 from dlcore.config import option
 from dlcore.metrics import similarity
 from dlcore.records import Record
-from dlcore.stitching import FAMILIES, INITIALISATIONS, StagePenalty, activations, penalty_curve, stage_names
+from dlcore.stitching import (
+    FAMILIES,
+    INITIALISATIONS,
+    Search,
+    StagePenalty,
+    activations,
+    penalty_curve,
+    stage_names,
+)
 from dlcore.studies.pairs import Inputs, Role, built, freeze_trained, rows_of, trained
 
 DATASETS = ("digits", "mnist1d", "fashion_mnist", "cifar10")
 SIZES = {"digits": 1200, "mnist1d": 4000, "fashion_mnist": 10000, "cifar10": 10000}
 TEST_SIZES = {"mnist1d": 2000, "fashion_mnist": 2000, "cifar10": 2000}
+# further test samples, which only choose among the maps of a converged stitch
+VALIDATION = {"digits": 300, "mnist1d": 4000, "fashion_mnist": 4000, "cifar10": 2000}
 ARCHITECTURES = ("mlp", "convnet", "resnet", "resnet18")
 SELF_SUPERVISED = ("simclr", "vicreg")
 # width, depth and epochs of the networks; the same for every pair, so that pairs differ in what they are about
@@ -93,6 +103,9 @@ class Config(BaseConfig):
     stitch_epochs: int = option(30, help="epochs of a trained map", low=1)
     cross: bool = option(False, help="every stage of the bottom into every stage of the top, two families")
     freeze: bool = option(False, help="train the top anew above the bottom's frozen first stages", since=2)
+    converged: bool = option(
+        False, help="maps from both starts, until more steps gain nothing; stitch_epochs is not used", since=3
+    )
 
     def resolve(self) -> dict[str, Any]:
         """Fills sizes and training from the recipes."""
@@ -121,6 +134,8 @@ class Config(BaseConfig):
             raise ValueError(f"kernel_size = {self.kernel_size} must be odd")
         if self.cross and self.bottom_width != self.width:
             raise ValueError("cross compares stages of networks of one width")
+        if self.converged and (self.family != "auto" or self.init != "random" or self.cross or self.preset == "gpu"):
+            raise ValueError("converged chooses starts and steps of the usual map: family, init and cross do not apply")
         if self.freeze and self.bottom_width != self.width:
             raise ValueError("freeze puts the bottom's layers into the top: they must have one width")
 
@@ -182,21 +197,26 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     Metrics, fractions: `top_error`, `bottom_error` (NaN where the bottom has other classes), `excess_first`, at the middle stage
     `penalty_mid`, `excess_mid`, `random_excess_mid`, over all stages `excess_max`, and at the last `penalty_last`,
     `random_excess_last`. Curves have one entry a stage: those of `StagePenalty`, `depth` (share of the stages) and the
-    similarity indices on the test inputs. With `cross`, arrays hold the two cross-stage matrices. With `freeze`,
+    similarity indices on the test inputs. With `cross`, arrays hold the two cross-stage matrices. With `converged`,
+    curves also hold what the search chose (`_trials`). With `freeze`,
     curves `freeze_error` and `freeze_random_error` hold the test error of the top's network trained anew above the
     bottom's, or an untrained network's, frozen layers until the stage (the paper's freeze training, figure 9); the
     untrained network's BatchNorm statistics are those of the training inputs.
     """
     options = {"checkpoint": checkpoint, "progress": progress, "device": device}
     tests = None if config.preset == "gpu" else TEST_SIZES.get(config.dataset)
-    found = data.load(config.dataset, n_train=config.n_train, n_test=tests, seed=config.seed)
+    extra = VALIDATION[config.dataset] if config.converged else 0
+    found = data.load(config.dataset, n_train=config.n_train, n_test=tests and tests + extra, seed=config.seed)
+    x_test, y_test = pretraining.to_unit(found.test_inputs), torch.from_numpy(found.test_labels)
+    cut = len(x_test) - extra
     source = Inputs(
         pretraining.to_unit(found.train_inputs),
         torch.from_numpy(found.train_labels),
-        pretraining.to_unit(found.test_inputs),
-        torch.from_numpy(found.test_labels),
+        x_test[:cut],
+        y_test[:cut],
         found.num_classes,
     )
+    search = Search((x_test[cut:], y_test[cut:])) if config.converged else None
     where = runtime.device(device)
     top, bottom = (trained(config, role, source, options).to(where) for role in (config.top, config.bottom))
     stages = stage_names(top, source.x[:2].to(where))
@@ -228,7 +248,8 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
         family=config.family,
         random=_untrained(config, source),
         seeds=(config.seed,),
-        keep=checkpoint.parents[1] / "controls" if checkpoint else None,
+        keep=checkpoint.parents[1] / "controls" if checkpoint and not search else None,
+        **({"fit": search} if search else {}),
         progress=progress,
         **how,
         **kernel,
@@ -241,6 +262,8 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     }
     curves: dict[str, list] = {name: [getattr(row, name) for row in curve] for name in asdict(curve[0])}
     curves["depth"] = [(stages.index(s) + 1) / len(stages) for s in usable]
+    if search:
+        curves |= _trials(search, top, usable)
     curves |= _similarities(bottom, top, source.x_test[: SIMILARITY_INPUTS.get(config.architecture, 1000)], usable)
     if config.freeze:
         curves["freeze_error"] = freeze_trained(config, config.top, source, bottom, usable, options)
@@ -252,6 +275,24 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     about = {"name": found.name, "split": found.split, "checksum": found.checksum}
     made = runtime.environment(where)
     return Record("stitching", config.to_dict(), metrics, curves, arrays, about, made)
+
+
+def _trials(search: Search, top: nn.Module, stages: list[str]) -> dict[str, list]:
+    """Returns what was chosen at every stage, the best error of the first steps, and what the optimizer alone costs.
+
+    `self_penalty_random_start`: a self-stitch that knows nothing of the identity, after the first steps, on the validation samples.
+    """
+    x, y = search.validation
+    whole = float((training.predict(top, x).cpu() != y).double().mean())
+    chosen = [search.chosen("the bottom", s, s) for s in stages]
+    first = [min(t.error for t in search.tried["the bottom", s, s][:2]) for s in stages]
+    own = [next(t.error for t in search.tried["the top", s, s] if t.start == "random") for s in stages]
+    return {
+        **{f"chosen_{name}": [getattr(t, name) for t in chosen] for name in ("start", "steps")},
+        "validation_error": [t.error for t in chosen],
+        "validation_error_first": first,
+        "self_penalty_random_start": [error - whole for error in own],
+    }
 
 
 def _summary(curve: list[StagePenalty]) -> dict[str, float]:

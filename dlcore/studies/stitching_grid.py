@@ -89,5 +89,9 @@ def recorded() -> dict[str, list[Config]]:
         "fashion-sizes": _make(range(3), sizes, **image),
         "fashion-pairs": _make(range(3), [*others, {"kernel_size": 3}, {"bn_mode": "frozen"}], **image),
     }
+    # maps trained until more steps gain nothing: the infimum of the definition
+    pairs = [{}, {"top_share": 0.5, "bottom_share": 0.5, "disjoint": True}]
+    groups["converged"] = _make(range(5), [*pairs, {"width": 4}, {"width": 32}], converged=True, **conv)
+    groups["converged-fashion"] = _make(range(3), pairs, converged=True, **image | {"stitch_epochs": 30})
     groups["gpu"] = [Config.from_parameters(preset="gpu", **pair) for pair in LARGE]
     return groups

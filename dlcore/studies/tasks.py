@@ -82,21 +82,29 @@ def flip_rate(counts: np.ndarray, flips: tuple[tuple[int, int], ...]) -> tuple[f
 
 
 def make_task(
-    data: Dataset, experiment: str, rate: float, seed: int, *, feature: bool = False, annotator: str = "worse"
+    data: Dataset,
+    experiment: str,
+    rate: float,
+    seed: int,
+    *,
+    feature: bool = False,
+    annotator: str = "worse",
+    noisy_class: int | None = None,
 ) -> Task:
     """Returns the task of an experiment on a data set.
 
-    Experiments: "subgroup" (binary labels, one fine class flipped), "cyclic" (l -> l+1), "pair" (0 -> 1),
-    "symmetric" (to any other class), "sparse" (random sparse confusion), "four" (two fine classes a label, one
-    of them flipped), "coarse" (L coarse, labels fine), "imbalance" (L constant, classes unequal), "human"
-    (CIFAR-10N). With `feature` the label is L itself, without noise: the task whose test error is epsilon.
+    Experiments: "subgroup" (binary labels, one fine class flipped), "one_class" (the same, for any class), "cyclic"
+    (l -> l+1), "pair" (0 -> 1), "symmetric" (to any other class), "sparse" (random sparse confusion), "four" (two
+    fine classes a label, one of them flipped), "coarse" (L coarse, labels fine), "imbalance" (L constant, classes
+    unequal), "human" (CIFAR-10N). With `feature` the label is L itself, without noise: the task whose test error is
+    epsilon. Of "one_class", L is then `noisy_class` against the rest.
 
     Raises: ValueError when the experiment is not defined for the data set.
     """
     y, y_test, classes = data.train_labels, data.test_labels, data.num_classes
     x, x_test = data.train_inputs, data.test_inputs
     grouping = PARTITIONS.get(data.name)
-    if experiment in ("subgroup", "four", "coarse") and grouping is None:
+    if experiment in ("subgroup", "one_class", "four", "coarse") and grouping is None:
         raise unknown_choice(f"data set for experiment {experiment!r}:", data.name, PARTITIONS)
     fine = np.arange(classes)
 
@@ -136,9 +144,13 @@ def make_task(
         )
         clean, flips = np.array([0, 0, 1, 1]), ((2, 0),)
         law = noise.subgroup_confusion(clean, 2, [2], 0, rate)
-    elif experiment == "subgroup":
-        clean, flips = np.array(grouping.binary), ((grouping.noisy, 0),)
-        law = noise.subgroup_confusion(clean, 2, [grouping.noisy], 0, rate)
+    elif experiment == "one_class" and feature:
+        return _feature_task(x, x_test, 1 * (y == noisy_class), 1 * (y_test == noisy_class), 2)
+    elif experiment in ("subgroup", "one_class"):
+        clean = np.array(grouping.binary)
+        noisy = [grouping.noisy] if experiment == "subgroup" else [] if noisy_class is None else [noisy_class]
+        flips = tuple((c, int(1 - clean[c])) for c in noisy)
+        law = noise.subgroup_confusion(clean, 2, noisy, flips[0][1] if flips else 0, rate)
     elif experiment == "cyclic":
         law, flips = (
             noise.cyclic_confusion(classes, rate),
@@ -157,7 +169,7 @@ def make_task(
         raise unknown_choice("experiment", experiment, EXPERIMENTS)
     if feature:
         return _feature_task(x, x_test, y, y_test, len(law))
-    clean = clean if experiment in ("four", "subgroup") else fine
+    clean = clean if experiment in ("four", "subgroup", "one_class") else fine
     labels = noise.apply_confusion(y, law, seed).labels
     return Task(x, x_test, y, y_test, labels, law, clean, flips)
 
@@ -165,6 +177,7 @@ def make_task(
 EXPERIMENTS = (
     "cyclic",
     "subgroup",
+    "one_class",
     "pair",
     "symmetric",
     "sparse",

@@ -72,6 +72,8 @@ def map_name(config: Mapping[str, Any]) -> str:
         return f"least squares of rank {int(get('rank'))}"
     if family != "auto":
         return _MAPS.get(family, family)
+    if get("converged") is True:
+        return f"{USUAL_MAP}, converged"
     if get("bn_mode", "recalibrate") == "frozen":
         return f"{USUAL_MAP}, BatchNorm frozen"
     if get("init", "random") != "random":
@@ -100,7 +102,7 @@ def stitching(
     own samples, and `usual_width` the tops of the main comparison. From the curves of the records come (NaN without
     them) `barrier`, the largest test error on the path of stitched networks above that of the worse end;
     `linear_cka_mid`; `cka_order`, the rank correlation of linear CKA with the excess over the stages; `excess_half`,
-    the excess at half of the depth; `late_into_early_task` and `late_into_early_least_squares`, penalties of the
+    the excess at half of the depth; `self_penalty_max`, the largest of the self-stitches; `late_into_early_task` and `late_into_early_least_squares`, penalties of the
     bottom's last stage but the pooling in the top's first; and `freeze_error`, the error above the bottom's frozen
     layers until the deepest stage whose excess is at most 2 points.
 
@@ -110,12 +112,13 @@ def stitching(
     if rows.empty:
         return rows
     rows["pair"] = [pair(row) for row in rows.to_dict("records")]
-    rows["freeze"] = rows.get("freeze", pd.Series(False, rows.index)).fillna(False).astype(bool)
+    for name in ("freeze", "converged"):  # fields that early records lack
+        rows[name] = rows.get(name, pd.Series(False, rows.index)).fillna(False).astype(bool)
     rows["usual_width"] = [has_usual_width(row) for row in rows.to_dict("records")]
     rows["map"] = [map_name(row) for row in rows.to_dict("records")]
     rows["usual"] = (rows["map"] == USUAL_MAP) & (rows.stitcher_data == "top")
     found = [_of_curves(records[key]) if records else {} for key in rows.key]
-    for name in ("barrier", "linear_cka_mid", "cka_order", "excess_half", *_LATE, "freeze_error"):
+    for name in ("barrier", "linear_cka_mid", "cka_order", "excess_half", "self_penalty_max", *_LATE, "freeze_error"):
         rows[name] = [row.get(name, np.nan) for row in found]
     return rows
 
@@ -130,6 +133,7 @@ def _of_curves(record: Any) -> dict[str, float]:
         "barrier": metrics["top_error"] + max(curves["penalty"]) - max(ends),
         "linear_cka_mid": curves["linear_cka"][len(curves["linear_cka"]) // 2],
         "cka_order": _order(pd.Series(curves["linear_cka"]), pd.Series(curves["excess"])),
+        "self_penalty_max": max(curves["self_penalty"]),
         "excess_half": curves["excess"][int(np.abs(np.subtract(curves["depth"], 0.5)).argmin())],
     }
     if "task" in arrays:
