@@ -225,14 +225,14 @@ def gap_intervals(
 def noisy_label_accuracy(accuracy, rate: float, num_classes: int):
     """Returns the accuracy against equally noisy labels of fresh points, a (1 - eta) + (1 - a) eta / (c - 1).
 
-    Fractions, numbers or arrays of one shape; exact where the wrong predictions are uniform over the wrong classes or
+    Numbers or arrays of one shape, accuracy and rate as fractions; exact where the wrong predictions are uniform over the wrong classes or
     the flips are, as those of `noise.flip_labels`. Derived here, no equation of the paper.
 
     >>> round(float(noisy_label_accuracy(0.9, 0.9, 10)), 6)
     0.1
     """
     accuracy, rate = as_reals("accuracy", accuracy), as_reals("rate", rate)
-    return (accuracy * (1 - rate) + (1 - accuracy) * rate / (num_classes - 1))[()]
+    return (accuracy * (1 - rate) + (1 - accuracy) * rate / (as_reals("num_classes", num_classes) - 1))[()]
 
 
 def table_accuracy(train_noisy, noisy_train, rate: float, num_classes: int):
