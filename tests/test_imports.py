@@ -105,6 +105,7 @@ def test_imports_point_one_way(path):
         "dlcore.published",
         "dlcore.figures",
         "dlcore.claims",
+        "dlcore.prose.distributional",
         "dlcore.prose.scaling",
         "dlcore.prose.stitching",
         "dlcore.records",

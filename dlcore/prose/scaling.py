@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dlcore import tables
+from dlcore.claims import two_digits
 from dlcore.claims.measures import Measured
 from dlcore.claims.scaling import BASE, SYNTHETIC, TEXT, WIDE
 from dlcore.metrics.scaling import equivalence
@@ -39,13 +40,39 @@ def outcome(m: Measured | None, low: float = -BAND, high: float = BAND) -> str:
     return "not met" if low <= m.low and m.high <= high else "undecided"
 
 
-def within(m: Measured | None) -> str:
-    """Returns where an interval lies: "inside", "outside" or "across the edge of" the band of 0.05."""
-    return {"not met": "inside", "met": "outside", "undecided": "across the edge of"}.get(outcome(m), NONE)
+def within(first: Measured | None, second: Measured | None) -> str:
+    """Returns where two intervals lie, as a sentence says it.
+
+    >>> inside, across = Measured(0.0, -0.01, 0.01, 5), Measured(0.06, 0.03, 0.1, 5)
+    >>> within(across, across), within(inside, across)
+    ('both intervals cross its edge: undecided', 'the first interval lies inside it, the second crosses its edge: undecided')
+    """
+    one = {
+        "not met": "lies inside it",
+        "met": "lies outside it",
+        "undecided": "crosses its edge: undecided",
+        NONE: NONE,
+    }
+    both = {"not met": "lie inside it", "met": "lie outside it", "undecided": "cross its edge: undecided", NONE: NONE}
+    a, b = outcome(first), outcome(second)
+    return f"both intervals {both[a]}" if a == b else f"the first interval {one[a]}, the second {one[b]}"
+
+
+def count(number: int, of: int) -> str:
+    """Returns how many of a few there are, in words.
+
+    >>> count(4, 4), count(0, 4), count(1, 4)
+    ('all four', 'none of the four', 'one of the four')
+    """
+    words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    if number in (0, of) and of > 0:
+        return f"all {words[of]}" if number else f"none of the {words[of]}"
+    return f"{words[number]} of the {words[of]}"
 
 
 def _interval(found) -> str:
-    return f"{found.difference:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    value, low, high = two_digits(found.difference, found.low, found.high).split()
+    return f"{value} ({low} to {high})"
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -86,10 +113,9 @@ def _outcomes(measured: Mapping[str, Measured | None]) -> dict[str, str]:
     # the criterion there is to keep the exponent: met by an interval inside of the band
     kept = {"met": "not met", "not met": "met"}
     return {
-        "text-inside": str(sum(abs(m.value) <= BAND for m in text)),
-        "text-beyond": str(sum(m.low < -BAND or m.high > BAND for m in text)),
-        "wide-within-noise": within(measured["noise-exponent-20-wide"]),
-        "wide-within-decoder-only": within(measured["architecture-exponent-decoder-only-wide"]),
+        "text-inside": count(sum(abs(m.value) <= BAND for m in text), len(text)).capitalize(),
+        "text-beyond": count(sum(m.low < -BAND or m.high > BAND for m in text), len(text)),
+        "wide-within": within(measured["architecture-exponent-decoder-only-wide"], measured["noise-exponent-20-wide"]),
         "noise-arms": str(len(noise)),
         "noise-up": str(sum(m.low > 0 for m in noise)),
         "noise-down": str(sum(m.high < 0 for m in noise)),
@@ -122,7 +148,24 @@ def _own(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]:
         if len(part):
             found[name] = f"{int((part.stopped == 'all steps').sum())} of {len(part)}"
     found["machines"] = _machines(rows)
+    found |= {"longer-ran": NONE} | {f"noise-ratio-{rate}": NONE for rate in (10, 20)}
+    ran = synthetic_steps(rows)
+    if len(ran):
+        found["longer-ran"] = f"{ran.min():.1f} to {ran.max():.1f}"
+    beside = tables.ratios(rows[rows.curve == SYNTHETIC])
+    for rate in (10, 20):
+        own = beside[beside.setting == f"2L2L, target words {rate} %"] if len(beside) else beside
+        if len(own):
+            found[f"noise-ratio-{rate}"] = f"{own.ratio.iloc[-1]:.2f}"
     return found | _wide(rows, fits) | _text(rows, fits) | _back_translation(rows) | _size(rows) | _filter(rows)
+
+
+def synthetic_steps(rows: pd.DataFrame) -> pd.Series:
+    """Returns, by pairs, the steps run by the baseline that may take twice the steps, over those of the usual one."""
+    own = rows[rows.curve == SYNTHETIC]
+    ran = own.pivot_table(index="pairs", columns="setting", values="steps_run")
+    twice = f"{BASE}, twice the steps"
+    return (ran[twice] / ran[BASE]).dropna() if twice in ran and BASE in ran else pd.Series(dtype=float)
 
 
 def _machines(rows: pd.DataFrame) -> str:

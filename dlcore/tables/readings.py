@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from dlcore.metrics.scaling_budget import budget
-from dlcore.tables.learning_curves import BASE, LAWS, SYNTHETIC, CurveFit, holdouts, scaling_fits
+from dlcore.tables.learning_curves import (
+    BASE,
+    LAWS,
+    SYNTHETIC,
+    CurveFit,
+    architecture_name,
+    holdouts,
+    scaling_fits,
+)
 from dlcore.tables.side_by_side import size_by_size
 
 
@@ -48,6 +56,21 @@ def last_steps(fits: Sequence[CurveFit]) -> pd.DataFrame:
         row |= {"measured": -np.diff(losses)[0] / step, "predicted": -np.diff(np.log(f.predict(sizes)))[0] / step}
         found.append({**row, "knee": f.knee})
     return pd.DataFrame(found)
+
+
+def kept_steps(rows: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> pd.DataFrame:
+    """Returns where in its cosine schedule the kept model of the clean baseline was, the one of the least held-out loss.
+
+    One row per `curve` and `pairs`: `kept`, the mean share of the scheduled steps at that model, over seeds.
+    Args: rows of `scaling`; curves: key of a record -> its curves.
+    """
+    own = rows[(rows.setting == f"{architecture_name(BASE[0])}, clean") & rows.key.isin(curves)] if len(rows) else rows
+    if own.empty:
+        return pd.DataFrame(columns=["curve", "pairs", "kept"])
+    steps = [curves[k]["steps"][int(np.argmin(curves[k]["dev_loss"]))] for k in own.key]
+    return (
+        own.assign(kept=np.array(steps) / own.steps).groupby(["curve", "pairs"], sort=False).kept.mean().reset_index()
+    )
 
 
 def all_pairs(rows: pd.DataFrame, band: float = 0.05) -> pd.DataFrame:
