@@ -171,6 +171,7 @@ def execute(
     timeout: int | None = 600,
     retries: int = 1,
     env: Mapping[str, str] | None = None,
+    first: str | Path | None = None,
 ) -> Path:
     """Runs a notebook and writes its executed copy to `output`, atomically; returns the path.
 
@@ -179,6 +180,7 @@ def execute(
         timeout: seconds that one cell may take; None is no limit.
         retries: how often a run whose kernel stalled or died is started again. An error in a cell is never retried.
         env: variables of the kernel's environment, over this process's own.
+        first: a script that the kernel runs before the notebook.
     Raises:
         ValueError: an unknown parameter; the message names the closest one.
         papermill.PapermillExecutionError: an error in a cell; what was executed is kept as NAME.failed.ipynb.
@@ -208,7 +210,7 @@ def execute(
                 start_timeout=120,
                 kernel_manager_class=_manager(env or {}),
                 # "running over TCP without encryption" once a kernel, on the loopback
-                extra_arguments=["--log-level=ERROR"],
+                extra_arguments=["--log-level=ERROR", *([f"--IPKernelApp.exec_files={first}"] if first else [])],
             )
         except (CellTimeoutError, RuntimeError):  # papermill's own error for an error in a cell is neither
             _keep(temporary, failed)

@@ -164,7 +164,7 @@ show(bias, 4)
 # ## The recorded sweeps
 #
 # The figures show recorded runs: every dot is a classifier that was trained, with its seed; nothing is averaged away.
-# The rows can be downloaded under each figure. {ref}`The data page <data>` says which rows are train and test.
+# On the page the rows are under each figure, to download. {ref}`The data page <data>` says which are train and test.
 
 # %% tags=["hide-input"]
 from dlcore import claims, figures
