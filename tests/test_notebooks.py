@@ -10,6 +10,7 @@ import papermill
 import pytest
 
 from dlcore import notebook, studies
+from dlcore.studies.tasks import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
@@ -18,6 +19,15 @@ CHAPTERS = {
     "2_stitching": "stitching",
     "3_distributional_generalization": "distributional",
     "4_data_scaling": "scaling",
+}
+
+
+# settings at which a chapter's run takes a second
+FAST = {
+    "1_rationality": {"objective": "pixels"},
+    "2_stitching": {"epochs": 1, "stitch_epochs": 1},
+    "3_distributional_generalization": {},
+    "4_data_scaling": {"steps": 2, "test_pairs": 10, "pairs": 64},
 }
 
 
@@ -176,6 +186,25 @@ def test_bare_papermill_fails_clearly(name, parameters, message, tmp_path):
     assert message in caught.value.evalue
     assert "\n" not in caught.value.evalue
     assert after.ru_utime - before.ru_utime < 5
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        *((name, {"noise": noise}) for name in CHAPTERS for noise in (0.0, 1e-12, 0.999999)),
+        ("2_stitching", {"noise": 1.0}),
+        *((name, {"seed": 2**64}) for name in CHAPTERS),
+        *(("3_distributional_generalization", {"noise": 0.0, "experiment": e}) for e in EXPERIMENTS if e != "human"),
+    ],
+    ids=str,
+)
+def test_the_live_run_prints_at_the_ends_of_every_range(name, parameters, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DLCORE_RECORDS", str(tmp_path))
+    study = studies.study(CHAPTERS[name])
+    cells = [c.source for c in jupytext.read(ROOT / "notebooks" / f"{name}.py").cells if c.cell_type == "code"]
+    live = next(source for source in cells if "load_or_run" in source)
+    exec(live, {**vars(study), "config": study.Config.from_parameters(preset="smoke", **FAST[name], **parameters)})
+    assert len(capsys.readouterr().out.splitlines()) >= 2
 
 
 def test_execute_refuses_before_anything_runs(tmp_path):
