@@ -247,6 +247,48 @@ def test_the_parameters_cell_decides_what_a_parameter_is(shell):
     assert shell.user_ns["_parameters"] == ["noise"]
 
 
+@pytest.mark.parametrize(
+    ("where", "wanted"),
+    [
+        ({"JPY_SESSION_NAME": "x.ipynb"}, "application/vnd.jupyter.widget-view+json"),  # with a reader: a widget
+        ({"VSCODE_PID": "1"}, "application/vnd.jupyter.widget-view+json"),
+        ({}, "data:image/svg+xml;base64,"),  # papermill: a picture
+    ],
+)
+def test_charts_need_no_network(shell, monkeypatch, where, wanted):
+    import altair as alt
+    import pandas as pd
+
+    import dlcore.figures  # noqa: F401
+
+    for name in notebook.LIVE:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in where.items():
+        monkeypatch.setenv(name, value)
+    before = alt.renderers.active
+    chart = alt.Chart(pd.DataFrame({"x": [1, 2]})).mark_point().encode(x="x").properties(width="container")
+    try:
+        notebook.setup()
+        shell.run_cell("1")
+        single, pair = (str(c._repr_mimebundle_(None, None)) for c in (chart, alt.hconcat(chart, chart)))
+        alt.renderers.enable("default")  # what a reader chooses stays
+        shell.run_cell("1")
+        assert alt.renderers.active == "default"
+    finally:
+        alt.renderers.enable(before)
+    assert wanted in single
+    assert wanted in pair
+
+
+def test_a_chart_in_a_notebook_has_a_width_of_its_own():
+    """A widget gives "container" nothing to fill, and the page's script, which sets widths, is not there."""
+    sized = notebook._sized({"width": "container", "usermeta": {"csv": "a"}, "mark": "bar"})
+    assert sized == {"width": notebook.WIDTH - 150, "mark": "bar"}
+    parts = notebook._sized({"hconcat": [{"width": "container"}, {"width": {"step": 20}}]})["hconcat"]
+    assert 2 * parts[0]["width"] < notebook.WIDTH - 150
+    assert parts[0]["width"] == parts[1]["width"] > 200
+
+
 def test_a_failing_cell_keeps_the_executed_copy_and_no_output(tmp_path):
     source = tmp_path / "bad.py"
     source.write_text("# %% tags=['parameters']\nx = 1\n\n# %%\nraise KeyError(x)\n")
