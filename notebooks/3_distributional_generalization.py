@@ -117,16 +117,17 @@ record = store.load_or_run(config)
 premise = epsilon_config(config)
 epsilon = store.load_or_run(premise).metrics["test_error"] if premise else 0.0
 m = record.metrics
+family = tables.family(config.architecture, config.neighbours)
 print(
-    f"{config.experiment} noise {config.noise:.0%} on {config.dataset}, {tables.family(config.architecture, config.neighbours)}"
+    f"{config.experiment} noise {config.noise:.0%} on {config.dataset}, {family}; training error {m['train_error']:.3f}"
 )
-print(
-    f"training error {m['train_error']:.3f} on the noisy labels, {m['num_train']} samples; {m['num_test']} test samples"
-)
-print(f"noise's target: {m['flip_rate_labels']:.3f} in the labels, {m['flip_rate_test']:.3f} in the test outputs")
-print(
-    f"TV {m['tv']:.3f}, of which {m['null_mean']:.3f} is bias; interval [{m['low']:.3f}, {m['high']:.3f}]; epsilon {epsilon:.3f}"
-)
+if m.get("num_flip_test"):
+    print(f"noise's target: {m['flip_rate_labels']:.3f} in the labels, {m['flip_rate_test']:.3f} in the test outputs")
+if "tv" in m:
+    interval = f"[{m['low']:.3f}, {m['high']:.3f}]"
+    print(f"TV {m['tv']:.3f}, of which {m['null_mean']:.3f} is bias; interval {interval}; epsilon {epsilon:.3f}")
+if "agreement" in m:
+    print(f"agreement {m['agreement']:.3f}; accuracy on fresh noisy labels {m['accuracy']:.3f}")
 
 # %% [markdown]
 # **The bias is the part people get wrong.** The plug-in estimate
@@ -164,7 +165,7 @@ show(bias, 4)
 # ## The recorded sweeps
 #
 # The figures show recorded runs: every dot is a classifier that was trained, with its seed; nothing is averaged away.
-# The rows can be downloaded under each figure. {ref}`The data page <data>` says which rows are train and test.
+# On the page the rows are under each figure, to download. {ref}`The data page <data>` says which are train and test.
 
 # %% tags=["hide-input"]
 from dlcore import claims, figures

@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".venv-colab"
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "notebooks" / "plain").glob("*.ipynb"))  # what the button opens
 ADDRESS = "https://github.com/OWNER/REPO"
 # the one dependency that Colab does not have, with what it needs
 SACREBLEU = ("sacrebleu", "portalocker", "regex", "tabulate", "colorama", "lxml")

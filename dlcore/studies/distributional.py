@@ -80,7 +80,8 @@ class Config(BaseConfig):
             if getattr(self, name) is None and name in steps:
                 filled[name] = steps[name]
         if self.n_train is None:
-            filled["n_train"] = SIZES.get(self.dataset, 1000)
+            # agreement trains two classifiers, each on a set of its own
+            filled["n_train"] = SIZES.get(self.dataset, 1000) // (1 + (self.experiment == "agreement"))
         if self.experiment == "human" and self.annotator is None:
             filled["annotator"] = "worse"
         return filled
@@ -101,6 +102,8 @@ class Config(BaseConfig):
                 raise ValueError(f"{name} applies to {', '.join(families)}, not to {self.architecture!r}")
         if self.noise and (self.feature or self.experiment in ("coarse", "imbalance", "human")):
             raise ValueError(f"experiment {self.experiment!r}, feature {self.feature}: noise must be 0")
+        if self.experiment == "human" and not self.dataset.startswith("cifar10"):
+            raise ValueError(f"experiment 'human' needs CIFAR-10N, labels of 'cifar10', not of {self.dataset!r}")
         if (self.annotator is not None) != (self.experiment == "human"):
             raise ValueError("annotator applies to the experiment 'human' only")
         wanted = self.experiment == "one_class" and bool(self.noise or self.feature)
