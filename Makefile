@@ -15,7 +15,7 @@ help:
 	@echo "make bench      speed and memory against peers, into book/benchmarks.md: 15 to 40 minutes of a quiet machine"
 	@echo "make bench ONLY=training   one benchmark, printed"
 	@echo "make notebooks  write the .ipynb files from their .py sources"
-	@echo "make address URL=https://github.com/OWNER/REPO   set the repository's address everywhere"
+	@echo "make address URL=https://github.com/NAME/REPO   write the repository's address into every source"
 	@echo "make clean      remove what was built (the environment stays)"
 
 $(VENV)/.ready: requirements.txt pyproject.toml

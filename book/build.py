@@ -46,11 +46,21 @@ def stage() -> None:
     ledger = STAGE / "book" / "claims.md"
     text = ledger.read_text("utf8").replace("<!-- ledger -->", claims.ledger_html())
     ledger.write_text(text.replace("<!-- multiplicity -->", claims.multiplicity_statement()), "utf8")
+    (STAGE / "_config.yml").write_text(yaml.safe_dump(configuration(address.address()), sort_keys=False), "utf8")
+
+
+def configuration(url: str | None) -> dict:
+    """Returns the site's configuration for a repository; without one no button leads to Colab, issues or sources."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
-    url = address.address()
-    config["repository"] = {"url": url, "branch": "main", "path_to_book": ""}
-    config["html"]["baseurl"] = config["sphinx"]["config"]["ogp_site_url"] = address.site(url)
-    (STAGE / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf8")
+    if url:
+        config["repository"] = {"url": url, "branch": "main", "path_to_book": ""}
+        config["html"]["baseurl"] = config["sphinx"]["config"]["ogp_site_url"] = address.site(url)
+    else:
+        del config["launch_buttons"]
+        config["repository"] = {"url": ""}  # Jupyter Book's default is its own
+        for button in ("issues", "repository", "edit_page"):
+            config["html"][f"use_{button}_button"] = False
+    return config
 
 
 def notebooks() -> list[Path]:
@@ -106,7 +116,8 @@ def render() -> int:
         stamp.write_text(static)
         for source in (ROOT / "notebooks").glob("*.ipynb"):
             # the page's download button must give the clean notebook: the book's charts need the book's scripts
-            shutil.copyfile(source, HTML / "_sources" / "notebooks" / source.name)
+            clean = address.notebook(source.read_text("utf8"), address.address())
+            (HTML / "_sources" / "notebooks" / source.name).write_text(clean, "utf8")
     return status
 
 
