@@ -2,7 +2,7 @@
 
 python book/dist.py [--tag v0.1.0]
 
-The packages are built from the files that git tracks, with the repository's address written into them, so that the page of
+The packages are built from the files that git does not ignore, with the repository's address written into them, so that the page of
 the package index has links that lead somewhere. `make dist` builds the book first.
 """
 
@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
-import time
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -28,14 +28,23 @@ import address  # noqa: E402
 from dlcore import __version__  # noqa: E402
 
 
-def export(target: Path, url: str | None) -> Path:
-    """Copies the tracked files into an empty folder, with an address for the package index; returns the folder."""
-    shutil.rmtree(target, ignore_errors=True)
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+def copy(target: Path) -> None:
+    """Copies the files that git does not ignore; an unpacked source distribution, which is no repository, has them too."""
+    with tempfile.TemporaryDirectory() as empty:
+        subprocess.run(["git", "init", "--quiet", "--bare", empty], check=True)
+        command = ["git", f"--git-dir={empty}", f"--work-tree={ROOT}", "-C", str(ROOT)]
+        command += ["ls-files", "-z", "--others", "--exclude-standard"]
+        listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
+        if (ROOT / name).is_file():  # a link to a folder is not
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
+
+
+def export(target: Path, url: str | None) -> Path:
+    """Copies the sources into an empty folder and writes the address for the package index; returns the folder."""
+    shutil.rmtree(target, ignore_errors=True)
+    copy(target)
     address.write(url, target)
     if url:
         readme = target / "README.md"
@@ -90,8 +99,10 @@ def main() -> int:
         return 1
     shutil.rmtree(DIST, ignore_errors=True)
     DIST.mkdir()
-    commit = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=True)
-    os.environ.setdefault("SOURCE_DATE_EPOCH", commit.stdout.strip() or str(int(time.time())))
+    # archives then carry the commit's time, and are the same on every machine
+    commit = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if commit.stdout.strip():
+        os.environ.setdefault("SOURCE_DATE_EPOCH", commit.stdout.strip())
     packages(export(BUILD / "source", address.address()), DIST)
     site(html, DIST / f"dlcore-{__version__}-site.zip")
     checksums(DIST)

@@ -23,6 +23,8 @@ sys.path.insert(0, str(ROOT / "book"))
 
 import address  # noqa: E402
 
+import dist  # noqa: E402
+
 # the one dependency that Colab does not have, with what it needs
 SACREBLEU = ("sacrebleu", "portalocker", "regex", "tabulate", "colorama", "lxml")
 
@@ -70,11 +72,7 @@ def published(tmp_path_factory):
     """Returns the environment variables that make the repository's address lead to a clone of this working tree."""
     clone = tmp_path_factory.mktemp("published") / "repository"
     clone.mkdir()
-    listed = _run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\0")
-    for name in filter(None, listed):
-        if (ROOT / name).is_file():
-            (clone / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, clone / name)
+    dist.copy(clone)
     address.write(ADDRESS, clone)
     identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
     _run("git", "init", "--quiet", "--initial-branch=main", cwd=clone)
