@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ HTML = BUILD / "html"
 sys.path.insert(0, str(Path(__file__).parent))
 
 import address  # noqa: E402
+import ledger  # noqa: E402
 
 from dlcore import claims  # noqa: E402
 
@@ -43,9 +45,10 @@ def stage() -> None:
     shutil.rmtree(STAGE / "book", ignore_errors=True)
     shutil.copytree(ROOT / "book", STAGE / "book", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "_toc.yml", STAGE / "_toc.yml")
-    ledger = STAGE / "book" / "claims.md"
-    text = ledger.read_text("utf8").replace("<!-- ledger -->", claims.ledger_html())
-    ledger.write_text(text.replace("<!-- multiplicity -->", claims.multiplicity_statement()), "utf8")
+    rows, page = claims.evaluate(), STAGE / "book" / "claims.md"
+    text = page.read_text("utf8").replace("<!-- ledger -->", ledger.page(rows, address.address()))
+    (STAGE / "book" / "claims.json").write_text(json.dumps(ledger.data(rows, address.address()), indent=1), "utf8")
+    page.write_text(text.replace("<!-- multiplicity -->", claims.multiplicity_statement(rows)), "utf8")
     (STAGE / "_config.yml").write_text(yaml.safe_dump(configuration(address.address()), sort_keys=False), "utf8")
 
 
@@ -114,6 +117,7 @@ def render() -> int:
     stamp.unlink(missing_ok=True)
     if status == 0:
         stamp.write_text(static)
+        shutil.copyfile(STAGE / "book" / "claims.json", HTML / "book" / "claims.json")
         for source in (ROOT / "notebooks").glob("*.ipynb"):
             # the page's download button must give the clean notebook: the book's charts need the book's scripts
             clean = address.notebook(source.read_text("utf8"), address.address())
