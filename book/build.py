@@ -37,6 +37,7 @@ _BACKUP = re.compile(r"\..*|.*~|#.*#|.*\.(sw[a-p]|bak|orig|tmp|pyc)|__pycache__"
 sys.path.insert(0, str(Path(__file__).parent))
 
 import address  # noqa: E402
+import ledger  # noqa: E402
 import plain  # noqa: E402
 
 from dlcore import notebook  # noqa: E402
@@ -86,6 +87,20 @@ def note(path: Path, found: Mapping[str, Any]) -> None:
     """Writes what the next build is to know."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found), "utf8")
+
+
+def configuration(url: str | None) -> dict:
+    """Returns the site's configuration for a repository; without one no button leads to Colab, issues or sources."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
+    if url:
+        config["repository"] = {"url": url, "branch": "main", "path_to_book": ""}
+        config["html"]["baseurl"] = config["sphinx"]["config"]["ogp_site_url"] = address.site(url)
+    else:
+        del config["launch_buttons"]
+        config["repository"] = {"url": ""}  # Jupyter Book's default is its own
+        for button in ("issues", "repository", "edit_page"):
+            config["html"][f"use_{button}_button"] = False
+    return config
 
 
 def notebooks() -> list[Path]:
@@ -173,18 +188,22 @@ def execute(package: Mapping[str, str]) -> list[Page]:
 def editions(pages: list[Page]) -> dict[str, str]:
     """Returns the text of each chapter's plain edition, for the download, Colab and Jupyter."""
     chapters = {page.source.stem: (page.book, notebook.read(page.copy)) for page in pages}
-    found = plain.editions(chapters, ROOT, address.site(address.address()), [ROOT / "book" / "references.bib"])
-    return {name: nbformat.writes(book, indent=1) + "\n" for name, book in found.items()}
+    url = address.address()
+    found = plain.editions(chapters, ROOT, address.site(url) if url else "", [ROOT / "book" / "references.bib"])
+    return {name: address.notebook(nbformat.writes(book, indent=1) + "\n", url) for name, book in found.items()}
 
 
 def evaluated(package: Mapping[str, str]) -> dict[str, str]:
     """Returns what the ledger's page shows of the claims, kept until anything in the package changes."""
-    kept, key = BUILD / "ledger.json", one(package)
+    url = address.address()
+    kept, key = BUILD / "ledger.json", one([package, url, digest(Path(ledger.__file__))])
     found = noted(kept)
     if found.get("key") != key:
         from dlcore import claims
 
-        found = {"key": key, "ledger": claims.ledger_html(), "multiplicity": claims.multiplicity_statement()}
+        rows = claims.evaluate()
+        found = {"key": key, "ledger": ledger.page(rows, url), "multiplicity": claims.multiplicity_statement(rows)}
+        found["json"] = json.dumps(ledger.data(rows, url), indent=1)
         note(kept, found)
     return found
 
@@ -198,10 +217,8 @@ def stage(pages: list[Page], found: Mapping[str, str]) -> None:
     page = new / "book" / "claims.md"
     text = page.read_text("utf8").replace("<!-- ledger -->", found["ledger"])
     page.write_text(text.replace("<!-- multiplicity -->", found["multiplicity"]), "utf8")
-    config = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
-    url = address.address()
-    config["repository"] = {"url": url, "branch": "main", "path_to_book": ""}
-    config["html"]["baseurl"] = config["sphinx"]["config"]["ogp_site_url"] = address.site(url)
+    (new / "book" / "claims.json").write_text(found["json"], "utf8")
+    config = configuration(address.address())
     (new / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf8")
     (new / "notebooks").mkdir()
     for page in pages:
@@ -241,6 +258,8 @@ def render(downloads: Mapping[str, str] | None) -> int:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     status = subprocess.call([*command, "--warningiserror", "--keep-going", "--nitpick", *fresh], env=env, cwd=BUILD)
     # a page with a warning is kept in Sphinx's cache, and would be silent the next time: no note, all is made again
+    if status == 0:
+        shutil.copyfile(STAGE / "book" / "claims.json", HTML / "book" / "claims.json")
     if status == 0 and downloads is not None:
         for name, text in downloads.items():
             (HTML / "_sources" / "notebooks" / f"{name}.ipynb").write_text(text, "utf8")

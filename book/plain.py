@@ -19,7 +19,7 @@ FENCE = re.compile(r"^:::\{([\w:]+)\} *([^\n]*)\n((?::\w+:[^\n]*\n)*)(.*?)^:::$"
 ROLE = re.compile(r"\{([a-z:]+)\}`([^`]+)`")
 PICTURE = re.compile(r"!\[([^\]]*)\]\((?!https?:|data:)([^)\s]+)\)")
 MYST = re.compile(r":::|\{[a-z:]+\}`|^\([\w-]+\)=$|^%", re.M)  # what no cell of a plain edition may hold
-HEAD = """> This is the edition of [the chapter]({page}) to run and to change. The numbers in its sentences are those of
+HEAD = """> This is the edition of {chapter} to run and to change. The numbers in its sentences are those of
 > the recorded runs, which come with the package; what your own run finds is printed below its cells. Cells that only
 > draw or print are folded."""
 
@@ -31,7 +31,8 @@ def editions(
 
     Args:
         chapters: name -> the notebook, and its executed copy, which holds the numbers.
-        root: the folder of the repository. site: the address of the book, with a slash at the end.
+        root: the folder of the repository. site: the address of the book, with a slash at the end, or
+            "" where it is published nowhere: what would lead there is then plain text.
     Raises: ValueError for a number, source, reference or directive that cannot be written in plain Markdown.
     """
     sources = _sources(bibliography, site)
@@ -46,7 +47,11 @@ def editions(
                 titles[f"#{label[1]}"] = _named(kind, name)
     return {
         name: _edition(
-            book, _values(done), functools.partial(_role, sources, titles, site), root, f"{site}notebooks/{name}.html"
+            book,
+            _values(done),
+            functools.partial(_role, sources, titles, site),
+            root,
+            site and f"{site}notebooks/{name}.html",
         )
         for name, (book, done) in chapters.items()
     }
@@ -71,7 +76,7 @@ def _edition(book: Any, values: Mapping[str, Any], role: Any, root: Path, page: 
                 cell.source = f"# @title {_folded(cell.source)}\n{cell.source}"
     first = plain.cells[0]
     title, _, rest = first.source.partition("\n")
-    first.source = f"{title}\n\n{HEAD.format(page=page)}\n{rest}"
+    first.source = f"{title}\n\n{HEAD.format(chapter=_link('the chapter', page))}\n{rest}"
     return plain
 
 
@@ -116,15 +121,19 @@ def _role(
         if role == "prf:ref":
             return titles[f"#{target}"]
         page = titles[f"#{target}"] if role == "ref" else f"/{'' if '/' in target else 'book/'}{target.lstrip('/')}"
-        return f"[{shown or titles[page]}]({site}{page.lstrip('/')}.html)"
+        return _link(shown or titles[page], site and f"{site}{page.lstrip('/')}.html")
     except KeyError as missing:
         raise ValueError(f"{{{role}}}`{text}` leads to nothing: {missing}") from None
 
 
+def _link(text: str, url: str) -> str:
+    return f"[{text}]({url})" if url else text
+
+
 def _cited(found: list[tuple[str, str, str]], in_text: bool) -> str:
     if in_text:
-        return ", ".join(f"[{who} ({year})]({url})" for who, year, url in found)
-    return "(" + "; ".join(f"[{who}, {year}]({url})" for who, year, url in found) + ")"
+        return ", ".join(_link(f"{who} ({year})", url) for who, year, url in found)
+    return "(" + "; ".join(_link(f"{who}, {year}", url) for who, year, url in found) + ")"
 
 
 def _sources(files: Iterable[Path], site: str) -> dict[str, tuple[str, str, str]]:
@@ -140,7 +149,7 @@ def _sources(files: Iterable[Path], site: str) -> dict[str, tuple[str, str, str]
             about = entry.fields
             url = about.get("url") or (f"https://doi.org/{about['doi']}" if "doi" in about else "")
             url = url or (f"https://arxiv.org/abs/{about['eprint']}" if "eprint" in about else "")
-            found[key] = who, about["year"], url or f"{site}book/bibliography.html"
+            found[key] = who, about["year"], url or (site and f"{site}book/bibliography.html")
     return found
 
 

@@ -10,8 +10,6 @@ from pathlib import Path
 from dlcore.sweep import command as sweeps
 from dlcore.sweep import grid
 
-_LEDGER = ("<!-- ledger:start -->", "<!-- ledger:end -->")
-
 
 def run(args: argparse.Namespace) -> int:
     """Runs one configuration, or groups of the recorded grid, and stores the records."""
@@ -52,12 +50,11 @@ def record(args: argparse.Namespace) -> int:
 def claims(args: argparse.Namespace) -> int:
     """Prints the ledger: each claim, the thesis's value, ours, the verdict."""
     from dlcore import claims as ledger
+    from dlcore.claims import pages
 
     if args.write:
         path = Path(args.write)
-        before, _, rest = path.read_text("utf8").partition(_LEDGER[0])
-        _, _, after = rest.partition(_LEDGER[1])
-        path.write_text(f"{before}{_LEDGER[0]}\n{ledger.ledger_markdown()}\n{_LEDGER[1]}{after}", "utf8")
+        path.write_text(pages.written(path.name, path.read_text("utf8") if path.exists() else ""), "utf8")
         return 0
     if args.history:
         ledger.write_history()
@@ -110,7 +107,11 @@ def parser() -> argparse.ArgumentParser:
     p.set_defaults(call=record)
 
     p = verbs.add_parser("claims", help=claims.__doc__)
-    p.add_argument("--write", metavar="FILE", help="write the table between the ledger marks of a Markdown file")
+    p.add_argument(
+        "--write",
+        metavar="FILE",
+        help="a Markdown file with ledger marks gets its table, FILE.svg a picture of the verdicts, FILE.json the whole ledger",
+    )
     p.add_argument(
         "--history", action="store_true", help="date regions and first records by Git's history, into the package"
     )
