@@ -485,7 +485,7 @@ def test_exponents_and_their_differences_are_covered_where_the_law_misses_and_on
 
 
 def test_where_the_kept_model_stood_in_its_schedule():
-    rows = tables.scaling(runs(sizes=[128, 256], seeds=2).assign(key=list("abcd")))
+    rows = tables.scaling(pd.DataFrame(runs(sizes=[128, 256], seeds=2)).assign(key=list("abcd")))
     steps = rows.set_index("key").steps
     curves = {k: {"steps": [steps[k] // 4, steps[k] // 2, steps[k]], "dev_loss": [3.0, 2.0, 2.5]} for k in "abd"}
     curves["b"]["dev_loss"] = [3.0, 2.0, 1.0]
