@@ -567,9 +567,7 @@ show(shown)
 
 # %% tags=["hide-input"]
 kept = tables.kept_steps(table, {r.key: r.curves for r in store.records("scaling")})
-if len(kept):
-    kept["curve"] = kept.curve.map(figures.scaling.corpus_name)
-    show(kept.pivot(index="pairs", columns="curve", values="kept").round(2).rename_axis(None, axis=1).reset_index())
+show(kept.rename(columns=figures.scaling.corpus_name), 2)
 
 # %% [markdown]
 # ## Check against the thesis

@@ -482,3 +482,13 @@ def test_exponents_and_their_differences_are_covered_where_the_law_misses_and_on
     assert np.mean(differences) > 0.9
     # resampling the seeds of each size leaves the misfit out
     assert np.mean(by_seed) < 0.5
+
+
+def test_where_the_kept_model_stood_in_its_schedule():
+    rows = tables.scaling(pd.DataFrame(runs(sizes=[128, 256], seeds=2)).assign(key=list("abcd")))
+    steps = rows.set_index("key").steps
+    curves = {k: {"steps": [steps[k] // 4, steps[k] // 2, steps[k]], "dev_loss": [3.0, 2.0, 2.5]} for k in "abd"}
+    curves["b"]["dev_loss"] = [3.0, 2.0, 1.0]
+    found = tables.kept_steps(rows, curves).set_index("pairs")
+    assert found["transduction"].tolist() == pytest.approx([0.75, 0.5], abs=0.01)
+    assert tables.kept_steps(pd.DataFrame(), {}).empty

@@ -61,16 +61,15 @@ def last_steps(fits: Sequence[CurveFit]) -> pd.DataFrame:
 def kept_steps(rows: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> pd.DataFrame:
     """Returns where in its cosine schedule the kept model of the clean baseline was, the one of the least held-out loss.
 
-    One row per `curve` and `pairs`: `kept`, the mean share of the scheduled steps at that model, over seeds.
+    One row a number of `pairs`, one column a corpus: the share of the scheduled steps at that model, a mean over seeds.
     Args: rows of `scaling`; curves: key of a record -> its curves.
     """
     own = rows[(rows.setting == f"{architecture_name(BASE[0])}, clean") & rows.key.isin(curves)] if len(rows) else rows
     if own.empty:
-        return pd.DataFrame(columns=["curve", "pairs", "kept"])
+        return pd.DataFrame(columns=["pairs"])
     steps = [curves[k]["steps"][int(np.argmin(curves[k]["dev_loss"]))] for k in own.key]
-    return (
-        own.assign(kept=np.array(steps) / own.steps).groupby(["curve", "pairs"], sort=False).kept.mean().reset_index()
-    )
+    kept = own.assign(kept=np.array(steps) / own.steps).pivot_table(index="pairs", columns="curve", values="kept")
+    return kept.rename_axis(None, axis=1).reset_index()
 
 
 def all_pairs(rows: pd.DataFrame, band: float = 0.05) -> pd.DataFrame:
