@@ -138,7 +138,7 @@ class Config:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     def replace(self, **changes: Any) -> typing.Self:
-        """Returns a copy with some fields changed; the fields that `resolve` fills are computed anew."""
+        """Returns a copy with some fields changed; the fields that `resolve` fills are computed again."""
         for name in changes:
             if name not in self.names():
                 raise unknown_choice("parameter", name, self.names())

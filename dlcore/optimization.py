@@ -73,6 +73,8 @@ def resume(path: Path, identity: dict, model: nn.Module, of: Any, schedule: Any,
         of.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
     except Exception as error:  # a damaged checkpoint costs time, never the run
-        warnings.warn(f"starting anew, the checkpoint {path} cannot be used: {error}", UserWarning, stacklevel=3)
+        warnings.warn(
+            f"starting from scratch: the checkpoint {path} cannot be used: {error}", UserWarning, stacklevel=3
+        )
         return None
     return saved

@@ -275,7 +275,7 @@ show(tables.beside_the_paper(table), 2)
 # images, fits every label, right or wrong, and memorises {glue:text}`rationality/separation-at-paper-scale` times
 # as much as the probe. Its bound is {glue:text}`rationality/large-bound:.0%` for a gap of
 # {glue:text}`rationality/large-gap:.1%`: a vacuous bound on the better classifier. At 40 % noise it loses
-# {glue:text}`rationality/large-lost:.3f` of its test accuracy, the probe {glue:text}`rationality/flat-at-paper-scale`.
+# {glue:text}`rationality/large-lost:.2g` of its test accuracy, the probe {glue:text}`rationality/flat-at-paper-scale`.
 #
 # ### Why: leverage
 #

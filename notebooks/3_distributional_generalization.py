@@ -402,7 +402,7 @@ show(claims.ledger_html(ledger))
 #
 # :::{solution} ex-vote
 # :class: dropdown
-# `dg.knn_flip_rate(9, 0.2)`: the vote of nine independent noisy labels, {glue:text}`distributional/vote:.3f`.
+# `dg.knn_flip_rate(9, 0.2)`: the vote of nine independent noisy labels, {glue:text}`distributional/vote:.2g`.
 # :::
 #
 # :::{exercise}

@@ -485,7 +485,7 @@ figures.extrapolation(fits)
 # Fitted up to 256 million pairs and converged, the thesis's law misses 512 million by {glue:text}`scaling/missed:.1%`
 # on average. The errors printed for it in {cite}`alabdulmohsin2022revisiting` (Table 2 of the submission) are several
 # times larger. An alternating estimator, re-derived from its description, reproduces four of the five to
-# {glue:text}`scaling/early-stop:.3f`: on two curves it stops after a few steps, far from its own optimum. So those
+# {glue:text}`scaling/early-stop:.2g`: on two curves it stops after a few steps, far from its own optimum. So those
 # errors say more about an optimiser that stopped early than about the law; {cite}`besiroglu2024chinchilla` found the
 # same kind of failure elsewhere. (The fifth printed row repeats another, likely a slip; we did not see the final
 # version.)
@@ -611,7 +611,7 @@ show(claims.ledger_html(ledger))
 #
 # :::{solution} ex-knee
 # :class: dropdown
-# $p / (1 + CD)$ at $CD = 1$ is $p / 2$. The factor is $(3/4)^p$, {glue:text}`scaling/doubling:.3f`.
+# $p / (1 + CD)$ at $CD = 1$ is $p / 2$. The factor is $(3/4)^p$, {glue:text}`scaling/doubling:.2g`.
 # :::
 #
 # :::{exercise}

@@ -1,6 +1,6 @@
 """Colab, without Colab: its Python and package versions, a notebook alone in a folder, and the notebook's own first cell.
 
-The environment is kept in .venv-colab and made anew when tests/colab.txt changes. What this cannot show is Colab's
+The environment is kept in .venv-colab and rebuilt when tests/colab.txt changes. What this cannot show is Colab's
 front end.
 """
 

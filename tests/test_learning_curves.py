@@ -28,6 +28,7 @@ def runs(exponent=0.3, sizes=SIZES, jitter=1e-3, seeds=1, **settings):
             row = {"preset": "laptop", "dataset": "transduction", "pairs": int(pairs), "seed": seed, "loss": loss}
             row |= {"dropout": 0.1, "learning_rate": 3e-3, "test_pairs": 4000, "oracle": ORACLE, "loss_word": 3 * loss}
             row |= budget(given.get("preset", "laptop"), int(pairs))._asdict()
+            row["steps_run"] = row["steps"]
             row |= {"reverse_pairs": None, "reverse_width": None, "stopped": "no gain", "device": "cpu: one"}
             row["reverse_steps"] = steps_of(given["reverse_pairs"]) if given.get("reverse_pairs") else None
             rows.append({**row, **given})
@@ -393,6 +394,7 @@ def test_sentences_follow_the_runs():
 
     found = said(runs(0.4), runs(0.4, **kinds_of_noise))
     assert (found["noise-arms"], found["noise-up"], found["outcome-noise-10"]) == ("1", "0", "not met")
+    assert found["noise-ratio-10"] == "1.00"
     found = said(runs(0.4), runs(0.55, **kinds_of_noise))
     assert (found["noise-up"], found["noise-down"], found["outcome-noise-10"]) == ("1", "0", "met")
     assert found["stopped"] == f"0 of {2 * len(SIZES)}"
@@ -421,6 +423,8 @@ def test_everything_that_the_page_glues_is_computed():
         "early-stop",
         "shared-f",
         "missed",
+        "unseen-first",
+        "unseen-last",
     }
     assert wanted - elsewhere <= found.keys() | {c.id for c in every}
     assert set(found) <= wanted | {"held-published-best"}, "computed and not said"

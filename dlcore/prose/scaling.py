@@ -134,7 +134,7 @@ def _outcomes(measured: Mapping[str, Measured | None]) -> dict[str, str]:
 def _published(published: pd.DataFrame) -> dict[str, str]:
     pairs = tables.all_pairs(published, BAND)
     beyond = pairs[pairs.difference.abs() > BAND]
-    said = [f"{r.setting} against {r.baseline} ({r.difference:.3f})" for r in beyond.itertuples()]
+    said = [f"{r.setting} against {r.baseline} ({two_digits(r.difference)})" for r in beyond.itertuples()]
     return {
         "pairs-inside": f"{int((pairs.verdict == 'equivalent').sum())} of {len(pairs)}",
         "pairs-beyond": _listed(said),
@@ -149,7 +149,7 @@ def _own(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]:
             found[name] = f"{int((part.stopped == 'all steps').sum())} of {len(part)}"
     found["machines"] = _machines(rows)
     found |= {"longer-ran": NONE} | {f"noise-ratio-{rate}": NONE for rate in (10, 20)}
-    ran = synthetic_steps(rows)
+    ran = _steps_taken(rows)
     if len(ran):
         found["longer-ran"] = f"{ran.min():.1f} to {ran.max():.1f}"
     beside = tables.ratios(rows[rows.curve == SYNTHETIC])
@@ -160,7 +160,7 @@ def _own(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]:
     return found | _wide(rows, fits) | _text(rows, fits) | _back_translation(rows) | _size(rows) | _filter(rows)
 
 
-def synthetic_steps(rows: pd.DataFrame) -> pd.Series:
+def _steps_taken(rows: pd.DataFrame) -> pd.Series:
     """Returns, by pairs, the steps run by the baseline that may take twice the steps, over those of the usual one."""
     own = rows[rows.curve == SYNTHETIC]
     ran = own.pivot_table(index="pairs", columns="setting", values="steps_run")
@@ -201,9 +201,9 @@ def _wide(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]
             found["ratio-first"] = f"{one.iloc[0]:.1f}" if len(one) else NONE
     for name, setting in WIDES.items():
         if (setting, "known") in law:
-            found[f"rmsle-{name}"] = f"{law[setting, 'known'].fit.rmsle:.3f}"
+            found[f"rmsle-{name}"] = two_digits(law[setting, "known"].fit.rmsle)
         for r in steps[steps.setting == setting].itertuples() if len(steps) else ():
-            found |= {f"last-{name}-measured": f"{r.measured:.3f}", f"last-{name}-law": f"{r.predicted:.3f}"}
+            found |= {f"last-{name}-measured": two_digits(r.measured), f"last-{name}-law": two_digits(r.predicted)}
         for r in direct[direct.setting == setting].itertuples() if len(direct) else ():
             found[f"direct-{name}"] = _interval(r)
     return found
@@ -222,9 +222,9 @@ def _size(rows: pd.DataFrame) -> dict[str, str]:
         found[f"size-untuned-{width}"] = _moved(rows, "known", f"2L2L, clean, width {width}, rate 0.003")
     fits = {law: tables.joint_fit(rows, law) for law in ("kaplan", "hoffmann")}
     if fits["kaplan"] is not None:
-        found["size-hoffmann"] = f"{fits['hoffmann'].rmsle:.3f}"
+        found["size-hoffmann"] = two_digits(fits["hoffmann"].rmsle)
         wider = tables.joint_fit(rows[rows.width > tables.widths(rows).width.min()])
-        found["size-misfit-wider"] = f"{wider.rmsle:.3f}" if wider else NONE
+        found["size-misfit-wider"] = two_digits(wider.rmsle) if wider else NONE
     beside = tables.ratios(rows[rows.curve == SYNTHETIC])
     beside = beside[beside.setting == "2L2L, clean, width 32"] if len(beside) else beside
     if len(beside):
@@ -290,9 +290,9 @@ def _held_out(table: pd.DataFrame) -> dict[str, str]:
         whole = [c.split(" ")[1] for law, c in cells.items() if law == tables.LAWS["bansal"] and c]
         errors = {law: float(c.split(" ")[0]) for law, c in cells.items() if c and c.split(" ")[1] in whole}
         best = min(errors, key=errors.get) if errors else NONE
-        found |= {f"held-{name}-best": best, f"held-{name}-least": f"{errors[best]:.4f}" if errors else NONE}
+        found |= {f"held-{name}-best": best, f"held-{name}-least": two_digits(errors[best]) if errors else NONE}
         found[f"held-{name}-thesis"] = (
-            f"{errors[tables.LAWS['bansal']]:.4f}" if tables.LAWS["bansal"] in errors else NONE
+            two_digits(errors[tables.LAWS["bansal"]]) if tables.LAWS["bansal"] in errors else NONE
         )
     return found
 

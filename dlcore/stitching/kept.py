@@ -25,7 +25,7 @@ class Kept:
 
     def __init__(self, folder: str | Path, data: StitchData, options: StitchOptions) -> None:
         if options.augment is not None:
-            raise ValueError("keep goes without augment: a function has no fingerprint")
+            raise ValueError("keep cannot be combined with augment: a function has no hash by which to know it again")
         self.folder = Path(folder)
         how = dataclasses.replace(
             options, device="", cache_bytes=0, training=dataclasses.replace(options.training, seed=0)

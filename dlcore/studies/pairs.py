@@ -134,7 +134,7 @@ def freeze_trained(
 ) -> list[float]:
     """Returns, for every stage, the test error of a role's network trained above the frozen layers of another.
 
-    Until the stage the layers are those of `below`, as they are; after it they are drawn anew, with the seed of the
+    Until the stage the layers are those of `below`, as they are; after it they are drawn again, with the seed of the
     role, and trained on the role's own samples. The frozen part is run once, over all inputs.
     """
     rows = rows_of(role, len(source.x))

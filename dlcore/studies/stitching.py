@@ -102,7 +102,7 @@ class Config(BaseConfig):
     rank: int | None = option(None, help="rank of the map", low=1)
     stitch_epochs: int = option(30, help="epochs of a trained map", low=1)
     cross: bool = option(False, help="every stage of the bottom into every stage of the top, two families")
-    freeze: bool = option(False, help="train the top anew above the bottom's frozen first stages", since=2)
+    freeze: bool = option(False, help="retrain the top above the bottom's frozen first stages", since=2)
     converged: bool = option(
         False, help="maps from both starts, until more steps gain nothing; stitch_epochs is not used", since=3
     )
@@ -199,7 +199,7 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     `random_excess_last`. Curves have one entry a stage: those of `StagePenalty`, `depth` (share of the stages) and the
     similarity indices on the test inputs. With `cross`, arrays hold the two cross-stage matrices. With `converged`,
     curves also hold what the search chose (`_trials`). With `freeze`,
-    curves `freeze_error` and `freeze_random_error` hold the test error of the top's network trained anew above the
+    curves `freeze_error` and `freeze_random_error` hold the test error of the top's network retrained above the
     bottom's, or an untrained network's, frozen layers until the stage (the paper's freeze training, figure 9); the
     untrained network's BatchNorm statistics are those of the training inputs.
     """

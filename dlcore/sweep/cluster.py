@@ -206,7 +206,7 @@ def slurm(workers: int, threads: int, options: Mapping[str, Any], place: Place) 
 
 @contextlib.contextmanager
 def _kept(cluster: Any, workers: int) -> Iterator[None]:
-    """Starts or submits anew what is gone for good: a job at the end of its time; a cluster does not by itself."""
+    """Restarts or resubmits workers that are gone for good, such as a job at the end of its time; no cluster does it by itself."""
     over = threading.Event()
 
     def watch() -> None:
