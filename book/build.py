@@ -24,6 +24,7 @@ HTML = BUILD / "html"
 sys.path.insert(0, str(Path(__file__).parent))
 
 import address  # noqa: E402
+import landing  # noqa: E402
 import ledger  # noqa: E402
 
 from dlcore import claims  # noqa: E402
@@ -45,11 +46,17 @@ def stage() -> None:
     shutil.rmtree(STAGE / "book", ignore_errors=True)
     shutil.copytree(ROOT / "book", STAGE / "book", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "_toc.yml", STAGE / "_toc.yml")
-    rows, page = claims.evaluate(), STAGE / "book" / "claims.md"
-    text = page.read_text("utf8").replace("<!-- ledger -->", ledger.page(rows, address.address()))
-    (STAGE / "book" / "claims.json").write_text(json.dumps(ledger.data(rows, address.address()), indent=1), "utf8")
+    rows, url, index, page = (
+        claims.evaluate(),
+        address.address(),
+        STAGE / "book" / "index.md",
+        STAGE / "book" / "claims.md",
+    )
+    index.write_text(index.read_text("utf8").replace("<!-- landing -->", landing.page(rows, url)), "utf8")
+    text = page.read_text("utf8").replace("<!-- ledger -->", ledger.page(rows, url))
+    (STAGE / "book" / "claims.json").write_text(json.dumps(ledger.data(rows, url), indent=1), "utf8")
     page.write_text(text.replace("<!-- multiplicity -->", claims.multiplicity_statement(rows)), "utf8")
-    (STAGE / "_config.yml").write_text(yaml.safe_dump(configuration(address.address()), sort_keys=False), "utf8")
+    (STAGE / "_config.yml").write_text(yaml.safe_dump(configuration(url), sort_keys=False), "utf8")
 
 
 def configuration(url: str | None) -> dict:
