@@ -37,6 +37,7 @@ _BACKUP = re.compile(r"\..*|.*~|#.*#|.*\.(sw[a-p]|bak|orig|tmp|pyc)|__pycache__"
 sys.path.insert(0, str(Path(__file__).parent))
 
 import address  # noqa: E402
+import landing  # noqa: E402
 import ledger  # noqa: E402
 import plain  # noqa: E402
 
@@ -196,13 +197,17 @@ def editions(pages: list[Page]) -> dict[str, str]:
 def evaluated(package: Mapping[str, str]) -> dict[str, str]:
     """Returns what the ledger's page shows of the claims, kept until anything in the package changes."""
     url = address.address()
-    kept, key = BUILD / "ledger.json", one([package, url, digest(Path(ledger.__file__))])
+    kept, key = (
+        BUILD / "ledger.json",
+        one([package, url, *(digest(Path(module.__file__)) for module in (landing, ledger))]),
+    )
     found = noted(kept)
     if found.get("key") != key:
         from dlcore import claims
 
         rows = claims.evaluate()
         found = {"key": key, "ledger": ledger.page(rows, url), "multiplicity": claims.multiplicity_statement(rows)}
+        found["landing"] = landing.page(rows, url)
         found["json"] = json.dumps(ledger.data(rows, url), indent=1)
         note(kept, found)
     return found
@@ -214,7 +219,8 @@ def stage(pages: list[Page], found: Mapping[str, str]) -> None:
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(ROOT / "book", new / "book", ignore=shutil.ignore_patterns("__pycache__", ".*"))
     shutil.copy2(ROOT / "_toc.yml", new / "_toc.yml")
-    page = new / "book" / "claims.md"
+    index, page = new / "book" / "index.md", new / "book" / "claims.md"
+    index.write_text(index.read_text("utf8").replace("<!-- landing -->", found["landing"]), "utf8")
     text = page.read_text("utf8").replace("<!-- ledger -->", found["ledger"])
     page.write_text(text.replace("<!-- multiplicity -->", found["multiplicity"]), "utf8")
     (new / "book" / "claims.json").write_text(found["json"], "utf8")
