@@ -17,6 +17,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from dlcore import cache
 from dlcore.config import unknown_choice
 
 # name -> (pairs, SHA-256 of the uncompressed file, what to print beside results)
@@ -235,15 +236,15 @@ def load(
 
 
 def _locate(name: str, root: str | Path | None) -> Path:
-    place = root or os.environ.get("DLCORE_DATA")
+    place = cache.expanded(root) if root else cache.path_of("DLCORE_DATA")
     ((folder, (file,)),) = layouts(name).items()
     if not place:
         raise FileNotFoundError(
             f"{name} was not found: DLCORE_DATA is not set; set it to the folder with {folder}/{file}"
         )
-    if not Path(place).is_dir():
+    if not place.is_dir():
         raise FileNotFoundError(f"the data folder {place} does not exist")
-    path = Path(place) / folder / file
+    path = place / folder / file
     if not path.is_file():
         raise FileNotFoundError(f"{name} was not found: no {folder}/{file} in {place}; a corpus of your own is a path")
     return path

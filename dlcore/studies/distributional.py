@@ -21,6 +21,7 @@ from dlcore.studies.tasks import EXPERIMENTS, Task, flip_rate, make_task
 
 TEST_SIZES = {"mnist1d": 4000}
 LOGGED_EPOCHS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362)
+LOGGED_INPUTS = 5000  # of train and of test, at most
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Config(BaseConfig):
     batch_size: int | None = option(None, help="samples a step", low=1)
     optimizer: str | None = option(None, help="of a network", choices=("sgd", "adam", "adamw"), since=2)
     schedule: str | None = option(None, help="of the learning rate", choices=("cosine", "constant"), since=2)
+    constants: str | None = option(None, help="the rest of the recipe, which this version fixes", since=3)
 
     def resolve(self) -> dict[str, Any]:
         """Fills the sizes and training settings of the recipe."""
@@ -77,6 +79,30 @@ class Config(BaseConfig):
         if self.experiment == "human" and self.annotator is None:
             filled["annotator"] = "worse"
         return filled
+
+    def fixed(self) -> dict[str, Any]:
+        """Returns the constants that are no fields."""
+        found: dict[str, Any] = {"n_test": TEST_SIZES.get(self.dataset)}
+        if self.architecture in NETWORKS:
+            found["momentum"] = training.TrainConfig.momentum if self.optimizer == "sgd" else None
+            found["weight_decay"] = training.TrainConfig.weight_decay
+            if self.experiment == "sparse":
+                found |= {"logged_epochs": ",".join(map(str, LOGGED_EPOCHS)), "logged_inputs": LOGGED_INPUTS}
+        return found
+
+    def data_checksum(self) -> str | None:
+        """Returns the checksum of a table as it is now: a table of the same name may hold other rows."""
+        if self.dataset not in data.CHANGEABLE:
+            return None
+        try:
+            return self.load().checksum
+        except FileNotFoundError:
+            return None
+
+    def load(self) -> data.Dataset:
+        """Returns the data of the run."""
+        count = self.n_train * (1 + (self.experiment == "agreement"))
+        return data.load(self.dataset, n_train=count, n_test=TEST_SIZES.get(self.dataset), seed=self.seed)
 
     def validate(self) -> None:
         """Refuses settings that would do nothing: two names for one run are an error waiting to happen."""
@@ -138,7 +164,7 @@ def _train(config: Config, task: Task, seed: int, options: dict[str, Any], log: 
     )
     inputs, test_inputs = torch.from_numpy(x), torch.from_numpy(x_test)
     labels = torch.from_numpy(task.labels)
-    few = slice(0, 5000)
+    few = slice(0, LOGGED_INPUTS)
 
     def evaluate(model: torch.nn.Module, epoch: int) -> dict[str, Any]:
         """Joint densities on train and test at a few epochs, about evenly spaced in their logarithm."""
@@ -201,8 +227,7 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     """
     options = {"checkpoint": checkpoint, "progress": progress, "device": device}
     double = config.experiment == "agreement"
-    n_test = TEST_SIZES.get(config.dataset)
-    source = data.load(config.dataset, n_train=config.n_train * (1 + double), n_test=n_test, seed=config.seed)
+    source = config.load()
     about = {"name": source.name, "split": source.split, "checksum": source.checksum}
     if double:
         return _run_agreement(config, source, about, options)

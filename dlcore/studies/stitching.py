@@ -18,6 +18,7 @@ from dlcore.config import option
 from dlcore.metrics import similarity
 from dlcore.records import Record
 from dlcore.stitching import FAMILIES, INITIALISATIONS, StagePenalty, activations, penalty_curve, stage_names
+from dlcore.studies import pairs
 from dlcore.studies.pairs import Inputs, Role, built, freeze_trained, rows_of, trained
 
 DATASETS = ("digits", "mnist1d", "fashion_mnist", "cifar10")
@@ -38,8 +39,10 @@ RECIPES: dict[tuple[str, str], dict[str, int]] = {
 # the authors train ten times as long at 1e-3; 30 epochs of that left 5 points of penalty in a network stitched to itself,
 # 30 of this under one
 STITCH_RATE = 5e-3
+STITCH_BATCH, LARGE_STITCH_BATCH = 128, 256
+STITCH_OPTIMIZER = "adam"
 # test inputs that the similarity indices take; the first stages of ResNet-18 have 65,536 numbers an input
-SIMILARITY_INPUTS = {"resnet18": 500}
+SIMILARITY_INPUTS, MOST_SIMILARITY_INPUTS = {"resnet18": 500}, 1000
 INDICES = ("linear_cka", "linear_cka_debiased", "procrustes", "mutual_knn", "rsa")
 
 
@@ -93,6 +96,13 @@ class Config(BaseConfig):
     stitch_epochs: int = option(30, help="epochs of a trained map", low=1)
     cross: bool = option(False, help="every stage of the bottom into every stage of the top, two families")
     freeze: bool = option(False, help="train the top anew above the bottom's frozen first stages", since=2)
+    optimizer: str | None = option(None, help="of both networks", choices=("sgd", "adam", "adamw"), since=3)
+    learning_rate: float | None = option(None, help="peak learning rate of both networks", low=1e-8, since=3)
+    batch_size: int | None = option(None, help="samples a step of both networks", low=1, since=3)
+    weight_decay: float | None = option(None, help="of both networks", low=0.0, since=3)
+    stitch_rate: float | None = option(None, help="peak learning rate of a trained map", low=1e-8, since=3)
+    stitch_batch: int | None = option(None, help="samples a step of a trained map", low=1, since=3)
+    constants: str | None = option(None, help="the rest of the recipe, which this version fixes", since=3)
 
     def resolve(self) -> dict[str, Any]:
         """Fills sizes and training from the recipes."""
@@ -102,12 +112,29 @@ class Config(BaseConfig):
             raise ValueError(
                 f"architecture {self.architecture!r} does not fit {self.dataset!r}; choose from: {', '.join(fits)}"
             )
-        filled: dict[str, Any] = {name: value for name, value in found.items() if getattr(self, name) is None}
+        large = self.architecture == "resnet18"
+        recipe = {**found, **(pairs.LARGE if large else pairs.SMALL), "stitch_rate": STITCH_RATE}
+        recipe["stitch_batch"] = LARGE_STITCH_BATCH if large else STITCH_BATCH
+        filled: dict[str, Any] = {name: value for name, value in recipe.items() if getattr(self, name) is None}
         if self.n_train is None:
             filled["n_train"] = SIZES[self.dataset]
         if self.bottom_width is None:
             filled["bottom_width"] = filled.get("width", self.width)
         return filled
+
+    def fixed(self) -> dict[str, Any]:
+        """Returns the constants that are no fields."""
+        found: dict[str, Any] = {
+            "n_test": None if self.preset == "gpu" else TEST_SIZES.get(self.dataset),
+            "schedule": pairs.SCHEDULE,
+            "momentum": training.TrainConfig.momentum if self.optimizer == "sgd" else None,
+            "similarity_inputs": SIMILARITY_INPUTS.get(self.architecture, MOST_SIMILARITY_INPUTS),
+            "stitch_optimizer": STITCH_OPTIMIZER,
+        }
+        if {self.top_objective, self.bottom_objective} != {"supervised"}:
+            parts = {"pretraining": {**pretraining.RECIPE, **pairs.PRETRAINING}, "probe": pairs.PROBE}
+            found |= {f"{part}_{name}": value for part, values in parts.items() for name, value in values.items()}
+        return found
 
     def validate(self) -> None:
         """Refuses settings that contradict each other."""
@@ -206,10 +233,10 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     large = config.architecture == "resnet18"
     settings = training.TrainConfig(
         epochs=config.stitch_epochs,
-        batch_size=256 if large else 128,
-        learning_rate=STITCH_RATE,
-        optimizer="adam",
-        schedule="cosine",
+        batch_size=config.stitch_batch,
+        learning_rate=config.stitch_rate,
+        optimizer=STITCH_OPTIMIZER,
+        schedule=pairs.SCHEDULE,
         precision="auto" if large else "float32",
         seed=config.seed,
     )
@@ -241,7 +268,9 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     }
     curves: dict[str, list] = {name: [getattr(row, name) for row in curve] for name in asdict(curve[0])}
     curves["depth"] = [(stages.index(s) + 1) / len(stages) for s in usable]
-    curves |= _similarities(bottom, top, source.x_test[: SIMILARITY_INPUTS.get(config.architecture, 1000)], usable)
+    curves |= _similarities(
+        bottom, top, source.x_test[: SIMILARITY_INPUTS.get(config.architecture, MOST_SIMILARITY_INPUTS)], usable
+    )
     if config.freeze:
         curves["freeze_error"] = freeze_trained(config, config.top, source, bottom, usable, options)
         drawn = _untrained(config, source)(config.seed).to(where)

@@ -43,9 +43,9 @@ class Sweep:
 
 def sweep(
     study: str,
-    grid: Mapping[str, Sequence[Any]] | None = None,
+    grid: Mapping[str, Any] | None = None,
     *,
-    rows: Sequence[Mapping[str, Any]] | None = None,
+    rows: Any = None,
     seeds: int | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -66,8 +66,8 @@ def sweep(
     In a script, call it under `if __name__ == "__main__":`, as everything that starts processes.
 
     Args:
-        grid: field -> values; their product.
-        rows: cells of their own (as from a file), each times the grid.
+        grid: field -> values (one, or any collection of them); their product.
+        rows: cells of their own (mappings, or a data frame), each times the grid.
         seeds: seeds 0 to `seeds` - 1, times the rest.
         workers: processes; None is one a GPU, else one a core; 0 runs the cells here, without Dask.
         scheduler: the address of a running Dask scheduler, instead of own workers.

@@ -15,11 +15,12 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dlcore import cache
 from dlcore.records import Record, RecordStore, write_atomically
 
 DONE, FAILED, STOPPED, MISSING = "done", "failed", "stopped", "to run"
@@ -212,18 +213,9 @@ def probe(folders: list[str], token: str) -> dict[str, Any]:
     return {"version": dlcore.__version__, "code": code(), "where": mine, "seen": seen}
 
 
-def leftovers(place: Place, keys: Iterable[str]) -> Iterator[Path]:
-    """Yields the half-written files that killed processes left: notebooks, and records of cells that have one by now."""
-    halves = [(path, path.name.split(".")[-2]) for path in place.folder.glob(f".*.{socket.gethostname()}.*.ipynb")]
-    records = place.store / place.study
-    done = {key for key in keys if (records / f"{key}.json").exists()}
-    for path in records.glob(".*.json.*.tmp"):
-        _, key, _, pid, _ = path.name.split(".")
-        if key in done:
-            halves.append((path, pid))
-    for path, pid in halves:
-        with contextlib.suppress(ValueError, PermissionError):
-            try:
-                os.kill(int(pid), 0)
-            except ProcessLookupError:
-                yield path
+def leftovers(place: Place) -> Iterator[Path]:
+    """Yields the half-executed notebooks that processes of this machine left when they were killed."""
+    for path in place.folder.glob(f".*.{socket.gethostname()}.*.ipynb"):
+        pid = path.name.split(".")[-2]
+        if pid.isdigit() and not cache.alive(int(pid)):
+            yield path

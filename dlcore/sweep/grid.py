@@ -181,9 +181,44 @@ def product(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(grid, entries, strict=True)) for entries in itertools.product(*grid.values())]
 
 
+def _several(entry: Any) -> bool:
+    """Whether a value is a collection: a list, an array, a column of a table, a generator, and no word."""
+    return hasattr(entry, "__iter__") and not isinstance(entry, (str, bytes)) and getattr(entry, "ndim", 1) > 0
+
+
+def _entries(name: str, given: Any) -> list[Any]:
+    """Returns the values that a grid has for a name: those of any collection, or the one value."""
+    if isinstance(given, Mapping):
+        raise ValueError(f"the grid's values of {name} are a mapping, {given!r}; a list of values is needed")
+    found = list(given) if _several(given) else [given]
+    if isinstance(given, (set, frozenset)):  # its order is another in each process
+        found.sort(key=lambda entry: (str(type(entry)), entry))
+    for entry in found:
+        if _several(entry):
+            raise ValueError(f"the grid's values of {name} hold {entry!r}; plain values are needed")
+    return found
+
+
+def _rows(given: Any) -> list[dict[str, Any]]:
+    """Returns the rows of a table or of any collection of mappings; an empty entry of a table is the default."""
+    if given is None:
+        return [{}]
+    if isinstance(given, Mapping):
+        raise ValueError("rows is one mapping; a list of mappings or a data frame is needed (or pass it as the grid)")
+    if hasattr(given, "to_dict") and hasattr(given, "columns"):
+        missing = given.isna().to_dict("records")
+        table = given.to_dict("records")
+        return [{str(n): v for n, v in row.items() if not empty[n]} for row, empty in zip(table, missing, strict=True)]
+    found = list(given)
+    for row in found:
+        if not (isinstance(row, Mapping) or hasattr(row, "to_dict")):
+            raise ValueError(f"rows hold {row!r}; each must name its fields: {{'noise': 0.1}}")
+    return [dict(row) for row in found]
+
+
 def expand(
-    grid: Mapping[str, Sequence[Any]],
-    rows: Sequence[Mapping[str, Any]] | None = None,
+    grid: Mapping[str, Any],
+    rows: Any = None,
     seeds: int | None = None,
     fixed: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
@@ -192,13 +227,19 @@ def expand(
     Raises:
         ValueError: a name that is given in two places, no seed, a list for a fixed parameter.
     """
-    rows, fixed, grid = list(rows) if rows is not None else [{}], dict(fixed or {}), dict(grid)
+    rows, fixed = _rows(rows), dict(fixed or {})
+    grid = {name: _entries(name, entry) for name, entry in grid.items()}
     for name, entry in fixed.items():
-        if isinstance(entry, (tuple, list)):
+        if _several(entry):
             raise ValueError(f"{name} has several values; write --grid {name}={','.join(map(str, entry))}")
     if seeds is not None:
+        if isinstance(seeds, bool) or _several(seeds) or seeds != int(seeds):
+            raise ValueError(f"--seeds {seeds}: a number of seeds is needed; a grid names seeds of your own")
+        seeds = int(seeds)
         if seeds < 1:
             raise ValueError(f"--seeds {seeds}: at least one is needed")
+        if seeds > LARGEST:
+            raise ValueError(f"--seeds {seeds:,}: at most {LARGEST:,}")
         if "seed" in grid:
             raise ValueError("'seed' is given twice: by --seeds and by --grid")
         grid["seed"] = list(range(seeds))
