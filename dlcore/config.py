@@ -21,7 +21,7 @@ def closest(name: object, choices: Iterable[str]) -> str | None:
     >>> closest("noize", ["noise", "seed"])
     'noise'
     """
-    found = difflib.get_close_matches(str(name).lower(), list(choices), n=1, cutoff=0.5)
+    found = difflib.get_close_matches(str(name)[:99].lower(), list(choices), n=1, cutoff=0.5)
     return found[0] if found else None
 
 
@@ -34,7 +34,7 @@ def unknown_choice(kind: str, value: object, choices: Iterable[str]) -> ValueErr
     choices = list(choices)
     near = closest(value, choices)
     hint = f"; did you mean {near!r}?" if near else ";"
-    return ValueError(f"unknown {kind} {value!r}{hint} choose from: {', '.join(choices)}")
+    return ValueError(f"unknown {kind} {_short(value)}{hint} choose from: {', '.join(choices)}")
 
 
 def option(

@@ -71,21 +71,29 @@ class Config(BaseConfig):
     noise: float = option(0.0, help="rate of the noise in the training pairs", low=0.0, below=1.0)
     noise_kind: str | None = option(None, help="what the noise does; None: target words", choices=NOISES)
     seed: int = option(0, help="seed of the training pairs, the model and the training", low=0)
-    pairs: int = option(256, help="training pairs D", low=2)
-    reverse_pairs: int | None = option(None, help="pairs of the reverse model of back-translation", low=2)
-    reverse_width: int | None = option(None, help="width of the reverse model", low=8)
-    reverse_steps: int | None = option(None, help="steps of the reverse model", low=1)
-    filter_pairs: int | None = option(
-        None, help="trusted pairs of the filter that drops a share `noise` of misaligned pairs", low=2, since=2
+    pairs: int = option(256, help="training pairs D", low=2, high=100_000_000)
+    reverse_pairs: int | None = option(
+        None, help="pairs of the reverse model of back-translation", low=2, high=100_000_000
     )
-    width: int = option(64, help="units of the model", low=8)
+    reverse_width: int | None = option(None, help="width of the reverse model", low=8, high=65_536)
+    reverse_steps: int | None = option(None, help="steps of the reverse model", low=1, high=100_000_000)
+    filter_pairs: int | None = option(
+        None,
+        help="trusted pairs of the filter that drops a share `noise` of misaligned pairs",
+        low=2,
+        high=100_000_000,
+        since=2,
+    )
+    width: int = option(64, help="units of the model", low=8, high=65_536)
     dropout: float = option(0.1, help="share of units dropped", low=0.0, below=1.0)
-    steps: int | None = option(None, help="largest number of steps; held-out loss ends training", low=1)
+    steps: int | None = option(
+        None, help="largest number of steps; held-out loss ends training", low=1, high=100_000_000
+    )
     learning_rate: float | None = option(
         None, help="peak learning rate of Adam; None: 0.003, with fewer than 64 units times 64 / width", low=1e-8
     )
-    batch_tokens: int = option(2048, help="sentence pairs times longest sequence of a batch", low=128)
-    test_pairs: int = option(corpora.TEST, help="clean test pairs", low=10)
+    batch_tokens: int = option(2048, help="sentence pairs times longest sequence of a batch", low=128, high=10_000_000)
+    test_pairs: int = option(corpora.TEST, help="clean test pairs", low=10, high=1_000_000)
     constants: str | None = option(None, help="the rest of the recipe, which this version fixes", since=3)
 
     def resolve(self) -> dict[str, Any]:

@@ -179,10 +179,29 @@ def existing(address: str, place: Place) -> Iterator[Any]:
             yield client
 
 
-@contextlib.contextmanager
-def slurm(workers: int, threads: int, options: Mapping[str, Any], place: Place) -> Iterator[Any]:
-    """Yields the client of workers that SLURM starts, one a job; settings come from dask-jobqueue's own files too."""
-    distributed = need_dask()
+def check_address(address: str) -> None:
+    """Raises ValueError for what cannot be the address of a scheduler; nobody is asked."""
+    need_dask()
+    from distributed.comm.addressing import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
+
+    try:
+        scheme, place = parse_address(address)
+        get_backend(scheme)
+        if scheme != "inproc":
+            parse_host_port(place)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{address!r} is no address of a Dask scheduler, such as tcp://node1:8786: {' '.join(str(error).split())}"
+        ) from None
+
+
+def slurm_job(threads: int, options: Mapping[str, Any]) -> tuple[type, dict[str, Any], dict[str, Any]]:
+    """Returns dask-jobqueue's class, and the options of the cluster and of a job, checked; nothing is submitted.
+
+    Raises: RuntimeError when dask-jobqueue or SLURM is missing, or an option is not valid.
+    """
+    need_dask()
     try:
         with restored(signal.SIGINT, signal.SIGTERM):  # dask-jobqueue 0.9 makes Ctrl-C end the process when imported
             from dask_jobqueue import SLURMCluster
@@ -203,6 +222,14 @@ def slurm(workers: int, threads: int, options: Mapping[str, Any], place: Place) 
     except (TypeError, ValueError) as error:
         hint = "--slurm-option memory=4GB (or ~/.config/dask/jobqueue.yaml) says how much memory a job may take"
         raise RuntimeError(f"dask-jobqueue: {' '.join(str(error).split())}; {hint}") from error
+    return SLURMCluster, whole, job
+
+
+@contextlib.contextmanager
+def slurm(workers: int, threads: int, options: Mapping[str, Any], place: Place) -> Iterator[Any]:
+    """Yields the client of workers that SLURM starts, one a job; settings come from dask-jobqueue's own files too."""
+    distributed = need_dask()
+    SLURMCluster, whole, job = slurm_job(threads, options)
     with _quiet(), SLURMCluster(n_workers=workers, **whole, **job) as cluster, distributed.Client(cluster) as client:
         with _kept(cluster, workers):
             wait_for_one(client, "SLURM", lambda: _jobs_are_over(cluster))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
-import csv
 import itertools
+import reprlib
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from dlcore import reading
 from dlcore.config import Config, unknown_choice
 
 LARGEST = 100_000  # cells; a mistyped step should not fill the memory
@@ -44,8 +46,10 @@ def value(text: str) -> Any:
     (0.1, 'mlp', None)
     """
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd escapes in quotes
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the latter two: thousands of brackets
         return text
 
 
@@ -58,8 +62,13 @@ def pair(text: str) -> tuple[str, str]:
 
 
 def parameters(pairs: Iterable[str]) -> dict[str, Any]:
-    """Returns the parameters of `name=value` words."""
-    return {name: value(text) for name, text in map(pair, pairs)}
+    """Returns the parameters of `name=value` words. Raises ValueError for a name that is there twice."""
+    found: dict[str, Any] = {}
+    for name, text in map(pair, pairs):
+        if name in found:
+            raise ValueError(f"{name!r} is given twice: {name}={found[name]} and {name}={text}")
+        found[name] = value(text)
+    return found
 
 
 def values(text: str) -> list[Any]:
@@ -87,14 +96,18 @@ def _range(text: str) -> list[float | int]:
             raise InvalidOperation
     except (InvalidOperation, ValueError):
         raise ValueError(f"{text!r} is not a range; write start:stop:step, for example 0:0.9:0.1") from None
-    if step == 0 or (stop - start) / step < 0:
+    if step == 0 or (stop - start < 0 < step) or (stop - start > 0 > step):
         raise ValueError(f"the range {text!r} never gets from {start} to {stop} in steps of {step}")
-    if (stop - start) / step >= LARGEST:
+    try:
+        count = (stop - start) / step
+    except ArithmeticError:
+        count = Decimal(LARGEST)
+    if count >= LARGEST:
         raise ValueError(f"the range {text!r} has more than {LARGEST:,} values")
     whole = all(
         number == number.to_integral_value() and number.as_tuple().exponent == 0 for number in (start, stop, step)
     )
-    numbers = (start + i * step for i in range(int((stop - start) / step) + 1))
+    numbers = (start + i * step for i in range(int(count) + 1))
     return [int(number) if whole else float(number) for number in numbers]
 
 
@@ -125,13 +138,28 @@ def read_file(path: str | Path) -> list[dict[str, Any]]:
     import yaml
 
     try:
-        raw = yaml.safe_load(path.read_text("utf8"))
-    except yaml.YAMLError as error:
+        raw = yaml.load(reading.read_text(path), Loader=_loader())
+    except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     products = raw if isinstance(raw, list) else [raw]
     if not products or not all(isinstance(p, dict) and p for p in products):
         raise ValueError(f"{path}: names with values are needed (a product), or a list of such mappings (their union)")
     return [cell for p in products for cell in product({str(k): _listed(path, k, v) for k, v in p.items()})]
+
+
+def _loader() -> type:
+    """Returns YAML's safe loader, which takes the second of two equal names without a word, made strict."""
+    import yaml
+
+    class Strict(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict:
+            names = [self.construct_object(name, deep=True) for name, _ in node.value]
+            for i, name in enumerate(names):
+                if name in names[:i]:
+                    raise yaml.constructor.ConstructorError(None, None, f"{name!r} is there twice", node.start_mark)
+            return super().construct_mapping(node, deep)
+
+    return Strict
 
 
 def _listed(path: Path, name: Any, entry: Any) -> list[Any]:
@@ -145,26 +173,16 @@ def _scalar(path: Path, name: Any, entry: Any) -> list[Any]:
     if isinstance(entry, str):
         return values(entry)  # YAML takes 1e-3 and 0:0.9:0.1 for strings
     if entry is not None and not isinstance(entry, (bool, int, float)):
-        raise ValueError(f"{path}: {name} = {entry!r} is not a plain value")
+        # of a list of lists of lists by reference, the whole text may fill the memory
+        raise ValueError(f"{path}: {name} = {reprlib.repr(entry)} is not a plain value")
     return [entry]
 
 
 def _read_csv(path: Path) -> list[dict[str, Any]]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        lines = csv.reader(file)
-        names = [name.strip() for name in next(lines, [])]
-        if not names or not all(names) or len(set(names)) < len(names):
-            raise ValueError(f"{path}: the first line must name each parameter once, not {','.join(names)!r}")
-        cells = []
-        for row in lines:
-            if not row:
-                continue
-            if len(row) != len(names):
-                raise ValueError(f"{path}, line {lines.line_num}: {len(row)} entries for {len(names)} names")
-            cells.append({name: value(text.strip()) for name, text in zip(names, row, strict=True) if text.strip()})
-    if not cells:
+    names, body = reading.rows(path)
+    if not body:
         raise ValueError(f"{path} has no rows")
-    return cells
+    return [{name: value(text) for name, text in zip(names, row, strict=True) if text} for _, row in body]
 
 
 def product(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
