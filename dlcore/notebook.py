@@ -147,7 +147,12 @@ def read(source: str | Path):
     """Returns a notebook node from a .py (py:percent) or .ipynb file, with a kernel named."""
     import jupytext
 
-    book = jupytext.read(source)
+    try:
+        book = jupytext.read(source)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # of JSON, of nbformat, of YAML, of jupytext: each has its own
+        raise ValueError(f"{source} is no notebook: {' '.join(str(error).split())}") from error
     book.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3", "language": "python"})
     return book
 

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from dlcore import cache
 from dlcore.config import unknown_choice
 from dlcore.data import kept, mnist1d, tabular, text, vision
 
 EMBEDDED = {"digits": "scikit-learn", "mnist1d": "generated"}
 NAMES = (*EMBEDDED, *vision.SETS, *tabular.TABLES)
+CHANGEABLE = tuple(tabular.TABLES)  # a file of another content is used with a warning; the others are refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,17 +56,25 @@ class Dataset:
 
 def cache_folder() -> Path:
     """Returns the folder of downloaded sets, ~/.cache/dlcore/data unless XDG_CACHE_HOME says otherwise."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dlcore" / "data"
+    return cache.folder("data")
 
 
 def _places(root: str | Path | None) -> list[Path]:
     """Returns the folders to look in: `root` alone, or $DLCORE_DATA and the cache."""
-    given = root or os.environ.get("DLCORE_DATA")
-    if given and not Path(given).is_dir():
+    given = cache.expanded(root) if root else cache.path_of("DLCORE_DATA")
+    if given is not None and not given.is_dir():
         raise FileNotFoundError(
             f"the data folder {given} does not exist; set DLCORE_DATA to one in torchvision's layout"
         )
-    return ([Path(given)] if given else []) + ([] if root else [cache_folder()])
+    return [place for place in (given, None if root else _cache()) if place is not None]
+
+
+def _cache() -> Path | None:
+    """Returns the folder of downloaded sets, or None: without a home, nothing was downloaded into it."""
+    try:
+        return cache_folder()
+    except ValueError:
+        return None
 
 
 def _find(name: str, places: Sequence[Path]) -> tuple[Path | None, str]:
@@ -87,12 +97,12 @@ def _locate(name: str, root: str | Path | None, download: bool) -> Path:
     """Returns the folder with all files of a set, downloaded when that is allowed and needed."""
     known = name in vision.SETS
     if download and root and known:
-        Path(root).mkdir(parents=True, exist_ok=True)
+        cache.expanded(root).mkdir(parents=True, exist_ok=True)
     places = _places(root)
     path, missing = _find(name, places)
     if path is None and download and known:
         # never into $DLCORE_DATA, which may be shared
-        target = Path(root) if root else cache_folder()
+        target = cache.expanded(root) if root else cache_folder()
         vision.fetch(name, target)
         path, missing = _find(name, [target])
     if path is None:
@@ -101,7 +111,7 @@ def _locate(name: str, root: str | Path | None, download: bool) -> Path:
         if known:
             todo = f"allow its download with download=True, or: python -m dlcore data --download {name}"
         raise FileNotFoundError(
-            f"{name} was not found: no {missing} in {' or '.join(map(str, places))}{unset}. "
+            f"{name} was not found: no {missing} in {' or '.join(map(str, places)) or 'any folder'}{unset}. "
             f"Set DLCORE_DATA to the folder that has it, or {todo}."
         )
     return path
@@ -110,6 +120,8 @@ def _locate(name: str, root: str | Path | None, download: bool) -> Path:
 def _integer(what: str, value: Any, low: int) -> int:
     if isinstance(value, bool):
         raise TypeError(f"{what} = {value!r} must be an integer")
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():  # 1e3
+        value = int(value)
     try:
         number = operator.index(value)
     except TypeError:
@@ -294,11 +306,11 @@ def available(root: str | Path | None = None) -> dict[str, str]:
         return found | {name: f"missing: {error}" for name in (*NAMES, *text.SETS) if name not in found}
     for name in (*NAMES[len(EMBEDDED) :], *text.SETS):
         # `text.load` has no download, so it does not look into the cache
-        path, missing = _find(name, [p for p in places if name not in text.SETS or p != cache_folder()])
+        path, missing = _find(name, [p for p in places if name not in text.SETS or p != _cache()])
         if path is None:
             found[name] = f"missing: {missing}"
             continue
         place = next(p for p in places if path.is_relative_to(p))
-        cached = place == cache_folder()
+        cached = place == _cache()
         found[name] = f"found in {'the download cache, ' if cached else ''}{path.relative_to(place).as_posix()}"
     return found
