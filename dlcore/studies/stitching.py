@@ -32,9 +32,9 @@ from dlcore.studies.pairs import Inputs, Role, built, freeze_trained, rows_of, t
 DATASETS = ("digits", "mnist1d", "fashion_mnist", "cifar10")
 SIZES = {"digits": 1200, "mnist1d": 4000, "fashion_mnist": 10000, "cifar10": 10000}
 TEST_SIZES = {"mnist1d": 2000, "fashion_mnist": 2000, "cifar10": 2000}
-# further test samples, which only choose among the maps of a converged stitch
 # numbers of steps of a search for the best map, and the decrease of the validation error for which the next one is tried
 SEARCH_STEPS, SEARCH_GAIN = (1000, 4000, 16000), 0.0025
+# further test samples, which only choose among the maps of a converged stitch
 VALIDATION = {"digits": 300, "mnist1d": 4000, "fashion_mnist": 4000, "cifar10": 2000}
 ARCHITECTURES = ("mlp", "convnet", "resnet", "resnet18")
 SELF_SUPERVISED = ("simclr", "vicreg")
