@@ -49,8 +49,8 @@ def run_groups(study: str, names: Sequence[str], store: RecordStore, *, workers:
         if name not in groups:
             raise unknown_choice("group", name, groups)
     wanted = {c.key: c for name in (names or groups) for c in groups[name]}
-    have = {r.key for r in store.records(study)}
-    todo = [c for key, c in wanted.items() if key not in have]
+    have = {r.key: r.data.get("checksum") for r in store.records(study)}
+    todo = [c for key, c in wanted.items() if key not in have or c.data_checksum() not in (None, have[key])]
     print(f"{study}: {len(wanted)} configurations, {len(wanted) - len(todo)} done, {len(todo)} to run")
     failed: list[tuple[Config, str]] = []
     context = multiprocessing.get_context("spawn")

@@ -1,10 +1,13 @@
 """Every bad record is skipped by name, disables nothing, and is never overwritten while there is something in it."""
 
+import gzip
 import json
 import os
 import threading
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -192,6 +195,36 @@ def test_a_shipped_record_of_other_data_is_run_again(tmp_path, store, file, chan
     new = {"checksum": "fedcba9876543210"}
     made = own.load_or_run(CONFIG, lambda *_, **__: Record("distributional", {}, {"tv": 0.5}, data=new))
     assert made.metrics["tv"] == own.load(CONFIG).metrics["tv"] == 0.5
+
+
+def _vowel(folder, seed):
+    """A table of the shape of vowel, with other rows for each seed."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(rng.normal(size=(990, 10)).round(3), columns=[f"x{i}" for i in range(10)])
+    frame["class"] = np.arange(990) % 11
+    (folder / "uci").mkdir(exist_ok=True)
+    (folder / "uci" / "vowel.csv.gz").write_bytes(gzip.compress(frame.to_csv(index=False).encode()))
+
+
+@pytest.mark.filterwarnings("ignore:.* differs from the table behind the recorded runs")
+def test_another_table_of_the_same_name_is_noticed(tmp_path, store, monkeypatch):
+    monkeypatch.setenv("DLCORE_DATA", str(tmp_path))
+    config = Config(dataset="vowel", n_train=60)
+    _vowel(tmp_path, 0)
+    first = store.load_or_run(config)
+    assert store.load_or_run(config) == first
+    _vowel(tmp_path, 1)
+    with pytest.raises(
+        ValueError, match=rf"vowel of checksum {first.data['checksum']}, but the file that is here now has"
+    ):
+        store.load_or_run(config)
+    # in another folder both can be kept
+    second = RecordStore(tmp_path / "other", packaged=False).load_or_run(config)
+    assert second.data["checksum"] != first.data["checksum"]
+    _vowel(tmp_path, 0)
+    assert store.load_or_run(config) == first
+    monkeypatch.delenv("DLCORE_DATA")
+    assert store.load_or_run(config) == first, "without the table there is nothing to compare"
 
 
 # Writing

@@ -1,8 +1,12 @@
 """Grids of a sweep: what is written is what is run, and every mistake is found before anything runs."""
 
+import itertools
 from decimal import Decimal
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,9 +67,87 @@ def test_product_seeds_rows_and_fixed_parameters_are_combined():
     assert found[1] == {"n_train": 200, "dataset": "digits", "noise": 0.1, "seed": 1}
 
 
+def _frame():
+    return pd.DataFrame({"noise": [0.1, 0.2], "architecture": ["knn", None], "n_train": [np.nan, 200.0]})
+
+
+GIVEN = {
+    "a list": lambda: [0.1, 0.2],
+    "a tuple": lambda: (0.1, 0.2),
+    "an array": lambda: np.array([0.1, 0.2]),
+    "an array of float32": lambda: np.array([0.1, 0.2], np.float32),
+    "an array, backwards twice": lambda: np.array([0.1, 0.2])[::-1][::-1],
+    "a tensor": lambda: torch.tensor([0.1, 0.2]),
+    "a column": lambda: pd.Series([0.1, 0.2], index=[7, 3]),
+    "an index": lambda: pd.Index([0.1, 0.2]),
+    "a generator": lambda: (v / 10 for v in (1, 2)),
+    "a map": lambda: map(float, ("0.1", "0.2")),
+    "a set": lambda: {0.2, 0.1},
+    "the keys of a mapping": lambda: {0.1: "a", 0.2: "b"}.keys(),
+    "words": lambda: ["0.1", "0.2"],
+}
+
+
+@pytest.mark.parametrize("kind", GIVEN)
+def test_the_values_of_a_grid_may_be_any_collection(kind):
+    found, _ = _cells(grid.expand({"noise": GIVEN[kind]()}))
+    assert [cell.given for cell in found] == [{"noise": 0.1}, {"noise": 0.2}]
+    assert [cell.key for cell in found] == [Config(noise=v).key for v in (0.1, 0.2)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("noise", 0.1, 0.1),
+        ("noise", np.float32(0.1), 0.1),
+        ("noise", np.float16(0.1), 0.1),
+        ("noise", torch.tensor(0.1), 0.1),
+        ("noise", np.array(0.1), 0.1),
+        ("noise", -0.0, 0.0),
+        ("noise", "0.1", 0.1),
+        ("architecture", "knn", "knn"),
+        ("architecture", np.str_("knn"), "knn"),
+        ("n_train", 1e3, 1000),
+        ("n_train", np.float64(1e3), 1000),
+        ("n_train", np.int32(1000), 1000),
+        ("n_train", "1e3", 1000),
+        ("n_train", torch.tensor(1000), 1000),
+        ("n_train", None, 1200),
+        ("seed", 2**64, 2**64),
+        ("seed", "123456789012345678901", 123456789012345678901),
+        ("feature", np.bool_(False), False),
+    ],
+)
+def test_one_value_is_itself(name, value, meant):
+    (found,), _ = _cells(grid.expand({name: value}))
+    assert getattr(found.config, name) == meant
+    assert type(getattr(found.config, name)) is type(meant)
+    assert found.key == Config(**{name: meant}).key
+
+
+def test_rows_may_be_a_data_frame_whose_gaps_are_defaults():
+    found = grid.expand({}, _frame())
+    assert found == [{"noise": 0.1, "architecture": "knn"}, {"noise": 0.2, "n_train": 200.0}]
+    same = [row.dropna() for _, row in _frame().iterrows()]
+    assert grid.expand({}, same) == found
+    assert grid.expand({}, (dict(row) for row in found)) == found
+    assert len(grid.expand({}, _frame().astype({"noise": "Float64", "architecture": "category"}))) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (({"noise": {"rate": 0.1}},), "values of noise are a mapping"),
+        (({"noise": [[0.1, 0.2]]},), "plain values are needed"),
+        (({"noise": np.zeros((2, 2))},), "plain values are needed"),
+        (({"noise": itertools.count()},), "more than 100,000 values of noise"),
+        (({}, {"noise": 0.1}), "rows is one mapping"),
+        (({}, ["noise"]), "each must name its fields"),
+        (({}, [0.1]), "each must name its fields"),
+        (({}, None, [0, 1]), "a grid names seeds of your own"),
+        (({}, None, 1.5), "a number of seeds is needed"),
+        (({}, None, True), "a number of seeds is needed"),
+        (({}, None, None, {"noise": np.array([0.1, 0.2])}), "write --grid noise=0.1,0.2"),
         (({"seed": [1]}, None, 2), "'seed' is given twice: by --seeds and by --grid"),
         (({"noise": [0.1]}, [{"noise": 0.2}]), "'noise' is given twice: by the grid and by the grid file"),
         (({"noise": [0.1]}, None, None, {"noise": 0.2}), "by the grid and by the fixed parameters"),
@@ -90,6 +172,10 @@ def test_contradictions_are_refused(arguments, message):
         ),
         ([{"architecture": "treee"}], "^architecture=treee: unknown architecture 'treee'; did you mean 'tree'"),
         ([{"n_train": "many"}], "n_train = 'many' is not a valid int"),
+        ([{"noise": [0.1]}], r"noise = \[0.1\] is not a valid float"),
+        ([{"seed": float("nan")}], "seed = nan is not a valid int"),
+        ([{"seed": float("inf")}], "seed = inf is not a valid int"),
+        ([{"noise": 10**400}], "noise = 1000.* is not a valid float"),
         ([], "no cells"),
     ],
 )
@@ -146,8 +232,8 @@ def test_csv_is_a_row_a_cell_and_an_empty_entry_the_default(tmp_path):
     ("name", "text", "message"),
     [
         ("g.csv", "noise,seed\n0.1\n", "line 2: 1 entries for 2 names"),
-        ("g.csv", "noise,noise\n0.1,2\n", "name each parameter once"),
-        ("g.csv", "", "name each parameter once"),
+        ("g.csv", "noise,noise\n0.1,2\n", "name each column once"),
+        ("g.csv", "", "No columns"),
         ("g.csv", "noise\n", "has no rows"),
         ("g.yml", "noise: [", "is not YAML"),
         ("g.yml", "0.1", "names with values are needed"),

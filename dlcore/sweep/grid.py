@@ -208,7 +208,9 @@ def _entries(name: str, given: Any) -> list[Any]:
     """Returns the values that a grid has for a name: those of any collection, or the one value."""
     if isinstance(given, Mapping):
         raise ValueError(f"the grid's values of {name} are a mapping, {given!r}; a list of values is needed")
-    found = list(given) if _several(given) else [given]
+    found = list(itertools.islice(given, LARGEST + 1)) if _several(given) else [given]
+    if len(found) > LARGEST:
+        raise ValueError(f"the grid has more than {LARGEST:,} values of {name}")
     if isinstance(given, (set, frozenset)):  # its order is another in each process
         found.sort(key=lambda entry: (str(type(entry)), entry))
     for entry in found:
@@ -296,8 +298,8 @@ def cells(config: type[Config], wanted: Iterable[Mapping[str, Any]], base: Mappi
     if bad:
         many = f"{len(bad)} of {len(wanted)} cells are not valid; the first, " if len(wanted) > 1 else ""
         # values that are good apart but not together
-        good = {(name, entry) for cell in found.values() for name, entry in cell.given.items()}
-        hint = "; a grid file can hold several products" if set(bad[0][0].items()) <= good else ""
+        good = [pair for cell in found.values() for pair in cell.given.items()]
+        hint = "; a grid file can hold several products" if all(pair in good for pair in bad[0][0].items()) else ""
         raise ValueError(f"{many}{describe(bad[0][0])}: {bad[0][1]}{hint}")
     if not found:
         raise ValueError("the sweep has no cells")

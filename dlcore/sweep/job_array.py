@@ -24,13 +24,15 @@ def write(plan: Plan, script: Path, *, threads: int, together: int | None, optio
     """
     script = script.resolve()
     rows = script.with_suffix(".cells.csv")
-    names = list(dict.fromkeys(name for cell in plan.cells for name in cell.given))
+    # one name at least, and its value in every row: a row without an entry is none
+    names = list(dict.fromkeys(name for cell in plan.cells for name in cell.given)) or ["preset"]
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(names)
     for cell in plan.cells:
         # as Python writes it, so that the reader sees the same type; an empty entry is the default
-        lines.writerow([entry if isinstance(entry := cell.given.get(n, ""), str) else repr(entry) for n in names])
+        entries = [cell.given.get(name, getattr(cell.config, name)) for name in names]
+        lines.writerow(["" if e is None else e if isinstance(e, str) else repr(e) for e in entries])
     write_atomically(rows, text.getvalue())
     command = [sys.executable, "-m", "dlcore", "sweep", plan.place.study, "--grid-file", str(rows), *options]
     at_once = f"%{together}" if together else ""
