@@ -129,7 +129,7 @@ def test_the_grid_is_valid_and_has_no_run_twice():
 
 def test_a_converged_pair_says_how_it_was_found(store, monkeypatch):
     monkeypatch.setattr(study, "Search", functools.partial(study.Search, steps=(5, 10, 20)))
-    config = Config(**SMOKE, converged=True)
+    config = Config(**SMOKE, converged=True, shuffles=3)
     assert config.key != Config(**SMOKE).key
     record = store.load_or_run(config, device="cpu")
     names = ("chosen_start", "chosen_steps", "validation_error", "validation_error_first", "self_penalty_random_start")
@@ -145,6 +145,10 @@ def test_a_converged_pair_says_how_it_was_found(store, monkeypatch):
     assert row["map"] == "the paper's, converged"
     assert not row.usual
     assert row.self_penalty_max == max(found["self_penalty"])
+    assert row.cka_null == max(found["linear_cka_null_threshold"])
+    for name in study.INDICES:
+        assert len(found[f"{name}_null_mean"]) == stages
+        assert np.all(np.array(found[f"{name}_null_mean"]) <= np.array(found[name]) + 0.05)
     for wrong in ({"family": "least_squares"}, {"init": "least_squares"}, {"cross": True}):
         with pytest.raises(ValueError, match="converged"):
             Config(**SMOKE, converged=True, **wrong)
@@ -240,6 +244,7 @@ def _row(kind, **more):
     row["random_excess_mid"] = 0.5
     row |= {f"excess_{where}": 0.5 for where in ("first", "mid", "half", "max", "last")}
     usual = {"family": "auto", "bn_mode": "recalibrate", "init": "random", "kernel_size": 1, "freeze": False}
+    usual |= {"converged": False, "shuffles": 0}
     return row | usual | {"linear_cka_mid": 0.5, "bottom_share": 1.0} | more
 
 

@@ -59,7 +59,11 @@ def _converged_path(t: Table, *where: str) -> Measured | None:
     return mean_where(rows.barrier, rows.self_penalty_max <= 0.01)
 
 
-for _name, _where in (("", ("convnet", "mnist1d")), ("-fashion", ("resnet", "fashion_mnist"))):
+for _name, _where in (
+    ("", ("convnet", "mnist1d")),
+    ("-mlp", ("mlp", "mnist1d")),
+    ("-fashion", ("resnet", "fashion_mnist")),
+):
     MEASURES[f"stitching-path-seeds{_name}"] = with_arguments(_converged_path, "two seeds", *_where)
     MEASURES[f"stitching-path-halves{_name}"] = with_arguments(_converged_path, "disjoint halves", *_where)
 
@@ -68,6 +72,18 @@ for _name, _where in (("", ("convnet", "mnist1d")), ("-fashion", ("resnet", "fas
 def _(t):
     narrow, wide = (_converged(t, "two seeds", "convnet", "mnist1d", w).set_index("seed").barrier for w in (4, 32))
     return mean(narrow - wide)
+
+
+@measure("stitching-cka-null")
+def _(t):
+    rows = t[(t.dataset == "mnist1d") & t.usual_width & t.pair.isin(["two seeds", _SSL])]
+    return mean(rows.dropna(subset=["cka_null"]).groupby("seed").cka_null.max())
+
+
+@measure("stitching-cka-null-width")
+def _(t):
+    narrow, wide = (_converged(t, "two seeds", "convnet", "mnist1d", w).set_index("seed").cka_null for w in (4, 32))
+    return mean(wide - narrow)
 
 
 def _label_order(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
@@ -86,6 +102,11 @@ def _excess(t: Table, column: str, pair: str, architecture: str, dataset: str = 
     return mean(_rows(t, pair, architecture=architecture, dataset=dataset)[column])
 
 
+def _converged_excess(t: Table, pair: str, architecture: str) -> Measured | None:
+    rows = _converged(t, pair, architecture, "mnist1d")
+    return mean_where(rows.excess_mid, rows.self_penalty_max <= 0.01)
+
+
 _SSL, _MORE = "SimCLR bottom, supervised top", "bottom all data, top a quarter"
 MEASURES["stitching-random-fashion"] = with_arguments(
     _excess, "random_excess_last", "two seeds", "resnet", "fashion_mnist"
@@ -94,6 +115,8 @@ MEASURES["stitching-self-supervised"] = with_arguments(_excess, "excess_mid", _S
 MEASURES["stitching-self-supervised-mlp"] = with_arguments(_excess, "excess_mid", _SSL, "mlp")
 MEASURES["stitching-self-supervised-fashion"] = with_arguments(_excess, "excess_mid", _SSL, "resnet", "fashion_mnist")
 MEASURES["stitching-more-data-fashion"] = with_arguments(_excess, "excess_last", _MORE, "resnet", "fashion_mnist")
+MEASURES["stitching-self-supervised-converged"] = with_arguments(_converged_excess, _SSL, "convnet")
+MEASURES["stitching-self-supervised-converged-mlp"] = with_arguments(_converged_excess, _SSL, "mlp")
 MEASURES["stitching-width"] = with_arguments(_excess, "excess_last", "width x 2", "convnet")
 MEASURES["stitching-time"] = with_arguments(_excess, "excess_last", "epochs x 2", "convnet")
 
@@ -115,7 +138,8 @@ def _weak(t: Table, column: str, architecture: str, dataset: str = "mnist1d") ->
 
 def _two_seeds(t: Table, column: str, architecture: str, dataset: str, **changed) -> pd.Series:
     """Returns a column of the pairs of two seeds, by seed; the usual setting, with what is changed."""
-    usual = {"family": "auto", "bn_mode": "recalibrate", "init": "random", "kernel_size": 1, "freeze": False}
+    usual = {"family": "auto", "bn_mode": "recalibrate", "init": "random", "kernel_size": 1}
+    usual |= {"freeze": False, "converged": False, "shuffles": 0}
     rows = _rows(t, usual=False, architecture=architecture, dataset=dataset, **usual | changed)
     return rows.set_index("seed")[column]
 

@@ -107,6 +107,8 @@ class Config(BaseConfig):
         False, help="maps from both starts, until more steps gain nothing; stitch_epochs is not used", since=3
     )
 
+    shuffles: int = option(0, help="of the inputs, for the null of every similarity index", low=0, since=3)
+
     def resolve(self) -> dict[str, Any]:
         """Fills sizes and training from the recipes."""
         kind = self.dataset if self.dataset in ("digits", "mnist1d") else "images"
@@ -153,8 +155,13 @@ class Config(BaseConfig):
         return Role(seed, share, half, self.bottom_width, epochs, self.bottom_labels, self.noise, self.bottom_objective)
 
 
-def _similarities(bottom: nn.Module, top: nn.Module, x: torch.Tensor, stages: list[str]) -> dict[str, list[float]]:
+def _similarities(
+    bottom: nn.Module, top: nn.Module, x: torch.Tensor, stages: list[str], shuffles: int
+) -> dict[str, list[float]]:
+    """Returns each index at each stage; with shuffles of the inputs also its mean and threshold where nothing is common."""
     found: dict[str, list[float]] = {name: [] for name in INDICES}
+    if shuffles:
+        found |= {f"{name}_null_{what}": [] for name in INDICES for what in ("mean", "threshold")}
     ours, theirs = activations(bottom, x, stages), activations(top, x, stages)
     for stage in stages:
         one, two = (part[stage].flatten(1).cpu().numpy() for part in (ours, theirs))
@@ -163,6 +170,10 @@ def _similarities(bottom: nn.Module, top: nn.Module, x: torch.Tensor, stages: li
                 # a dead layer has no similarity: NaN says so in the record
                 warnings.simplefilter("ignore", similarity.SimilarityWarning)
                 found[name].append(float(similarity.similarity(name, one, two)))
+                if shuffles:
+                    null = similarity.permutation_null(name, one, two, permutations=shuffles)
+                    found[f"{name}_null_mean"].append(null.mean)
+                    found[f"{name}_null_threshold"].append(null.threshold)
     return found
 
 
@@ -264,7 +275,8 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     curves["depth"] = [(stages.index(s) + 1) / len(stages) for s in usable]
     if search:
         curves |= _trials(search, top, usable)
-    curves |= _similarities(bottom, top, source.x_test[: SIMILARITY_INPUTS.get(config.architecture, 1000)], usable)
+    compared = source.x_test[: SIMILARITY_INPUTS.get(config.architecture, 1000)]
+    curves |= _similarities(bottom, top, compared, usable, config.shuffles)
     if config.freeze:
         curves["freeze_error"] = freeze_trained(config, config.top, source, bottom, usable, options)
         drawn = _untrained(config, source)(config.seed).to(where)

@@ -91,7 +91,10 @@ def recorded() -> dict[str, list[Config]]:
     }
     # maps trained until more steps gain nothing: the infimum of the definition
     pairs = [{}, {"top_share": 0.5, "bottom_share": 0.5, "disjoint": True}]
-    groups["converged"] = _make(range(5), [*pairs, {"width": 4}, {"width": 32}], converged=True, **conv)
-    groups["converged-fashion"] = _make(range(3), pairs, converged=True, **image | {"stitch_epochs": 30})
+    how = {"converged": True, "shuffles": 30}
+    groups["converged"] = _make(range(5), [*pairs, {"width": 4}, {"width": 32}], **conv, **how)
+    groups["converged-fashion"] = _make(range(3), pairs, **image | {"stitch_epochs": 30}, **how)
+    groups["converged-self-supervised"] = [c for where in (conv, mlp) for c in _make(range(5), SSL[:1], **where, **how)]
+    groups["converged-mlp"] = _make(range(5), pairs, **mlp, **how)
     groups["gpu"] = [Config.from_parameters(preset="gpu", **pair) for pair in LARGE]
     return groups

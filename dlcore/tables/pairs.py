@@ -102,7 +102,8 @@ def stitching(
     own samples, and `usual_width` the tops of the main comparison. From the curves of the records come (NaN without
     them) `barrier`, the largest test error on the path of stitched networks above that of the worse end;
     `linear_cka_mid`; `cka_order`, the rank correlation of linear CKA with the excess over the stages; `excess_half`,
-    the excess at half of the depth; `self_penalty_max`, the largest of the self-stitches; `late_into_early_task` and `late_into_early_least_squares`, penalties of the
+    the excess at half of the depth; `self_penalty_max`, the largest of the self-stitches; `cka_null`, the
+    largest threshold of linear CKA under shuffled inputs; `late_into_early_task` and `late_into_early_least_squares`, penalties of the
     bottom's last stage but the pooling in the top's first; and `freeze_error`, the error above the bottom's frozen
     layers until the deepest stage whose excess is at most 2 points.
 
@@ -112,13 +113,22 @@ def stitching(
     if rows.empty:
         return rows
     rows["pair"] = [pair(row) for row in rows.to_dict("records")]
-    for name in ("freeze", "converged"):  # fields that early records lack
-        rows[name] = rows.get(name, pd.Series(False, rows.index)).fillna(False).astype(bool)
+    for name, kind in (("freeze", bool), ("converged", bool), ("shuffles", int)):  # fields that early records lack
+        rows[name] = rows.get(name, pd.Series(0, rows.index)).fillna(0).astype(kind)
     rows["usual_width"] = [has_usual_width(row) for row in rows.to_dict("records")]
     rows["map"] = [map_name(row) for row in rows.to_dict("records")]
-    rows["usual"] = (rows["map"] == USUAL_MAP) & (rows.stitcher_data == "top")
+    rows["usual"] = (rows["map"] == USUAL_MAP) & (rows.stitcher_data == "top") & (rows.shuffles == 0)
     found = [_of_curves(records[key]) if records else {} for key in rows.key]
-    for name in ("barrier", "linear_cka_mid", "cka_order", "excess_half", "self_penalty_max", *_LATE, "freeze_error"):
+    for name in (
+        "barrier",
+        "linear_cka_mid",
+        "cka_order",
+        "excess_half",
+        "self_penalty_max",
+        "cka_null",
+        *_LATE,
+        "freeze_error",
+    ):
         rows[name] = [row.get(name, np.nan) for row in found]
     return rows
 
@@ -136,6 +146,8 @@ def _of_curves(record: Any) -> dict[str, float]:
         "self_penalty_max": max(curves["self_penalty"]),
         "excess_half": curves["excess"][int(np.abs(np.subtract(curves["depth"], 0.5)).argmin())],
     }
+    if "linear_cka_null_threshold" in curves:
+        found["cka_null"] = max(curves["linear_cka_null_threshold"])
     if "task" in arrays:
         found |= {name: arrays[kind][-1][0] for name, kind in zip(_LATE, ("task", "least_squares"), strict=True)}
     if "freeze_error" in curves:
