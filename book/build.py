@@ -44,7 +44,8 @@ def stage() -> None:
     shutil.copytree(ROOT / "book", STAGE / "book", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "_toc.yml", STAGE / "_toc.yml")
     ledger = STAGE / "book" / "claims.md"
-    ledger.write_text(ledger.read_text("utf8").replace("<!-- ledger -->", claims.ledger_html()), "utf8")
+    text = ledger.read_text("utf8").replace("<!-- ledger -->", claims.ledger_html())
+    ledger.write_text(text.replace("<!-- multiplicity -->", claims.multiplicity_statement()), "utf8")
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
     url = address.address()
     config["repository"] = {"url": url, "branch": "main", "path_to_book": ""}

@@ -59,8 +59,11 @@ def claims(args: argparse.Namespace) -> int:
         _, _, after = rest.partition(_LEDGER[1])
         path.write_text(f"{before}{_LEDGER[0]}\n{ledger.ledger_markdown()}\n{_LEDGER[1]}{after}", "utf8")
         return 0
+    if args.history:
+        ledger.write_history()
+        return 0
     for row in ledger.evaluate():
-        print(f"{row.verdict:28} {row.id:34} thesis: {row.reference} | ours: {row.ours}")
+        print(f"{row.verdict:15} {row.timing:9} {row.id:38} thesis: {row.reference} | ours: {row.ours}")
     return 0
 
 
@@ -108,6 +111,9 @@ def parser() -> argparse.ArgumentParser:
 
     p = verbs.add_parser("claims", help=claims.__doc__)
     p.add_argument("--write", metavar="FILE", help="write the table between the ledger marks of a Markdown file")
+    p.add_argument(
+        "--history", action="store_true", help="date regions and first records by Git's history, into the package"
+    )
     p.set_defaults(call=claims)
     p = verbs.add_parser("data", help=data.__doc__)
     p.add_argument("--download", metavar="NAME")

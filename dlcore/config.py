@@ -92,10 +92,10 @@ class Config:
             choices, low, high, below = (f.metadata.get(k) for k in ("choices", "low", "high", "below"))
             if choices and value not in choices:
                 raise unknown_choice(f.name, value, choices)
-            if (low is not None and value < low) or (high is not None and value > high):
-                raise ValueError(f"{f.name} = {value!r} is outside [{low}, {'inf' if high is None else high}]")
-            if below is not None and value >= below:
-                raise ValueError(f"{f.name} = {value!r} is outside [{0 if low is None else low}, {below})")
+            too_high = (high is not None and value > high) or (below is not None and value >= below)
+            if too_high or (low is not None and value < low):
+                end = f"{below})" if below is not None else f"{'inf' if high is None else high}]"
+                raise ValueError(f"{f.name} = {value!r} is outside [{'-inf' if low is None else low}, {end}")
 
     @classmethod
     def names(cls) -> list[str]:
@@ -124,11 +124,13 @@ class Config:
     def from_namespace(cls, namespace: Mapping[str, Any]) -> typing.Self:
         """Returns the configuration that a notebook's parameters cell describes; pass `globals()`.
 
-        Every public scalar among the globals counts as a parameter. That is how a notebook notices a misspelt
-        `papermill -p noize 0.4`, which papermill itself only logs.
+        `dlcore.notebook.setup` keeps the names that the cell sets, and those that papermill adds, in `_parameters`:
+        that is how a notebook notices a misspelt `papermill -p noize 0.4`, which papermill itself only logs. In a
+        notebook without it every public scalar among the globals counts, which is right in a fresh kernel only.
         """
         scalars = (bool, int, float, str, type(None))
-        found = {k: v for k, v in namespace.items() if not k.startswith("_") and isinstance(v, scalars)}
+        names = namespace.get("_parameters") or [k for k, v in namespace.items() if isinstance(v, scalars)]
+        found = {k: namespace[k] for k in names if not k.startswith("_") and k in namespace}
         return cls.from_parameters(**found)
 
     def to_dict(self) -> dict[str, Any]:

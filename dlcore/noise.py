@@ -7,29 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dlcore.arrays import as_array, as_integers, as_reals
 from dlcore.config import unknown_choice
 
 
 class NoisyLabels(NamedTuple):
-    """`labels` after the noise, and `mask`, true where the label changed. Both have the shape of the input."""
+    """`labels` after the noise, and `mask`, true where they differ from the labels given. Both have the shape of these."""
 
     labels: np.ndarray
     mask: np.ndarray
-
-
-def _integers(labels: object) -> np.ndarray:
-    values = np.asarray(labels.detach().cpu() if hasattr(labels, "detach") else labels)
-    if values.size == 0:
-        raise ValueError("labels are empty")
-    if not np.issubdtype(values.dtype, np.integer):
-        raise ValueError(f"labels must be integers, not {values.dtype}")
-    return values.astype(np.int64)
-
-
-def _in_range(values: np.ndarray, bound: int) -> None:
-    bad = values[(values < 0) | (values >= bound)]
-    if bad.size:
-        raise ValueError(f"label {bad.flat[0]} is outside 0..{bound - 1}")
 
 
 def flip_labels(labels, num_classes: int, rate: float, seed: int) -> NoisyLabels:
@@ -44,12 +30,11 @@ def flip_labels(labels, num_classes: int, rate: float, seed: int) -> NoisyLabels
     >>> flip_labels([0, 1, 1, 0], num_classes=2, rate=0.0, seed=0).mask.any()
     np.False_
     """
-    values = _integers(labels)
     if num_classes < 2:
         raise ValueError(f"num_classes = {num_classes}: a flip needs at least two classes")
     if not 0 <= rate < 1:
         raise ValueError(f"rate = {rate} is outside [0, 1)")
-    _in_range(values, num_classes)
+    values = as_integers("labels", labels, num_classes, ndim=1)
     rng = np.random.default_rng(seed)
     # drawn for every label, so that a larger rate flips a superset: noise levels are then nested and comparable
     mask = rng.random(values.shape) < rate
@@ -60,38 +45,76 @@ def flip_labels(labels, num_classes: int, rate: float, seed: int) -> NoisyLabels
 def apply_confusion(labels, confusion, seed: int) -> NoisyLabels:
     """Draws a noisy label for each label from its row of a row-stochastic matrix.
 
-    The labels may be finer than the noisy labels: with M rows and K columns, row l is p(y | feature = l). For a
-    square matrix the mask marks labels that differ from the input; for M != K it marks labels that differ from
-    the most likely one of their row.
+    The labels may be finer than the noisy labels: with M rows and K columns, row l is p(y | feature = l), and the mask,
+    which compares numbers, says little. A matrix with a row for each *sample* is another thing: see
+    `apply_probabilities`.
 
     Shapes: labels (n,) integers in 0..M-1; confusion (M, K); both results (n,).
-    Raises: ValueError for rows that do not sum to 1, negative entries, a label out of range.
+    Raises: ValueError for rows that do not sum to 1, negative entries, a label out of range, or a row for each sample.
     Paper: Nakkiran and Bansal 2020, section 4: "labels passed through a confusion matrix".
 
     >>> apply_confusion([0, 1, 2], [[0, 1], [1, 0], [1, 0]], seed=0).labels.tolist()
     [1, 0, 0]
     """
-    values = _integers(labels)
-    matrix = np.asarray(confusion.detach().cpu() if hasattr(confusion, "detach") else confusion, dtype=float)
+    matrix = _laws("confusion", confusion)
+    values = as_integers("labels", labels, len(matrix), ndim=1)
+    rows, columns = matrix.shape
+    # labels beyond the columns can only be finer classes
+    if rows == len(values) != columns and values.max() < columns:
+        raise ValueError(
+            f"confusion has {rows} rows, one for each label, and {columns} columns: it needs a row for each class, "
+            f"({columns}, {columns}); for probabilities of each sample use apply_probabilities"
+        )
+    draws = np.random.default_rng(seed).random(len(values))
+    drawn = np.empty_like(values)
+    edges = _edges(matrix)
+    for row in np.unique(values):
+        there = values == row
+        drawn[there] = np.searchsorted(edges[row], draws[there], side="right")
+    return NoisyLabels(drawn, drawn != values)
+
+
+def apply_probabilities(labels, probabilities, seed: int) -> NoisyLabels:
+    """Draws a noisy label for each sample from probabilities of its own: noise that depends on the instance.
+
+    Shapes: labels (n,) integers in 0..K-1; probabilities (n, K), row i the law of the noisy label of sample i.
+    Raises: ValueError for rows that do not sum to 1, negative entries, a label out of range, lengths that disagree.
+
+    >>> noisy = apply_probabilities([0, 0, 1], [[1, 0], [0, 1], [0, 1]], seed=0)
+    >>> noisy.labels.tolist(), noisy.mask.tolist()
+    ([0, 1, 1], [False, True, False])
+    """
+    matrix = _laws("probabilities", probabilities)
+    values = as_integers("labels", labels, matrix.shape[1], ndim=1)
+    if len(matrix) != len(values):
+        raise ValueError(f"probabilities has {len(matrix)} rows for {len(values)} labels: each sample needs its own")
+    draws = np.random.default_rng(seed).random(len(values))
+    drawn = (draws[:, None] >= _edges(matrix)).sum(1)
+    return NoisyLabels(drawn, drawn != values)
+
+
+def _laws(name: str, rows) -> np.ndarray:
+    matrix = as_reals(name, rows)
     if matrix.ndim != 2 or not np.isfinite(matrix).all() or (matrix < 0).any():
-        raise ValueError(f"confusion must be a finite, non-negative matrix; its shape is {matrix.shape}")
+        raise ValueError(f"{name} must be a finite, non-negative matrix; its shape is {matrix.shape}")
     sums = matrix.sum(1)
     bad = np.flatnonzero(np.abs(sums - 1) > 1e-6)  # rows of a float32 tensor sum to 1 within 1e-7
     if bad.size:
-        raise ValueError(f"confusion row {bad[0]} sums to {sums[bad[0]]:.6g}, not to 1")
-    _in_range(values, len(matrix))
-    rng = np.random.default_rng(seed)
+        raise ValueError(f"{name} row {bad[0]} sums to {sums[bad[0]]:.6g}, not to 1")
+    return matrix
+
+
+def _edges(matrix: np.ndarray) -> np.ndarray:
     edges = np.cumsum(matrix, axis=1)
     edges[:, -1] = 1.0
-    drawn = (rng.random(values.shape)[..., None] >= edges[values]).sum(-1)
-    usual = np.arange(len(matrix)) if matrix.shape[0] == matrix.shape[1] else matrix.argmax(1)
-    return NoisyLabels(drawn, drawn != usual[values])
+    return edges
 
 
 def subgroup_confusion(grouping, num_classes: int, flipped, target: int, rate: float) -> np.ndarray:
     """Returns p(label | fine class) when the labels are groups of fine classes and some fine classes are noisy.
 
     Shapes: grouping (M,) the clean label of each fine class; flipped: the noisy fine classes; result (M, K).
+    Raises: ValueError for a rate outside [0, 1), a label or fine class that does not exist, a flip that changes nothing.
     Paper: Nakkiran and Bansal 2020, figure 1: animal or object, with 30 % of the cats labelled object.
 
     >>> subgroup_confusion([0, 1, 1], 2, flipped=[1], target=0, rate=0.25).tolist()
@@ -99,8 +122,10 @@ def subgroup_confusion(grouping, num_classes: int, flipped, target: int, rate: f
     """
     if not 0 <= rate < 1:
         raise ValueError(f"rate = {rate} is outside [0, 1)")
-    matrix = np.eye(num_classes)[np.asarray(grouping)]
-    for row in np.atleast_1d(flipped):
+    matrix = np.eye(num_classes)[as_integers("grouping", grouping, num_classes, ndim=1)]
+    as_integers("target", target, num_classes, ndim=0)
+    noisy = as_array(flipped, "flipped").ravel()
+    for row in as_integers("flipped", noisy, len(matrix)) if noisy.size else ():
         if matrix[row, target] == 1:
             raise ValueError(f"fine class {row} already has the label {target}: flipping it changes nothing")
         matrix[row] *= 1 - rate

@@ -1,22 +1,128 @@
-"""Executes notebooks by papermill: unknown parameters refused, a stalled kernel retried, nothing half-written."""
+"""What a chapter calls in its cells, and the execution of notebooks by papermill: mistakes refused, stalls retried."""
 
 from __future__ import annotations
 
 import ast
+import base64
 import contextlib
 import hashlib
+import html
+import importlib.util
 import json
 import logging
 import os
 import signal
 import socket
+import sys
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlcore.config import unknown_choice
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+MARK = "# Parameters"  # how the parameters cell begins, and the one that papermill adds after it
+LIVE = {"JPY_SESSION_NAME", "VSCODE_PID"}  # what Jupyter and VS Code leave in the environment of a kernel with a reader
+EMBED = "https://cdn.jsdelivr.net/npm/vega-embed@7/+esm"
 _KERNELS: set[int] = set()  # process ids of the kernels that this process runs
+
+
+def setup() -> None:
+    """Prepares the kernel; a chapter calls it before its parameters cell. A second call does nothing more.
+
+    From then on the names that the parameters cell sets are kept in the notebook's own `_parameters`, for
+    `Config.from_namespace`: what later cells leave behind is no parameter when a reader changes one and runs
+    again. Charts get their renderer once Altair is imported, which is slow and can wait until the parameters are
+    checked. Without IPython there is nothing to prepare.
+    """
+    if "IPython" not in sys.modules or (shell := sys.modules["IPython"].get_ipython()) is None:
+        return
+    for callback in (_note_parameters, _ready_charts):
+        if callback not in shell.events.callbacks["pre_run_cell"]:
+            shell.events.register("pre_run_cell", callback)
+
+
+def _note_parameters(info: Any) -> None:
+    """Keeps the names that a parameters cell is about to set."""
+    first = info.raw_cell.lstrip().partition("\n")[0].rstrip()
+    if first.startswith(MARK):
+        names = sys.modules["IPython"].get_ipython().user_ns.setdefault("_parameters", [])
+        if first != MARK:  # the notebook's own cell: papermill's begins with the mark and nothing else
+            names.clear()
+        names += assigned(info.raw_cell)
+
+
+def _ready_charts(info: Any) -> None:
+    """Sets the charts' renderer, once: afterwards a reader may choose another one."""
+    if "dlcore.figures" not in sys.modules:
+        return
+    sys.modules["IPython"].get_ipython().events.unregister("pre_run_cell", _ready_charts)
+    sys.modules["dlcore.figures"].setup()
+    if os.environ.get("DLCORE_BOOK") or "google.colab" in sys.modules:
+        return
+    import altair as alt
+
+    # a widget carries the chart's script with it, 0.9 MB each: for a reader who is there, not for papermill's copies
+    if LIVE & os.environ.keys() and importlib.util.find_spec("anywidget") and importlib.util.find_spec("vl_convert"):
+        alt.renderers.enable("jupyter", offline=True)
+    elif importlib.util.find_spec("vl_convert"):
+        alt.renderers.register("dlcore", _picture)
+        alt.renderers.enable("dlcore")
+
+
+def _picture(spec: dict[str, Any], **_: Any) -> dict[str, str]:
+    """Returns a chart as a picture, which becomes the chart itself where a script can be had from the network."""
+    import vl_convert
+
+    spec = {k: v for k, v in spec.items() if k != "usermeta"}
+    fixed = {**spec, "width": 560} if spec.get("width") == "container" else spec
+    svg = base64.b64encode(vl_convert.vegalite_to_svg(fixed).encode()).decode()
+    text, name = spec.get("description", ""), f"chart-{uuid.uuid4().hex}"
+    body = json.dumps(spec, separators=(",", ":")).replace("</", "<\\/")
+    return {
+        "text/plain": f"[chart] {text}",
+        "text/html": f"""<div id="{name}"><img alt="{html.escape(text)}" src="data:image/svg+xml;base64,{svg}"></div>
+<script type="module">
+const {{ default: embed }} = await import("{EMBED}");
+embed(document.getElementById("{name}"), {body}, {{ actions: false }});
+</script>""",
+    }
+
+
+def assigned(source: str) -> list[str]:
+    """Returns the names that a cell sets by plain assignment; none where the cell is no valid Python.
+
+    >>> assigned("# Parameters\\nnoise = 0.4\\nseed: int = 1")
+    ['noise', 'seed']
+    """
+    try:
+        lines = ast.parse(source).body
+    except SyntaxError:
+        return []
+    targets = [t for line in lines for t in getattr(line, "targets", None) or [getattr(line, "target", None)]]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def glue(name: str, value: Any, display: bool = False) -> None:
+    """Keeps a value for the sentences of the book's page; does nothing elsewhere, where they hold the recorded one."""
+    if os.environ.get("DLCORE_BOOK"):
+        from myst_nb import glue as keep
+
+        keep(name, value, display=display)
+
+
+def show(found: pd.DataFrame | str, digits: int | None = None) -> None:
+    """Shows a table in the book's style, rounded, scrolling where it is wide; HTML is shown as it is."""
+    from IPython.display import HTML, display
+
+    if not isinstance(found, str):
+        found = found if digits is None else found.round(digits)
+        table = found.to_html(index=False, classes="dl-table", border=0, na_rep="")
+        found = f"<div class='dl-scroll' tabindex='0'>{table}</div>"
+    display(HTML(found))
 
 
 def read(source: str | Path):

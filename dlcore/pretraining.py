@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from dlcore import augment, objectives, runtime, training
+from dlcore.arrays import as_tensor
 from dlcore.models import network, networks
 
 
@@ -30,9 +31,9 @@ class Normalise(nn.Module):
         return (inputs - self.mean) / self.deviation
 
 
-def to_unit(inputs: np.ndarray) -> torch.Tensor:
-    """Returns a float tensor: uint8 images in [0, 1], everything else as it is."""
-    values = torch.from_numpy(np.ascontiguousarray(inputs))
+def to_unit(inputs: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """Returns a float tensor of an array, a tensor or a list: uint8 images in [0, 1], everything else as it is."""
+    values = as_tensor("inputs", inputs)
     return values.float() / 255 if values.dtype == torch.uint8 else values.float()
 
 
@@ -47,6 +48,7 @@ def encoder(
     >>> encoder("mlp", torch.rand(4, 1, 40), width=8, depth=1)[1]
     8
     """
+    reference = to_unit(reference)
     net = network(architecture, tuple(reference.shape[1:]), 2, seed=seed, **sizes)
     layers = OrderedDict(net.named_children())
     dimension = layers.pop("classifier").in_features
@@ -89,10 +91,11 @@ def pretrain(
 ) -> tuple[networks.Stages, training.Curves]:
     """Returns an encoder trained on inputs alone, and the curve of its loss. There is no place for a label.
 
-    Shapes: inputs (n, C, ...) float, images in [0, 1].
+    Shapes: inputs (n, C, ...) float, images in [0, 1] or uint8; an array, a tensor or a list.
     Args: sizes: `width` and `depth` of the network. The other arguments are those of `training.fit`.
     Raises: ValueError for an unknown objective or architecture, fewer than two inputs.
     """
+    inputs = to_unit(inputs)
     if len(inputs) < 2:
         raise ValueError(f"{len(inputs)} input: nothing to compare it with")
     net, dimension = encoder(architecture, inputs, seed=seed, **sizes)
@@ -125,7 +128,7 @@ def pretrain(
 @torch.no_grad()
 def features(net: nn.Module, inputs: torch.Tensor, batch_size: int = 1024) -> np.ndarray:
     """Returns the representation of inputs, (n, d) float32, in evaluation mode."""
-    where = next(net.parameters()).device
+    inputs, where = to_unit(inputs), next(net.parameters()).device
     # as in training: convolutions of images run faster with the channels last
     layout = torch.channels_last if inputs.ndim == 4 else torch.contiguous_format
     if inputs.ndim == 4:

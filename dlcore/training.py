@@ -8,12 +8,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
 from dlcore import ensembles, optimization, parallel, runtime
+from dlcore.arrays import as_inputs, as_integers, as_tensor
 from dlcore.training_config import Curves, TrainConfig
 
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -50,8 +52,41 @@ def _can_be_last(model: nn.Module, where: torch.device) -> bool:
     return where.type != "cpu" or not any(few)
 
 
-def _prepare(model: nn.Module, data: Any, config: TrainConfig, checkpoint: Any, where: torch.device) -> _Prepared:
-    inputs, targets = data
+def _as_data(model: nn.Module, data: Any, loss: Loss) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns inputs and targets as tensors: real numbers in the network's precision, classes as int64."""
+    inputs = as_inputs("training inputs", data[0], model)
+    targets = as_tensor("training targets", data[1])
+    if loss is cross_entropy and len(targets):
+        targets = torch.from_numpy(as_integers("training labels", data[1], ndim=1 if targets.ndim < 3 else None))
+    return inputs, targets
+
+
+def _check_runs(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    """Raises ValueError, before any work, where a network does not take the inputs or has no output for a class."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad(), runtime.seeded(0):
+            out = model(inputs[:1].clone())
+    except Exception as error:
+        raise ValueError(
+            f"the network does not run on inputs of shape {(1, *inputs.shape[1:])} and {inputs.dtype}: {error}"
+        ) from error
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    if not isinstance(out, torch.Tensor) or out.ndim < 2 or out.shape[2:] != targets.shape[1:]:
+        what = tuple(out.shape) if isinstance(out, torch.Tensor) else f"a {type(out).__name__}"
+        raise ValueError(
+            f"the network returns {what} for one input and a label has the shape {tuple(targets.shape[1:])}: class scores (1, classes) are needed"
+        )
+    as_integers("training labels", targets, out.shape[1])
+
+
+def _prepare(
+    model: nn.Module, data: Any, config: TrainConfig, checkpoint: Any, where: torch.device, loss: Loss
+) -> _Prepared:
+    inputs, targets = _as_data(model, data, loss)
     if len(inputs) == 0 or len(inputs) != len(targets):
         raise ValueError(f"training data: {len(inputs)} inputs and {len(targets)} targets")
     if inputs.is_floating_point() and not torch.isfinite(inputs).all():
@@ -64,6 +99,8 @@ def _prepare(model: nn.Module, data: Any, config: TrainConfig, checkpoint: Any, 
     if images:
         model.to(memory_format=layout)
     inputs, targets = inputs.to(where, memory_format=layout), targets.to(where)
+    if loss is cross_entropy:
+        _check_runs(model, inputs, targets)
     low = config.precision == "bfloat16" or (config.precision == "auto" and images and runtime.fast_bfloat16(where))
     cast = torch.autocast(where.type, dtype=torch.bfloat16, enabled=low)
 
@@ -117,17 +154,19 @@ def fit(
     drawn by each process; a loss of your own that compares samples calls `parallel.gather`.) `evaluate` is called on
     all; process 0 alone writes checkpoints and reports. All must reach the same file.
 
-    Shapes: data = inputs (n, ...) float, targets (n,) int or anything that `loss` takes, first axis n.
+    Shapes: data = inputs (n, ...) float, targets (n,) int or anything that `loss` takes, first axis n; tensors, arrays
+        or lists. Real inputs are brought to the precision of the network's weights, classes to int64.
     Args:
         loss: `loss(model, inputs, targets)` -> mean loss, or (mean loss, number of errors).
         augment: `augment(inputs, generator)` on a whole batch, on the device.
         evaluate: called after every epoch in evaluation mode; what it returns joins the curves.
         checkpoint: file for resuming, written at most every `checkpoint_seconds`; the caller deletes it.
-    Raises: ValueError for empty data, lengths that disagree or NaN inputs; FloatingPointError when the loss
+    Raises: ValueError for empty data, lengths that disagree, NaN inputs, labels that are no integers or have no output
+        of the network, inputs that it does not take; FloatingPointError when the loss
         becomes not-a-number; a checkpoint of another configuration is named and ignored.
     """
     where = runtime.device(device) if isinstance(device, str) else device
-    ready = _prepare(model, data, config, checkpoint, where)
+    ready = _prepare(model, data, config, checkpoint, where, loss)
     inputs, targets, cast, used, optimizer, schedule, curves, keep = ready
     parallel.agree("the epochs of the checkpoint", curves.epochs)
 
@@ -235,8 +274,14 @@ def fit_many(
     """
     inputs, targets = data
     count = len(models)
+    # a list of numbers is one vector of targets
+    several = (
+        isinstance(targets, list | tuple)
+        and len(targets) > 0
+        and (isinstance(targets[0], list) or np.ndim(targets[0]) > 0)
+    )
     each = (
-        [targets] * count if isinstance(targets, torch.Tensor) else [*targets],
+        [*targets] if several else [targets] * count,
         [configs] * count if isinstance(configs, TrainConfig) else [*configs],
         [None] * count if evaluate is None else [*evaluate],
         [None] * count if checkpoints is None else [*checkpoints],
@@ -246,6 +291,8 @@ def fit_many(
         if len(values) != count:
             raise ValueError(f"{len(values)} {name} for {count} models")
     targets, configs, evaluate, checkpoints, labels = each
+    if not isinstance(inputs, torch.Tensor):
+        inputs = as_tensor("training inputs", inputs)  # once, not once a model
     where = runtime.device(device) if isinstance(device, str) else device
     options = {"augment": augment, "checkpoint_seconds": checkpoint_seconds, "progress": progress}
     groups: dict[TrainConfig, list[int]] = {}
@@ -254,7 +301,7 @@ def fit_many(
     found: dict[int, Curves] = {}
     for config, rows in groups.items():
         group = [models[k] for k in rows]
-        classes = loss is cross_entropy and all(t.ndim == 1 and not t.is_floating_point() for t in targets)
+        classes = loss is cross_entropy
         able = classes and parallel.size() == 1 and ensembles.alike(group)
         if stack and not able:
             raise ValueError(
@@ -264,7 +311,7 @@ def fit_many(
             ready: list[_Prepared] = []
             for k in rows:  # the data once, not once a model
                 same = ready[0].inputs if ready else inputs
-                ready.append(_prepare(models[k], (same, targets[k]), configs[k], checkpoints[k], where))
+                ready.append(_prepare(models[k], (same, targets[k]), configs[k], checkpoints[k], where, loss))
             runs = [
                 ensembles.Run(models[k], r, configs[k].seed, labels[k], evaluate[k])
                 for k, r in zip(rows, ready, strict=True)
@@ -280,7 +327,11 @@ def fit_many(
 
 @torch.no_grad()
 def predict(model: nn.Module, inputs: torch.Tensor, batch_size: int = 1024, cast: Any = None) -> torch.Tensor:
-    """Returns the predicted classes (n,), in evaluation mode, on the model's device; restores the mode after."""
+    """Returns the predicted classes (n,), in evaluation mode, on the model's device; restores the mode after.
+
+    Shapes: inputs (n, ...), a tensor, an array or a list, as for `fit`.
+    """
+    inputs = as_inputs("inputs", inputs, model)
     where = next(model.parameters()).device
     training = model.training
     model.eval()

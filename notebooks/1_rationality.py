@@ -26,28 +26,9 @@ if "google.colab" in sys.modules:
     subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/OWNER/REPO@main"])
 
 # %% tags=["hide-input"]
-import numpy as np
-from IPython.display import HTML, display
+from dlcore.notebook import glue, setup, show
 
-from dlcore import claims, data, figures, probing, published, tables
-from dlcore.metrics import rationality as rr
-from dlcore.records import RecordStore
-from dlcore.studies.rationality import Config
-
-figures.setup()
-try:
-    from myst_nb import glue
-except ImportError:  # in Colab the numbers are shown where they are computed
-
-    def glue(name, value, display=False):
-        """Stands in for the book's glue."""
-
-
-def show(frame, digits):
-    """Shows a table in the book's style, scrolling where it is wide."""
-    html = frame.round(digits).to_html(index=False, classes="dl-table", border=0, na_rep="")
-    display(HTML(f"<div class='dl-scroll' tabindex='0'>{html}</div>"))
-
+setup()
 
 # %% [markdown]
 # ## The claim
@@ -111,6 +92,7 @@ def show(frame, digits):
 # is an error that lists the right ones.
 
 # %% tags=["parameters"]
+# Parameters of the run: change them and run the notebook again, as often as you like
 preset = "smoke"
 dataset = "digits"
 objective = "simclr"
@@ -119,8 +101,9 @@ noise = 0.2
 seed = 0
 
 # %%
+from dlcore.studies.rationality import Config
+
 config = Config.from_namespace(globals())
-store = RecordStore()
 
 # %% [markdown]
 # ## One run, live
@@ -129,12 +112,19 @@ store = RecordStore()
 # the probe is fitted to many noisy label vectors.
 
 # %%
+from dlcore import data, probing, tables
+from dlcore.records import RecordStore
+
+store = RecordStore()
 record = store.load_or_run(config)
 m = record.metrics
 print(f"{tables.method(config.objective)} on {config.dataset}, noise {config.noise:.0%}, {config.draws} noise draws")
-print(f"train {m['train']:.3f}, test {m['test']:.3f}; on the noisy labels {m['train_on_noisy_labels']:.3f}")
+print(
+    f"train {m['train']:.3f}, test {m['test']:.3f}; on the noisy labels {m.get('train_on_noisy_labels', m['train']):.3f}"
+)
 for name in ("generalization", "robustness", "memorization", "rationality", "bound"):
-    print(f"{name:15} {m[name]:+.4f}  [{m[name + '_low']:+.4f}, {m[name + '_high']:+.4f}]")
+    if name in m:  # a run without a wrong label has no gaps
+        print(f"{name:15} {m[name]:+.4f}  [{m[name + '_low']:+.4f}, {m[name + '_high']:+.4f}]")
 
 # %% [markdown]
 # The same for *your* procedure: anything that is `fit(features, labels) -> predict`. Here is the nearest neighbour,
@@ -160,6 +150,11 @@ print(probing.rationality(fit, x, digits.train_labels, x_test, digits.test_label
 # which rows are train and test.
 
 # %% tags=["hide-input"]
+import numpy as np
+
+from dlcore import claims, figures, published
+from dlcore.metrics import rationality as rr
+
 table = tables.rationality(store.table("rationality"))
 highlight = {"dataset": config.dataset, "method": tables.method(config.objective), "noise": config.noise}
 glue("rationality/records", len(table), display=False)
@@ -436,7 +431,7 @@ figures.table_procedure(table)
 ledger = claims.evaluate(chapter=1)
 for c in ledger:
     glue(f"rationality/{c.id}", c.ours, display=False)
-display(HTML(claims.ledger_html(ledger)))
+show(claims.ledger_html(ledger))
 
 # %% [markdown]
 # ## Exercises and further reading

@@ -25,25 +25,9 @@ if "google.colab" in sys.modules:
     subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/OWNER/REPO@main"])
 
 # %% tags=["hide-input"]
-import torch
-from IPython.display import HTML, display
-from torch import nn
-from torchvision.models.resnet import BasicBlock, ResNet, resnet18
+from dlcore.notebook import glue, setup, show
 
-from dlcore import claims, data, figures, tables, training
-from dlcore.prose import stitching as prose
-from dlcore.records import RecordStore
-from dlcore.stitching import penalty_curve
-from dlcore.studies.stitching import Config
-
-figures.setup()
-try:
-    from myst_nb import glue
-except ImportError:  # outside the book there is nothing to glue to
-
-    def glue(name, value, display=False):
-        """Does nothing."""
-
+setup()
 
 # %% [markdown]
 # ## The claim
@@ -102,6 +86,7 @@ except ImportError:  # outside the book there is nothing to glue to
 # is an error that lists the right ones. `noise` is the share of the bottom's training labels that are random.
 
 # %% tags=["parameters"]
+# Parameters of the run: change them and run the notebook again, as often as you like
 preset = "smoke"
 dataset = "digits"
 architecture = "mlp"
@@ -109,8 +94,9 @@ noise = 0.0
 seed = 0
 
 # %%
+from dlcore.studies.stitching import Config
+
 config = Config.from_namespace(globals())
-store = RecordStore()
 
 # %% [markdown]
 # ## One run, live
@@ -119,6 +105,10 @@ store = RecordStore()
 # stage, beside the two controls.
 
 # %%
+from dlcore import tables
+from dlcore.records import RecordStore
+
+store = RecordStore()
 record = store.load_or_run(config)
 c = record.curves
 print(
@@ -137,6 +127,13 @@ for i, stage in enumerate(c["top_stage"]):
 # `weights="DEFAULT"` takes trained ones, and so does `timm.create_model`; your data then replace the digits.
 
 # %%
+import torch
+from torch import nn
+from torchvision.models.resnet import BasicBlock, ResNet, resnet18
+
+from dlcore import data, training
+from dlcore.stitching import penalty_curve
+
 digits = data.load("digits", n_train=600)
 x, y, x_test, y_test = (
     torch.from_numpy(getattr(digits, n)) for n in ("train_inputs", "train_labels", "test_inputs", "test_labels")
@@ -158,6 +155,9 @@ for row in penalty_curve(other, yours, (x, y, x_test, y_test), ["layer2"], train
 # training and 2,000 test samples, redrawn with every seed. {ref}`The data page <data>` says more.
 
 # %% tags=["hide-input"]
+from dlcore import claims, figures
+from dlcore.prose import stitching as prose
+
 records = {r.key: r for r in store.records("stitching") if r.config["preset"] in tables.FINDINGS}
 table = tables.stitching(store.table("stitching"), records=records)
 stages = tables.stages(table, {k: r.curves for k, r in records.items()})
@@ -301,8 +301,7 @@ figures.similarity_against_penalty(stages, highlight)
 # %% tags=["hide-input"]
 names = {"mnist1d, mlp": "MNIST-1D, MLP", "mnist1d, convnet": "MNIST-1D, convnet"}
 names |= {"fashion_mnist, resnet": "Fashion-MNIST, ResNet", "cifar10, resnet18": "CIFAR-10, ResNet-18"}
-order = tables.order_table(stages, names).to_html(index=False, classes="dl-table", border=0)
-HTML(f"<div class='dl-scroll'>{order}</div>")
+show(tables.order_table(stages, names))
 
 # %% [markdown]
 # It depends on the pair. Between two seeds it does not: {glue:text}`stitching/order` for convnets, and
@@ -427,7 +426,7 @@ figures.freeze_training(stages, table, highlight)
 ledger = claims.evaluate(chapter=2)
 for c in ledger:
     glue(f"stitching/{c.id}", c.ours, display=False)
-display(HTML(claims.ledger_html(ledger)))
+show(claims.ledger_html(ledger))
 
 # %% [markdown]
 # ## Exercises and further reading

@@ -26,24 +26,9 @@ if "google.colab" in sys.modules:
     subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/OWNER/REPO@main"])
 
 # %% tags=["hide-input"]
-import numpy as np
-import pandas as pd
-from IPython.display import HTML, display
+from dlcore.notebook import glue, setup, show
 
-from dlcore import claims, figures, tables
-from dlcore.metrics import distributional as dg
-from dlcore.metrics.nearest import nearest_neighbour_bound
-from dlcore.records import RecordStore
-from dlcore.studies.distributional import Config, epsilon_config
-
-figures.setup()
-try:
-    from myst_nb import glue
-except ImportError:  # in Colab the numbers are shown where they are computed
-
-    def glue(name, value, display=False):
-        """Stands in for the book's glue."""
-
+setup()
 
 # %% [markdown]
 # ## The claim
@@ -104,6 +89,7 @@ except ImportError:  # in Colab the numbers are shown where they are computed
 # name is an error that lists the right ones.
 
 # %% tags=["parameters"]
+# Parameters of the run: change them and run the notebook again, as often as you like
 preset = "smoke"
 experiment = "subgroup"
 dataset = "digits"
@@ -112,8 +98,9 @@ noise = 0.3
 seed = 0
 
 # %%
+from dlcore.studies.distributional import Config, epsilon_config
+
 config = Config.from_namespace(globals())
-store = RecordStore()
 
 # %% [markdown]
 # ## One run, live
@@ -122,6 +109,10 @@ store = RecordStore()
 # the same procedure is trained on the partition's own labels to measure $\epsilon$.
 
 # %%
+from dlcore import tables
+from dlcore.records import RecordStore
+
+store = RecordStore()
 record = store.load_or_run(config)
 premise = epsilon_config(config)
 epsilon = store.load_or_run(premise).metrics["test_error"] if premise else 0.0
@@ -148,6 +139,11 @@ print(
 # used, not sampled test labels, which would make the bias larger by $\sqrt 2$.
 
 # %% tags=["hide-input"]
+import numpy as np
+import pandas as pd
+
+from dlcore.metrics import distributional as dg
+
 law = np.tile([0.6, 0.2, 0.2], (10, 1))
 sizes = [60, 200, 1000, 10000]
 rng = np.random.default_rng(seed)
@@ -162,7 +158,7 @@ bias = pd.DataFrame(
         for n in sizes
     ]
 )
-display(HTML(bias.round(4).to_html(index=False, classes="dl-table", border=0)))
+show(bias, 4)
 
 # %% [markdown]
 # ## The recorded sweeps
@@ -171,6 +167,9 @@ display(HTML(bias.round(4).to_html(index=False, classes="dl-table", border=0)))
 # The rows can be downloaded under each figure. {ref}`The data page <data>` says which rows are train and test.
 
 # %% tags=["hide-input"]
+from dlcore import claims, figures
+from dlcore.metrics.nearest import nearest_neighbour_bound
+
 table = tables.distributional(store.table("distributional"))
 records = {r.key: r for r in store.records("distributional") if r.config["preset"] in tables.FINDINGS}
 highlight = {
@@ -240,7 +239,7 @@ figures.spectrum(table, highlight)
 rng = np.random.default_rng(seed)
 problem = rng.dirichlet(np.ones(40)), rng.dirichlet(np.full(3, 0.3), size=40), np.arange(40) // 10
 terms = [{"n": n, **nearest_neighbour_bound(*problem, n, draws=1000)._asdict()} for n in (5, 20, 80, 320, 1280)]
-display(HTML(pd.DataFrame(terms).round(3).to_html(index=False, classes="dl-table", border=0)))
+show(pd.DataFrame(terms), 3)
 
 # %% [markdown]
 # Nothing in the proof survives averaging: a majority vote of $m$ independent interpolators flips labels at rate
@@ -353,7 +352,7 @@ figures.human_noise(figures.human_cells(table, records))
 ledger = claims.evaluate(chapter=3)
 for c in ledger:
     glue(f"distributional/{c.id}", c.ours, display=False)
-display(HTML(claims.ledger_html(ledger)))
+show(claims.ledger_html(ledger))
 
 # %% [markdown]
 # ## Exercises and further reading

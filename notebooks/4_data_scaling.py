@@ -26,33 +26,9 @@ if "google.colab" in sys.modules:
     subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/OWNER/REPO@main"])
 
 # %% tags=["hide-input"]
-import textwrap
+from dlcore.notebook import glue, setup, show
 
-import pandas as pd
-from IPython.display import HTML, display
-
-from dlcore import claims, figures, tables
-from dlcore.data.transduction import Transduction
-from dlcore.data.transduction_noise import Noise
-from dlcore.metrics import scaling
-from dlcore.prose import scaling as prose
-from dlcore.records import RecordStore
-from dlcore.studies.scaling import Config
-
-figures.setup()
-try:
-    from myst_nb import glue
-except ImportError:  # in Colab the numbers are shown where they are computed
-
-    def glue(name, value, display=False):
-        """Stands in for the book's glue."""
-
-
-def show(frame):
-    """Shows a table in the book's style, scrolling where it is wide."""
-    html = frame.to_html(index=False, classes="dl-table", border=0, na_rep="")
-    display(HTML(f"<div class='dl-scroll' tabindex='0'>{html}</div>"))
-
+setup()
 
 # %% [markdown]
 # ## The claim
@@ -98,6 +74,7 @@ def show(frame):
 # misspelt name is an error that lists the right ones.
 
 # %% tags=["parameters"]
+# Parameters of the run: change them and run the notebook again, as often as you like
 preset = "smoke"
 dataset = "transduction"
 architecture = "2L2L"
@@ -105,8 +82,9 @@ noise = 0.2
 seed = 0
 
 # %%
+from dlcore.studies.scaling import Config
+
 config = Config.from_namespace(globals())
-store = RecordStore()
 
 # %% [markdown]
 # ## One run, live
@@ -117,6 +95,10 @@ store = RecordStore()
 # finding (the record is reused if this very configuration has been run before):
 
 # %%
+from dlcore import tables
+from dlcore.records import RecordStore
+
+store = RecordStore()
 record = store.load_or_run(config)
 m = record.metrics
 name = tables.noise_name(config.noise_kind, config.noise)
@@ -131,6 +113,10 @@ if "oracle" in m:
 # refuses tables that cannot carry a fit, compares the laws by the largest size, and writes the sentence for your paper.
 
 # %%
+import textwrap
+
+from dlcore.metrics import scaling
+
 example = tables.published_scaling().query("setting == '6L28L'")
 sizes, losses = list(example.pairs), list(example.loss)
 found = scaling.report(sizes, losses, unit="sentence pairs")
@@ -151,6 +137,14 @@ print(textwrap.fill(found.sentence, 96))
 # menus.
 
 # %% tags=["hide-input"]
+import pandas as pd
+from IPython.display import display
+
+from dlcore import claims, figures
+from dlcore.data.transduction import Transduction
+from dlcore.data.transduction_noise import Noise
+from dlcore.prose import scaling as prose
+
 table = tables.scaling(store.table("scaling"))
 published = tables.published_scaling()
 rows = table if len(table) else published
@@ -566,7 +560,7 @@ for glued, wanted in {"early-stop": "early-stop", "shared-f": "shared-p", "misse
     glue(f"scaling/{glued}", value, display=False)
 for name, value in prose.numbers(ledger, table, published, fits, held).items():
     glue(f"scaling/{name}", value, display=False)
-display(HTML(claims.ledger_html(ledger)))
+show(claims.ledger_html(ledger))
 
 # %% [markdown]
 # ## Exercises and further reading

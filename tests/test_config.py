@@ -1,5 +1,7 @@
 """Configurations are strict, complete and hashed."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,22 @@ def test_namespace_takes_scalars_and_finds_stray_names():
     assert Config.from_namespace({"noise": 0.2, "np": np, "_x": 1, "seed": None}).noise == 0.2
     with pytest.raises(ValueError, match="noize"):
         Config.from_namespace({"noise": 0.2, "noize": 0.4})
+
+
+def test_namespace_takes_the_names_of_the_parameters_cell_alone():
+    left = {"noise": 0.2, "seed": 1, "noize": 0.4, "width": 7, "_parameters": ["noise", "seed"]}
+    config = Config.from_namespace(left)
+    assert (config.noise, config.seed, config.width) == (0.2, 1, None)
+    with pytest.raises(ValueError, match="unknown parameter 'noize'; did you mean 'noise'"):
+        Config.from_namespace({**left, "_parameters": ["noise", "noize"]})
+    with pytest.raises(ValueError, match=r"noise = \[0.2\] is not a valid float"):
+        Config.from_namespace({**left, "noise": [0.2]})
+
+
+@pytest.mark.parametrize(("value", "interval"), [(1.0, "[0.0, 1.0)"), (-0.1, "[0.0, 1.0)")])
+def test_the_range_is_named_at_both_ends(value, interval):
+    with pytest.raises(ValueError, match=re.escape(f"noise = {value} is outside {interval}")):
+        Config(noise=value)
 
 
 def test_loose_types_of_the_command_line_are_accepted_without_loss():

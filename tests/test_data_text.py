@@ -83,6 +83,8 @@ def test_columns_may_be_chosen(tmp_path):
         (b"a\tb\nc\t\xff\n", OSError, r"x\.tsv, line 2 is not UTF-8"),
         (gzip.compress(b"a\tb\n" * 99)[:-9], OSError, r"x\.tsv is damaged"),
     ],
+    # pytest would make the name of the bytes, in which gzip writes the second
+    ids=["few columns", "many columns", "empty column", "empty line", "empty file", "not UTF-8", "cut"],
 )
 def test_a_bad_file_is_named_with_its_line(tmp_path, raw, kind, message):
     (tmp_path / "x.tsv").write_bytes(raw)

@@ -246,7 +246,10 @@ def test_references_and_epsilon():
         (lambda: dg.joint_density([0, 1], ["cat", "dog"], 2, 2), "number the classes"),
         (lambda: dg.joint_density([0, 1], [[0.3, 0.7], [0.6, 0.4]], 2, 2), r"argmax\(1\)"),
         (lambda: dg.joint_density([0, 1], [True, False], 2, 2), r"bool; use astype\(int\)"),
-        (lambda: dg.joint_density([0, 1], [[0], [1]], 2, 2), r"shape \(2,\), predictions \(2, 1\): flatten"),
+        (
+            lambda: dg.joint_density([0, 1], [[0, 0], [1, 1]], 2, 2),
+            r"predictions must have one axis, not the shape \(2, 2\)",
+        ),
         (lambda: dg.total_variation([0.5, 0.5], [0.7, 0.5]), "q is not a law"),
         (lambda: dg.total_variation([1.0], [0.5, 0.5]), "shapes differ"),
         (lambda: dg.total_variation([np.nan, 1], [0.5, 0.5]), "p is not a law"),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.stats import entropy
 from sklearn.metrics import mutual_info_score
 
 from dlcore import noise
@@ -69,7 +70,7 @@ def test_ratio_of_sums_and_the_noisy_train_accuracy_by_loops(seed):
     hnp.arrays(np.int64, (3, 12), elements=st.integers(0, 2)),
     hnp.arrays(np.int64, (12,), elements=st.integers(0, 2)),
 )
-def test_pinsker_holds_identically_with_the_half(predictions, noisy, labels):
+def test_the_bounds_hold_identically(predictions, noisy, labels):
     if not (noisy != labels).any():
         return
     e = rr.noisy_experiment(predictions, noisy, labels)
@@ -78,11 +79,31 @@ def test_pinsker_holds_identically_with_the_half(predictions, noisy, labels):
     full = rr.deviation_complexity(predictions, noisy, labels, 3)
     two = rr.binary_deviation_complexity(predictions, noisy, labels)
     assert two <= full + 1e-9
-    assert gap <= rr.memorization_bound(two, n, e.rate, sharp=True) + 1e-9
-    assert gap <= rr.memorization_bound(full, n, e.rate, sharp=True) + 1e-9
-    assert rr.memorization_bound(full, n, e.rate) == pytest.approx(
-        2 * rr.memorization_bound(full, n, e.rate, sharp=True)
+    assert gap <= rr.sharp_memorization_bound(two, n, e.rate) + 1e-9
+    assert gap <= rr.sharp_memorization_bound(full, n, e.rate) + 1e-9
+    assert rr.sharp_memorization_bound(full, n, e.rate) <= rr.memorization_bound(full, n, e.rate) / 2 + 1e-9
+
+
+def _two_by_two(rate, on_flipped, on_clean):
+    """Train(eta) - NTrain(eta) and I(B; M) in nats, by the definition of information."""
+    joint = np.array(
+        [[rate * on_flipped, rate * (1 - on_flipped)], [(1 - rate) * on_clean, (1 - rate) * (1 - on_clean)]]
     )
+    return joint[:, 0].sum() - on_flipped, float(entropy(joint.ravel(), np.outer(joint.sum(1), joint.sum(0)).ravel()))
+
+
+@given(st.floats(1e-3, 1 - 1e-3), FRACTION, FRACTION)
+def test_no_law_of_two_bits_violates_the_sharp_bound(rate, on_flipped, on_clean):
+    gap, nats = _two_by_two(rate, on_flipped, on_clean)
+    assert abs(gap) <= rr.sharp_memorization_bound(nats, 1, rate) + 1e-7
+    assert rr.sharp_memorization_bound(nats, 1, rate) <= rr.memorization_bound(nats, 1, rate) / 2 + 1e-12
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.05, 0.3, 0.5, 0.9])
+def test_the_sharp_bound_is_tight_at_every_rate_and_half_of_the_published_one_is_not(rate):
+    gap, nats = _two_by_two(rate, 0.5 - 1e-3 * (1 - rate), 0.5 + 1e-3 * rate)
+    assert gap / rr.sharp_memorization_bound(nats, 1, rate) == pytest.approx(1, abs=1e-4)
+    assert gap / rr.memorization_bound(nats, 1, rate) == pytest.approx(np.sqrt(rate * (1 - rate)), abs=1e-4)
 
 
 def _enumerate(rng, n=4, classes=3, rate=0.3):
@@ -135,11 +156,13 @@ def test_the_chain_and_the_bound_on_exact_enumerations():
         on_flipped = float((weights[:, None] * ((delta == 0) & flipped)).sum() / (weights[:, None] * flipped).sum())
         gap = abs(train_noisy - on_flipped)
         for complexity in (dc, pc, mdl):
-            assert gap <= rr.memorization_bound(complexity, n, rate, sharp=True) + 1e-9
+            assert gap <= rr.sharp_memorization_bound(complexity, n, rate) + 1e-9
         if dc > 1e-9:
-            ratios.append(gap / rr.memorization_bound(dc, n, rate))
-    # the published constant is never more than half used, and the half is nearly reached
-    assert 0.43 < max(ratios) <= 0.5
+            ratios.append((gap / rr.sharp_memorization_bound(dc, n, rate), gap / rr.memorization_bound(dc, n, rate)))
+    sharp, published = np.max(ratios, axis=0)
+    assert 0.9 < sharp <= 1
+    # never more than half of it is used
+    assert published <= 0.5
 
 
 def test_information_equals_scikit_learn_and_the_loops():

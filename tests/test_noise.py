@@ -50,7 +50,7 @@ def test_confusion_identity_and_frequencies():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: noise.flip_labels([0, 3], 3, 0.1, 0), "label 3 is outside"),
+        (lambda: noise.flip_labels([0, 3], 3, 0.1, 0), "labels holds 3, outside 0..2"),
         (lambda: noise.flip_labels([0, 1], 2, 1.0, 0), "rate = 1.0"),
         (lambda: noise.flip_labels([0.5], 2, 0.1, 0), "integers"),
         (lambda: noise.flip_labels([], 2, 0.1, 0), "empty"),

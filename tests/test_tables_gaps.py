@@ -6,6 +6,7 @@ import pytest
 
 from dlcore import figures, tables
 from dlcore.figures import controls
+from dlcore.metrics import rationality as rr
 from dlcore.records import PACKAGED, RecordStore
 
 
@@ -19,6 +20,29 @@ def test_a_method_is_named_with_its_probe_where_it_is_not_the_usual_one(table):
         rows = table[(table.preset == preset) & table.probe.notna()]
         assert (rows.method.str.contains(" + ", regex=False) == (rows.probe != usual)).all()
     assert "VICReg + logistic" in set(table.method)
+
+
+def test_no_record_violates_the_sharp_bound_and_it_is_at_least_twice_as_close_at_five_per_cent(table):
+    rows = table[table.bound_sharp.notna()]
+    assert len(rows) > 1400
+    # the certificate again, from the pooled table of the record and not from the bound that it holds
+    for record in list(RecordStore(PACKAGED).records("rationality"))[::97]:
+        pooled = np.array(record.arrays["draw_sums"], dtype=float).sum(0)
+        n, draws = record.metrics["num_train"], len(record.arrays["draw_sums"])
+        right, flipped, both = pooled[:3]
+        cells = np.array([[both, flipped - both], [right - both, n * draws - right - flipped + both]])
+        shares = cells / cells.sum()
+        nats = n * sum(
+            p * np.log(p / (shares.sum(1)[i] * shares.sum(0)[j])) for (i, j), p in np.ndenumerate(shares) if p > 0
+        )
+        found = rows[rows.key == record.key].certificate.item()
+        # the information of a tiny gap is what is left of two numbers near 1
+        assert found == pytest.approx(rr.sharp_memorization_bound(nats, n, flipped / n / draws), rel=1e-3, abs=1e-6)
+    assert (rows.memorization.abs() <= rows.certificate).all()
+    low = rows[np.isclose(rows.noise, 0.05) & (rows.memorization.abs() > 0)]
+    assert (low.certificate / low.memorization.abs()).median() < 0.5 * (
+        low.bound_sharp / low.memorization.abs()
+    ).median()
 
 
 def test_every_usual_run_is_in_the_charts(table):
@@ -45,6 +69,11 @@ def test_the_papers_row_and_the_ratios():
     assert found.ratio["generalization gap"] == pytest.approx(2, abs=0.01)
     assert found.ratio["memorization"] == pytest.approx(2, abs=0.01)
     assert found.paper["Theorem II"] == pytest.approx(13.35 * np.log(2) ** 0.5, abs=0.01)
+    # 11.1 points become 2.4, of which 0.79 were measured
+    assert found.paper["the sharper bound"] == pytest.approx(2.42, abs=0.01)
+    assert found.ours["the sharper bound"] == pytest.approx(
+        100 * rr.sharp_memorization_bound(0.02, 100, 0.05), abs=0.01
+    )
     assert np.isnan(found.ratio["test accuracy"])
     assert tables.beside_the_paper(pd.DataFrame()).empty
 

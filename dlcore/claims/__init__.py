@@ -1,4 +1,9 @@
-"""The ledger of claims: what the thesis says, what our records say, and the verdict that follows from the interval."""
+"""The ledger of claims: what the thesis says, what our records say, and the verdict that follows from the interval.
+
+`evaluate()` returns its rows. A row has a `kind` (claim, identity, exploratory), a `verdict`, and a `timing`: whether its
+region was committed before the first of its records was made (`history.py`). `multiplicity.py` says how many verdicts
+chance alone would spoil, and what is left of the headlines' after Holm's correction.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +18,43 @@ import pandas as pd
 import yaml
 
 from dlcore import tables
-from dlcore.claims import distributional, rationality, scaling, stitching
+from dlcore.claims import distributional, history, rationality, scaling, stitching
 from dlcore.claims.measures import MEASURES, WITHOUT_RUNS, Measured
+from dlcore.claims.multiplicity import holm, place, smallest_error
 from dlcore.records import PACKAGED, RecordStore
 
-__all__ = ["Claim", "Measured", "evaluate", "ledger_html", "ledger_markdown"]
+__all__ = [
+    "Claim",
+    "Measured",
+    "evaluate",
+    "headlines_corrected",
+    "ledger_html",
+    "ledger_markdown",
+    "multiplicity_statement",
+    "two_digits",
+    "write_history",
+]
 
 FILE = Path(__file__).with_name("claims.yml")
 # chapter -> its study; the modules of the measures are imported for what they register
 STUDIES = {1: "rationality", 2: "stitching", 3: "distributional", 4: "scaling"}
 _ = (distributional, rationality, scaling, stitching)
-VERDICTS = ("reproduced", "partly reproduced", "not reproduced", "not tested at this scale")
+VERDICTS = ("reproduced", "undecided", "not reproduced", "identity", "not tested")
+# identity: holds by proof, so that the row tests the code; exploratory: looked for in runs that had been seen, a lead and no test
+KINDS = ("claim", "identity", "exploratory")
+TIMINGS = {
+    "before": "The region was committed before the first of these runs was made.",
+    "after": "Some of these runs, or the published data, are older than the commit of the region.",
+    "post hoc": "The row or what it measures was chosen after its runs had been seen.",
+}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A row of the ledger; `headline` marks what a chapter stands for.
+    """A row of the ledger; `headline` marks what a chapter stands for, `post_hoc` what was added after its runs.
 
     `measured` is None where there is no run; its value is NaN where there are runs and none meets the claim's condition.
+    `dates`: when region and first record were made, None where that is not known.
     """
 
     id: str
@@ -41,19 +65,42 @@ class Claim:
     accept: tuple[float, float]
     measured: Measured | None
     headline: bool = False
+    kind: str = "claim"
+    post_hoc: bool = False
+    dates: history.Dates | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.id}: kind = {self.kind!r} is none of {', '.join(KINDS)}")
 
     @property
     def verdict(self) -> str:
-        """Inside the accepted region: reproduced; overlapping it: partly; outside: not reproduced."""
+        """What the interval says of the region: inside of it, outside of it, or across its edge, which is undecided.
+
+        One run has no interval and decides nothing. An identity inside of its region is called just that.
+        """
         if self.measured is None or not np.isfinite(self.measured.value):
-            return "not tested at this scale"
-        m, (low, high) = self.measured, self.accept
-        # one run has no interval: its value alone can at most reproduce in part
-        if not (np.isfinite(m.low) and np.isfinite(m.high)):
-            return "partly reproduced" if low <= m.value <= high else "not reproduced"
-        if low <= m.low and m.high <= high:
-            return "reproduced"
-        return "partly reproduced" if m.high >= low and m.low <= high else "not reproduced"
+            return "not tested"
+        inside = "identity" if self.kind == "identity" else "reproduced"
+        verdicts = {"inside": inside, "across": "undecided", "outside": "not reproduced"}
+        return verdicts[place(self.measured, self.accept)]
+
+    @property
+    def estimated(self) -> bool:
+        """Whether it has an interval, as neither an identity nor one run nor a test statistic has."""
+        m = self.measured
+        return self.kind != "identity" and m is not None and np.isfinite(m.low) and m.low < m.high
+
+    @property
+    def timing(self) -> str:
+        """A key of TIMINGS, or "" where the dates are not recorded yet."""
+        if self.post_hoc or self.kind == "exploratory":
+            return "post hoc"
+        if self.id in WITHOUT_RUNS:
+            return "after"
+        if self.dates is None:
+            return ""
+        return "before" if self.dates.first is None or self.dates.region < self.dates.first else "after"
 
     @property
     def ours(self) -> str:
@@ -72,6 +119,23 @@ class Claim:
             return f"{value}, {m.runs} runs" if m.runs > 1 else f"{value}, one run"
         return f"{value} [{low}, {high}], {m.runs} runs"
 
+    @property
+    def brief(self) -> str:
+        """The measured value as a sentence quotes it: two digits, the interval in words.
+
+        >>> Claim("", 1, "", "", "", (0, 1), Measured(39.625, 33.292, 47.162, 3)).brief
+        '40 (33 to 47)'
+        """
+        if self.measured is None or not np.isfinite(self.measured.value):
+            return self.ours
+        m = self.measured
+        if not np.isfinite(m.low):
+            return f"{two_digits(m.value)} (one run)"
+        if m.low == m.value == m.high:
+            return two_digits(m.value)
+        value, low, high = two_digits(m.value, m.low, m.high).split()
+        return f"{value} ({low} to {high})"
+
 
 def evaluate(shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | None = None) -> list[Claim]:
     """Returns the ledger's rows, measured on the shipped records, or on tables of `dlcore.tables`.
@@ -81,7 +145,7 @@ def evaluate(shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | Non
         chapter: only the claims of one chapter.
     Raises: ValueError when claims.yml and the measures do not match one to one.
     """
-    entries = yaml.safe_load(FILE.read_text("utf8"))
+    entries = _entries()
     if {e["id"] for e in entries} != set(MEASURES):
         raise ValueError(f"claims.yml and the measures differ: {sorted({e['id'] for e in entries} ^ set(MEASURES))}")
     found = []
@@ -91,8 +155,59 @@ def evaluate(shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | Non
         study = STUDIES[e["chapter"]]
         table = _shipped(study) if shown is None else shown.get(study, pd.DataFrame())
         measured = MEASURES[e["id"]](table) if len(table) or e["id"] in WITHOUT_RUNS else None
-        found.append(Claim(**{**e, "accept": tuple(e["accept"])}, measured=measured))
+        known = {"accept": tuple(e["accept"]), "measured": measured, "dates": history.load().get(e["id"])}
+        found.append(Claim(**e | known))
     return found
+
+
+def two_digits(*values: float) -> str:
+    """Returns numbers as text, all with as many decimals, four at most, as the largest of them needs for two digits.
+
+    >>> two_digits(0.1168, 0.0832, 0.1504), two_digits(39.625), two_digits(0.0, -0.0004)
+    ('0.12 0.08 0.15', '40', '0.0000 -0.0004')
+    """
+    largest = max(abs(v) for v in values)
+    decimals = 2 if largest == 0 else min(max(0, 1 - int(np.floor(np.log10(largest)))), 4)
+    return " ".join(f"{round(v, decimals) + 0.0:.{decimals}f}" for v in values)
+
+
+def headlines_corrected(claims: list[Claim] | None = None) -> dict[str, str]:
+    """Returns the verdicts of the headlines that have an interval, after Holm's correction over them: decided or not.
+
+    On the shipped records. A verdict that does not survive is "undecided".
+    """
+    rows = [c for c in (evaluate() if claims is None else claims) if c.headline and c.estimated]
+    errors = {c.id: smallest_error(lambda c=c: MEASURES[c.id](_shipped(STUDIES[c.chapter])), c.accept) for c in rows}
+    kept = holm(errors)
+    return {c.id: c.verdict if c.id in kept else "undecided" for c in rows}
+
+
+def multiplicity_statement(claims: list[Claim] | None = None) -> str:
+    """Returns what so many verdicts at once are worth, as a paragraph of Markdown."""
+    every = evaluate() if claims is None else claims
+    n = sum(c.estimated for c in every)
+    corrected = headlines_corrected(every)
+    lost = [c for c in every if c.id in corrected and corrected[c.id] != c.verdict]
+    names = ", ".join(f"`{c.id}` ({c.verdict})" for c in lost)
+    decided = sum(v != "undecided" for v in corrected.values())
+    after = f"one by one; of them {names} would be undecided" if lost else "one by one, and none changes"
+    return (
+        f"**Many verdicts at once.** {n} rows have a 95 % interval. If all of these are as good as they claim, about "
+        f"{n / 20:.0f} miss the true value by chance, on either side, and a region's edge that lies near the truth turns "
+        f"some of those into wrong verdicts. For the {len(corrected)} headlines with an interval there is a stricter reading: "
+        f"by Holm's correction, which keeps the chance of even one wrong verdict among them at 5 %, {decided} are decided, "
+        f"against {decided + len(lost)} {after}."
+    )
+
+
+def write_history() -> None:
+    """Dates every claim's region and first record by Git's history, for `Claim.timing`; writes history.json."""
+    with_runs = [e for e in _entries() if e["id"] not in WITHOUT_RUNS]
+    history.write(MEASURES, {e["id"]: _shipped(STUDIES[e["chapter"]]) for e in with_runs})
+
+
+def _entries() -> list[dict]:
+    return yaml.safe_load(FILE.read_text("utf8"))
 
 
 @functools.cache
@@ -112,19 +227,27 @@ def ledger_html(claims: list[Claim] | None = None) -> str:
         if previous is None or previous.chapter != c.chapter:
             rows.append(f"<tr><th scope='rowgroup' colspan='5'>Chapter {c.chapter}</th></tr>")
         badge = f"<span class='verdict verdict-{c.verdict.replace(' ', '-')}'>{c.verdict}</span>"
+        if c.timing:
+            badge += f" <span class='timing' title='{TIMINGS[c.timing]}'>{c.timing}</span>"
+        if c.kind == "exploratory":
+            badge = f"<span class='timing'>exploratory</span> {badge}"
         cells = [html.escape(v) for v in (c.claim, c.setting, c.reference, c.ours)]
         rows.append(f"<tr id='{c.id}'>" + "".join(f"<td>{v}</td>" for v in [*cells, badge]) + "</tr>")
     return f"<div class='dl-scroll'><table class='dl-table'><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
 
 
 def ledger_markdown(claims: list[Claim] | None = None) -> str:
-    """Returns the README's ledger in Markdown: verdicts counted, each chapter's headlines, and all tested claims, folded."""
+    """Returns the README's ledger in Markdown: verdicts counted, each chapter's headlines, and all tested claims, folded.
+
+    Exploratory rows have a column of their own and no part in the counts of verdicts.
+    """
     every = evaluate() if claims is None else claims
-    lines = [f"| chapter | {' | '.join(VERDICTS)} |", "| --- |" + " ---: |" * len(VERDICTS)]
+    heads = (*VERDICTS, "exploratory")
+    lines = [f"| chapter | {' | '.join(heads)} |", "| --- |" + " ---: |" * len(heads)]
     for chapter, study in STUDIES.items():
-        counts = [sum(c.chapter == chapter and c.verdict == v for c in every) for v in VERDICTS]
-        lines.append(f"| {chapter} {study} | {' | '.join(str(n) for n in counts)} |")
-    tested = [c for c in every if c.verdict != "not tested at this scale"]
+        own = ["exploratory" if c.kind == "exploratory" else c.verdict for c in every if c.chapter == chapter]
+        lines.append(f"| {chapter} {study} | {' | '.join(str(own.count(head)) for head in heads)} |")
+    tested = [c for c in every if c.verdict != "not tested"]
     summary = f"All {len(tested)} tested claims, of {len(every)} in dlcore/claims/claims.yml"
     fold = ["<details>", f"<summary>{summary}</summary>", "", *_rows(tested), "", "</details>"]
     return "\n".join([*lines, "", *_rows([c for c in tested if c.headline]), "", *fold])
@@ -132,11 +255,11 @@ def ledger_markdown(claims: list[Claim] | None = None) -> str:
 
 def _rows(claims: list[Claim]) -> list[str]:
     return [
-        "| | claim | setting here | thesis | here, 95 % interval | verdict |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| | claim | setting here | thesis | here, 95 % interval | verdict | region |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
         *(
             "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
             for c in claims
-            for cells in [(str(c.chapter), c.claim, c.setting, c.reference, c.ours, f"**{c.verdict}**")]
+            for cells in [(str(c.chapter), c.claim, c.setting, c.reference, c.ours, f"**{c.verdict}**", c.timing)]
         ),
     ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dlcore.claims.measures import MEASURES, Measured, Table, by, largest, mean, measure, with_arguments
+from dlcore.claims.measures import CONFIDENCE, MEASURES, Measured, Table, by, largest, mean, measure, with_arguments
 from dlcore.metrics.distributional import knn_flip_rate
-from dlcore.metrics.statistics import mean_interval, paired_difference
+from dlcore.metrics.statistics import mean_interval, welch_interval
 
 
 def _rows(t: Table, usual: bool = True, **where) -> Table:
@@ -49,6 +49,49 @@ MEASURES["fashion-subgroup-convnet"] = with_arguments(_subgroup, "fashion_mnist"
 MEASURES["cats-at-paper-scale"] = with_arguments(_subgroup, "cifar10_full", "ResNet-18", "gpu")
 
 
+def _calibrated(t: Table, dataset: str, family: str) -> Measured | None:
+    t = _rows(t, experiment="subgroup", dataset=dataset, family=family, noise=0.3, preset="laptop")
+    return mean(t.debiased - t.epsilon)
+
+
+MEASURES["cats-calibrated"] = with_arguments(_calibrated, "cifar10", "ResNet")
+MEASURES["digits-subgroup-calibrated"] = with_arguments(_calibrated, "digits", "MLP")
+MEASURES["fashion-subgroup-calibrated"] = with_arguments(_calibrated, "fashion_mnist", "convnet")
+
+
+def _slopes(t: Table, family: str, x: str, y: str, rates: tuple[float, ...] = ()) -> pd.Series:
+    """Returns, by seed, the least-squares slope of a column over another one across the noise rates of cats."""
+    t = _rows(t, experiment="subgroup", dataset="cifar10", family=family, preset="laptop")
+    t = t[t.noise.isin(rates)] if rates else t
+    found = {seed: np.polyfit(g[x], g[y], 1)[0] for seed, g in t.groupby("seed") if g.noise.nunique() > 2}
+    return pd.Series(found, dtype=float)
+
+
+@measure("cats-slope")
+def _(t):
+    return mean(_slopes(t, "ResNet", "noise", "flip_rate_test"))
+
+
+@measure("cats-excess")
+def _(t):
+    return mean(_excess(t, "ResNet").flip_rate_test)
+
+
+@measure("other-animals-slope")
+def _(t):
+    return mean(_slopes(t, "ResNet", "noise", "other_same_error"))
+
+
+@measure("mlp-slope")
+def _(t):
+    mlp, resnet = (
+        _slopes(t, family, "flip_rate_test", "other_same_error", (0.0, 0.3, 0.5)) for family in ("MLP", "ResNet")
+    )
+    if min(len(mlp), len(resnet)) < 2:
+        return None
+    return Measured(*welch_interval(mlp, resnet, CONFIDENCE.get()))
+
+
 def _excess(t: Table, family: str, noise: float = 0.3) -> Table:
     """Extra flips of cats and extra error of the other animals above the same seed's run without noise."""
     t = _rows(t, experiment="subgroup", dataset="cifar10", family=family).set_index("seed")
@@ -69,7 +112,7 @@ def _(t):
         e = _excess(t, family)
         shares.append(e.other_same_error / e.flip_rate_test)
     both = pd.concat(shares, axis=1, keys=["mlp", "resnet"]).dropna()
-    return Measured(*paired_difference(both.mlp, both.resnet)) if len(both) else None
+    return mean(both.mlp - both.resnet)
 
 
 @measure("tv-below-epsilon")
@@ -117,7 +160,8 @@ def _(t):
 
 def _agreement(t: Table, families: list[str], datasets: list[str]) -> Measured | None:
     t = _rows(t, experiment="agreement", family=families, dataset=datasets, noise=0.0)
-    return mean((t.agreement - t.test_accuracy_noisy).abs()) if len(t) else None
+    # sizes and data sets of one seed share their training sets: a seed is one run
+    return mean((t.agreement - t.test_accuracy_noisy).abs().groupby(t.seed).mean()) if len(t) else None
 
 
 MEASURES["agreement-networks"] = with_arguments(_agreement, ["MLP", "convnet"], ["digits", "fashion_mnist"])
@@ -161,16 +205,13 @@ def _one_class(t: Table, family: str) -> Table:
 
 
 def _over_seeds(values: pd.Series, runs: int) -> Measured:
-    return Measured(*mean_interval(values)[:3], runs)
+    return mean(values)._replace(runs=runs)
 
 
 def _worst_class(t: Table, family: str) -> Measured | None:
-    """The largest of ten means; the ten intervals hold together (Bonferroni), so their largest ends bound it."""
-    groups = by(t := _one_class(t, family), t.class_debiased - t.class_epsilon, "noisy")
-    if not len(t) or min(map(len, groups)) < 2:
-        return None
-    found = [mean_interval(g, 1 - 0.05 / len(groups)) for g in groups]
-    return Measured(*(max(column) for column in list(zip(*found, strict=True))[:3]), len(t))
+    t = _one_class(t, family)
+    groups = by(t, t.class_debiased - t.class_epsilon, "noisy")
+    return largest(groups) if len(t) and min(map(len, groups)) > 1 else None
 
 
 def _returned(t: Table, family: str) -> Measured | None:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import pandas as pd
 
-from dlcore.metrics.statistics import mean_interval
+from dlcore.metrics.statistics import largest_interval, mean_interval
+
+# the confidence of every interval; only `multiplicity` asks for another one
+CONFIDENCE: ContextVar[float] = ContextVar("confidence", default=0.95)
 
 
 class Measured(NamedTuple):
-    """A measured value, its 95 % interval and the number of runs behind it; NaN where there are runs and none qualifies."""
+    """A measured value, its interval and the number of runs behind it; NaN where there are runs and none qualifies.
+
+    The interval has the level CONFIDENCE, 95 %; both ends are the value for a test statistic or an exact number.
+    """
 
     value: float
     low: float
@@ -41,10 +48,17 @@ def with_arguments(function: Callable[..., Measured | None], *arguments) -> Call
     return lambda table: function(table, *arguments)
 
 
-def mean(values: pd.Series) -> Measured | None:
-    """Returns the mean with its t interval, None without values."""
+def mean(values: pd.Series, within: tuple[float, float] = (-math.inf, math.inf)) -> Measured | None:
+    """Returns the mean with its t interval, None without values.
+
+    Args: within: the values that the mean can have; the interval is cut to them, which costs no coverage.
+    """
     values = values.dropna()
-    return Measured(*mean_interval(values)) if len(values) else None
+    if values.empty:
+        return None
+    i = mean_interval(values, CONFIDENCE.get())
+    # the mean and NaN ends stay as they are
+    return Measured(i.value, *(end if math.isnan(end) else min(max(end, within[0]), within[1]) for end in i[1:3]), i.n)
 
 
 def mean_where(values: pd.Series, meets: pd.Series) -> Measured | None:
@@ -55,18 +69,9 @@ def mean_where(values: pd.Series, meets: pd.Series) -> Measured | None:
 
 
 def largest(groups: list[pd.Series], absolute: bool = False) -> Measured | None:
-    """Returns the largest group mean; the interval's ends are the largest lower and the largest upper limit of any group."""
-    found = [mean_interval(g.dropna()) for g in groups if g.notna().sum() > 1]
-    if not found:
-        return None
-    if absolute:
-        ends = [
-            (abs(i.value), 0.0 if i.low <= 0 <= i.high else min(abs(i.low), abs(i.high)), max(abs(i.low), abs(i.high)))
-            for i in found
-        ]
-    else:
-        ends = [(i.value, i.low, i.high) for i in found]
-    return Measured(*(max(column) for column in zip(*ends, strict=True)), runs=sum(i.n for i in found))
+    """Returns the largest group mean with a simultaneous interval; groups of one run have none and are left out."""
+    found = [values for g in groups if len(values := g.dropna()) > 1]
+    return Measured(*largest_interval(found, CONFIDENCE.get(), absolute=absolute)) if found else None
 
 
 def by(t: Table, column: str | pd.Series, *names: str) -> list[pd.Series]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dlcore.claims.measures import MEASURES, Measured, Table, largest, mean, measure, with_arguments
-from dlcore.metrics.rationality import cluster_vote_complexity, memorization_bound
-from dlcore.metrics.statistics import mean_interval
+from dlcore.claims.measures import CONFIDENCE, MEASURES, Measured, Table, largest, mean, measure, with_arguments
+from dlcore.metrics.rationality import cluster_vote_complexity, sharp_memorization_bound
 
 CONTRASTIVE = ["simclr", "vicreg", "barlow_twins"]
 
@@ -32,7 +31,7 @@ def _(t):
 
 @measure("memorization-certificate")
 def _(t):
-    excess = t.memorization.abs() - t.bound_sharp
+    excess = t.memorization.abs() - t.certificate
     return Measured(float(excess.max()), float(excess.max()), float(excess.max()), len(t))
 
 
@@ -44,8 +43,8 @@ def _separation(t: Table, dataset: str, architecture: str) -> Measured | None:
     both = ended.set_index("seed").memorization.to_frame("ended").join(probe, how="inner")
     if both.empty:
         return None
-    i = mean_interval(np.log(both.ended / both.memorization))
-    return Measured(*(float(np.exp(v)) for v in i[:3]), runs=i.n)
+    m = mean(np.log(both.ended / both.memorization))
+    return Measured(*(float(np.exp(v)) for v in m[:3]), runs=m.runs)
 
 
 MEASURES["separation-mnist1d"] = with_arguments(_separation, "mnist1d", "convnet")
@@ -164,7 +163,7 @@ def _(t):
     if found.empty:
         return None
     bounds = [
-        memorization_bound(cluster_vote_complexity(int(m), int(c)), int(n), r, sharp=True)
+        sharp_memorization_bound(cluster_vote_complexity(int(m), int(c)), int(n), r)
         for m, c, n, r in zip(found.dimension, found.num_classes, found.num_train, found.flip_rate, strict=True)
     ]
     worst = float((found.memorization - bounds).max())
@@ -174,6 +173,26 @@ def _(t):
 def _large(t: Table, noise: float, objective: str = "simclr") -> Table:
     """Returns the runs of ResNet-18 on all of CIFAR-10, or on the part of its training set that leaves one for testing."""
     return _rows(t, preset="gpu", objective=objective, dataset=["cifar10", "cifar10_full"], noise=noise)
+
+
+for _rate in (5, 20, 40):
+    MEASURES[f"sampler-share-resnet18-{_rate}"] = with_arguments(
+        lambda t, noise: mean(_large(t, noise, "supervised").sampler_share), _rate / 100
+    )
+
+
+@measure("memorization-and-sampling")
+def _(t):
+    found = t[(t.experiment == "gaps") & np.isclose(t.noise, 0.2)]
+    if len(found) < 3:
+        return None
+    # a bootstrap over kinds of features on a data set: over seeds alone it would say nothing of other procedures
+    parts = [g[["memorized_share", "sampler_share"]] for _, g in found.groupby(["dataset", "objective"])]
+    rng = np.random.default_rng(0)
+    drawn = [pd.concat([parts[i] for i in rng.integers(0, len(parts), len(parts))]) for _ in range(400)]
+    tail = (1 - CONFIDENCE.get()) / 2
+    ends = np.quantile([d.memorized_share.corr(d.sampler_share) for d in drawn], [tail, 1 - tail])
+    return Measured(float(found.memorized_share.corr(found.sampler_share)), *map(float, ends), runs=len(found))
 
 
 @measure("gap-at-paper-scale")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from dlcore import published, tables
-from dlcore.claims.measures import MEASURES, WITHOUT_RUNS, Measured, Table, mean, measure, with_arguments
+from dlcore.claims.measures import CONFIDENCE, MEASURES, WITHOUT_RUNS, Measured, Table, mean, measure, with_arguments
 from dlcore.metrics.scaling import alternating_fit, equivalence, profile_interval, shared_exponent
 
 BASE = "2L2L, clean"
@@ -32,7 +34,7 @@ def _refits() -> dict[str, tables.CurveFit]:
 
 
 def _exponent(t: Table, architecture: str) -> Measured:
-    return Measured(*profile_interval(_refits()[architecture].fit))
+    return Measured(*profile_interval(_refits()[architecture].fit, confidence=CONFIDENCE.get()))
 
 
 def _exact(value: float, runs: int) -> Measured:
@@ -59,21 +61,38 @@ def _(t):
 
 
 def _spread(a: tables.CurveFit, b: tables.CurveFit) -> Measured:
-    """Returns the difference of two exponents, b - a, with its 95 % interval."""
-    found = equivalence(a.fit, b.fit, alpha=0.025)
+    """Returns the difference of two exponents, b - a, with its interval."""
+    found = equivalence(a.fit, b.fit, alpha=(1 - CONFIDENCE.get()) / 2)
     return Measured(found.difference, found.low, found.high, a.sizes.size + b.sizes.size)
+
+
+def _largest_of_pairs(fits: Iterable[tables.CurveFit], compare: Callable[..., Measured | None]) -> Measured | None:
+    """Returns the largest comparison of two fits, of all pairs, with a simultaneous interval as `largest_interval` has it."""
+    pairs = list(itertools.permutations(fits, 2))
+
+    def at(confidence: float) -> np.ndarray:
+        asked = CONFIDENCE.set(confidence)
+        try:
+            return np.array([m[:3] for a, b in pairs if (m := compare(a, b)) is not None])
+        finally:
+            CONFIDENCE.reset(asked)
+
+    outer = at(CONFIDENCE.get())
+    if not outer.size:
+        return None
+    low = np.nanmax(at(1 - (1 - CONFIDENCE.get()) / len(pairs))[:, 1])
+    return Measured(*map(float, (outer[:, 0].max(), low, np.nanmax(outer[:, 2]))), runs=sum(f.sizes.size for f in fits))
 
 
 @measure("published-p-spread")
 def _(t):
-    fits = sorted(_refits().values(), key=lambda f: f.fit.exponent)
-    return _spread(fits[0], fits[-1])
+    return _largest_of_pairs(_refits().values(), _spread)
 
 
 def _ratio(a: tables.CurveFit, b: tables.CurveFit, parameter: str) -> Measured | None:
-    """Returns b's parameter over a's with a 95 % interval, from those of the two (MOVER on logs)."""
+    """Returns b's parameter over a's with an interval, from those of the two (MOVER on logs)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        x, y = (np.log([f.fit.parameters[parameter], *f.fit.intervals[parameter]]) for f in (a, b))
+        x, y = (np.log([f.fit.parameters[parameter], *f.fit.interval(parameter, CONFIDENCE.get())]) for f in (a, b))
         low = y[0] - x[0] - np.hypot(max(y[0] - y[1], 0), max(x[2] - x[0], 0))
         high = y[0] - x[0] + np.hypot(max(y[2] - y[0], 0), max(x[0] - x[1], 0))
     if not np.isfinite(y[0] - x[0]):
@@ -81,10 +100,13 @@ def _ratio(a: tables.CurveFit, b: tables.CurveFit, parameter: str) -> Measured |
     return Measured(*(float(np.exp(v)) for v in (y[0] - x[0], low, high)), runs=a.sizes.size + b.sizes.size)
 
 
+def _knees(a: tables.CurveFit, b: tables.CurveFit) -> Measured | None:
+    return _ratio(a, b, "C")
+
+
 @measure("published-knee-moves")
 def _(t):
-    fits = sorted(_refits().values(), key=lambda f: f.fit.parameters["C"])
-    return _ratio(fits[0], fits[-1], "C")
+    return _largest_of_pairs(_refits().values(), _knees)
 
 
 @measure("published-early-stop")
@@ -119,7 +141,7 @@ def _fit(t: Table, setting: str, law: str, curve: str = SYNTHETIC) -> tables.Cur
 
 def _excess_exponent(t: Table, curve: str) -> Measured | None:
     f = _fit(t, BASE, "known", curve)
-    return f and Measured(f.fit.exponent, *f.fit.intervals["c"], f.sizes.size)
+    return f and Measured(f.fit.exponent, *f.fit.interval("c", CONFIDENCE.get()), f.sizes.size)
 
 
 MEASURES["excess-exponent"] = with_arguments(_excess_exponent, SYNTHETIC)
@@ -130,7 +152,9 @@ MEASURES["excess-exponent-wide"] = with_arguments(_excess_exponent, WIDE)
 def _(t):
     clean = t[(t.curve == SYNTHETIC) & (t.setting == BASE) & t.reference.notna() & t.usable.astype(bool)]
     found = tables.scaling_fits(clean.assign(loss=clean.reference), ("known",))
-    return Measured(found[0].fit.exponent, *found[0].fit.intervals["c"], len(clean)) if found else None
+    if not found:
+        return None
+    return Measured(found[0].fit.exponent, *found[0].fit.interval("c", CONFIDENCE.get()), len(clean))
 
 
 for rate in (10, 20, 40):
@@ -221,10 +245,7 @@ MEASURES["filter-large"] = with_arguments(_gain, 32768)
 def _(t):
     rows = t[(t.curve == SYNTHETIC) & t.arm.isin(["baseline", "architecture"])]
     fits = [f for f in tables.scaling_fits(rows, ("bansal",)) if f.fit.parameters["C"] > 0]
-    if len(fits) < 3:
-        return None
-    fits.sort(key=lambda f: f.fit.parameters["C"])
-    return _ratio(fits[0], fits[-1], "C")
+    return _largest_of_pairs(fits, _knees) if len(fits) > 2 else None
 
 
 def _fitted_floor(t: Table, setting: str) -> Measured | None:

@@ -47,6 +47,11 @@ MEASURES["stitching-path-mlp"] = with_arguments(_path, "mlp")
 MEASURES["stitching-path-fashion"] = with_arguments(_path, "resnet", "fashion_mnist")
 
 
+@measure("stitching-path-least-squares")
+def _(t):
+    return mean(_two_seeds(t, "barrier", "convnet", "mnist1d", init="least_squares"))
+
+
 def _converged(t: Table, pair: str, architecture: str, dataset: str, width: int | None = None) -> Table:
     """The pairs whose maps were trained until more steps gained nothing."""
     rows = _rows(t, pair, usual=False, architecture=architecture, dataset=dataset, any_width=width is not None)
@@ -125,6 +130,11 @@ def _cka_apart(t: Table, architecture: str, dataset: str = "mnist1d") -> Measure
     rows = _rows(t, _SSL, architecture=architecture, dataset=dataset)
     # the claim is about networks that stitch well: others say nothing of it
     return mean_where(rows.linear_cka_mid, rows.excess_mid <= 0.05)
+
+
+def _order(t: Table, architecture: str, dataset: str) -> Measured | None:
+    rows = _rows(t, _SSL, architecture=architecture, dataset=dataset)
+    return mean(rows.cka_order, within=(-1, 1))
 
 
 _WEAK = ("two superclasses", "10 % random labels", "50 % random labels")
@@ -245,7 +255,7 @@ for _name, _where in (
     ("-fashion", ("resnet", "fashion_mnist")),
     ("-cifar10", _IMAGES),
 ):
-    MEASURES[f"stitching-cka-order{_name}"] = with_arguments(_excess, "cka_order", _SSL, *_where)
+    MEASURES[f"stitching-cka-order{_name}"] = with_arguments(_order, *_where)
 MEASURES["stitching-weak-early"] = with_arguments(_weak, "excess_first", "convnet")
 MEASURES["stitching-weak-early-cifar10"] = with_arguments(_weak, "excess_first", *_IMAGES)
 MEASURES["stitching-weak-half"] = with_arguments(_weak, "excess_half", "convnet")

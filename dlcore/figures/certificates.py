@@ -60,7 +60,7 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
     rows = named(by_size(table))
     kinds = {
         "memorization": "memorization gap, measured",
-        "bound_sharp": "2 x 2 certificate, our constant",
+        "certificate": "2 x 2 certificate",
         "bound_miller_madow": "Theorem II, Miller-Madow",
         "generalization": "generalization gap",
     }

@@ -37,7 +37,6 @@ FAMILY_COLOURS = {
     "ResNet-18": "#2F2377",
 }
 FAMILY_SHAPES = {"networks": "circle", "neighbours": "square", "trees": "triangle-up", "kernels": "diamond"}
-VERDICTS = ("reproduced", "partly reproduced", "not reproduced", "not tested at this scale")
 
 
 def family_colour(field: str, families: list[str], **legend: Any) -> alt.Color:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from dlcore.arrays import as_integers
 from dlcore.metrics.checks import (
     as_confidence,
-    as_integers,
     as_law,
     as_rate,
     as_replicates,
@@ -52,7 +52,9 @@ def agreement(predictions_a, predictions_b) -> float:
     >>> agreement([0, 1, 1, 2], [0, 1, 2, 2])
     0.75
     """
-    a, b = as_integers("predictions_a", predictions_a), as_integers("predictions_b", predictions_b)
+    a, b = (
+        as_integers(name, v, ndim=1) for name, v in (("predictions_a", predictions_a), ("predictions_b", predictions_b))
+    )
     if a.shape != b.shape:
         raise ValueError(f"{a.size} and {b.size} predictions")
     return float((a == b).mean())
@@ -78,7 +80,7 @@ def agreement_gap(
     0.0
     """
     a, b, y = (
-        as_integers(name, v)
+        as_integers(name, v, ndim=1)
         for name, v in (("predictions_a", predictions_a), ("predictions_b", predictions_b), ("labels", labels))
     )
     if not a.shape == b.shape == y.shape:
@@ -173,8 +175,9 @@ def gde(predictions, labels, num_classes: int | None = None) -> GDE:
     >>> gde([[0, 1], [0, 0]], [0, 1]).error
     0.25
     """
-    votes, y = as_integers("predictions", predictions, num_classes), as_integers("labels", labels, num_classes)
-    if y.ndim != 1 or votes.ndim != 2 or votes.shape[1] != y.size:
+    votes = as_integers("predictions", predictions, num_classes, ndim=2)
+    y = as_integers("labels", labels, num_classes, ndim=1)
+    if votes.shape[1] != y.size:
         raise ValueError(f"predictions (models, {y.size}) are needed, not {votes.shape}")
     classes = int(max(votes.max(), y.max())) + 1
     shares = np.stack([(votes == k).mean(0) for k in range(classes)], axis=1)
@@ -203,7 +206,7 @@ def class_aggregated_calibration_error(probabilities, labels, bins: int | None =
     1.0
     """
     shares = as_law("probabilities", probabilities)
-    y = as_integers("labels", labels, shares.shape[1])
+    y = as_integers("labels", labels, shares.shape[1], ndim=1)
     if y.shape != (len(shares),):
         raise ValueError(f"{len(shares)} rows of probabilities, labels of shape {y.shape}")
     if bins is not None and bins < 1:

@@ -71,11 +71,14 @@ def svcca(x, y, variance: float = 0.99, squared: bool = False) -> float:
         return undefined(reason)
     bases = []
     for one in (a, b):
-        left, values, _ = np.linalg.svd(one.double(), full_matrices=False)
+        columns = one.double()
+        left, values, _ = np.linalg.svd(columns, full_matrices=False)
+        # the roundings of all columns add up
+        offset = len(columns) * np.sum((one.mean[columns.any(0)] * one.scale) ** 2) / np.sum(values**2)
         share = np.cumsum(values**2) / np.sum(values**2)
         # the tolerance: a share of exactly one is not reached in floating point
         keep = int(np.searchsorted(share, variance - 1e-12)) + 1
-        bases.append(left[:, : min(keep, _numerical_rank(values, _rtol(one, scaled=False)))])
+        bases.append(left[:, : min(keep, _numerical_rank(values, _rtol(one, offset)))])
     found = _from_bases(*bases)
     _warn_small(found, len(a.values), "SVCCA")
     return float(np.mean(found.correlations**2 if squared else found.correlations))
@@ -139,23 +142,24 @@ def _canonical(x, y, rtol: float | None) -> Canonical | None:
 
 def _basis(x: Features, rtol: float | None) -> np.ndarray:
     """Returns orthonormal columns that span the centred ones; columns are brought to one length first."""
-    columns = x.double()
+    columns, mean = x.values - x.mean, x.mean
+    varies = columns.any(0)
+    columns, mean = columns[:, varies], mean[varies]
+    # powers of two first, column by column: sizes of 1e200 and 1e-200 have squares that are no numbers
+    power = np.ldexp(1.0, -np.clip(np.frexp(np.abs(columns).max(0))[1], -1000, 1000))
+    columns, mean = columns * power, mean * power
     length = np.sqrt(np.einsum("ij,ij->j", columns, columns))
-    columns = columns[:, length > 0]
-    columns /= length[length > 0]
+    columns /= length
     left, values, _ = np.linalg.svd(columns, full_matrices=False)
-    return left[:, : _numerical_rank(values, _rtol(x, scaled=True) if rtol is None else rtol)]
+    # each column brings its own rounding
+    offset = len(columns) * np.mean((mean / length) ** 2)
+    return left[:, : _numerical_rank(values, _rtol(x, offset) if rtol is None else rtol)]
 
 
-def _rtol(x: Features, scaled: bool) -> float:
-    """Returns ten roundings of the input, relative to what is left of it after centring."""
-    spread = x.values.std(0, dtype=np.float64)
-    size = np.sqrt(x.mean**2 + spread**2)
-    varies = spread > 0
-    # with columns at one length each brings its own rounding, else they add up
-    ratio = np.mean((size[varies] / spread[varies]) ** 2) if scaled else np.sum(size**2) / np.sum(spread**2)
+def _rtol(x: Features, offset: float) -> float:
+    """Returns ten roundings of the input relative to what centring leaves; `offset` is what it takes off (squared)."""
     floor = max(x.values.shape) * np.finfo(np.float64).eps
-    return float(np.clip(10 * x.rounding * np.sqrt(ratio), floor, 0.5))
+    return float(np.clip(10 * x.rounding * np.sqrt(1 + offset), floor, 0.5))
 
 
 def _numerical_rank(values: np.ndarray, rtol: float) -> int:

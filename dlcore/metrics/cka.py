@@ -108,7 +108,7 @@ class MinibatchCKA:
     """
 
     def __init__(self) -> None:
-        self._sums: list[tuple[int, float, float, float]] = []
+        self._sums: list[tuple[float, ...]] = []
 
     def __len__(self) -> int:
         """The number of batches so far."""
@@ -122,9 +122,9 @@ class MinibatchCKA:
         """
         a, b = as_pair(x, y, 4)
         hsic = _linear_hsic(a, b, debiased=True)
-        # the features were scaled by powers of two, batch by batch: undone here, so that batches can be added
-        up_x, up_y = a.scale**-2.0, b.scale**-2.0
-        self._sums.append((len(a.values), hsic.xy * up_x * up_y, hsic.xx * up_x**2, hsic.yy * up_y**2))
+        # the features were scaled by powers of two, batch by batch: undone when all batches are known
+        sizes = (-2000.0 if one.constant else -math.log2(one.scale) for one in (a, b))
+        self._sums.append((len(a.values), hsic.xy, hsic.xx, hsic.yy, *sizes))
         return self
 
     def merge(self, other: MinibatchCKA) -> MinibatchCKA:
@@ -143,7 +143,9 @@ class MinibatchCKA:
             raise ValueError("no batches: call update first")
         rows = np.array(self._sums)
         batches = len(rows)
-        terms = rows[:, :1] * rows[:, 1:]
+        # relative to the largest batch of each side: the products of features of 1e200 are no numbers
+        up_x, up_y = (rows[:, 4:] - rows[:, 4:].max(0)).T
+        terms = rows[:, :1] * rows[:, 1:4] * np.exp2(np.stack([2 * (up_x + up_y), 4 * up_x, 4 * up_y], axis=1))
         total = terms.sum(0)
         if not (total[1:] > 0).all():
             return Interval(undefined("a representation does not vary within any batch"), *[math.nan] * 2, batches)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
+from dlcore.arrays import as_integers, as_reals
 from dlcore.metrics.agreement import (
     GDE,
     AgreementGap,
@@ -24,10 +25,8 @@ from dlcore.metrics.agreement import (
     symmetric_noise_agreement,
 )
 from dlcore.metrics.checks import (
-    as_array,
     as_confidence,
     as_counts,
-    as_integers,
     as_law,
     as_replicates,
     tally,
@@ -106,7 +105,7 @@ def total_variation(p, q) -> float:
     >>> total_variation([0.5, 0.5], [1.0, 0.0])
     0.5
     """
-    p, q = (np.asarray(as_array(law), dtype=float) for law in (p, q))
+    p, q = (as_reals(name, law) for name, law in (("p", p), ("q", q)))
     if p.shape != q.shape:
         raise ValueError(f"shapes differ: {p.shape} and {q.shape}")
     for name, law in (("p", p), ("q", q)):
@@ -132,7 +131,7 @@ def null_bias(conditional, group_sizes, other_sizes=None) -> float:
     given = [("group_sizes", group_sizes)] + ([] if other_sizes is None else [("other_sizes", other_sizes)])
     sizes = []
     for name, values in given:
-        one = np.asarray(as_array(values), dtype=float)
+        one = as_reals(name, values)
         if one.shape != (len(law),) or not np.isfinite(one).all() or (one < 0).any():
             raise ValueError(f"{name} must hold {len(law)} counts, not {values}")
         sizes.append(one)
@@ -286,7 +285,7 @@ def distinguishability(predictions, feature, confidence: float = 0.95) -> Interv
     >>> distinguishability([0, 1, 1, 0], [0, 1, 1, 1]).value
     0.25
     """
-    f, labels = as_integers("predictions", predictions), as_integers("feature", feature)
+    f, labels = as_integers("predictions", predictions, ndim=1), as_integers("feature", feature, ndim=1)
     if f.shape != labels.shape:
         raise ValueError(f"predictions {f.shape} and feature {labels.shape} must be equally long")
     return wilson_interval(int((f != labels).sum()), f.size, confidence)

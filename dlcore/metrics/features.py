@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dlcore.metrics.checks import as_array
+from dlcore.arrays import LARGEST, as_array
 
 BLOCK = 2048
 
@@ -21,8 +21,8 @@ class Features(NamedTuple):
     """One representation: the values as given, and what centres and scales them.
 
     `scale` is a power of two, so that multiplying by it is exact; `scale * (values - mean)` is at most 2 in size and
-    no product of float32 numbers overflows or underflows. `constant` says that no column varies. `rounding` is the
-    relative spacing of the numbers as they were given.
+    no product of such numbers overflows. `constant` says that no column varies. `rounding` is the relative spacing of
+    the numbers as they were given.
     """
 
     values: np.ndarray
@@ -62,7 +62,7 @@ def as_features(name: str, values, rows: int = 2) -> Features:
 
     Raises: ValueError for anything but a finite matrix with at least `rows` rows and a column.
     """
-    array = as_array(values)
+    array = as_array(values, name)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(
             f"{name} must be a matrix, one row an input, not of shape {array.shape}; flatten channels and positions "
@@ -70,19 +70,34 @@ def as_features(name: str, values, rows: int = 2) -> Features:
         )
     if len(array) < rows:
         raise ValueError(f"{name} has {len(array)} rows; at least {rows} are needed")
-    if np.issubdtype(array.dtype, np.complexfloating):
-        raise ValueError(f"{name} must be real, not {array.dtype}")
-    given = np.finfo(array.dtype if np.issubdtype(array.dtype, np.floating) else float)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold numbers, not {array.dtype}")
+    given = np.finfo(array.dtype if array.dtype.kind == "f" else float)
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
     low, high = array.min(0), array.max(0)
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise ValueError(f"{name} contains NaN or infinity")
+    if max(float(high.max()), -float(low.min())) > LARGEST:
+        raise ValueError(f"{name} holds numbers beyond {LARGEST:.2g}, whose differences may overflow: divide it first")
+    middle = low / 2 + high / 2
+    mean = middle + _mean(array, middle)
+    # once more, from nearby: the rounding of a mean near 1e8 would be a common offset of all rows
+    mean += _mean(array, mean)
     # a constant column gets its own value as mean: its deviations are exact zeros, whatever its size
-    mean = np.where(low == high, low, array.mean(0, dtype=np.float64))
-    span = float((high.astype(np.float64) / 2 - low.astype(np.float64) / 2).max()) * 2
-    scale = 2.0 ** -int(np.clip(np.frexp(span)[1], -120, 120)) if span > 0 else 1.0
+    mean = np.where(low == high, low, mean)
+    span = float((high.astype(np.float64) - low.astype(np.float64)).max())
+    reach = 120 if array.dtype == np.float32 else 1000
+    scale = 2.0 ** -int(np.clip(np.frexp(span)[1], -reach, reach)) if span > 0 else 1.0
     return Features(array, mean, scale, span == 0, max(float(given.eps), float(np.finfo(float).eps)))
+
+
+def _mean(array: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Returns the mean of array - offset over the rows, in float64."""
+    total = np.zeros(array.shape[1])
+    for start in range(0, len(array), BLOCK):
+        total += np.sum((array[start : start + BLOCK] - offset.astype(np.float64)) / len(array), axis=0)
+    return total
 
 
 def as_pair(x, y, rows: int = 2) -> tuple[Features, Features]:

@@ -139,9 +139,13 @@ def _directions(x: Features, distance: str) -> tuple[np.ndarray, str]:
     if distance == "euclidean":
         return x.double(), ""
     rows = x.values.astype(np.float64)
+    # row by row, by powers of two: a row of 1e300 has no sum, one of 1e-200 no squares
+    rows = rows * np.ldexp(1.0, -np.clip(np.frexp(np.abs(rows).max(1))[1], -1000, 1000))[:, None]
     if distance == "correlation":
         level = rows.min(1) == rows.max(1)
-        rows = rows - rows.mean(1, keepdims=True)
+        # twice: the rounding of a mean far from 0 would be a common direction of all rows
+        for _ in range(2):
+            rows = rows - rows.mean(1, keepdims=True)
         what = "has equal entries"
     else:
         level = ~rows.any(1)

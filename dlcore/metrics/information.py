@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import xlogy
 
-from dlcore.metrics.checks import as_array
+from dlcore.arrays import as_reals
 
 CORRECTIONS = (None, "miller-madow", "jackknife")
 
@@ -33,7 +33,7 @@ def mutual_information(counts, correction: str | None = None) -> np.ndarray:
     >>> float(mutual_information([[25, 25], [25, 25]]))
     0.0
     """
-    table = np.asarray(as_array(counts), dtype=float)
+    table = as_reals("counts", counts)
     if table.ndim < 2:
         raise ValueError(f"counts must be a table, not of shape {table.shape}")
     if not np.isfinite(table).all() or (table < 0).any():
@@ -61,7 +61,7 @@ def jackknife_information(tables) -> float:
     Shapes: tables (K, R, C), one table of counts for each draw.
     Raises: ValueError for fewer than two draws.
     """
-    tables = np.asarray(as_array(tables), dtype=float)
+    tables = as_reals("tables", tables)
     if tables.ndim != 3 or len(tables) < 2:
         raise ValueError(f"tables must be (draws >= 2, rows, columns), not {tables.shape}")
     draws, total = len(tables), tables.sum(0)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dlcore.metrics.checks import as_integers, as_law
+from dlcore.arrays import as_integers, as_reals
+from dlcore.metrics.checks import as_law
 from dlcore.metrics.distributional import total_variation
 
 
@@ -33,8 +34,8 @@ def nearest_neighbour_bound(
     >>> nearest_neighbour_bound([1.0], [[0.5, 0.5]], [0], n=3, draws=5)
     NearestNeighbourBound(distance=0.0, epsilon=0.0, delta=0.0)
     """
-    x_law, y_laws = as_law("input_law", [input_law])[0], as_law("label_laws", label_laws)
-    groups = as_integers("feature", feature)
+    x_law, y_laws = as_law("input_law", as_reals("input_law", input_law)[None])[0], as_law("label_laws", label_laws)
+    groups = as_integers("feature", feature, ndim=1)
     if not len(x_law) == len(y_laws) == groups.size:
         raise ValueError(f"{len(x_law)} points, {len(y_laws)} label laws, {groups.size} features")
     if n < 1:

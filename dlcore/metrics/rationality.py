@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from dlcore.arrays import as_reals
 from dlcore.metrics.checks import as_confidence, as_rate
 from dlcore.metrics.complexity import (
     as_draws,
@@ -20,6 +21,7 @@ from dlcore.metrics.complexity import (
     memorization_bound,
     plugin_bias,
     prediction_complexity,
+    sharp_memorization_bound,
     trustworthy,
 )
 from dlcore.metrics.statistics import Interval
@@ -38,6 +40,7 @@ __all__ = [
     "noisy_label_accuracy",
     "plugin_bias",
     "prediction_complexity",
+    "sharp_memorization_bound",
     "table_accuracy",
     "trustworthy",
 ]
@@ -222,13 +225,14 @@ def gap_intervals(
 def noisy_label_accuracy(accuracy, rate: float, num_classes: int):
     """Returns the accuracy against equally noisy labels of fresh points, a (1 - eta) + (1 - a) eta / (c - 1).
 
-    Fractions, numbers or arrays of one shape; exact where the wrong predictions are uniform over the wrong classes or
+    Numbers or arrays of one shape, accuracy and rate as fractions; exact where the wrong predictions are uniform over the wrong classes or
     the flips are, as those of `noise.flip_labels`. Derived here, no equation of the paper.
 
-    >>> round(noisy_label_accuracy(0.9, 0.9, 10), 6)
+    >>> round(float(noisy_label_accuracy(0.9, 0.9, 10)), 6)
     0.1
     """
-    return accuracy * (1 - rate) + (1 - accuracy) * rate / (num_classes - 1)
+    accuracy, rate = as_reals("accuracy", accuracy), as_reals("rate", rate)
+    return (accuracy * (1 - rate) + (1 - accuracy) * rate / (as_reals("num_classes", num_classes) - 1))[()]
 
 
 def table_accuracy(train_noisy, noisy_train, rate: float, num_classes: int):
@@ -240,9 +244,10 @@ def table_accuracy(train_noisy, noisy_train, rate: float, num_classes: int):
     Raises: ValueError for a rate outside [0, 1).
     Paper: Bansal, Kaplun, Barak 2021, theorem III, in an exact form that is ours: no o(1), no robustness term.
 
-    >>> round(table_accuracy(train_noisy=0.838, noisy_train=0.787, rate=0.1, num_classes=10), 3)
+    >>> round(float(table_accuracy(train_noisy=0.838, noisy_train=0.787, rate=0.1, num_classes=10)), 3)
     0.793
     """
     if not 0 <= rate < 1:
         raise ValueError(f"rate = {rate} is outside [0, 1)")
-    return noisy_train + (train_noisy - noisy_train) / (num_classes * (1 - rate))
+    train_noisy, noisy_train = as_reals("train_noisy", train_noisy), as_reals("noisy_train", noisy_train)
+    return (noisy_train + (train_noisy - noisy_train) / (num_classes * (1 - rate)))[()]

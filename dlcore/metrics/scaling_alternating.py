@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dlcore.arrays import as_reals
 from dlcore.metrics.scaling_curve import as_curve
 from dlcore.metrics.scaling_laws import LAWS
 
@@ -21,7 +22,7 @@ class Alternating(NamedTuple):
 
     def predict(self, sizes) -> np.ndarray:
         """Returns the losses at sizes of any shape."""
-        return self.alpha * (1 / np.asarray(sizes, dtype=float) + self.C) ** self.p
+        return self.alpha * (1 / as_reals("sizes", sizes) + self.C) ** self.p
 
 
 def alternating_fit(sizes, losses, tolerance: float = 1e-10, most: int = 10_000) -> Alternating:

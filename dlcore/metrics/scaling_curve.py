@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from dlcore.metrics.checks import as_array
+from dlcore.arrays import as_reals
 from dlcore.metrics.scaling_laws import LAWS, Law
 
 DELTA = 0.05
@@ -82,7 +82,7 @@ def as_delta(delta: float) -> float:
 
 def log_positive(name: str, values) -> np.ndarray:
     """Returns logs of positive finite numbers; raises ValueError that names the first other."""
-    array = np.asarray(as_array(values), dtype=float)
+    array = as_reals(name, values)
     wrong = ~(np.isfinite(array) & (array > 0))
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])

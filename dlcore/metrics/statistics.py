@@ -1,14 +1,15 @@
-"""Intervals: Wilson for a proportion, t for a mean over seeds or a paired difference, bootstrap for the rest."""
+"""Intervals: Wilson for a proportion, t for a mean over seeds or a paired difference, the largest of several means, bootstrap."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from dlcore.metrics.checks import as_array, as_confidence
+from dlcore.arrays import as_reals
+from dlcore.metrics.checks import as_confidence
 
 
 class Interval(NamedTuple):
@@ -21,7 +22,7 @@ class Interval(NamedTuple):
 
 
 def _values(values) -> np.ndarray:
-    array = np.asarray(as_array(values), dtype=float).ravel()
+    array = as_reals("values", values).ravel()
     if array.size == 0:
         raise ValueError("no values")
     if not np.isfinite(array).all():
@@ -76,6 +77,55 @@ def paired_difference(a, b, confidence: float = 0.95) -> Interval:
     if a.shape != b.shape:
         raise ValueError(f"pairs are needed: {a.size} and {b.size} values")
     return mean_interval(a - b, confidence)
+
+
+def welch_interval(a, b, confidence: float = 0.95) -> Interval:
+    """Returns the mean of a minus that of b with Welch's t interval: independent samples, spreads that may differ.
+
+    `n` is the number of values of both.
+    Raises: ValueError for fewer than two values of either, and as `mean_interval` does.
+
+    >>> [round(v, 2) for v in welch_interval([3.0, 4.0, 5.0], [1.0, 2.0, 3.0])[:3]]
+    [2.0, -0.27, 4.27]
+    """
+    a, b, level = _values(a), _values(b), as_confidence(confidence)
+    if min(a.size, b.size) < 2:
+        raise ValueError(f"{a.size} and {b.size} values: two of each are needed")
+    parts = np.array([v.var(ddof=1) / v.size for v in (a, b)])
+    error = parts.sum()
+    freedom = error**2 / (parts**2 / (np.array([a.size, b.size]) - 1)).sum() if error > 0 else 1.0
+    difference = float(a.mean() - b.mean())
+    half = float(stats.t.ppf(0.5 + level / 2, freedom) * np.sqrt(error))
+    return Interval(difference, difference - half, difference + half, a.size + b.size)
+
+
+def largest_interval(groups: Sequence, confidence: float = 0.95, *, absolute: bool = False) -> Interval:
+    """Returns the largest of several means with an interval for the largest of the true ones; `n` counts all values.
+
+    The upper end is the largest upper end of the groups' t intervals: that of the group with the largest true mean would
+    do. The lower end is the largest lower end of intervals whose error is shared out among the groups (Bonferroni), for
+    any of them may be the one that is too high; the largest of 95 % intervals misses more often, the more groups there are.
+    The value itself is too large on average, as it is the luckiest.
+
+    Args: groups: values, one array a group; absolute: whether the largest absolute mean is asked for.
+    Raises: ValueError for no groups, a group of one value, and as `mean_interval` does.
+
+    >>> [round(v, 2) for v in largest_interval([[1.0, 2.0, 3.0], [0.0, 1.0, 2.0]])[:3]]
+    [2.0, -1.58, 4.48]
+    """
+    arrays = [_values(g) for g in groups]
+    if not arrays or min(a.size for a in arrays) < 2:
+        raise ValueError("groups of at least two values are needed")
+    outer = [mean_interval(a, confidence) for a in arrays]
+    # of an absolute mean either end may be the one that is too high
+    errors = len(arrays) * (2 if absolute else 1)
+    inner = [mean_interval(a, 1 - (1 - confidence) / errors) for a in arrays]
+    values, lows, highs = [i.value for i in outer], [i.low for i in inner], [i.high for i in outer]
+    if absolute:
+        values = [abs(v) for v in values]
+        lows = [max(0.0, i.low, -i.high) for i in inner]
+        highs = [max(-i.low, i.high) for i in outer]
+    return Interval(max(values), max(lows), max(highs), sum(a.size for a in arrays))
 
 
 def bootstrap_interval(

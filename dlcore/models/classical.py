@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import LinAlgWarning, solve
 from scipy.spatial.distance import cdist
 
+from dlcore.arrays import LARGEST, as_array, as_integers
 from dlcore.config import unknown_choice
 
 
@@ -87,26 +88,60 @@ CLASSICAL = ("knn", "tree", "extra_tree", "forest", "logistic", "svm", "kernel_g
 
 
 class _Flat:
-    """Flattens inputs of any shape for a family that takes rows."""
+    """Flattens inputs of any shape for a family that takes rows; brings inputs far from 0, or of sizes near the ends
+    of floating point, to where the families' own arithmetic (float32 in trees, products in distances) is exact.
+    """
 
     def __init__(self, inner: Classifier, svm_bandwidth: float | None = None) -> None:
         self.inner, self._bandwidth = inner, svm_bandwidth
+        # of logistic regression: its penalty is on the weights of the inputs as given
+        self._strength = getattr(inner, "C", None) if svm_bandwidth is None else None
 
-    def fit(self, inputs: np.ndarray, labels: np.ndarray) -> _Flat:
-        rows = np.asarray(inputs).reshape(len(inputs), -1)
+    def _rows(self, inputs: np.ndarray) -> np.ndarray:
+        array = as_array(inputs, "inputs")
+        if array.dtype.kind not in "biuf" or array.ndim == 0 or len(array) == 0:
+            raise ValueError(f"inputs must be rows of numbers, not of shape {array.shape} and {array.dtype}")
+        rows = array.reshape(len(array), -1)
         if not np.isfinite(rows).all():
             raise ValueError("inputs contain NaN or infinity")
-        if len(rows) != len(labels) or len(rows) == 0:
+        return rows
+
+    def _place(self, rows: np.ndarray) -> tuple[np.ndarray, float] | None:
+        """Returns the offset and the power of two that inputs need, or None for ordinary ones, which stay as they are."""
+        low, high = rows.min(0).astype(np.float64), rows.max(0).astype(np.float64)
+        largest = max(float(high.max()), -float(low.min()))
+        if largest > LARGEST:
+            raise ValueError(f"inputs hold numbers beyond {LARGEST:.2g}, whose differences may overflow")
+        span, middle = high - low, low / 2 + high / 2
+        widest = float(span.max())
+        far = (np.abs(middle) > 1000 * span) & (span > 0)
+        if widest == 0 or not (far.any() or largest > 1e30 or widest < 1e-30):
+            return None
+        return middle, 2.0 ** -int(np.clip(np.frexp(widest)[1], -1000, 1000))
+
+    def _moved(self, rows: np.ndarray) -> np.ndarray:
+        return rows if self._moving is None else (rows - self._moving[0]) * self._moving[1]
+
+    def fit(self, inputs: np.ndarray, labels: np.ndarray) -> _Flat:
+        rows, labels = self._rows(inputs), as_array(labels, "labels")
+        if labels.ndim != 1:  # a column, or one-hot rows, which are refused
+            labels = as_integers("labels", labels, ndim=1)
+        if len(rows) != len(labels):
             raise ValueError(f"{len(rows)} inputs and {len(labels)} labels")
+        self._moving = self._place(rows)
+        rows = self._moved(rows)
+        if self._strength is not None:
+            scale = 1.0 if self._moving is None else float(np.clip(self._moving[1], 1e-50, 1e50))
+            self.inner.C = self._strength / scale**2
         if self._bandwidth is not None:
             few = rows[:: max(1, len(rows) // 1000)]
             scale = self._bandwidth * np.median(cdist(few, few)[np.triu_indices(len(few), 1)])
             self.inner.gamma = 1 / (2 * scale**2)
-        self.inner.fit(rows, np.asarray(labels))
+        self.inner.fit(rows, labels)
         return self
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        return np.asarray(self.inner.predict(np.asarray(inputs).reshape(len(inputs), -1)))
+        return np.asarray(self.inner.predict(self._moved(self._rows(inputs))))
 
 
 def classical(

@@ -6,18 +6,18 @@ share is computed once: the factorised normal matrix (ridge), the whitened featu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from dlcore import noise, runtime, training
+from dlcore.arrays import LARGEST, as_integers, as_reals, as_tensor
 from dlcore.config import unknown_choice
 from dlcore.metrics import rationality as rr
-from dlcore.metrics.checks import as_array, as_integers
-from dlcore.probing.linear import Probed, UnconvergedWarning, logistic, ridge
+from dlcore.probing.linear import Probed, UnconvergedWarning, centred, logistic, ridge
 
 __all__ = [
     "PROBES",
@@ -33,21 +33,30 @@ PROBES = ("ridge", "logistic", "mlp", "knn")
 
 
 def _prepare(features, labels, test_features, num_classes: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    # a pandas column lends its memory read-only: torch warns, so it gets a copy
-    x, test = (torch.from_numpy(np.require(as_array(v), float, "W")) for v in (features, test_features))
-    y = torch.from_numpy(np.require(as_integers("labels", labels), requirements="W"))
-    if y.ndim == 1:
-        y = y[None]
-    if x.ndim != 2 or test.ndim != 2 or x.shape[1] != test.shape[1] or y.ndim != 2 or y.shape[1] != len(x):
+    x, test = (
+        as_tensor(name, as_reals(name, v)) for name, v in (("features", features), ("test_features", test_features))
+    )
+    y = torch.from_numpy(_label_vectors(labels, len(x), num_classes))
+    if x.ndim != 2 or test.ndim != 2 or not x.shape[1] == test.shape[1] > 0 or y.ndim != 2 or y.shape[1] != len(x):
         raise ValueError(
             f"features (n, d), labels (R, n) and test_features (m, d) are needed, not {tuple(x.shape)}, "
             f"{tuple(y.shape)} and {tuple(test.shape)}"
         )
     if not (torch.isfinite(x).all() and torch.isfinite(test).all()):
         raise ValueError("features contain NaN or infinity")
-    if y.max() >= num_classes:
-        raise ValueError(f"labels must be integers in 0..{num_classes - 1}")
+    if max(float(v.abs().max()) if v.numel() else 0.0 for v in (x, test)) > LARGEST:
+        raise ValueError(
+            f"features hold numbers beyond {LARGEST:.2g}, whose differences may overflow: divide them first"
+        )
     return x, y, test
+
+
+def _label_vectors(labels, rows: int, num_classes: int) -> np.ndarray:
+    """Returns label vectors (R, n) of what may be one, of n labels, or a column; raises ValueError for one-hot rows."""
+    y = as_integers("labels", labels, num_classes)
+    if y.ndim == 2 and len(y) == rows != y.shape[1]:
+        y = as_integers("labels", y, num_classes, ndim=1)
+    return y[None] if y.ndim == 1 else y
 
 
 def probe(
@@ -83,8 +92,11 @@ def probe(
     """
     if name not in PROBES:
         raise unknown_choice("probe", name, PROBES)
-    if strength < 0 or neighbours < 1:
-        raise ValueError(f"strength = {strength} and neighbours = {neighbours} must be at least 0 and 1")
+    if not (math.isfinite(strength) and strength >= 0):
+        raise ValueError(f"strength = {strength} must be a finite number, at least 0")
+    for what, value, least in (("neighbours", neighbours, 1), ("num_classes", num_classes, 1)):
+        if value != int(value) or value < least:
+            raise ValueError(f"{what} = {value} must be a whole number, at least {least}")
     x, y, test = _prepare(features, labels, test_features, num_classes)
     if name == "ridge":
         return ridge(x, y, test, num_classes, strength)
@@ -100,16 +112,28 @@ def _knn(x: torch.Tensor, y: torch.Tensor, test: torch.Tensor, classes: int, nei
 
     if neighbours > len(x):
         raise ValueError(f"neighbours = {neighbours} is more than the {len(x)} training rows")
-    tree = NearestNeighbors(n_neighbors=neighbours).fit(x.numpy())
-    found = []
-    for rows in (x, test):
-        near = torch.from_numpy(tree.kneighbors(rows.numpy(), return_distance=False))
-        votes = [
-            functional.one_hot(part[:, near], classes).sum(2).argmax(2)
-            for part in y.split(max(1, 20_000_000 // (near.numel() * classes)))
-        ]
-        found.append(torch.cat(votes).numpy())
-    return Probed(found[0], found[1], float("nan"), np.empty(0))
+    # a common offset and scale: scikit-learn's products lose both features near 1e9 and those of 1e200
+    rows = centred(x, test)
+    tree = NearestNeighbors(n_neighbors=max(neighbours - 1, 1)).fit(rows.train.numpy())
+    # a training row is its own first neighbour, also where it was given twice
+    near = np.arange(len(x))[:, None]
+    if neighbours > 1:
+        near = np.hstack([near, tree.kneighbors(return_distance=False)])
+    near_test = tree.kneighbors(rows.test.numpy(), neighbours, return_distance=False)
+    return Probed(_votes(near, y, classes), _votes(near_test, y, classes), float("nan"), np.empty(0))
+
+
+def _votes(near: np.ndarray, y: torch.Tensor, classes: int) -> np.ndarray:
+    """Returns the majority among the labels of the neighbours (m, k) for every label vector, (R, m)."""
+    found = np.empty((len(y), len(near)), np.int64)
+    size = max(1, 4_000_000 // classes)
+    for row, labels in enumerate(y.numpy()):
+        for start in range(0, len(near), size):
+            part = labels[near[start : start + size]]
+            code = np.arange(len(part))[:, None] * classes + part
+            counts = np.bincount(code.ravel(), minlength=len(part) * classes)
+            found[row, start : start + size] = counts.reshape(len(part), classes).argmax(1)
+    return found
 
 
 def _mlp(
@@ -125,7 +149,11 @@ def _mlp(
 ) -> Probed:
     from dlcore.models import network
 
-    mean, deviation = x.mean(0), x.std(0).clamp(min=1e-6)
+    # a power of two: it changes no digit, and features of 1e200 have squares
+    scale = centred(x, test).scale
+    x, test = x * scale, test * scale
+    mean, deviation = x.mean(0), x.std(0)
+    deviation = deviation.clamp(min=1e-6 * min(scale, float(deviation.max())))
     one, two = (((v - mean) / deviation).float() for v in (x, test))
     found: list[list[np.ndarray]] = [[], []]
     loss = []
@@ -144,7 +172,7 @@ def _mlp(
 class Rationality(NamedTuple):
     """The gaps of a procedure with intervals, and two bounds on memorization; `str()` is a paragraph to read.
 
-    `bound_sharp`: of the 2 x 2 table of right and flipped over the draws (plug-in), with half of the published constant: it
+    `bound_sharp`: of the 2 x 2 table of right and flipped over the draws (plug-in), by `sharp_memorization_bound`: it
     holds for these draws. `bound_published`: Theorem II from the c x c table with Miller and Madow's correction, an
     estimate of what many draws would give, which can lie below the measured gap. `rate`: the share of flipped labels.
     """
@@ -247,11 +275,16 @@ def _checked_labels(
         raise ValueError(f"draws = {draws} and rate = {rate} must be at least 2 and in (0, 1)")
     found = []
     for prefix, x, given in (("", features, labels), ("test_", test_features, test_labels)):
-        y = as_integers(f"{prefix}labels", given, num_classes)
+        y = as_integers(f"{prefix}labels", given, ndim=1)
         if y.shape != (len(x),):
             raise ValueError(f"{prefix}features has {len(x)} rows, {prefix}labels the shape {y.shape}")
         found.append(y)
     there = np.union1d(*found)
+    if len(there) == there[-1] and there[0] == 1 and num_classes in (None, len(there)):
+        # 1..K with no gap: the gaps do not depend on what the classes are called
+        found, there = [y - 1 for y in found], there - 1
+    if num_classes is not None:
+        found = [as_integers(f"{prefix}labels", y, num_classes) for prefix, y in zip(("", "test_"), found, strict=True)]
     if num_classes is None and len(there) <= there[-1]:
         gap = int(np.setdiff1d(np.arange(there[-1]), there)[0])
         raise ValueError(
@@ -279,7 +312,7 @@ def _summary(
         rr.gaps(train, test, experiment.train_noisy, experiment.noisy_train),
         rr.gap_intervals(train, test, len(test_labels), experiment),
         rr.memorization_bound(full, n, experiment.rate),
-        rr.memorization_bound(two, n, experiment.rate, sharp=True),
+        rr.sharp_memorization_bound(two, n, experiment.rate),
         experiment.rate,
     )
 

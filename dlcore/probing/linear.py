@@ -32,31 +32,68 @@ def chunks(y: torch.Tensor, width: int) -> tuple[torch.Tensor, ...]:
     return y.split(max(1, 8_000_000 // (y.shape[1] * width)))
 
 
+class Rows(NamedTuple):
+    """Training and test features less the training mean, times `scale`, a power of two; `mean` is so scaled too.
+
+    What centring takes off is kept apart: features near 1e9 or of size 1e200 lose nothing more than in float64.
+    """
+
+    train: torch.Tensor
+    test: torch.Tensor
+    mean: torch.Tensor
+    scale: float
+
+    def penalty(self, strength: float) -> float:
+        """Returns the strength of the penalty on weights of the scaled features; beyond 1e200 it is as good as infinite."""
+        return min(strength * min(self.scale, 1e100) ** 2, 1e200)
+
+
+def centred(x: torch.Tensor, test: torch.Tensor) -> Rows:
+    """Returns the features centred and scaled, so that the largest deviation of a training row is near 1."""
+    middle = x.amin(0) / 2 + x.amax(0) / 2
+    mean = middle + ((x - middle) / len(x)).sum(0)
+    # once more, from nearby: the rounding of a mean near 1e9 is 1e-7
+    mean += ((x - mean) / len(x)).sum(0)
+    mean = torch.where((x == x[0]).all(0), x[0], mean)
+    one = x - mean
+    span = float(one.abs().max())
+    scale = 2.0 ** -int(np.clip(np.frexp(span)[1], -1000, 1000)) if span > 0 else 1.0
+    two = (test - mean) * scale
+    if two.numel() and not float(two.abs().max()) < 1e150:
+        raise ValueError(f"test_features lie 1e150 times farther out than features, which span {span:.3g}")
+    return Rows(one * scale, two, mean * scale, scale)
+
+
 def ridge(x: torch.Tensor, y: torch.Tensor, test: torch.Tensor, classes: int, strength: float) -> Probed:
-    """f(x) = argmax of F A onehot(y) with A = (F'F + lambda I)^-1 F', or F'(FF' + lambda I)^-1 when n < d."""
-    one, two = (torch.cat([v, v.new_ones(len(v), 1)], 1) for v in (x, test))
-    n, d = one.shape
-    # a jitter of the size of rounding: with strength 0 and dependent columns there is no inverse
-    if n <= d:
-        gram = one @ one.T
-        jitter = 1e-12 * gram.diagonal().mean()
-        factor = torch.linalg.cholesky(gram + (strength + jitter) * torch.eye(n, dtype=x.dtype))
-        hat = torch.cholesky_solve(gram, factor).T
-        hat_test = torch.cholesky_solve((two @ one.T).T, factor).T
-        freedom = float(hat.trace())
+    """f(x) = argmax of least squares on one-hot labels with penalty lambda (|W|^2 + b^2), exact for large offsets too.
 
-        def outputs(onehot: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return hat @ onehot, hat_test @ onehot
-    else:
-        normal = one.T @ one
-        jitter = 1e-12 * normal.diagonal().mean()
-        factor = torch.linalg.cholesky(normal + (strength + jitter) * torch.eye(d, dtype=x.dtype))
-        freedom = float(torch.cholesky_solve(normal, factor).trace())
+    With X = Z + 1 m', Z centred, and c = m'W + b, the weights solve (Z'Z + lambda I + k m m') W = Z'y + k m mean(y),
+    k = lambda n / (n + lambda): the inverse B of Z'Z + lambda I gives them by a formula of rank one, in which no
+    large numbers cancel. In B the n x n matrix ZZ' takes the place of Z'Z when n <= d.
+    """
+    rows = centred(x, test)
+    n, d = rows.train.shape
+    mean, largest = rows.mean, float(rows.mean.abs().max())
+    if largest > 0:
+        mean = mean / largest
+    weak = rows.penalty(strength)
+    apply, hat = (_dual if n <= d else _primal)(rows, weak, mean)
+    # the penalty on b alone; a vanishing one, or a mean of 0, leaves the centred problem
+    pulled = strength > 0 and largest > 0
+    ratio = hat.unit * min((1 / strength + 1 / n) / largest / largest, 1e300) if pulled else 0.0
+    gain = 1 / (ratio + hat.along) if pulled and ratio + hat.along > 0 else 0.0
+    share, rest = (hat.along * gain, ratio * gain) if gain else (0.0, 1.0)
 
-        def outputs(onehot: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            weights = torch.cholesky_solve(one.T @ onehot, factor)
-            return one @ weights, two @ weights
+    def outputs(onehot: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        base, base_test, mean_weights = apply(onehot)
+        average = onehot.mean(0)
+        pull = (average / largest - mean_weights) * gain if gain else torch.zeros_like(average)
+        # m'W, between that of the centred problem and mean(y)
+        slope = share * average + rest * largest * mean_weights
+        level = (n * average + strength * slope) / (n + strength)
+        return base + hat.train[:, None] * pull + level, base_test + hat.test[:, None] * pull + level
 
+    freedom = hat.trace - gain * hat.loss + (n + strength * share) / (n + strength)
     found: list[list[torch.Tensor]] = [[], []]
     for part in chunks(y, classes):
         onehot = functional.one_hot(part.T, classes).to(x.dtype).flatten(1)
@@ -64,6 +101,70 @@ def ridge(x: torch.Tensor, y: torch.Tensor, test: torch.Tensor, classes: int, st
             found[side].append(out.view(len(out), len(part), classes).argmax(2).T)
     train, on_test = (torch.cat(parts).numpy() for parts in found)
     return Probed(train, on_test, freedom, np.empty(0))
+
+
+class _Hat(NamedTuple):
+    """With u = unit B m: Z u and T u (n,), (m,), m'u; |Z B m|^2 unit; tr Z B Z' of the centred problem; `unit`."""
+
+    train: torch.Tensor
+    test: torch.Tensor
+    along: float
+    loss: float
+    trace: float
+    unit: float
+
+
+_Apply = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+
+
+def _primal(rows: Rows, weak: float, mean: torch.Tensor) -> tuple[_Apply, _Hat]:
+    normal = rows.train.T @ rows.train
+    matrix = normal + weak * torch.eye(len(normal), dtype=normal.dtype)
+    # each column by its own size, so that a small one beside a large one is not lost; then a jitter of the size of
+    # rounding: with strength 0 and dependent columns there is no inverse
+    diagonal = matrix.diagonal()
+    size = torch.where(diagonal > 0, diagonal.clamp(min=1e-300).rsqrt(), 0.0)
+    factor = torch.linalg.cholesky(matrix * size * size[:, None] + 1e-12 * torch.eye(len(normal), dtype=normal.dtype))
+
+    def solve(right: torch.Tensor) -> torch.Tensor:
+        return size[:, None] * torch.cholesky_solve(size[:, None] * right, factor)
+
+    def apply(onehot: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        weights = solve(rows.train.T @ onehot)
+        return rows.train @ weights, rows.test @ weights, mean @ weights
+
+    u = solve(mean[:, None])[:, 0]
+    train = rows.train @ u
+    trace = float((size[:, None] * torch.cholesky_inverse(factor) * size * normal).sum())
+    return apply, _Hat(train, rows.test @ u, float(mean @ u), float(train @ train), trace, 1.0)
+
+
+def _dual(rows: Rows, weak: float, mean: torch.Tensor) -> tuple[_Apply, _Hat]:
+    one = rows.train
+    gram = one @ one.T
+    if weak > 1e-10 * float(gram.diagonal().sum()):
+        factor = torch.linalg.cholesky(gram + weak * torch.eye(len(gram), dtype=gram.dtype))
+        hat = torch.cholesky_solve(gram, factor)
+        votes = torch.cholesky_solve((rows.test @ one.T).T, factor).T
+        across = torch.cholesky_solve((one @ mean)[:, None], factor)[:, 0]
+        u = mean - one.T @ across
+    else:
+        # ZZ' would square a condition number that is large already; dependent rows have no inverse without a penalty
+        left, values, right = torch.linalg.svd(one, full_matrices=False)
+        keep = values > max(one.shape) * torch.finfo(one.dtype).eps * values[0]
+        left, values, right = left[:, keep], values[keep], right[keep]
+        shrunk = values**2 / (values**2 + weak)
+        hat = (left * shrunk) @ left.T
+        votes = (rows.test @ right.T * (shrunk / values)) @ left.T
+        across = left @ (shrunk / values * (right @ mean))
+        u = mean - right.T @ (shrunk * (right @ mean))
+
+    def apply(onehot: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return hat @ onehot, votes @ onehot, across @ onehot
+
+    # Z u = weak (ZZ' + weak I)^-1 Z m, without the cancellation of its definition
+    loss = weak * float(across @ across)
+    return apply, _Hat(weak * across, rows.test @ u, float(mean @ u), loss, float(hat.trace()), weak)
 
 
 def logistic(
@@ -80,8 +181,8 @@ def logistic(
     The features are whitened with the curvature at W = 0, where the softmax has covariance I/c - 11'/c^2; L-BFGS
     then starts from a nearly round problem, and needs tens of steps where the plain one needs hundreds.
     """
-    centre = x.mean(0)
-    one, two = x - centre, test - centre
+    rows = centred(x, test)
+    one, two, strength = rows.train, rows.test, rows.penalty(strength)
     d = x.shape[1]
     curvature = one.T @ one / classes + max(strength, 1e-9 * float(one.square().sum(0).mean()) + 1e-12) * torch.eye(
         d, dtype=x.dtype

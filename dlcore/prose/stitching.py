@@ -85,4 +85,6 @@ def _order(stages: pd.DataFrame) -> str:
     if values.empty:
         return "no run"
     i = mean_interval(values)
-    return f"{i.value:.2f} [{i.low:.2f}, {i.high:.2f}]" if len(values) > 1 else f"{i.value:.2f}, one run"
+    # a mean of correlations is one: the interval is cut, which costs no coverage
+    low, high = max(i.low, -1.0), min(i.high, 1.0)
+    return f"{i.value:.2f} ({low:.2f} to {high:.2f})" if len(values) > 1 else f"{i.value:.2f} (one run)"

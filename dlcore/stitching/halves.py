@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from dlcore.arrays import as_inputs
 from dlcore.config import closest
 
 
@@ -140,7 +141,7 @@ def stage_names(model: nn.Module, example: torch.Tensor) -> list[str]:
     >>> stage_names(nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), torch.zeros(2, 4))
     ['1', '2']
     """
-    model = eager(model)
+    model, example = eager(model), as_inputs("example", example, model)
     order: list[str] = []
     handles = [
         child.register_forward_hook(lambda _m, _a, out, name=name: order.append(name))
@@ -174,7 +175,7 @@ def activations(
     >>> {k: tuple(v.shape) for k, v in activations(net, torch.zeros(5, 2), ["0", "1"]).items()}
     {'0': (5, 3), '1': (5, 3)}
     """
-    model, inputs = eager(model), torch.as_tensor(inputs)
+    model, inputs = eager(model), as_inputs("inputs", inputs, model)
     where = next((p.device for p in model.parameters()), inputs.device)
     training = model.training
     model.eval()

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from dlcore.arrays import as_integers, as_tensor
 from dlcore.stitching.halves import Head, activations, checked_stage, private
 
 BATCH = 512
@@ -37,12 +38,16 @@ def checked_data(data) -> StitchData:
     """
     if len(data) != 4:
         raise ValueError(f"data are train inputs, train labels, test inputs and test labels, not {len(data)} arrays")
-    parts = [_tensor(part) for part in data]
+    names = ("train inputs", "train labels", "test inputs", "test labels")
+    parts = [
+        as_tensor(name, part) if name.endswith("inputs") else torch.from_numpy(as_integers(name, part, ndim=1))
+        for name, part in zip(names, data, strict=True)
+    ]
+    # stitching works in float32; NumPy's own precision is float64
+    parts = [part.float() if part.is_floating_point() else part for part in parts]
     for name, inputs, labels in (("train", *parts[:2]), ("test", *parts[2:])):
         if len(inputs) == 0 or labels.ndim != 1 or len(inputs) != len(labels):
             raise ValueError(f"{name} data: {len(inputs)} inputs and labels of shape {tuple(labels.shape)}")
-        if labels.is_floating_point() or labels.dtype == torch.bool:
-            raise ValueError(f"{name} labels must be integers, not {labels.dtype}")
         if inputs.is_floating_point() and not torch.isfinite(inputs).all():
             raise ValueError(f"{name} inputs contain NaN or infinity")
     if parts[0].shape[1:] != parts[2].shape[1:]:
@@ -51,18 +56,7 @@ def checked_data(data) -> StitchData:
         )
     if len(parts[0]) < 2:
         raise ValueError("two training inputs or more are needed")
-    return StitchData(parts[0], parts[1].long().cpu(), parts[2], parts[3].long().cpu())
-
-
-def _tensor(values) -> torch.Tensor:
-    """Returns a tensor of a tensor, an array, a pandas column or a list."""
-    if isinstance(values, torch.Tensor):
-        return values
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"data must be numbers, labels 0, 1, 2, ..., not {array.dtype}")
-    # a pandas column lends its memory read-only: torch warns, so it gets a copy
-    return torch.from_numpy(np.require(array, requirements="W"))
+    return StitchData(*parts)
 
 
 @torch.no_grad()

@@ -157,7 +157,7 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     Metrics: accuracies, gaps and bounds are fractions, complexities nats. `train`, `test` after clean training;
     `train_noisy`, `noisy_train` against clean labels after noisy training, `train_on_noisy_labels` against the noisy
     ones; the gaps are signed, each with `_low` and `_high`. `bound_*` are the bounds on memorization: `sharp` from
-    the 2 x 2 table with our constant, `plug_in`, `miller_madow` and `jackknife` from C_dc with the published one.
+    the 2 x 2 table with half of the published constant, `plug_in`, `miller_madow` and `jackknife` from C_dc with the published one.
     Experiment "table" adds `table_predicted` and `table_measured`.
     """
     options = {"checkpoint": checkpoint, "progress": progress, "device": device}

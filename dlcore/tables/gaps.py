@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dlcore import published
+from dlcore.metrics.rationality import noisy_label_accuracy
 from dlcore.metrics.statistics import mean_interval
 from dlcore.tables.findings import FINDINGS, findings
 from dlcore.tables.names import OBJECTIVES, PROBES
@@ -22,11 +23,12 @@ _LARGE = 40000  # training images of preset "gpu"; CIFAR-10 without its official
 
 
 def rationality(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.DataFrame:
-    """Returns the findings of chapter 1: rows of the given presets, with `method`, `leverage` and `usual`.
+    """Returns the findings of chapter 1: rows of the given presets, with `method`, `leverage`, `certificate` and `usual`.
 
     `method` is the display name of the objective, with the probe where it is not that of the main comparison: ridge, in
     preset "gpu" logistic. `leverage` is tr H / n of a ridge probe, the mean share of a point's own label in its own
-    score. `usual` marks the settings of the main comparison, with any probe.
+    score. `sampler_share` is the clean test accuracy that the noise costs, over what it costs a sampler of the noisy labels,
+    and `memorized_share` the memorization gap over that of an interpolator, 1 - eta. `certificate` is `sharp_memorization_bound` of the 2 x 2 table. `usual` marks the settings of the main comparison, with any probe.
     """
     rows = findings(table, presets, _RATIONALITY_COLUMNS)
     if rows.empty:
@@ -34,6 +36,12 @@ def rationality(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.Da
     other = rows.probe.notna() & (rows.probe != np.where(rows.preset == "gpu", "logistic", "ridge"))
     rows["method"] = rows.objective.map(OBJECTIVES) + np.where(other, " + " + rows.probe.fillna("").map(PROBES), "")
     rows["leverage"] = rows.degrees_of_freedom / rows.num_train
+    # the records hold half of the published bound, sqrt(I / 2) / 2 eta
+    rows["certificate"] = 2 * rows.bound_sharp * np.sqrt(rows.flip_rate * (1 - rows.flip_rate))
+    # what a sampler of the noisy labels that confuses no class would score on clean ones
+    sampler = noisy_label_accuracy(rows.test, rows.flip_rate, rows.num_classes)
+    rows["sampler_share"] = (rows.test - rows.test_after_noise) / (rows.test - sampler)
+    rows["memorized_share"] = rows.memorization / (1 - rows.flip_rate)
     usual = (rows.experiment == "gaps") & ~rows.augmented.astype(bool) & ~rows.transductive.astype(bool)
     large = rows.preset == "gpu"
     usual &= (rows.n_train == rows.dataset.map(_USUAL_SIZE)) | (large & (rows.n_train >= _LARGE))
@@ -69,7 +77,8 @@ def beside_the_paper(table: pd.DataFrame, noise: float = 0.05) -> pd.DataFrame:
     """Returns ResNet-18 with SimCLR on CIFAR-10, preset gpu, beside the released row: one row a quantity, in points.
 
     Columns `quantity`, `ours` with the record's own 95 % limits `low` and `high` (noise draws and test points, one seed),
-    `paper`, `ratio`. Theorem II in nats, by Miller and Madow's correction here.
+    `paper`, `ratio`. Theorem II in nats, by Miller and Madow's correction here, and below it the same information
+    under `sharp_memorization_bound`.
     """
     own = (
         table[(table.preset == "gpu") & (table.objective == "simclr") & np.isclose(table.noise, noise)]
@@ -78,7 +87,7 @@ def beside_the_paper(table: pd.DataFrame, noise: float = 0.05) -> pd.DataFrame:
     )
     if own.empty:
         return pd.DataFrame()
-    ours = own.iloc[0]
+    ours = own.iloc[0].copy()
     rows = published.read("bansal2021_gaps")
     theirs = rows[(rows.method == "SimCLR") & (rows.backbone == "ResNet-18") & (rows.dataset == "cifar10")].iloc[0]
     released = theirs[["train", "test", "robustness", "memorization", "rationality"]].to_dict()
@@ -88,12 +97,15 @@ def beside_the_paper(table: pd.DataFrame, noise: float = 0.05) -> pd.DataFrame:
     }
     names = {"train": "train accuracy", "test": "test accuracy", "generalization": "generalization gap"}
     names |= {n: n for n in ("robustness", "memorization", "rationality")} | {"bound_miller_madow": "Theorem II"}
+    names["sharper"] = "the sharper bound"
+    sharper = np.sqrt(noise * (1 - noise))
+    released["sharper"], ours["sharper"] = (v["bound_miller_madow"] * sharper for v in (released, ours))
     found = []
     for name, label in names.items():
         low, high = (100 * ours.get(f"{name}_{end}", np.nan) for end in ("low", "high"))
         found.append({"quantity": label, "ours": 100 * ours[name], "low": low, "high": high, "paper": released[name]})
     frame = pd.DataFrame(found)
-    gaps = frame.quantity.isin(["generalization gap", "robustness", "memorization", "Theorem II"])
+    gaps = frame.quantity.isin(["generalization gap", "robustness", "memorization", "Theorem II", "the sharper bound"])
     return frame.assign(ratio=(frame.ours / frame.paper).where(gaps)).round(2)
 
 

@@ -216,6 +216,9 @@ def scaling_fits(
 ) -> list[CurveFit]:
     """Returns a fit for every curve, setting and law that has enough usable sizes: one more than parameters.
 
+    Of the geometric means over the seeds of a size, one point a size, by one method for all curves: the residuals, and so the
+    intervals, carry what the law misses, which does not shrink with the number of seeds.
+
     Args: rows of `scaling` or `published_scaling`; bootstrap draws of each fit, see `metrics.scaling.fit`.
     """
     found = []
@@ -229,9 +232,14 @@ def scaling_fits(
             enough = np.unique(sizes).size > len(laws.LAWS[law].parameters)
             if not enough or not np.isfinite(floor) or (losses <= floor).any():
                 continue
-            fitted = laws.fit(sizes, losses - floor, law, bootstrap, seed)
+            fitted = _fit_means(sizes, losses - floor, law, bootstrap, seed)
             found.append(CurveFit(curve, setting, group.arm.iloc[0], name, fitted, float(floor), sizes, losses))
     return found
+
+
+def _fit_means(sizes: np.ndarray, losses: np.ndarray, law: str, bootstrap: int, seed: int = 0) -> Fit:
+    means = pd.Series(np.log(losses)).groupby(sizes).mean()
+    return laws.fit(means.index.to_numpy(), np.exp(means.to_numpy()), law, bootstrap, seed)
 
 
 def fits_table(fits: Sequence[CurveFit], band: float = 0.05) -> pd.DataFrame:
@@ -275,7 +283,7 @@ def _refitted(f: CurveFit, chosen: np.ndarray) -> CurveFit:
         return f
     draws = 0 if f.fit.draws is None else len(f.fit.draws)
     sizes, losses = f.sizes[chosen], f.losses[chosen]
-    return replace(f, fit=laws.fit(sizes, losses - f.floor, f.fit.law, draws), sizes=sizes, losses=losses)
+    return replace(f, fit=_fit_means(sizes, losses - f.floor, f.fit.law, draws), sizes=sizes, losses=losses)
 
 
 def holdouts(fits: Sequence[CurveFit]) -> pd.DataFrame:

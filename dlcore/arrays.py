@@ -1,0 +1,202 @@
+"""What a caller gives, as an array of numbers: NumPy, torch, pandas and lists; anything else is refused by name.
+
+Every public function that takes arrays passes them through here, so that one function does not take what another
+refuses, and nothing that merely looks like numbers (one-hot rows, a masked array) becomes a plausible result.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
+
+import numpy as np
+
+# the difference of two such numbers is still a float64
+LARGEST = 2.0**1022
+_PLAIN = (bool, int, float, complex, str, bytes, np.generic, type(None))
+_KINDS = {"c": "complex numbers", "M": "dates", "m": "durations", "V": "records"}
+
+
+def as_array(values: Any, name: str = "the array") -> np.ndarray:
+    """Returns a NumPy array of numbers (or of text, which labels may be by mistake) in this machine's byte order.
+
+    Taken: arrays of any strides and byte order; tensors on any device, with or without gradients; lists of these;
+    pandas columns and tables, nullable and categorical ones too (a categorical as its categories); iterators. An
+    array that is fit already is returned itself: it is the caller's, so write into a copy.
+
+    Raises: ValueError for a masked array, a sparse matrix, missing values, rows of unequal length, complex numbers,
+        dates, records, sets, and objects that are no numbers.
+
+    >>> as_array([1, 2.5]).tolist()
+    [1.0, 2.5]
+    """
+    if values is None:
+        raise ValueError(f"{name} is None: an array of numbers is needed")
+    if hasattr(values, "detach"):
+        return _of_tensor(values, name)
+    if isinstance(values, np.ma.MaskedArray):
+        raise ValueError(f"{name} is a masked array: drop the masked entries or fill them, then give np.asarray of it")
+    if hasattr(values, "toarray") and not hasattr(values, "__array__"):
+        raise ValueError(f"{name} is a sparse matrix: give {name}.toarray()")
+    if isinstance(values, Set | Mapping):
+        raise ValueError(f"{name} is a {type(values).__name__}, which has no order: give a list")
+    if isinstance(values, str | bytes):
+        raise ValueError(f"{name} is the text {values!r}: an array of numbers is needed")
+    if not hasattr(values, "__array__") and isinstance(values, Iterable):
+        array = _of_list(list(values), name)
+    else:
+        array = np.asarray(values)
+    if array.dtype.kind == "O":
+        array = _of_objects(array, name)
+    if array.dtype.kind in _KINDS:
+        raise ValueError(f"{name} must be real numbers, not {_KINDS[array.dtype.kind]} ({array.dtype})")
+    if array.dtype.kind in "US":
+        return array
+    if array.dtype.itemsize > 8:
+        # where long double has a wider range, what float64 cannot hold becomes an infinity, which is refused as one
+        with np.errstate(over="ignore"):
+            return array.astype(np.float64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _of_tensor(values: Any, name: str) -> np.ndarray:
+    tensor = values.detach()
+    if tensor.device.type == "meta":
+        raise ValueError(f"{name} is a tensor on the meta device, which holds no numbers")
+    if tensor.is_complex():
+        raise ValueError(f"{name} must be real numbers, not complex numbers ({tensor.dtype})")
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    if str(tensor.layout) != "torch.strided":
+        raise ValueError(f"{name} is a sparse tensor: give {name}.to_dense()")
+    if tensor.is_floating_point() and str(tensor.dtype) not in ("torch.float16", "torch.float32", "torch.float64"):
+        tensor = tensor.float()  # NumPy has no bfloat16 and nothing smaller
+    return tensor.cpu().resolve_neg().numpy()
+
+
+def _of_list(values: list, name: str) -> np.ndarray:
+    parts = [v if isinstance(v, _PLAIN) else as_array(v, name) for v in values]
+    shapes = {np.shape(v) for v in parts}
+    if len(shapes) > 1:
+        raise ValueError(f"{name} has entries of unequal length: {', '.join(map(str, sorted(shapes)))}")
+    kinds = {isinstance(v, str | bytes) for v in parts}
+    if len(kinds) > 1:
+        raise ValueError(f"{name} mixes text and numbers")
+    return np.asarray(parts)
+
+
+def _of_objects(array: np.ndarray, name: str) -> np.ndarray:
+    """Returns the numbers of an array of Python objects, such as a nullable column or a table of several types."""
+    flat = array.ravel()
+    for place, value in enumerate(flat):
+        if value is None or type(value).__name__ in ("NAType", "NaTType"):
+            raise ValueError(f"{name} has a missing value at position {place}: drop it or fill it")
+        if isinstance(value, complex | np.complexfloating):
+            raise ValueError(f"{name} must be real numbers, not complex numbers")
+    if all(isinstance(v, str) for v in flat):
+        return array.astype(str)
+    if flat.size and np.ndim(flat[0]) > 0:
+        return _of_list(list(array), name)
+    bad = [v for v in flat if not isinstance(v, numbers.Number | np.bool_) and not hasattr(v, "detach")]
+    if bad:
+        raise ValueError(f"{name} holds {bad[0]!r} ({type(bad[0]).__name__}), where numbers are needed")
+    if all(isinstance(v, bool | np.bool_) for v in flat):
+        return array.astype(bool)
+    whole = all(isinstance(v, numbers.Integral) for v in flat)
+    try:
+        return np.array([int(v) if whole else float(v) for v in flat], np.int64 if whole else float).reshape(
+            array.shape
+        )
+    except OverflowError:
+        raise ValueError(f"{name} holds a number beyond 64 bits") from None
+
+
+def as_reals(name: str, values: Any) -> np.ndarray:
+    """Returns a float64 array; raises ValueError for text, and as `as_array` does. NaN and infinity pass.
+
+    >>> as_reals("losses", ["1.5"])
+    Traceback (most recent call last):
+    ValueError: losses must hold numbers, not text such as '1.5'
+    """
+    array = as_array(values, name)
+    if array.dtype.kind in "US":
+        raise ValueError(f"{name} must hold numbers, not text{_such_as(array)}")
+    return array.astype(np.float64, copy=False)
+
+
+def _such_as(array: np.ndarray) -> str:
+    return f" such as {str(array.flat[0])!r}" if array.size else ""
+
+
+def as_integers(name: str, values: Any, bound: int | None = None, ndim: int | None = None) -> np.ndarray:
+    """Returns an int64 array of labels; with `ndim` 1 a table of one column counts as a column.
+
+    Raises: ValueError for floats, booleans or text, an empty array, another number of axes (one-hot rows are named),
+        a value outside 0..bound-1 (without a bound, a negative one), and as `as_array` does.
+
+    >>> as_integers("labels", [[0, 1], [1, 0]], ndim=1)
+    Traceback (most recent call last):
+    ValueError: labels holds one-hot rows, shape (2, 2): give the classes, argmax(1) of it
+    """
+    array = as_array(values, name)
+    if array.size == 0:
+        raise ValueError(f"{name} is empty")
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"{name} must hold integers, not {array.dtype}{_remedy(array, values)}")
+    if ndim == 1 and array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if ndim is not None and array.ndim != ndim:
+        if array.ndim == ndim + 1 and _one_hot(array):
+            axis = array.ndim - 1
+            raise ValueError(f"{name} holds one-hot rows, shape {array.shape}: give the classes, argmax({axis}) of it")
+        axes = "one axis" if ndim == 1 else f"{ndim} axes"
+        raise ValueError(f"{name} must have {axes}, not the shape {array.shape}{'; flatten it' if ndim == 1 else ''}")
+    top = np.iinfo(np.int64).max if bound is None else bound - 1
+    bad = array[(array < 0) | (array > top)]
+    if bad.size:
+        hint = f"; they run from 1 to {bound}: subtract 1" if (array.min(), array.max()) == (1, bound) else ""
+        raise ValueError(f"{name} holds {bad.flat[0]}, outside 0..{'' if bound is None else top}{hint}")
+    return array.astype(np.int64)
+
+
+def _one_hot(array: np.ndarray) -> bool:
+    return array.shape[-1] > 1 and bool(((array == 0) | (array == 1)).all() and (array.sum(-1) == 1).all())
+
+
+def _remedy(array: np.ndarray, values: Any) -> str:
+    """Returns how to make integers of what was given, or an empty string."""
+    if array.dtype.kind in "US":
+        how = ": of a categorical take its codes" if "categor" in str(getattr(values, "dtype", "")) else ""
+        return f"; number the classes 0, 1, 2, ... first, with one numbering for all arrays{how}"
+    if array.dtype.kind == "f" and array.ndim == 2 and array.shape[1] > 1:
+        return "; of class scores (n, classes) take argmax(1)"
+    whole = array.dtype.kind == "b" or bool((array == np.floor(array)).all())
+    return "; use astype(int)" if whole else ""
+
+
+def as_tensor(name: str, values: Any):
+    """Returns a tensor of numbers: the tensor given, without its gradient, or a copy where torch cannot share memory.
+
+    Raises: ValueError for text, complex numbers, and as `as_array` does.
+    """
+    import torch  # metrics, which import this module, work without it
+
+    if isinstance(values, torch.Tensor):
+        if values.is_complex() or values.layout != torch.strided:
+            as_array(values, name)
+        return values.detach()
+    array = as_array(values, name)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold numbers, not text{_such_as(array)}")
+    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        array = as_integers(name, array) if array.size else array.astype(np.int64)  # torch computes with few of these
+    # torch has no negative strides, and memory lent read-only, as a pandas column's is, makes it warn
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def as_inputs(name: str, values: Any, model: Any):
+    """Returns the inputs of a network as a tensor, real ones in the precision of its weights: `as_tensor` for the rest."""
+    tensor = as_tensor(name, values)
+    kind = next((p.dtype for p in model.parameters() if p.is_floating_point()), tensor.dtype)
+    return tensor.to(kind) if tensor.is_floating_point() else tensor

@@ -1,0 +1,98 @@
+"""When each claim's region was committed and the first of its records was made: from Git's history into `history.json`."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import yaml
+
+FILE = Path(__file__).with_name("history.json")
+
+
+class Dates(NamedTuple):
+    """When a region was committed, and when the first record that its claim measures was made; None without records."""
+
+    region: datetime.datetime
+    first: datetime.datetime | None
+
+
+@functools.cache
+def load() -> dict[str, Dates]:
+    """Returns the dates by claim, as `python -m dlcore claims --history` found them."""
+    found = json.loads(FILE.read_text("utf8"))
+    return {name: Dates(*(v and datetime.datetime.fromisoformat(v) for v in dates)) for name, dates in found.items()}
+
+
+def write(measures: Mapping[str, Callable], tables: Mapping[str, pd.DataFrame]) -> None:
+    """Writes the dates of all claims; those whose region is not committed yet are left out.
+
+    Args: measures: claim -> its measure; tables: claim -> the table that it is measured on, if it is on records.
+    """
+    dates = {
+        name: Dates(region, first_record(measures[name], tables[name]) if name in tables else None)
+        for name, (region, _) in sorted(regions().items())
+        if name in measures
+    }
+    rows = [f'  "{name}": {json.dumps([v and v.isoformat() for v in row])}' for name, row in dates.items()]
+    FILE.write_text("{\n" + ",\n".join(rows) + "\n}\n", "utf8")
+    load.cache_clear()
+
+
+def first_record(measure: Callable, table: pd.DataFrame) -> datetime.datetime | None:
+    """Returns when the first record was made without which the measure is another; None where nothing is measured.
+
+    Found by halving: the oldest records are left out, more and more of them, until the value or the number of runs changes.
+    """
+    whole = measure(table) if len(table) else None
+    if whole is None:
+        return None
+    order = table.created.sort_values(kind="stable")
+    same, changed = 0, len(order)
+    while changed - same > 1:
+        middle = (same + changed) // 2
+        rest = measure(table.drop(order.index[:middle]))
+        # as text: NaN differs from itself
+        same, changed = (middle, changed) if repr(rest) == repr(whole) else (same, middle)
+    return datetime.datetime.fromisoformat(order.iloc[same])
+
+
+def regions() -> dict[str, tuple[datetime.datetime, tuple[float, float]]]:
+    """Returns, for each claim ever committed, when its last region was, and that region.
+
+    Reads every version of every claims.yml in Git's history, in any folder; by the committer's date, the later of the two.
+    Raises: RuntimeError without a history that reaches back to the ledger's first commit.
+    """
+    found: dict[str, tuple[datetime.datetime, tuple[float, float]]] = {}
+    for date, text in _versions():
+        for entry in yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            region = tuple(entry["accept"])
+            if entry["id"] not in found or found[entry["id"]][1] != region:
+                found[entry["id"]] = (date, region)
+    return found
+
+
+def _versions() -> Iterator[tuple[datetime.datetime, str]]:
+    try:
+        if _git("rev-parse", "--is-shallow-repository").strip() == "true":
+            raise RuntimeError("this clone is shallow: git fetch --unshallow")
+        commits = _git(
+            "log", "--full-history", "--topo-order", "--reverse", "--format=%H %cI", "--", ":(top,glob)**/claims.yml"
+        )
+        for commit, date in map(str.split, commits.splitlines()):
+            for path in _git("ls-tree", "-r", "--full-tree", "--name-only", commit).splitlines():
+                if path.endswith("/claims.yml"):
+                    yield datetime.datetime.fromisoformat(date), _git("show", f"{commit}:{path}")
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise RuntimeError(f"the history of the claims needs Git and the repository: {error}") from None
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=FILE.parent, check=True, capture_output=True, text=True, timeout=60)
+    return done.stdout
