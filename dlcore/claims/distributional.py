@@ -7,7 +7,7 @@ import pandas as pd
 
 from dlcore.claims.measures import CONFIDENCE, MEASURES, Measured, Table, by, largest, mean, measure, with_arguments
 from dlcore.metrics.distributional import knn_flip_rate
-from dlcore.metrics.statistics import mean_interval, welch_interval
+from dlcore.metrics.statistics import welch_interval
 
 
 def _rows(t: Table, usual: bool = True, **where) -> Table:

@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dlcore.arrays import as_array
 from dlcore.metrics.canonical import canonical_correlations, cca, pwcca, svcca
-from dlcore.metrics.checks import as_array, as_choice, as_confidence
+from dlcore.metrics.checks import as_choice, as_confidence
 from dlcore.metrics.cka import MinibatchCKA, linear_cka, rbf_cka
 from dlcore.metrics.features import SimilarityWarning
 from dlcore.metrics.geometry import mutual_knn, procrustes, rsa
@@ -237,7 +238,7 @@ def permutation_null(
     if permutations < 1:
         raise ValueError(f"permutations = {permutations} must be at least 1")
     level = as_confidence(confidence)
-    x, y = as_array(x), as_array(y)
+    x, y = as_array(x, "x"), as_array(y, "y")
     value = index(x, y)
     if np.isnan(value):
         return PermutationNull(*[float("nan")] * 5)
