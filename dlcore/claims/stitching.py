@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dlcore.claims.measures import MEASURES, Measured, Table, mean, mean_where, measure, with_arguments
+from dlcore.claims.measures import (
+    MEASURES,
+    Measured,
+    Table,
+    by,
+    largest,
+    mean,
+    mean_where,
+    measure,
+    with_arguments,
+)
 
 CONNECTED = ("two seeds", "disjoint halves")
 
@@ -232,6 +242,48 @@ def _by_width(t: Table, architecture: str, dataset: str, narrow: int, wide: int)
 
 MEASURES["stitching-width-connects"] = with_arguments(_by_width, "convnet", "mnist1d", 4, 32)
 MEASURES["stitching-width-connects-fashion"] = with_arguments(_by_width, "resnet", "fashion_mnist", 8, 16)
+
+
+# One population of convnets, and the measures of three chapters
+
+
+def _of_population(t: Table) -> Table:
+    return t[t.population & (t.dataset == "mnist1d") & (t.noise > 0)]
+
+
+def _ranks(t: Table, one: str, two: str, *within: str) -> Measured | None:
+    """Measures Spearman's correlation over the population of a seed, or its mean over groups of equal `within`."""
+    found = [
+        group.groupby(list(within)).apply(lambda g: g[one].corr(g[two], method="spearman")).mean()
+        if within
+        else group[one].corr(group[two], method="spearman")
+        for _, group in _of_population(t).groupby("seed")
+    ]
+    return mean(pd.Series(found, dtype=float), within=(-1, 1)) if found else None
+
+
+MEASURES["population-sampler"] = with_arguments(_ranks, "memorized_share", "sampler_share")
+MEASURES["population-stitching"] = with_arguments(_ranks, "fitted_wrong", "excess_last")
+
+
+@measure("population-stitching-within")
+def _(t):
+    several = _of_population(t).groupby("noise").bottom_time.transform("nunique") > 2
+    return _ranks(t.loc[several.index[several]], "memorized_share", "excess_last", "noise")
+
+
+@measure("population-agreement")
+def _(t):
+    rows = _of_population(t)
+    rows = rows[rows.bottom_train_error <= 0.02]
+    return _by_seed(rows.assign(apart=(rows.agreement - rows.accuracy_noisy).abs()), "apart") if len(rows) else None
+
+
+@measure("population-first-stage")
+def _(t):
+    rows = _of_population(t)
+    rows = rows[(rows.bottom_train_error <= 0.02) & (rows.bottom_time >= 1)]
+    return largest(by(rows, "excess_first", "noise", "bottom_time")) if len(rows) else None
 
 
 # CIFAR-10 with ResNet-18, preset gpu

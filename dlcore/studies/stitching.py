@@ -26,7 +26,7 @@ from dlcore.stitching import (
     penalty_curve,
     stage_names,
 )
-from dlcore.studies.pairs import Inputs, Role, built, freeze_trained, rows_of, trained
+from dlcore.studies.pairs import Inputs, Role, built, freeze_trained, population, rows_of, trained
 
 DATASETS = ("digits", "mnist1d", "fashion_mnist", "cifar10")
 SIZES = {"digits": 1200, "mnist1d": 4000, "fashion_mnist": 10000, "cifar10": 10000}
@@ -107,6 +107,9 @@ class Config(BaseConfig):
         False, help="maps from both starts, until more steps gain nothing; stitch_epochs is not used", since=3
     )
 
+    population: bool = option(
+        False, help="also train the bottom's twin on the other half, and measure noise memorised and agreement", since=3
+    )
     shuffles: int = option(0, help="of the inputs, for the null of every similarity index", low=0, since=3)
 
     def resolve(self) -> dict[str, Any]:
@@ -138,6 +141,10 @@ class Config(BaseConfig):
             raise ValueError("cross compares stages of networks of one width")
         if self.converged and (self.family != "auto" or self.init != "random" or self.cross or self.preset == "gpu"):
             raise ValueError("converged chooses starts and steps of the usual map: family, init and cross do not apply")
+        if self.population and (
+            not self.disjoint or self.bottom_labels != "classes" or self.bottom_share != self.top_share
+        ):
+            raise ValueError("population compares two networks of the same classes on disjoint samples, as many each")
         if self.freeze and self.bottom_width != self.width:
             raise ValueError("freeze puts the bottom's layers into the top: they must have one width")
 
@@ -153,6 +160,11 @@ class Config(BaseConfig):
         seed = 2 * self.seed + (not self.same_seed)
         share, half = self.bottom_share, self.disjoint
         return Role(seed, share, half, self.bottom_width, epochs, self.bottom_labels, self.noise, self.bottom_objective)
+
+    @property
+    def twin(self) -> Role:
+        """How the bottom's twin of a population is trained: as the bottom, on the top's samples, with noise of its own."""
+        return self.bottom._replace(seed=20_000 + self.seed, other_half=False)
 
 
 def _similarities(
@@ -209,7 +221,7 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     `penalty_mid`, `excess_mid`, `random_excess_mid`, over all stages `excess_max`, and at the last `penalty_last`,
     `random_excess_last`. Curves have one entry a stage: those of `StagePenalty`, `depth` (share of the stages) and the
     similarity indices on the test inputs. With `cross`, arrays hold the two cross-stage matrices. With `converged`,
-    curves also hold what the search chose (`_trials`). With `freeze`,
+    curves also hold what the search chose (`_trials`). With `population`, metrics also hold those of `pairs.population`. With `freeze`,
     curves `freeze_error` and `freeze_random_error` hold the test error of the top's network trained anew above the
     bottom's, or an untrained network's, frozen layers until the stage (the paper's freeze training, figure 9); the
     untrained network's BatchNorm statistics are those of the training inputs.
@@ -283,6 +295,9 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
         # BatchNorm's first statistics (0 and 1) would spoil untrained layers for a reason that is not their weights
         torch.optim.swa_utils.update_bn(source.x[rows].split(512), drawn, where)
         curves["freeze_random_error"] = freeze_trained(config, config.top, source, drawn.eval(), usable, options)
+    if config.population:
+        twin = trained(config, config.twin, source, options).to(where)
+        metrics |= population(config, source, (bottom, twin), (config.bottom, config.twin))
     arrays = _matrices(bottom, top, given, stages, how) if config.cross else {}
     about = {"name": found.name, "split": found.split, "checksum": found.checksum}
     made = runtime.environment(where)

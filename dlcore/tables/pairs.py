@@ -23,6 +23,9 @@ def pair(config: Mapping[str, Any]) -> str:
     'SimCLR bottom (epochs x 2), supervised top'
     """
     get = config.get
+    if get("population") is True:
+        longer = f", epochs x {get('bottom_time'):g}" if get("bottom_time", 1.0) != 1.0 else ""
+        return f"disjoint halves, {100 * get('noise', 0.0):.0f} % random labels{longer}"
     if get("top_share", 1.0) < 1 and get("top_share") == get("bottom_share"):
         return "disjoint halves" if get("top_share") == 0.5 else "other quarter of the data, top a quarter"
     if get("top_share", 1.0) < 1:
@@ -107,14 +110,23 @@ def stitching(
     bottom's last stage but the pooling in the top's first; and `freeze_error`, the error above the bottom's frozen
     layers until the deepest stage whose excess is at most 2 points.
 
+    Of a population, `memorized_share` is the memorization gap over that of an interpolator and `sampler_share` the clean
+    test accuracy that the noise costs over what it costs a sampler of the noisy labels, beside the same seed and epochs without noise.
+
     Args: records: key of a record -> the record.
     """
     rows = findings(table, presets)
     if rows.empty:
         return rows
     rows["pair"] = [pair(row) for row in rows.to_dict("records")]
-    for name, kind in (("freeze", bool), ("converged", bool), ("shuffles", int)):  # fields that early records lack
+    for name, kind in (
+        ("freeze", bool),
+        ("converged", bool),
+        ("population", bool),
+        ("shuffles", int),
+    ):  # fields that early records lack
         rows[name] = rows.get(name, pd.Series(0, rows.index)).fillna(0).astype(kind)
+    rows = rows.assign(**_population(rows))
     rows["usual_width"] = [has_usual_width(row) for row in rows.to_dict("records")]
     rows["map"] = [map_name(row) for row in rows.to_dict("records")]
     rows["usual"] = (rows["map"] == USUAL_MAP) & (rows.stitcher_data == "top") & (rows.shuffles == 0)
@@ -131,6 +143,21 @@ def stitching(
     ):
         rows[name] = [row.get(name, np.nan) for row in found]
     return rows
+
+
+def _population(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    own = rows[rows.population]
+    if own.empty:
+        return {name: pd.Series(np.nan, rows.index) for name in ("memorized_share", "sampler_share")}
+    clean = own[own.noise == 0].set_index(["seed", "width", "bottom_time"]).bottom_error
+    before = 1 - own.set_index(["seed", "width", "bottom_time"]).index.map(clean).to_numpy(float)
+    # a random label, the right one among ten, or what the clean network says
+    sampler = (1 - own.noise) * before + own.noise / 10
+    noisy = own.noise > 0
+    return {
+        "memorized_share": own.memorization / (1 - own.flip_rate),
+        "sampler_share": ((before - (1 - own.bottom_error)) / (before - sampler).where(noisy)),
+    }
 
 
 _LATE = ("late_into_early_task", "late_into_early_least_squares")
@@ -157,11 +184,11 @@ def _of_curves(record: Any) -> dict[str, float]:
 
 
 def stages(table: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> pd.DataFrame:
-    """Returns a row for every stage of every run of `stitching`'s table, with what its curves hold.
+    """Returns a row for every stage of every run of `stitching`'s table but a population's, with what its curves hold.
 
     Args: curves: key of a record -> its curves.
     """
-    found = []
+    found, table = [], table[~table.population]
     kept = ["key", "dataset", "architecture", "pair", "map", "seed", "stitcher_data"]
     for row in table[[*kept, "width", "usual_width", "usual"]].to_dict("records"):
         lists = curves[row["key"]]
