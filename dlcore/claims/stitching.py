@@ -272,18 +272,22 @@ def _(t):
     return _ranks(t.loc[several.index[several]], "memorized_share", "excess_last", "noise")
 
 
+def _memorised(t: Table) -> Table:
+    """Those of the population that have learnt their labels."""
+    rows = _of_population(t)
+    return rows[rows.bottom_train_error <= 0.02]
+
+
 @measure("population-agreement")
 def _(t):
-    rows = _of_population(t)
-    rows = rows[rows.bottom_train_error <= 0.02]
-    return _by_seed(rows.assign(apart=(rows.agreement - rows.accuracy_noisy).abs()), "apart") if len(rows) else None
+    rows = _memorised(t)
+    return _by_seed(rows.assign(apart=(rows.agreement - rows.accuracy_noisy).abs()), "apart")
 
 
 @measure("population-first-stage")
 def _(t):
-    rows = _of_population(t)
-    rows = rows[(rows.bottom_train_error <= 0.02) & (rows.bottom_time >= 1)]
-    return largest(by(rows, "excess_first", "noise", "bottom_time")) if len(rows) else None
+    rows = _memorised(t)
+    return largest(by(rows[rows.bottom_time >= 1], "excess_first", "noise", "bottom_time"))
 
 
 # CIFAR-10 with ResNet-18, preset gpu

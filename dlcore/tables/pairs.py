@@ -115,7 +115,7 @@ def stitching(
 
     Args: records: key of a record -> the record.
     """
-    rows = findings(table, presets)
+    rows = findings(table, presets, _POPULATION)
     if rows.empty:
         return rows
     rows["pair"] = [pair(row) for row in rows.to_dict("records")]
@@ -143,6 +143,17 @@ def stitching(
     ):
         rows[name] = [row.get(name, np.nan) for row in found]
     return rows
+
+
+# metrics that only a population has
+_POPULATION = (
+    "flip_rate",
+    "bottom_train_error",
+    "memorization",
+    "fitted_wrong",
+    "agreement",
+    "accuracy_noisy",
+)
 
 
 def _population(rows: pd.DataFrame) -> dict[str, pd.Series]:
