@@ -98,6 +98,8 @@ def _stitching(c: Fields) -> dict[str, Any]:
     return {
         "freeze": False,
         "converged": False,
+        "population": False,
+        "shuffles": 0,
         "optimizer": "sgd" if large else "adamw",
         "learning_rate": 0.2 if large else 0.002,
         "batch_size": 512 if large else 128,
@@ -133,7 +135,7 @@ def _scaling(c: Fields) -> dict[str, Any]:
     }
     if c["dataset"] != "transduction":
         constants |= {"longest": 64, "vocabulary": 4000}
-    return {"filter_pairs": None, "constants": described(constants)}
+    return {"filter_pairs": None, "held_out": "clean", "constants": described(constants)}
 
 
 # the fields on which earlier values depend, in any study

@@ -54,6 +54,24 @@ def test_names_arms_and_what_noise_adds():
     assert one.asymptote["2L2L, target words 40 %"] == pytest.approx(ORACLE + 0.17)
 
 
+def test_noisy_test_pairs_have_a_bound_of_their_own():
+    """What is above the noisy law's loss on the same sentences: neither the clean floor nor the cost of noise alone count."""
+    scored = runs(exponent=0.3, noise_kind="target", noise=0.4, oracle=1.8, floor=FLOOR, held_out="noisy")
+    for row in scored:
+        row["excess_word"] = 3 * (row["loss"] - ORACLE)
+        row["loss"] += 1.8 - ORACLE
+        row["loss_word"] = 3 * row["loss"]
+    found = table(runs(), runs(noise_kind="target", noise=0.4, floor=FLOOR + 0.17), scored)
+    own = found[found.setting == "2L2L, target words 40 %, scored on noisy pairs"]
+    assert len(own) == len(SIZES)
+    assert set(own.arm) == {"other"}
+    assert own.asymptote.to_numpy() == pytest.approx(1.8)
+    assert own.above.to_numpy() == pytest.approx(4 * own.pairs.to_numpy() ** -0.3, rel=5e-3)
+    assert own.usable.all() == (3 * 4 * SIZES[0] ** -0.3 < 5)
+    (fit,) = tables.scaling_fits(own, ("known",), bootstrap=0)
+    assert fit.fit.exponent == pytest.approx(0.3, abs=0.01)
+
+
 def test_without_clean_runs_the_expected_floor_stands_in():
     noisy = table(runs(noise_kind="target", noise=0.4, floor=FLOOR + 0.17))
     assert noisy.asymptote.to_numpy() == pytest.approx(FLOOR + 0.17)

@@ -509,3 +509,50 @@ def test_large_features_need_little_memory_and_keep_their_digits():
     tracemalloc.stop()
     assert peak < 100e6
     assert found == pytest.approx(sim.linear_cka(x.astype(np.float64), y.astype(np.float64)), rel=2e-6)
+
+
+# --- the permutation null
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_null_rejects_unrelated_representations_as_often_as_it_says(name):
+    """The p-value of independent representations is uniform on its grid: below 1/5 in a fifth of the draws."""
+    rng = np.random.default_rng(3)
+    draws = [
+        sim.permutation_null(name, *rng.normal(size=(2, 14, 6)), permutations=9, confidence=0.8, seed=s).p_value
+        for s in range(100)
+    ]
+    # 4.5 standard errors; ties of the neighbour overlap only make it more careful
+    low = 0.0 if name == "mutual_knn" else 0.2 - 4.5 * np.sqrt(0.16 / 100)
+    assert low <= np.mean(np.array(draws) <= 0.2 + 1e-9) <= 0.2 + 4.5 * np.sqrt(0.16 / 100)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_null_leaves_equal_representations_at_one(name):
+    x, _ = _pair(n=60)
+    found = sim.permutation_null(name, x, x, permutations=30)
+    assert found.value == pytest.approx(1, abs=1e-6)
+    assert found.calibrated == pytest.approx(1, abs=1e-5)
+    assert found.p_value == pytest.approx(1 / 31)
+
+
+def test_width_inflates_an_index_and_its_null_alike():
+    """Unrelated and wide: CKA looks high, its calibrated value does not; the debiased form needs no null."""
+    rng = np.random.default_rng(0)
+    narrow, wide = ([rng.normal(size=(50, p)) for _ in range(2)] for p in (2, 200))
+    raw = [sim.permutation_null("linear_cka", *pair, permutations=60) for pair in (narrow, wide)]
+    assert raw[1].value > 0.7 > 0.2 > raw[0].value
+    assert raw[1].value == pytest.approx(raw[1].mean, abs=0.02)
+    assert max(one.calibrated for one in raw) < 0.05
+    assert abs(sim.permutation_null("linear_cka_debiased", *wide, permutations=60).mean) < 0.02
+
+
+def test_the_null_is_repeatable_and_says_what_is_wrong():
+    x, y = _pair()
+    assert sim.permutation_null("rsa", x, y, permutations=5) == sim.permutation_null("rsa", x, y, permutations=5)
+    with pytest.raises(ValueError, match="linear_cka"):
+        sim.permutation_null("cka", x, y)
+    with pytest.raises(ValueError, match="permutations"):
+        sim.permutation_null("rsa", x, y, permutations=0)
+    with pytest.warns(sim.SimilarityWarning):
+        assert np.isnan(sim.permutation_null("linear_cka", x, 0 * y).calibrated)

@@ -1,9 +1,12 @@
 """The study of chapter 3 end to end on embedded data, and the tasks it is made of."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 
 from dlcore import data, tables
+from dlcore.claims import measures
 from dlcore.studies.distributional import Config, one_class_epsilon_config, run
 from dlcore.studies.tasks import EXPERIMENTS, PARTITIONS, flip_rate, make_task
 from dlcore.tables.partitions import ONE_CLASS
@@ -176,3 +179,45 @@ def test_columns_of_one_noisy_class(store):
     assert row.elsewhere == pytest.approx(1 - (wrong[0] - wrong[1])[6] / (wrong[0] - wrong[1]).sum())
     without = tables.distributional(store.table("distributional"))
     assert without[list(ONE_CLASS)].isna().all(axis=None)
+
+
+def _ten_classes(seeds=3, **changed):
+    """Rows of runs with each class noisy in turn: epsilon grows with the class, what returns falls with it."""
+    rows = []
+    for seed in range(seeds):
+        for noisy in range(10):
+            row = {
+                "experiment": "one_class",
+                "dataset": "fashion_mnist",
+                "family": "MLP",
+                "noise": 0.3,
+                "feature": False,
+            }
+            row |= {"usual": True, "epochs": 100, "train_error": 0.0, "seed": seed, "noisy": noisy}
+            row |= {"class_epsilon": 0.002 + 0.004 * noisy, "class_debiased": 0.01 + 0.001 * seed}
+            row |= {"returned": 1 - 0.05 * noisy + 0.01 * seed, "elsewhere": 0.02 * noisy}
+            rows.append(row | {k: v(row) if callable(v) else v for k, v in changed.items()})
+    return pd.DataFrame(rows)
+
+
+def test_the_claims_on_ten_classes():
+    measured = {k: f for k, f in measures.MEASURES.items() if k.startswith("ten-classes") and k.endswith("mlp")}
+    table = _ten_classes()
+    found = {k: f(table) for k, f in measured.items()}
+    # the largest is that of the class that is told apart best; its interval holds for all ten at once
+    worst = found["ten-classes-mlp"]
+    assert worst.value == pytest.approx(0.011 - 0.002)
+    half = stats.t.ppf(1 - 0.05 / 20, 2) * 0.001 / 3**0.5
+    assert worst.low == pytest.approx(worst.value - half)
+    # classes 0 to 2 have an epsilon of at most .01
+    assert found["ten-classes-returned-mlp"].value == pytest.approx(1 - 0.05 + 0.01)
+    assert found["ten-classes-returned-mlp"].runs == 9
+    assert found["ten-classes-rank-mlp"].value == pytest.approx(-1)
+    assert found["ten-classes-elsewhere-mlp"].value == pytest.approx(1)
+    # a run that has not learnt its labels says nothing, and nothing is said of nine classes
+    lazy = _ten_classes(train_error=lambda row: 0.01 * (row["noisy"] == 1), epochs=100)
+    assert all(f(lazy) is None for f in measured.values())
+    longer = pd.concat([lazy, _ten_classes(epochs=400)], ignore_index=True)
+    assert measured["ten-classes-returned-mlp"](longer).runs == 9
+    told = _ten_classes(class_epsilon=0.05)
+    assert np.isnan(measured["ten-classes-returned-mlp"](told).value)

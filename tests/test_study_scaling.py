@@ -40,6 +40,35 @@ def test_noise_is_in_the_training_pairs_only(kind):
     np.testing.assert_array_equal(clean.oracle, noisy.oracle)
 
 
+@pytest.mark.parametrize("kind", ["target", "source_unigram", "source_uniform", "misaligned"])
+def test_held_out_pairs_as_noisy_as_the_training_pairs_have_a_bound(kind):
+    """The noisy law's own loss on such pairs is their conditional entropy: a sample of them agrees with the closed form."""
+    settings = {**TINY, "test_pairs": 2000, "noise": 0.4, "noise_kind": kind}
+    clean, noisy = (corpora.load(Config(**settings, held_out=h)) for h in ("clean", "noisy"))
+    assert noisy.train.checksum == clean.train.checksum
+    assert noisy.test.checksum != clean.test.checksum == noisy.clean[0].checksum
+    assert noisy.dev.checksum != clean.dev.checksum
+    tokens = noisy.test.target.lengths
+    se = (noisy.oracle - noisy.oracle.sum() / tokens.sum() * tokens).std() * len(tokens) ** 0.5 / tokens.sum()
+    assert noisy.oracle.sum() / tokens.sum() == pytest.approx(noisy.floor, abs=4.5 * se)
+    # no law does better there than the pairs' own: not the clean one, whose loss is infinite
+    assert noisy.floor > clean.oracle.sum() / clean.test.target.lengths.sum()
+    np.testing.assert_array_equal(noisy.clean[1], clean.oracle)
+    assert (noisy.reference is None) == (kind == "misaligned")
+    assert noisy.reference is None or np.isfinite(noisy.reference).all()
+
+
+def test_a_run_scored_on_noisy_pairs_is_scored_on_clean_ones_too():
+    settings = {**TINY, "noise": 0.4}
+    m = run(Config(**settings, held_out="noisy")).metrics
+    assert m["loss"] == pytest.approx(m["oracle"] + m["excess"])
+    assert m["excess"] > 0
+    assert m["excess_clean"] < m["loss_clean"] < np.log(400)
+    for wrong in ({"noise": 0.0}, {"noise_kind": "misaligned", "filter_pairs": 64}):
+        with pytest.raises(ValueError, match="held_out"):
+            Config(**{**settings, "held_out": "noisy", **wrong})
+
+
 def test_a_filter_drops_misaligned_pairs_and_the_floor_knows():
     noisy = {**TINY, "pairs": 512, "noise": 0.2, "noise_kind": "misaligned"}
     before, after = (corpora.load(Config(**noisy, filter_pairs=n)) for n in (None, 256))

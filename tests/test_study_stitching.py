@@ -129,7 +129,7 @@ def test_the_grid_is_valid_and_has_no_run_twice():
 
 def test_a_converged_pair_says_how_it_was_found(store, monkeypatch):
     monkeypatch.setattr(study, "Search", functools.partial(study.Search, steps=(5, 10, 20)))
-    config = Config(**SMOKE, converged=True)
+    config = Config(**SMOKE, converged=True, shuffles=3)
     assert config.key != Config(**SMOKE).key
     record = store.load_or_run(config, device="cpu")
     names = ("chosen_start", "chosen_steps", "validation_error", "validation_error_first", "self_penalty_random_start")
@@ -145,9 +145,76 @@ def test_a_converged_pair_says_how_it_was_found(store, monkeypatch):
     assert row["map"] == "the paper's, converged"
     assert not row.usual
     assert row.self_penalty_max == max(found["self_penalty"])
+    assert row.cka_null == max(found["linear_cka_null_threshold"])
+    for name in study.INDICES:
+        assert len(found[f"{name}_null_mean"]) == stages
+        assert np.all(np.array(found[f"{name}_null_mean"]) <= np.array(found[name]) + 0.05)
     for wrong in ({"family": "least_squares"}, {"init": "least_squares"}, {"cross": True}):
         with pytest.raises(ValueError, match="converged"):
             Config(**SMOKE, converged=True, **wrong)
+
+
+def test_a_population_measures_what_three_chapters_ask(store):
+    """The numbers by another route: the two networks trained again, their predictions counted by hand."""
+    half = {"top_share": 0.5, "bottom_share": 0.5, "disjoint": True, "population": True, "init": "least_squares"}
+    noisy, clean = (Config(**{**SMOKE, "epochs": 30, **half, "noise": rate}) for rate in (0.4, 0.0))
+    found = {c.key: store.load_or_run(c, device="cpu") for c in (noisy, clean)}
+    m = found[noisy.key].metrics
+    source = _source(noisy)
+    options = {"checkpoint": None, "progress": False, "device": "cpu"}
+    one, two = (pairs.trained(noisy, role, source, options) for role in (noisy.bottom, noisy.twin))
+    given = pairs.labels_of(noisy.bottom, source)[0][300:]
+    seen, truth = training.predict(one, source.x[300:]), source.y[300:]
+    wrong = given != truth
+    assert 0.25 < m["flip_rate"] < 0.45
+    assert m["flip_rate"] == pytest.approx(float(wrong.double().mean()))
+    assert m["noisy_train"] == pytest.approx(float((seen == truth)[wrong].double().mean()))
+    assert m["memorization"] == pytest.approx(float((seen == truth).double().mean()) - m["noisy_train"])
+    assert m["fitted_wrong"] == pytest.approx(float(((seen == given) & wrong).double().mean()))
+    tests = [training.predict(net, source.x_test) for net in (one, two)]
+    assert m["agreement"] == pytest.approx(float((tests[0] == tests[1]).double().mean()))
+    right = np.mean([float((f == source.y_test).double().mean()) for f in tests])
+    assert m["accuracy_noisy"] == pytest.approx(0.6 * right + 0.04)
+    assert not torch.equal(given, pairs.labels_of(noisy.twin, source)[0][300:]), "noise of its own"
+    assert np.isnan(found[clean.key].metrics["memorization"])
+    table = store.table("stitching")
+    table = tables.stitching(table[table.key.isin(found)], presets=["smoke"], records=found).set_index("key")
+    row, before = table.loc[noisy.key], 1 - found[clean.key].metrics["bottom_error"]
+    assert row.pair == "disjoint halves, 40 % random labels"
+    assert row.memorized_share == pytest.approx(m["memorization"] / (1 - m["flip_rate"]))
+    lost, sampled = before - (1 - m["bottom_error"]), before - (0.6 * before + 0.04)
+    assert row.sampler_share == pytest.approx(lost / sampled)
+    assert np.isnan(table.loc[clean.key].sampler_share)
+    with pytest.raises(ValueError, match="population"):
+        Config(**SMOKE, population=True)
+
+
+def _source(config):
+    found = study.data.load(config.dataset, n_train=config.n_train, seed=config.seed)
+    x, x_test = (study.pretraining.to_unit(part) for part in (found.train_inputs, found.test_inputs))
+    y, y_test = torch.from_numpy(found.train_labels), torch.from_numpy(found.test_labels)
+    return pairs.Inputs(x, y, x_test, y_test, found.num_classes)
+
+
+def test_the_claims_on_a_population():
+    rows = []
+    for seed in range(3):
+        for noise in (0.0, 0.1, 0.2, 0.4):
+            for time in (0.25, 0.5, 1.0):
+                done = time if noise else np.nan
+                row = {"population": True, "dataset": "mnist1d", "seed": seed, "noise": noise, "bottom_time": time}
+                row |= {"memorized_share": done, "sampler_share": done, "fitted_wrong": noise * time}
+                row |= {"excess_last": noise * time, "bottom_train_error": 0.1 * (time < 1), "agreement": 0.8}
+                rows.append(row | {"accuracy_noisy": 0.8 + 0.01 * seed, "excess_first": 0.01 * noise})
+    table = pd.DataFrame(rows)
+    found = {k: f(table) for k, f in measures.MEASURES.items() if k.startswith("population")}
+    for name in ("sampler", "stitching", "stitching-within"):
+        assert found[f"population-{name}"].value == pytest.approx(1), name
+        assert found[f"population-{name}"].runs == 3
+    assert found["population-agreement"].value == pytest.approx(0.01)
+    assert found["population-first-stage"].value == pytest.approx(0.004)
+    none = {k: measures.MEASURES[k](table[table.noise == 0]) for k in found}
+    assert set(none.values()) == {None}
 
 
 def test_freeze_training(frozen):
@@ -240,6 +307,7 @@ def _row(kind, **more):
     row["random_excess_mid"] = 0.5
     row |= {f"excess_{where}": 0.5 for where in ("first", "mid", "half", "max", "last")}
     usual = {"family": "auto", "bn_mode": "recalibrate", "init": "random", "kernel_size": 1, "freeze": False}
+    usual |= {"converged": False, "shuffles": 0}
     return row | usual | {"linear_cka_mid": 0.5, "bottom_share": 1.0} | more
 
 

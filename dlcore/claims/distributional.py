@@ -7,7 +7,7 @@ import pandas as pd
 
 from dlcore.claims.measures import CONFIDENCE, MEASURES, Measured, Table, by, largest, mean, measure, with_arguments
 from dlcore.metrics.distributional import knn_flip_rate
-from dlcore.metrics.statistics import mean_interval, welch_interval
+from dlcore.metrics.statistics import welch_interval
 
 
 def _rows(t: Table, usual: bool = True, **where) -> Table:
@@ -205,16 +205,13 @@ def _one_class(t: Table, family: str) -> Table:
 
 
 def _over_seeds(values: pd.Series, runs: int) -> Measured:
-    return Measured(*mean_interval(values)[:3], runs)
+    return mean(values)._replace(runs=runs)
 
 
 def _worst_class(t: Table, family: str) -> Measured | None:
-    """The largest of ten means; the ten intervals hold together (Bonferroni), so their largest ends bound it."""
-    groups = by(t := _one_class(t, family), t.class_debiased - t.class_epsilon, "noisy")
-    if not len(t) or min(map(len, groups)) < 2:
-        return None
-    found = [mean_interval(g, 1 - 0.05 / len(groups)) for g in groups]
-    return Measured(*(max(column) for column in list(zip(*found, strict=True))[:3]), len(t))
+    t = _one_class(t, family)
+    groups = by(t, t.class_debiased - t.class_epsilon, "noisy")
+    return largest(groups) if len(t) and min(map(len, groups)) > 1 else None
 
 
 def _returned(t: Table, family: str) -> Measured | None:

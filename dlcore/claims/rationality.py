@@ -35,10 +35,10 @@ def _(t):
     return Measured(float(excess.max()), float(excess.max()), float(excess.max()), len(t))
 
 
-def _separation(t: Table, dataset: str, architecture: str) -> Measured | None:
-    """Ratio of the memorization gaps, end to end over self-supervised, on the same seeds: in logarithms."""
+def _separation(t: Table, dataset: str, architecture: str, objectives: list[str] = CONTRASTIVE[:2]) -> Measured | None:
+    """Ratio of the memorization gaps, end to end over probes on features, on the same seeds: in logarithms."""
     ended = _rows(t, objective="supervised", dataset=dataset, architecture=architecture, noise=0.2)
-    probe = _rows(t, objective=CONTRASTIVE[:2], dataset=dataset, noise=0.2, probe="ridge")
+    probe = _rows(t, objective=objectives, dataset=dataset, noise=0.2, probe="ridge")
     probe = probe.groupby("seed").memorization.mean()
     both = ended.set_index("seed").memorization.to_frame("ended").join(probe, how="inner")
     if both.empty:
@@ -47,10 +47,23 @@ def _separation(t: Table, dataset: str, architecture: str) -> Measured | None:
     return Measured(*(float(np.exp(v)) for v in m[:3]), runs=m.runs)
 
 
-MEASURES["separation-mnist1d"] = with_arguments(_separation, "mnist1d", "convnet")
-MEASURES["separation-digits"] = with_arguments(_separation, "digits", "mlp")
-MEASURES["separation-cifar10"] = with_arguments(_separation, "cifar10", "resnet")
-MEASURES["separation-fashion"] = with_arguments(_separation, "fashion_mnist", "resnet")
+def _untrained(t: Table, dataset: str) -> Measured | None:
+    """Ratio of the memorization gaps, probes on an untrained network over self-supervised ones, as `_separation`."""
+    t = _rows(t, dataset=dataset, noise=0.2, probe="ridge")
+    one, two = (_rows(t, objective=o).groupby("seed").memorization.mean() for o in (["random"], CONTRASTIVE[:2]))
+    m = mean(np.log(one / two))
+    return m and Measured(*(float(np.exp(v)) for v in m[:3]), runs=m.runs)
+
+
+for _name, _dataset, _architecture in (
+    ("mnist1d", "mnist1d", "convnet"),
+    ("digits", "digits", "mlp"),
+    ("cifar10", "cifar10", "resnet"),
+    ("fashion", "fashion_mnist", "resnet"),
+):
+    MEASURES[f"separation-{_name}"] = with_arguments(_separation, _dataset, _architecture)
+    MEASURES[f"separation-untrained-{_name}"] = with_arguments(_separation, _dataset, _architecture, ["random"])
+    MEASURES[f"untrained-memorises-{_name}"] = with_arguments(_untrained, _dataset)
 
 
 def _learns(t: Table, dataset: str, epochs: int | None = None) -> Measured | None:

@@ -159,6 +159,21 @@ def _(t):
 
 for rate in (10, 20, 40):
     MEASURES[f"noise-exponent-{rate}"] = with_arguments(_difference, f"2L2L, target words {rate} %")
+for rate in (10, 20, 40):
+    MEASURES[f"noise-kl-exponent-{rate}"] = with_arguments(
+        _difference, f"2L2L, target words {rate} %, scored on noisy pairs"
+    )
+
+
+@measure("noise-kl-above-clean")
+def _(t):
+    here = t[(t.curve == SYNTHETIC) & (t.pairs == 32768)].set_index("seed")
+    noisy, clean = (
+        here[here.setting == name].above for name in ("2L2L, target words 20 %, scored on noisy pairs", BASE)
+    )
+    return mean((noisy / clean).dropna())
+
+
 MEASURES["noise-p-40"] = with_arguments(_difference, "2L2L, target words 40 %", "bansal")
 for name, label in {
     "source-unigram": "source words by frequency 20 %",

@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dlcore.claims.measures import MEASURES, Measured, Table, mean, mean_where, measure, with_arguments
+from dlcore.claims.measures import (
+    MEASURES,
+    Measured,
+    Table,
+    by,
+    largest,
+    mean,
+    mean_where,
+    measure,
+    with_arguments,
+)
 
 CONNECTED = ("two seeds", "disjoint halves")
 
@@ -64,7 +74,11 @@ def _converged_path(t: Table, *where: str) -> Measured | None:
     return mean_where(rows.barrier, rows.self_penalty_max <= 0.01)
 
 
-for _name, _where in (("", ("convnet", "mnist1d")), ("-fashion", ("resnet", "fashion_mnist"))):
+for _name, _where in (
+    ("", ("convnet", "mnist1d")),
+    ("-mlp", ("mlp", "mnist1d")),
+    ("-fashion", ("resnet", "fashion_mnist")),
+):
     MEASURES[f"stitching-path-seeds{_name}"] = with_arguments(_converged_path, "two seeds", *_where)
     MEASURES[f"stitching-path-halves{_name}"] = with_arguments(_converged_path, "disjoint halves", *_where)
 
@@ -73,6 +87,18 @@ for _name, _where in (("", ("convnet", "mnist1d")), ("-fashion", ("resnet", "fas
 def _(t):
     narrow, wide = (_converged(t, "two seeds", "convnet", "mnist1d", w).set_index("seed").barrier for w in (4, 32))
     return mean(narrow - wide)
+
+
+@measure("stitching-cka-null")
+def _(t):
+    rows = t[(t.dataset == "mnist1d") & t.usual_width & t.pair.isin(["two seeds", _SSL])]
+    return mean(rows.dropna(subset=["cka_null"]).groupby("seed").cka_null.max())
+
+
+@measure("stitching-cka-null-width")
+def _(t):
+    narrow, wide = (_converged(t, "two seeds", "convnet", "mnist1d", w).set_index("seed").cka_null for w in (4, 32))
+    return mean(wide - narrow)
 
 
 def _label_order(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
@@ -91,6 +117,11 @@ def _excess(t: Table, column: str, pair: str, architecture: str, dataset: str = 
     return mean(_rows(t, pair, architecture=architecture, dataset=dataset)[column])
 
 
+def _converged_excess(t: Table, pair: str, architecture: str) -> Measured | None:
+    rows = _converged(t, pair, architecture, "mnist1d")
+    return mean_where(rows.excess_mid, rows.self_penalty_max <= 0.01)
+
+
 _SSL, _MORE = "SimCLR bottom, supervised top", "bottom all data, top a quarter"
 MEASURES["stitching-random-fashion"] = with_arguments(
     _excess, "random_excess_last", "two seeds", "resnet", "fashion_mnist"
@@ -99,6 +130,8 @@ MEASURES["stitching-self-supervised"] = with_arguments(_excess, "excess_mid", _S
 MEASURES["stitching-self-supervised-mlp"] = with_arguments(_excess, "excess_mid", _SSL, "mlp")
 MEASURES["stitching-self-supervised-fashion"] = with_arguments(_excess, "excess_mid", _SSL, "resnet", "fashion_mnist")
 MEASURES["stitching-more-data-fashion"] = with_arguments(_excess, "excess_last", _MORE, "resnet", "fashion_mnist")
+MEASURES["stitching-self-supervised-converged"] = with_arguments(_converged_excess, _SSL, "convnet")
+MEASURES["stitching-self-supervised-converged-mlp"] = with_arguments(_converged_excess, _SSL, "mlp")
 MEASURES["stitching-width"] = with_arguments(_excess, "excess_last", "width x 2", "convnet")
 MEASURES["stitching-time"] = with_arguments(_excess, "excess_last", "epochs x 2", "convnet")
 
@@ -125,7 +158,8 @@ def _weak(t: Table, column: str, architecture: str, dataset: str = "mnist1d") ->
 
 def _two_seeds(t: Table, column: str, architecture: str, dataset: str, **changed) -> pd.Series:
     """Returns a column of the pairs of two seeds, by seed; the usual setting, with what is changed."""
-    usual = {"family": "auto", "bn_mode": "recalibrate", "init": "random", "kernel_size": 1, "freeze": False}
+    usual = {"family": "auto", "bn_mode": "recalibrate", "init": "random", "kernel_size": 1}
+    usual |= {"freeze": False, "converged": False, "shuffles": 0}
     rows = _rows(t, usual=False, architecture=architecture, dataset=dataset, **usual | changed)
     return rows.set_index("seed")[column]
 
@@ -208,6 +242,52 @@ def _by_width(t: Table, architecture: str, dataset: str, narrow: int, wide: int)
 
 MEASURES["stitching-width-connects"] = with_arguments(_by_width, "convnet", "mnist1d", 4, 32)
 MEASURES["stitching-width-connects-fashion"] = with_arguments(_by_width, "resnet", "fashion_mnist", 8, 16)
+
+
+# One population of convnets, and the measures of three chapters
+
+
+def _of_population(t: Table) -> Table:
+    return t[t.population & (t.dataset == "mnist1d") & (t.noise > 0)]
+
+
+def _ranks(t: Table, one: str, two: str, *within: str) -> Measured | None:
+    """Measures Spearman's correlation over the population of a seed, or its mean over groups of equal `within`."""
+    found = [
+        group.groupby(list(within)).apply(lambda g: g[one].corr(g[two], method="spearman")).mean()
+        if within
+        else group[one].corr(group[two], method="spearman")
+        for _, group in _of_population(t).groupby("seed")
+    ]
+    return mean(pd.Series(found, dtype=float), within=(-1, 1)) if found else None
+
+
+MEASURES["population-sampler"] = with_arguments(_ranks, "memorized_share", "sampler_share")
+MEASURES["population-stitching"] = with_arguments(_ranks, "fitted_wrong", "excess_last")
+
+
+@measure("population-stitching-within")
+def _(t):
+    several = _of_population(t).groupby("noise").bottom_time.transform("nunique") > 2
+    return _ranks(t.loc[several.index[several]], "memorized_share", "excess_last", "noise")
+
+
+def _memorised(t: Table) -> Table:
+    """Those of the population that have learnt their labels."""
+    rows = _of_population(t)
+    return rows[rows.bottom_train_error <= 0.02]
+
+
+@measure("population-agreement")
+def _(t):
+    rows = _memorised(t)
+    return _by_seed(rows.assign(apart=(rows.agreement - rows.accuracy_noisy).abs()), "apart")
+
+
+@measure("population-first-stage")
+def _(t):
+    rows = _memorised(t)
+    return largest(by(rows[rows.bottom_time >= 1], "excess_first", "noise", "bottom_time"))
 
 
 # CIFAR-10 with ResNet-18, preset gpu

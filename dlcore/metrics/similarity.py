@@ -11,11 +11,16 @@ ignore and, by an example, that it sees everything else.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+import numpy as np
+
+from dlcore.arrays import as_array
 from dlcore.metrics.canonical import canonical_correlations, cca, pwcca, svcca
-from dlcore.metrics.checks import as_choice
+from dlcore.metrics.checks import as_choice, as_confidence
 from dlcore.metrics.cka import MinibatchCKA, linear_cka, rbf_cka
 from dlcore.metrics.features import SimilarityWarning
 from dlcore.metrics.geometry import mutual_knn, procrustes, rsa
@@ -25,11 +30,13 @@ __all__ = [
     "TRANSFORMATIONS",
     "Index",
     "MinibatchCKA",
+    "PermutationNull",
     "SimilarityWarning",
     "canonical_correlations",
     "cca",
     "linear_cka",
     "mutual_knn",
+    "permutation_null",
     "procrustes",
     "pwcca",
     "rbf_cka",
@@ -189,3 +196,58 @@ def similarity(name: str, x, y) -> float:
     1.0
     """
     return INDICES[as_choice("similarity index", name, INDICES)](x, y)
+
+
+class PermutationNull(NamedTuple):
+    """An index beside what it is when the inputs of y are shuffled, so that x and y have nothing in common.
+
+    `value` the index; `mean` of the shuffled values; `threshold` their quantile, the value itself counted among them;
+    `calibrated` = max(0, (value - threshold) / (1 - threshold)), 0 for what chance explains and 1 for equal representations;
+    `p_value` the share of shuffled values that reach the value, which counts as one of them.
+    """
+
+    value: float
+    mean: float
+    threshold: float
+    calibrated: float
+    p_value: float
+
+
+def permutation_null(
+    name: str, x, y, *, permutations: int = 200, confidence: float = 0.95, seed: int = 0
+) -> PermutationNull:
+    """Returns an index with its permutation null: what width, depth and few inputs give it without any likeness.
+
+    An index that is biased upwards is above zero for unrelated representations, the more so the wider they are beside the
+    number of inputs (`grows_with_p`). A shuffle of the rows of y keeps both shapes and breaks every relation. It takes
+    `permutations` times as long as the index. NaN in all fields, with a `SimilarityWarning`, where the index is undefined.
+
+    Shapes: x (n, p), y (n, q), as the index takes them.
+    Raises: ValueError for an unknown name, fewer than one permutation, a confidence outside (0, 1), and as the index does.
+    Paper: Groger, Wen and Brbic 2026, "Revisiting the platonic representation hypothesis" (null calibration).
+    Differs: they take the largest value over all pairs of layers in each shuffle, too, where the largest is what is
+        reported; here one pair of representations has one null.
+
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.normal(size=(2, 40, 60))
+    >>> found = permutation_null("linear_cka", x, y, permutations=50)
+    >>> found.value > 0.5, found.calibrated < 0.1
+    (True, True)
+    """
+    index = INDICES[as_choice("similarity index", name, INDICES)]
+    if permutations < 1:
+        raise ValueError(f"permutations = {permutations} must be at least 1")
+    level = as_confidence(confidence)
+    x, y = as_array(x, "x"), as_array(y, "y")
+    value = index(x, y)
+    if np.isnan(value):
+        return PermutationNull(*[float("nan")] * 5)
+    rng = np.random.default_rng(seed)
+    with warnings.catch_warnings():
+        # a warning of the index was given with its value; a shuffle would only repeat it
+        warnings.simplefilter("ignore", SimilarityWarning)
+        null = np.array([index(x, y[rng.permutation(len(y))]) for _ in range(permutations)])
+    threshold = float(np.quantile([*null, value], level))
+    calibrated = max(0.0, (value - threshold) / (1 - threshold)) if threshold < 1 else 0.0
+    p_value = float((1 + np.sum(null >= value)) / (1 + permutations))
+    return PermutationNull(value, float(null.mean()), threshold, calibrated, p_value)

@@ -24,17 +24,19 @@ if TYPE_CHECKING:
 SYNTHETIC = "transduction"
 DATASETS = (SYNTHETIC, *text.SETS)
 DEV, TEST = 1000, 4000
+HELD_OUT = ("clean", "noisy")
 VOCABULARY, LONGEST = 4000, 64
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Training pairs with their noise, clean development and test pairs, and what is known about them.
+    """Training pairs with their noise, development and test pairs, and what is known about them.
 
-    oracle: nats of each test sentence under the true law (n,), or None; reference: nats of each test sentence for the
+    oracle: nats of each test sentence under the law of the test pairs (n,), or None; reference: nats of each test sentence for the
     count-based learner on the same training pairs, or None; words: content words of each test sentence, or None;
-    floor: expected clean test loss of the learner that is calibrated to these noisy pairs, in nats per target token, NaN when
-    unknown; a learner that believes in less noise scores lower; filtered: what a filter did, see `filter_misaligned`.
+    floor: expected test loss of the learner that is calibrated to these noisy pairs, in nats per target token, NaN when
+    unknown; on clean pairs a learner that believes in less noise scores lower; clean: where the test pairs are noisy, the
+    same ones without noise and their nats under the clean law; filtered: what a filter did, see `filter_misaligned`.
     """
 
     train: Pairs
@@ -49,10 +51,11 @@ class Corpus:
     floor: float = float("nan")
     changed: float = 0.0
     filtered: dict[str, float] = field(default_factory=dict)
+    clean: tuple[Pairs, np.ndarray] | None = None
 
 
 def load(config: Config) -> Corpus:
-    """Returns the corpus of a configuration; the noise is in the training pairs only."""
+    """Returns the corpus of a configuration; the noise is in the training pairs, and in the others where it is asked for."""
     return _synthetic(config) if config.dataset == SYNTHETIC else _text(config)
 
 
@@ -71,11 +74,17 @@ def _synthetic(config: Config) -> Corpus:
         trusted = task.sample(config.filter_pairs, seed=config.seed, stream="reverse")
         train, filtered = filter_misaligned(train, trusted, 1 - config.noise)
         law = Noise(config.noise_kind, config.noise, filtered["filter_recall"], filtered["filter_false_alarm"])
+    noisy = config.held_out == "noisy"
+    of = law if noisy else CLEAN
     dev, test = (
-        task.sample(n, stream=s) for n, s in ((min(DEV, config.test_pairs), "dev"), (config.test_pairs, "test"))
+        task.sample(n, stream=s, noise=of)
+        for n, s in ((min(DEV, config.test_pairs), "dev"), (config.test_pairs, "test"))
     )
     learner = LexiconLearner(task).fit(train)
     known = config.noise_kind != "back_translation"
+    # a target of another sentence has no finite loss for a learner that knows the grammar
+    counted = known and not (noisy and config.noise_kind == "misaligned")
+    plain = task.sample(config.test_pairs, stream="test") if noisy else test
     return Corpus(
         train,
         dev,
@@ -83,12 +92,13 @@ def _synthetic(config: Config) -> Corpus:
         (task.source_vocabulary, task.target_vocabulary),
         task.text,
         f"generated: train, development and test are independent streams of seed {config.seed}, 0 and 0",
-        oracle=-task.log_prob(test.source, test.target),
-        reference=learner.sentence_losses(test) if known else None,
+        oracle=-task.log_prob(test.source, test.target, of),
+        reference=learner.sentence_losses(test) if counted else None,
         words=np.bincount(task.align(test).sentence, minlength=len(test)),
-        floor=task.floor(law) if known else float("nan"),
+        floor=task.floor(law, test=config.held_out) if known else float("nan"),
         changed=changed,
         filtered=filtered,
+        clean=(plain, -task.log_prob(plain.source, plain.target)) if noisy else None,
     )
 
 

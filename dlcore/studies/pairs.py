@@ -130,6 +130,36 @@ def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) ->
     return whole
 
 
+def population(
+    config: Any, source: Inputs, nets: tuple[nn.Module, nn.Module], roles: tuple[Role, Role]
+) -> dict[str, float]:
+    """Returns what chapters 1 and 3 measure of two networks of equally noisy labels, on disjoint samples; fractions.
+
+    Of the first: `flip_rate`, the share of its labels that are wrong; `bottom_train_error` against its own labels;
+    `train_noisy` and `noisy_train`, its accuracy against the clean labels on all of its samples and on those with a wrong
+    label (NaN without any), whose difference is `memorization`; `fitted_wrong`, the share of its samples whose wrong label it gives. Of
+    both: `agreement` on the test inputs, and beside it `accuracy_noisy`, against fresh labels of the same law, in expectation.
+    """
+    role, rows = roles[0], rows_of(roles[0], len(source.x))
+    given, truth = (labels[rows] for labels in (labels_of(role, source)[0], source.y))
+    found = training.predict(nets[0], source.x[rows]).cpu()
+    right, wrong = found == truth, given != truth
+    tests = [training.predict(net, source.x_test).cpu() for net in nets]
+    accuracy = sum(float((f == source.y_test).double().mean()) for f in tests) / 2
+    on_all = float(right.double().mean())
+    on_wrong = float(right[wrong].double().mean()) if wrong.any() else float("nan")
+    return {
+        "flip_rate": float(wrong.double().mean()),
+        "bottom_train_error": float((found != given).double().mean()),
+        "train_noisy": on_all,
+        "noisy_train": on_wrong,
+        "memorization": on_all - on_wrong,
+        "fitted_wrong": float(((found == given) & wrong).double().mean()),
+        "agreement": float((tests[0] == tests[1]).double().mean()),
+        "accuracy_noisy": (1 - role.noise) * accuracy + role.noise / source.classes,
+    }
+
+
 def freeze_trained(
     config: Any, role: Role, source: Inputs, below: nn.Module, stages: list[str], options: dict[str, Any]
 ) -> list[float]:

@@ -55,7 +55,7 @@ class Config(BaseConfig):
     Run one with `python -m dlcore run scaling pairs=4096`: three minutes on one core. What to expect on the synthetic
     task: a loss above the oracle's that falls roughly as D^-0.5, faster than the theory's D^-1/3.
 
-    Training noise only: development and test pairs are clean. The loss is in nats per target token, EOS included.
+    Development and test pairs are clean unless `held_out` says otherwise. The loss is in nats per target token, EOS included.
     """
 
     STUDY: ClassVar[str] = "scaling"
@@ -93,7 +93,13 @@ class Config(BaseConfig):
         None, help="peak learning rate of Adam; None: 0.003, with fewer than 64 units times 64 / width", low=1e-8
     )
     batch_tokens: int = option(2048, help="sentence pairs times longest sequence of a batch", low=128, high=10_000_000)
-    test_pairs: int = option(corpora.TEST, help="clean test pairs", low=10, high=1_000_000)
+    test_pairs: int = option(corpora.TEST, help="test pairs", low=10, high=1_000_000)
+    held_out: str = option(
+        "clean",
+        help="development and test pairs: clean, or with the noise of the training pairs",
+        choices=corpora.HELD_OUT,
+        since=3,
+    )
     constants: str | None = option(None, help="the rest of the recipe, which this version fixes", since=3)
 
     def resolve(self) -> dict[str, Any]:
@@ -135,6 +141,8 @@ class Config(BaseConfig):
             raise ValueError(f"filter_pairs applies to noise_kind 'misaligned' of dataset {corpora.SYNTHETIC!r}")
         if self.noise_kind == "back_translation" and self.dataset != corpora.SYNTHETIC:
             raise ValueError(f"noise_kind 'back_translation' needs dataset {corpora.SYNTHETIC!r}")
+        if self.held_out == "noisy" and (not noisy or self.dataset != corpora.SYNTHETIC or self.filter_pairs):
+            raise ValueError(f"held_out 'noisy' needs noise, dataset {corpora.SYNTHETIC!r} and no filter: a known law")
         if self.noise_kind == "source_uniform" and self.dataset != corpora.SYNTHETIC:
             raise ValueError("noise_kind 'source_uniform' needs the synthetic task; real text has 'source_unigram'")
 
@@ -198,10 +206,11 @@ def _reverse(config: Config, options: dict[str, Any]) -> tuple[Seq2Seq, float]:
 def run(config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str = "auto") -> Record:
     """Trains one model on D pairs and returns its record.
 
-    Metrics, nats per target token on clean test pairs: `loss`; on the synthetic task also `oracle`, the loss of the
+    Metrics, nats per target token on test pairs: `loss`; on the synthetic task also `oracle`, the loss of the
     true law on the same sentences, `excess` = loss - oracle with its standard error over sentences, `floor`, what the
     learner that is calibrated to such noisy pairs would end with, and `reference`, the count-based learner on the same pairs.
-    `loss_word`, `excess_word` per content word; of a filter `filter_recall` and `filter_false_alarm`, the shares of the
+    With noisy `held_out` pairs oracle, excess and floor are those of the noisy law, so that `excess` estimates a KL
+    divergence, and `loss_clean`, `excess_clean` are of the clean pairs. `loss_word`, `excess_word` per content word; of a filter `filter_recall` and `filter_false_alarm`, the shares of the
     misaligned and of the intact pairs that it dropped (`num_train` are left, of `pairs`). `bleu` (0 to 100) and `exact` of
     greedy translations of 200 sentences.
     """
@@ -249,10 +258,16 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
         }
         if corpus.reference is not None:
             metrics["reference"] = float(corpus.reference.sum() / tokens.sum())
+    if corpus.clean is not None:
+        clean, truth = corpus.clean
+        losses, tokens = sentence_losses(model, clean), clean.target.lengths
+        metrics["loss_clean"] = float(losses.sum() / tokens.sum())
+        metrics["excess_clean"] = float((losses - truth).sum() / tokens.sum())
     if reverse_loss is not None:
         metrics["reverse_dev_loss"] = reverse_loss
     metrics |= corpus.filtered
-    few = corpus.test.take(slice(0, min(SCORED, len(corpus.test))))
+    shown_of = corpus.test if corpus.clean is None else corpus.clean[0]
+    few = shown_of.take(slice(0, min(SCORED, len(shown_of))))
     found = decoding.translate(model, few.source)
     truth = list(few.target.without_end())
     written = [[corpus.show(t, "target") for t in side] for side in (found, truth)]

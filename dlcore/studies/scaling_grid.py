@@ -71,6 +71,13 @@ def recorded() -> dict[str, list[Config]]:
     # a control: does the exponent come from the training time, 25 sqrt(D) steps, which grows with D as well?
     groups["longer"] = [Config(preset="laptop", pairs=n, steps=2 * steps_of(n)) for n in (1024, 4096, 16384)]
     groups["longer"] += [Config(preset="laptop", pairs=16384, width=w, steps=2 * steps_of(16384)) for w in (16, 32)]
+    # scored on pairs of the same noise, where the noisy law's loss is a bound; one design for all: three seeds a size
+    groups["noisy-pairs"] = [
+        Config(preset="laptop", pairs=n, seed=s, noise=rate, held_out="noisy")
+        for s in range(3)
+        for rate in (0.2, 0.4, 0.1)
+        for n in SIZES[3:]
+    ]
     text = {"dataset": "tatoeba_eng-deu", "width": 128}
     groups["tatoeba"] = [
         *_make(TEXT_SIZES, **text),

@@ -27,7 +27,7 @@ from dlcore.stitching import (
     stage_names,
 )
 from dlcore.studies import pairs
-from dlcore.studies.pairs import Inputs, Role, built, freeze_trained, rows_of, trained
+from dlcore.studies.pairs import Inputs, Role, built, freeze_trained, population, rows_of, trained
 
 DATASETS = ("digits", "mnist1d", "fashion_mnist", "cifar10")
 SIZES = {"digits": 1200, "mnist1d": 4000, "fashion_mnist": 10000, "cifar10": 10000}
@@ -120,6 +120,10 @@ class Config(BaseConfig):
     stitch_rate: float | None = option(None, help="peak learning rate of a trained map", low=1e-8, since=3)
     stitch_batch: int | None = option(None, help="samples a step of a trained map", low=1, high=10_000_000, since=3)
     constants: str | None = option(None, help="the rest of the recipe, which this version fixes", since=3)
+    population: bool = option(
+        False, help="also train the bottom's twin on the other half, and measure noise memorised and agreement", since=3
+    )
+    shuffles: int = option(0, help="of the inputs, for the null of every similarity index", low=0, since=3)
 
     def resolve(self) -> dict[str, Any]:
         """Fills sizes and training from the recipes."""
@@ -170,6 +174,10 @@ class Config(BaseConfig):
             raise ValueError("cross compares stages of networks of one width")
         if self.converged and (self.family != "auto" or self.init != "random" or self.cross or self.preset == "gpu"):
             raise ValueError("converged chooses starts and steps of the usual map: family, init and cross do not apply")
+        if self.population and (
+            not self.disjoint or self.bottom_labels != "classes" or self.bottom_share != self.top_share
+        ):
+            raise ValueError("population compares two networks of the same classes on disjoint samples, as many each")
         if self.freeze and self.bottom_width != self.width:
             raise ValueError("freeze puts the bottom's layers into the top: they must have one width")
 
@@ -186,9 +194,19 @@ class Config(BaseConfig):
         share, half = self.bottom_share, self.disjoint
         return Role(seed, share, half, self.bottom_width, epochs, self.bottom_labels, self.noise, self.bottom_objective)
 
+    @property
+    def twin(self) -> Role:
+        """How the bottom's twin of a population is trained: as the bottom, on the top's samples, with noise of its own."""
+        return self.bottom._replace(seed=20_000 + self.seed, other_half=False)
 
-def _similarities(bottom: nn.Module, top: nn.Module, x: torch.Tensor, stages: list[str]) -> dict[str, list[float]]:
+
+def _similarities(
+    bottom: nn.Module, top: nn.Module, x: torch.Tensor, stages: list[str], shuffles: int
+) -> dict[str, list[float]]:
+    """Returns each index at each stage; with shuffles of the inputs also its mean and threshold where nothing is common."""
     found: dict[str, list[float]] = {name: [] for name in INDICES}
+    if shuffles:
+        found |= {f"{name}_null_{what}": [] for name in INDICES for what in ("mean", "threshold")}
     ours, theirs = activations(bottom, x, stages), activations(top, x, stages)
     for stage in stages:
         one, two = (part[stage].flatten(1).cpu().numpy() for part in (ours, theirs))
@@ -197,6 +215,10 @@ def _similarities(bottom: nn.Module, top: nn.Module, x: torch.Tensor, stages: li
                 # a dead layer has no similarity: NaN says so in the record
                 warnings.simplefilter("ignore", similarity.SimilarityWarning)
                 found[name].append(float(similarity.similarity(name, one, two)))
+                if shuffles:
+                    null = similarity.permutation_null(name, one, two, permutations=shuffles)
+                    found[f"{name}_null_mean"].append(null.mean)
+                    found[f"{name}_null_threshold"].append(null.threshold)
     return found
 
 
@@ -232,8 +254,8 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     `penalty_mid`, `excess_mid`, `random_excess_mid`, over all stages `excess_max`, and at the last `penalty_last`,
     `random_excess_last`. Curves have one entry a stage: those of `StagePenalty`, `depth` (share of the stages) and the
     similarity indices on the test inputs. With `cross`, arrays hold the two cross-stage matrices. With `converged`,
-    curves also hold what the search chose (`_trials`). With `freeze`,
-    curves `freeze_error` and `freeze_random_error` hold the test error of the top's network retrained above the
+    curves also hold what the search chose (`_trials`). With `population`, metrics also hold those of `pairs.population`.
+    With `freeze`, curves `freeze_error` and `freeze_random_error` hold the test error of the top's network retrained above the
     bottom's, or an untrained network's, frozen layers until the stage (the paper's freeze training, figure 9); the
     untrained network's BatchNorm statistics are those of the training inputs.
     """
@@ -298,15 +320,17 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     curves["depth"] = [(stages.index(s) + 1) / len(stages) for s in usable]
     if search:
         curves |= _trials(search, top, usable)
-    curves |= _similarities(
-        bottom, top, source.x_test[: SIMILARITY_INPUTS.get(config.architecture, MOST_SIMILARITY_INPUTS)], usable
-    )
+    compared = source.x_test[: SIMILARITY_INPUTS.get(config.architecture, MOST_SIMILARITY_INPUTS)]
+    curves |= _similarities(bottom, top, compared, usable, config.shuffles)
     if config.freeze:
         curves["freeze_error"] = freeze_trained(config, config.top, source, bottom, usable, options)
         drawn = _untrained(config, source)(config.seed).to(where)
         # BatchNorm's first statistics (0 and 1) would spoil untrained layers for a reason that is not their weights
         torch.optim.swa_utils.update_bn(source.x[rows].split(512), drawn, where)
         curves["freeze_random_error"] = freeze_trained(config, config.top, source, drawn.eval(), usable, options)
+    if config.population:
+        twin = trained(config, config.twin, source, options).to(where)
+        metrics |= population(config, source, (bottom, twin), (config.bottom, config.twin))
     arrays = _matrices(bottom, top, given, stages, how) if config.cross else {}
     about = {"name": found.name, "split": found.split, "checksum": found.checksum}
     made = runtime.environment(where)

@@ -91,7 +91,15 @@ def recorded() -> dict[str, list[Config]]:
     }
     # maps trained until more steps gain nothing: the infimum of the definition
     pairs = [{}, {"top_share": 0.5, "bottom_share": 0.5, "disjoint": True}]
-    groups["converged"] = _make(range(5), [*pairs, {"width": 4}, {"width": 32}], converged=True, **conv)
-    groups["converged-fashion"] = _make(range(3), pairs, converged=True, **image | {"stitch_epochs": 30})
+    how = {"converged": True, "shuffles": 30}
+    groups["converged"] = _make(range(5), [*pairs, {"width": 4}, {"width": 32}], **conv, **how)
+    groups["converged-fashion"] = _make(range(3), pairs, **image | {"stitch_epochs": 30}, **how)
+    groups["converged-self-supervised"] = [c for where in (conv, mlp) for c in _make(range(5), SSL[:1], **where, **how)]
+    groups["converged-mlp"] = _make(range(5), pairs, **mlp, **how)
+    # one population for the measures of three chapters: bottoms that memorise more or less of more or less noise
+    kinds = [{"noise": rate} for rate in (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)]
+    kinds += [{"noise": rate, "bottom_time": time} for time in (4.0, 0.1, 0.25, 0.5) for rate in (0.0, 0.2, 0.4, 0.6)]
+    alike = {"population": True, "init": "least_squares", "stitch_epochs": 60}  # as many steps as 30 of all samples
+    groups["population"] = _make(range(5), kinds, **conv, **pairs[1], **alike)
     groups["gpu"] = [Config.from_parameters(preset="gpu", **pair) for pair in LARGE]
     return groups

@@ -43,7 +43,8 @@ _USUAL = {"dropout": 0.1, "test_pairs": 4000}
 _MODELS = ("reverse_pairs", "reverse_width", "filter_pairs")
 # of 64 units; other widths were trained with it and in inverse proportion to the width, of which one is their usual rate
 _BASE_RATE = 0.003
-_OPTIONAL = ("oracle", "floor", "excess", "excess_se", "reference", "loss_word", "reverse_dev_loss")
+HELD_OUT = ", scored on noisy pairs"
+_OPTIONAL = ("oracle", "floor", "excess", "excess_se", "excess_word", "reference", "loss_word", "reverse_dev_loss")
 
 
 def architecture_name(name: str) -> str:
@@ -85,7 +86,7 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     rate than that of `metrics.scaling_budget` are left out, the budget unless `any_budget`; but other widths with the rate of
     64 units, or with one in inverse proportion to the width, are kept, as "other". `asymptote` is the loss on the very test
     sentences of the learner that is calibrated to such pairs (no lower bound: one that believes in less noise scores
-    lower), `above` the loss beyond it; after back-translation it is unknown and the clean law's loss stands in.
+    lower), on noisy test sentences the noisy law's own loss, which is one; `above` the loss beyond it; after back-translation it is unknown and the clean law's loss stands in.
     `usable`: at that size the mean loss per content word is at most half of log 21845, the rule fixed before any run:
     above it the grammar is still being learnt. Text has neither, so all sizes count.
     """
@@ -113,17 +114,23 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     size = np.where(wide, ", width " + rows.width.astype(str), "")
     longer = np.where(rows.longer, ", twice the steps", "")
     rate = [rate_name(*c) for c in zip(rows.learning_rate, rows.width, rows.preset, strict=True)]
-    rows["setting"] = rows.architecture_name + ", " + rows.noise_name + size + rate + longer
+    as_noisy = rows.get("held_out", pd.Series("clean", rows.index)).eq("noisy")  # early records lack the field
+    held_out = np.where(as_noisy, HELD_OUT, "")
+    rows["setting"] = rows.architecture_name + ", " + rows.noise_name + size + rate + longer + held_out
     off = pd.DataFrame({"architecture": rows.architecture != BASE[0], "noise": rows.noise_kind != "none"})
     off["width"], off["training"] = wide, rows.pop("longer") | rows.pop("untuned")
+    off["held_out"] = as_noisy
     rows["arm"] = np.where(off.sum(axis=1) > 1, "other", np.where(off.any(axis=1), off.idxmax(axis=1), "baseline"))
     # on the same sentences: the oracle's loss plus what the noise adds to the expected floor
     clean = rows.floor[rows.noise_kind == "none"].min()
     # without a clean run the expectation, which misses the sentences' own luck of some 3e-4 nats, stands in
     known = rows.oracle + rows.floor - clean if np.isfinite(clean) else rows.floor
-    rows["asymptote"] = known.fillna(rows.oracle)
+    # of noisy test sentences the noisy law's own loss is known, sentence by sentence
+    rows["asymptote"] = known.fillna(rows.oracle).where(~as_noisy, rows.oracle)
     rows["above"] = rows.loss - rows.asymptote
-    mean = rows.groupby(["preset", "dataset", "setting", "pairs"]).loss_word.transform("mean")
+    # there noise alone may cost that much: what is above it counts
+    rows["per_word"] = rows.loss_word.where(~as_noisy, rows.excess_word)
+    mean = rows.groupby(["preset", "dataset", "setting", "pairs"]).per_word.transform("mean")
     rows["usable"] = ~(mean > 0.5 * np.log(TYPES))
     rows["curve"] = rows.dataset + np.where(rows.preset == "gpu", " (gpu)", "")
     kinds = {kind: i for i, kind in enumerate(_NOISES)}
@@ -135,7 +142,7 @@ def scaling(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     }
     by = ["late", "corpus", "dataset", "arm_order", "architecture", "width", "kind", "noise"]
     by += ["reverse_width", "reverse_pairs", "filter_pairs", "pairs", "seed"]
-    return rows.assign(**order).sort_values(by, na_position="first").drop(columns=list(order))
+    return rows.assign(**order).sort_values(by, na_position="first").drop(columns=[*order, "per_word"])
 
 
 def _budgeted(rows: pd.DataFrame) -> pd.DataFrame:

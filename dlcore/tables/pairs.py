@@ -23,6 +23,9 @@ def pair(config: Mapping[str, Any]) -> str:
     'SimCLR bottom (epochs x 2), supervised top'
     """
     get = config.get
+    if get("population") is True:
+        longer = f", epochs x {get('bottom_time'):g}" if get("bottom_time", 1.0) != 1.0 else ""
+        return f"disjoint halves, {100 * get('noise', 0.0):.0f} % random labels{longer}"
     if get("top_share", 1.0) < 1 and get("top_share") == get("bottom_share"):
         return "disjoint halves" if get("top_share") == 0.5 else "other quarter of the data, top a quarter"
     if get("top_share", 1.0) < 1:
@@ -102,25 +105,70 @@ def stitching(
     own samples, and `usual_width` the tops of the main comparison. From the curves of the records come (NaN without
     them) `barrier`, the largest test error on the path of stitched networks above that of the worse end;
     `linear_cka_mid`; `cka_order`, the rank correlation of linear CKA with the excess over the stages; `excess_half`,
-    the excess at half of the depth; `self_penalty_max`, the largest of the self-stitches; `late_into_early_task` and `late_into_early_least_squares`, penalties of the
+    the excess at half of the depth; `self_penalty_max`, the largest of the self-stitches; `cka_null`, the
+    largest threshold of linear CKA under shuffled inputs; `late_into_early_task` and `late_into_early_least_squares`, penalties of the
     bottom's last stage but the pooling in the top's first; and `freeze_error`, the error above the bottom's frozen
     layers until the deepest stage whose excess is at most 2 points.
 
+    Of a population, `memorized_share` is the memorization gap over that of an interpolator and `sampler_share` the clean
+    test accuracy that the noise costs over what it costs a sampler of the noisy labels, beside the same seed and epochs without noise.
+
     Args: records: key of a record -> the record.
     """
-    rows = findings(table, presets)
+    rows = findings(table, presets, _POPULATION)
     if rows.empty:
         return rows
     rows["pair"] = [pair(row) for row in rows.to_dict("records")]
-    for name in ("freeze", "converged"):  # fields that early records lack
-        rows[name] = rows.get(name, pd.Series(False, rows.index)).fillna(False).astype(bool)
+    for name, kind in (
+        ("freeze", bool),
+        ("converged", bool),
+        ("population", bool),
+        ("shuffles", int),
+    ):  # fields that early records lack
+        rows[name] = rows.get(name, pd.Series(0, rows.index)).fillna(0).astype(kind)
+    rows = rows.assign(**_population(rows))
     rows["usual_width"] = [has_usual_width(row) for row in rows.to_dict("records")]
     rows["map"] = [map_name(row) for row in rows.to_dict("records")]
-    rows["usual"] = (rows["map"] == USUAL_MAP) & (rows.stitcher_data == "top")
+    rows["usual"] = (rows["map"] == USUAL_MAP) & (rows.stitcher_data == "top") & (rows.shuffles == 0)
     found = [_of_curves(records[key]) if records else {} for key in rows.key]
-    for name in ("barrier", "linear_cka_mid", "cka_order", "excess_half", "self_penalty_max", *_LATE, "freeze_error"):
+    for name in (
+        "barrier",
+        "linear_cka_mid",
+        "cka_order",
+        "excess_half",
+        "self_penalty_max",
+        "cka_null",
+        *_LATE,
+        "freeze_error",
+    ):
         rows[name] = [row.get(name, np.nan) for row in found]
     return rows
+
+
+# metrics that only a population has
+_POPULATION = (
+    "flip_rate",
+    "bottom_train_error",
+    "memorization",
+    "fitted_wrong",
+    "agreement",
+    "accuracy_noisy",
+)
+
+
+def _population(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    own = rows[rows.population]
+    if own.empty:
+        return {name: pd.Series(np.nan, rows.index) for name in ("memorized_share", "sampler_share")}
+    clean = own[own.noise == 0].set_index(["seed", "width", "bottom_time"]).bottom_error
+    before = 1 - own.set_index(["seed", "width", "bottom_time"]).index.map(clean).to_numpy(float)
+    # a random label, the right one among ten, or what the clean network says
+    sampler = (1 - own.noise) * before + own.noise / 10
+    noisy = own.noise > 0
+    return {
+        "memorized_share": own.memorization / (1 - own.flip_rate),
+        "sampler_share": ((before - (1 - own.bottom_error)) / (before - sampler).where(noisy)),
+    }
 
 
 _LATE = ("late_into_early_task", "late_into_early_least_squares")
@@ -136,6 +184,8 @@ def _of_curves(record: Any) -> dict[str, float]:
         "self_penalty_max": max(curves["self_penalty"]),
         "excess_half": curves["excess"][int(np.abs(np.subtract(curves["depth"], 0.5)).argmin())],
     }
+    if "linear_cka_null_threshold" in curves:
+        found["cka_null"] = max(curves["linear_cka_null_threshold"])
     if "task" in arrays:
         found |= {name: arrays[kind][-1][0] for name, kind in zip(_LATE, ("task", "least_squares"), strict=True)}
     if "freeze_error" in curves:
@@ -145,11 +195,11 @@ def _of_curves(record: Any) -> dict[str, float]:
 
 
 def stages(table: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> pd.DataFrame:
-    """Returns a row for every stage of every run of `stitching`'s table, with what its curves hold.
+    """Returns a row for every stage of every run of `stitching`'s table but a population's, with what its curves hold.
 
     Args: curves: key of a record -> its curves.
     """
-    found = []
+    found, table = [], table[~table.population]
     kept = ["key", "dataset", "architecture", "pair", "map", "seed", "stitcher_data"]
     for row in table[[*kept, "width", "usual_width", "usual"]].to_dict("records"):
         lists = curves[row["key"]]
