@@ -208,6 +208,7 @@ def evaluated(package: Mapping[str, str]) -> dict[str, str]:
         rows = claims.evaluate()
         found = {"key": key, "ledger": ledger.page(rows, url), "multiplicity": claims.multiplicity_statement(rows)}
         found["landing"] = landing.page(rows, url)
+        found["sceptics"] = claims.sceptics_html(rows)
         found["json"] = json.dumps(ledger.data(rows, url), indent=1)
         note(kept, found)
     return found
@@ -219,10 +220,12 @@ def stage(pages: list[Page], found: Mapping[str, str]) -> None:
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(ROOT / "book", new / "book", ignore=shutil.ignore_patterns("__pycache__", ".*"))
     shutil.copy2(ROOT / "_toc.yml", new / "_toc.yml")
-    index, page = new / "book" / "index.md", new / "book" / "claims.md"
-    index.write_text(index.read_text("utf8").replace("<!-- landing -->", found["landing"]), "utf8")
-    text = page.read_text("utf8").replace("<!-- ledger -->", found["ledger"])
-    page.write_text(text.replace("<!-- multiplicity -->", found["multiplicity"]), "utf8")
+    for page in ("index.md", "claims.md"):
+        path = new / "book" / page
+        text = path.read_text("utf8")
+        for name in ("landing", "ledger", "multiplicity", "sceptics"):
+            text = text.replace(f"<!-- {name} -->", found[name])
+        path.write_text(text, "utf8")
     (new / "book" / "claims.json").write_text(found["json"], "utf8")
     config = configuration(address.address())
     (new / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf8")

@@ -2,11 +2,13 @@
 
 import dataclasses
 import datetime
+import html
 import math
 import re
 
 import pandas as pd
 import pytest
+import yaml
 from scipy import stats
 
 from dlcore import claims
@@ -136,6 +138,22 @@ def test_the_statement_on_multiplicity_counts_the_ledger(ledger, monkeypatch):
     assert f"{sum(c.estimated for c in ledger)} rows" in text
     for name, verdict in corrected.items():
         assert (f"`{name}`" in text) == (verdict != verdicts[name])
+
+
+def test_a_sceptic_has_a_question_for_every_headline_and_a_row_answers_it(ledger):
+    asked = yaml.safe_load(claims.FILE.with_name("sceptics.yml").read_text("utf8"))
+    rows = {c.id: c for c in ledger}
+    assert set(asked) == {c.id for c in ledger if c.headline}, "dlcore/claims/sceptics.yml has a line for each headline"
+    table = claims.sceptics_html(ledger)
+    for name, entry in asked.items():
+        assert entry["asks"].endswith("?")
+        assert entry["answer"] in rows
+        assert entry["answer"] != name
+        answer = rows[entry["answer"]]
+        assert (
+            f"<td>{html.escape(entry['asks'])}</td><td><a href='#{answer.id}'>{answer.id}</a>: {answer.verdict}"
+            in table
+        )
 
 
 def test_sentences_quote_two_digits(ledger):

@@ -8,6 +8,7 @@ chance alone would spoil, and what is left of the headlines' after Holm's correc
 from __future__ import annotations
 
 import functools
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ __all__ = [
     "ledger_json",
     "ledger_markdown",
     "multiplicity_statement",
+    "sceptics_html",
     "two_digits",
     "write_history",
 ]
@@ -198,6 +200,19 @@ def multiplicity_statement(claims: list[Claim] | None = None) -> str:
         f"by Holm's correction, which keeps the chance of even one wrong verdict among them at 5 %, {decided} are decided, "
         f"against {decided + len(lost)} {after}."
     )
+
+
+def sceptics_html(claims: list[Claim] | None = None) -> str:
+    """Returns, for each headline claim, what a sceptic would ask and the row that answers, as an HTML table."""
+    rows, lines = {c.id: c for c in (evaluate() if claims is None else claims)}, []
+    for name, entry in yaml.safe_load(FILE.with_name("sceptics.yml").read_text("utf8")).items():
+        if name in rows and entry["answer"] in rows:
+            links = [f"<a href='#{c.id}'>{c.id}</a>: {c.verdict}" for c in (rows[name], rows[entry["answer"]])]
+            answer = f"{links[1]}, {html.escape(rows[entry['answer']].brief)}"
+            lines.append(f"<tr><td>{links[0]}</td><td>{html.escape(entry['asks'])}</td><td>{answer}</td></tr>")
+    head = "".join(f"<th scope='col'>{h}</th>" for h in ("Headline", "A sceptic asks", "The row that answers"))
+    table = f"<table class='dl-table'><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    return f"<div class='dl-scroll' tabindex='0'>{table}</div>"
 
 
 def write_history() -> None:
