@@ -10,7 +10,7 @@ import pandas as pd
 
 from dlcore.figures.controls import menu, near, ordered, pick, slider
 from dlcore.figures.shared import RATE, Highlight, begin, named
-from dlcore.figures.theme import ROLES, family_colour, finish
+from dlcore.figures.theme import ROLES, finish, singled
 from dlcore.metrics.distributional import knn_flip_rate
 from dlcore.tables import over_seeds
 
@@ -28,17 +28,17 @@ def agreement(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChar
     dataset = menu(names, "all", "data", "dl_data")
     base = alt.Chart(rows).transform_filter(f"(dl_data === 'all' || datum.data === dl_data) && {near('noise')}")
     mine = "dl_family === 'all' || datum.family === dl_family"
-    scale = alt.Scale(domain=[0.2, 1], clamp=True)
+    scale = alt.Scale(domain=[0, 1])
     x = alt.X("accuracy_shown:Q", title="accuracy against labels of the training law", scale=scale, axis=RATE)
     y = alt.Y("agreement:Q", title="agreement of two independent classifiers", scale=scale, axis=RATE)
-    line = pd.DataFrame({"accuracy_shown": [0.2, 1], "agreement": [0.2, 1]})
+    line = pd.DataFrame({"accuracy_shown": [0, 1], "agreement": [0, 1]})
     chart = alt.layer(
         alt.Chart(line).mark_line(strokeDash=[6, 4], color=ROLES["sampler"], strokeWidth=2).encode(x=x, y=y),
         base.mark_point(filled=True, size=50).encode(
             x=x,
             y=y,
-            color=family_colour("family", families[1:]),
-            opacity=alt.condition(mine, alt.value(0.85), alt.value(0.06)),
+            color=singled("dl_family !== 'all' && datum.family === dl_family"),
+            opacity=alt.condition(mine, alt.value(0.9), alt.value(0.35)),
             tooltip=[
                 "data",
                 "family",
@@ -50,8 +50,9 @@ def agreement(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChar
         ),
     )
     return finish(
-        chart.properties(width="container", height=400).add_params(dataset, chosen, rate),
+        chart.properties(width="container", height=400),
         name="agreement",
+        controls=[rate, dataset, chosen],
         title="Agreement tracks accuracy for accurate classifiers and fails for weak trees",
         subtitle="One point per pair of classifiers, trained on disjoint halves; the dashed line is the agreement property.",
         description="Scatter of agreement against accuracy for pairs of classifiers trained on disjoint data. Accurate "
@@ -129,7 +130,7 @@ def kernel_path(table: pd.DataFrame) -> alt.LayerChart:
     families = ordered(found.family)
     kernel = menu(families, families[0], "architecture", "dl_family")
     domain = ["train: rate of target", "test: rate of target", "TV(train, test) above its null"]
-    colours = alt.Scale(domain=domain, range=[ROLES["train"], ROLES["test"], ROLES["highlight"]])
+    colours = alt.Scale(domain=domain, range=[ROLES["train"], ROLES["test"], ROLES["chosen"]])
     x = alt.X(
         "ridge_shown:Q",
         title="ridge (0 drawn at 0.001)",
@@ -144,8 +145,9 @@ def kernel_path(table: pd.DataFrame) -> alt.LayerChart:
         base.mark_line(point=True).encode(x=x, y=y, color=colour, tooltip=["series", "value", "seeds"]),
     )
     return finish(
-        chart.properties(width="container", height=300).add_params(kernel),
+        chart.properties(width="container", height=300),
         name="kernel-path",
+        controls=[kernel],
         title="Train equals test along a wide Gaussian's ridge path, not along a Laplace kernel's",
         subtitle="Digits, 30 % noise on every class. Bands: 95 % intervals over 10 splits.",
         description="Rates of predicting the noise's target on train and test, and the distance between train and test "
@@ -169,7 +171,7 @@ def training_time(curves: pd.DataFrame) -> alt.LayerChart:
     colour = alt.Color(
         "series:N",
         title=None,
-        scale=alt.Scale(domain=domain, range=[ROLES["highlight"], ROLES["null"], ROLES["train"], ROLES["test"]]),
+        scale=alt.Scale(domain=domain, range=[ROLES["chosen"], ROLES["null"], ROLES["train"], ROLES["test"]]),
         legend=alt.Legend(orient="bottom", columns=4),
     )
     chart = alt.layer(
@@ -179,8 +181,9 @@ def training_time(curves: pd.DataFrame) -> alt.LayerChart:
         ),
     )
     return finish(
-        chart.properties(width="container", height=320).add_params(setting, rate),
+        chart.properties(width="container", height=320),
         name="training-time",
+        controls=[setting, rate],
         title="How far train and test outputs part while noise is memorised",
         subtitle="Sparse random confusion. Thin lines: seeds.",
         description="Distance between the joint laws of class and prediction on train and on test during training, its "

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dlcore.figures.controls import menu, near, ordered, pick, slider
 from dlcore.figures.shared import CLASS_NAMES, RATE, Highlight, begin, named
-from dlcore.figures.theme import ROLES, family_colour, finish
+from dlcore.figures.theme import ROLES, finish, singled
 from dlcore.tables import over_seeds
 
 _WHERE = {
@@ -41,30 +41,31 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
     places = list(dict.fromkeys(rows["where"]))
     where = menu(places, places[0], "noise on", "dl_where")
     base = alt.Chart(rows).transform_filter(f"datum.where === dl_where && {near('noise')}")
+    only = "dl_family !== 'all' && datum.family === dl_family"
     mine = "dl_family === 'all' || datum.family === dl_family"
+    low = float(np.floor(20 * rows.low.min()) / 20)
+    high = float(np.ceil(20 * rows[["epsilon", "high"]].max().max()) / 20)
     x = alt.X(
         "epsilon:Q",
         title="epsilon: test error on the clean partition",
-        scale=alt.Scale(domain=[0, 0.6], clamp=True),
+        scale=alt.Scale(domain=[0, high], nice=False),
         axis=RATE,
     )
     y = alt.Y(
         "tv_shown:Q",
         title="TV(test outputs, labels), debiased",
-        scale=alt.Scale(domain=[0, 0.6], clamp=True),
+        scale=alt.Scale(domain=[min(low, 0), high], nice=False),
         axis=RATE,
     )
-    line = pd.DataFrame({"epsilon": [0, 0.6], "tv_shown": [0, 0.6]})
-    dim = alt.condition(mine, alt.value(0.95), alt.value(0.12))
+    line = pd.DataFrame({"epsilon": [0, high], "tv_shown": [0, high]})
+    dim = alt.condition(mine, alt.value(0.95), alt.value(0.4))
     chart = alt.layer(
         alt.Chart(line).mark_line(strokeDash=[6, 4], color=ROLES["null"]).encode(x=x, y=y),
-        base.mark_rule(strokeWidth=1.2).encode(
-            x=x, y="low:Q", y2="high:Q", color=family_colour("family", families), opacity=dim
-        ),
+        base.mark_rule(strokeWidth=1.2).encode(x=x, y="low:Q", y2="high:Q", color=singled(only), opacity=dim),
         base.mark_point(filled=True, size=80).encode(
             x=x,
             y=y,
-            color=family_colour("family", families),
+            color=singled(only),
             shape=alt.Shape(
                 "data:N",
                 title="data",
@@ -82,8 +83,9 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
         ),
     )
     return finish(
-        chart.properties(width="container", height=380).add_params(where, chosen, rate),
+        chart.properties(width="container", height=380),
         name="tv-against-epsilon",
+        controls=[where, rate, chosen],
         title="Feature calibration promises points below the line; smoothers rise above it",
         subtitle="Means over seeds; bars: mean 95 % limits of a seed. Below the dashed line the conjecture's bound holds.",
         description="Scatter of the debiased total variation between test outputs and training labels against epsilon, "
@@ -135,8 +137,9 @@ def tv_by_size(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerCha
         ),
     )
     return finish(
-        chart.properties(width="container", height=330).add_params(dataset, chosen),
+        chart.properties(width="container", height=330),
         name="tv-by-size",
+        controls=[dataset, chosen],
         title="Four classes, one of them noisy: the distance and its bound as the training set grows",
         subtitle="Two labels, 30 % of one class mislabelled; the conjecture: blue below orange. Bands: 95 % intervals over seeds.",
         description="Two curves against the number of training samples: epsilon, the four-way test error, and the "
@@ -157,13 +160,9 @@ def marginals(table: pd.DataFrame) -> alt.LayerChart:
         4
     )
     kinds = list(dict.fromkeys(rows.partition))
-    kind = menu(kinds, kinds[0], "partition", "dl_kind")
-    names = list(dict.fromkeys(rows.data))
-    dataset = menu(names, names[-1], "data", "dl_data")
+    kind = menu(kinds, kinds[0], "partition", "dl_partition")
     families = ordered(rows.family)
-    colour = family_colour("family", families).copy()
-    colour.legend = None
-    base = alt.Chart(rows).transform_filter("datum.partition === dl_kind && datum.data === dl_data")
+    base = alt.Chart(rows).transform_filter("datum.partition === dl_partition")
     chart = alt.layer(
         base.mark_tick(color=ROLES["null"], thickness=2).encode(
             x=alt.X("null_q95:Q"), y=alt.Y("family:N", sort=families, title=None)
@@ -175,13 +174,14 @@ def marginals(table: pd.DataFrame) -> alt.LayerChart:
                 axis=alt.Axis(format=".1%", tickCount=6),
             ),
             y=alt.Y("family:N", sort=families, title=None),
-            color=colour,
+            color=alt.value(ROLES["test"]),
             tooltip=["family", "seed", "tv", "label_error", "epsilon"],
         ),
     )
     return finish(
-        chart.properties(width="container", height=280).add_params(dataset, kind),
+        chart.properties(width="container", height=280),
         name="marginals",
+        controls=[kind],
         title="Do output frequencies match label frequencies?",
         subtitle="One point per seed, a perfect sampler left of its grey tick. Constant partition: class frequencies span a factor of ten.",
         description="Total variation between the marginal law of the outputs and of the labels, within each part of a "
@@ -194,9 +194,9 @@ def human_noise(cells: pd.DataFrame) -> alt.LayerChart:
     """Human confusions against the network's on test; takes rows with annotator, class, label, human, predicted."""
     kinds = list(dict.fromkeys(cells.annotator))
     families = list(dict.fromkeys(cells.family))
-    kind = menu(kinds, kinds[0], "labels", "dl_kind")
+    kind = menu(kinds, kinds[0], "labels", "dl_annotator")
     chosen = menu(families, families[0], "architecture", "dl_family")
-    base = alt.Chart(cells).transform_filter("datum.annotator === dl_kind && datum.family === dl_family")
+    base = alt.Chart(cells).transform_filter("datum.annotator === dl_annotator && datum.family === dl_family")
     scale = alt.Scale(type="sqrt", domain=[0, max(0.3, float(cells[["human", "predicted"]].max().max()))])
     x = alt.X("human:Q", title="rate in the human labels", scale=scale, axis=RATE)
     y = alt.Y("predicted:Q", title="rate in the test predictions", scale=scale, axis=RATE)
@@ -209,8 +209,9 @@ def human_noise(cells: pd.DataFrame) -> alt.LayerChart:
         base.mark_point(size=45, color=ROLES["null"]).encode(x=x, y="clean:Q"),
     )
     return finish(
-        chart.properties(width="container", height=340).add_params(kind, chosen),
+        chart.properties(width="container", height=340),
         name="human-noise",
+        controls=[kind, chosen],
         title="Human label noise: which confusions come back?",
         subtitle="CIFAR-10N, one point per pair of classes, means over seeds. Grey rings: the same network on clean labels.",
         description="Rate of each wrong label in the human annotations against its rate in the test predictions of a "

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from dlcore.figures.controls import held, menu, nearest, pick, slider
-from dlcore.figures.rationality import METHODS, method_colour
+from dlcore.figures.rationality import METHODS
 from dlcore.figures.shared import RATE, Highlight, begin, named
-from dlcore.figures.theme import ROLES, finish
+from dlcore.figures.theme import ROLES, finish, shapes, singled
 from dlcore.tables import by_size, over_seeds
 
 
@@ -37,16 +37,17 @@ def leverage(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart
     chart = base.mark_point(filled=True, size=45).encode(
         x=x,
         y=y,
-        color=method_colour(methods[1:], alt.Legend(title=None, orient="bottom", columns=4)),
-        shape=alt.Shape("data:N", legend=alt.Legend(title=None, orient="top", columns=4)),
-        opacity=alt.condition(mine, alt.value(0.85), alt.value(0.07)),
+        color=singled("dl_method !== 'all' && datum.method === dl_method"),
+        shape=shapes("data", list(dict.fromkeys(rows.data))),
+        opacity=alt.condition(mine, alt.value(0.9), alt.value(0.35)),
         tooltip=[*names, alt.Tooltip("memorization:Q", format=".2%"), alt.Tooltip("generalization:Q", format=".2%")],
     )
     at = rows[np.isclose(rows.noise, 0.2)]
     rank = at.leverage.corr(at.memorization, method="spearman")
     return finish(
-        alt.layer(chart).properties(width="container", height=330).add_params(chosen, rate),
+        alt.layer(chart).properties(width="container", height=330),
         name="leverage",
+        controls=[rate, chosen],
         title=f"The larger a probe's leverage, the more of the noise it memorises (rank correlation {rank:.2f} at 20 %)",
         subtitle="One point per run: ridge probes of every kind of feature, width, penalty and sample size.",
         description="Scatter of the memorization gap against tr H over n of the ridge probe, one point per run, at the "
@@ -87,7 +88,7 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
         "value:Q", title="points of accuracy", scale=alt.Scale(type="log"), axis=alt.Axis(format=".1%", tickCount=5)
     )
     scale = alt.Scale(
-        domain=list(kinds.values()), range=[ROLES["test"], ROLES["bayes"], ROLES["thesis"], ROLES["highlight"]]
+        domain=list(kinds.values()), range=[ROLES["test"], ROLES["bayes"], ROLES["paper"], ROLES["chosen"]]
     )
     colour = alt.Color("kind:N", title=None, scale=scale, legend=alt.Legend(orient="bottom", columns=2))
     chart = alt.layer(
@@ -98,8 +99,9 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
         ),
     )
     return finish(
-        chart.properties(width="container", height=320).add_params(dataset, chosen),
+        chart.properties(width="container", height=320),
         name="bound-by-size",
+        controls=[dataset, chosen],
         title="With one kind of classifier, memorization and its bounds fall as n grows",
         subtitle="Ridge probe, 20 % noise. Bars: 95 % intervals over seeds.",
         description="Memorization gap, two bounds on it and the generalization gap against the number of training samples, "

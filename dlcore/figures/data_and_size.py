@@ -47,11 +47,11 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
             across[-1] = across[-1].assign(power=power, law=LAWS[law])
     lines, across = (pd.concat(parts, ignore_index=True).round({"above": 5}) for parts in (lines, across))
     names = [int(w) for w in sorted(own.width.unique())]
-    shades = [*SHADES[-len(names) :], *[ROLES["highlight"]] * (more.width.nunique())]
+    shades = [*SHADES[-len(names) :], *[ROLES["chosen"]] * (more.width.nunique())]
     scale = alt.Scale(domain=[*names, *sorted(int(w) for w in more.width.unique())], range=shades)
     colour = alt.Color("width:N", scale=scale, legend=alt.Legend(title="width", orient="bottom", columns=5))
     laws = menu(list(LAWS.values()), LAWS["kaplan"], "law", "dl_law")
-    size = slider(powers, powers[-1], "training pairs: 2 to the power", "dl_power")
+    size = slider(powers, powers[-1], "training pairs: 2 to the power", "dl_power", "~g")
     chosen = "datum.law === dl_law"
     logs = alt.Scale(type="log", nice=False, padding=8)
     # one range for all sizes: the slider moves the dots and not the axis
@@ -88,8 +88,10 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
     each = tables.scaling_fits(own, ("known",), bootstrap=0)
     said = ", ".join(f"{f.fit.exponent:.2f} with {width[f.setting]}" for f in each)
     return finish(
-        paired(left, right).add_params(laws, size),
+        paired(left, right),
         name="data-and-size",
+        controls=[laws, size],
+        there=[across[["law", "power"]]],
         title=f"The exponent of the excess by width: {said} units",
         subtitle="Dots: clean runs. Lines: one law fitted to all widths at once; dashed: a width that it was not fitted to.",
         description="Left: the loss above the known floor against training pairs, for models of several widths, with one joint law "

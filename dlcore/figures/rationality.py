@@ -14,7 +14,7 @@ from dlcore.metrics.rationality import noisy_label_accuracy, trustworthy
 from dlcore.tables import PROBES
 
 # the three parts of the bound, in the order of the proof; colour-blind safe and apart in brightness
-PARTS = {"robustness": "#56B4E9", "memorization": "#D55E00", "rationality": "#009E73"}
+PARTS = {"robustness": ROLES["train"], "memorization": ROLES["chosen"], "rationality": ROLES["test"]}
 METHODS = [
     "end to end",
     "SimCLR",
@@ -29,27 +29,8 @@ METHODS = [
 ]
 # probes other than the usual one come after it
 METHODS = [label for name in METHODS for label in (name, *(f"{name} + {probe}" for probe in PROBES.values()))]
-METHOD_COLOURS = {
-    "end to end": "#D55E00",
-    "SimCLR": "#0072B2",
-    "VICReg": "#009E73",
-    "Barlow Twins": "#B07D00",
-    "rotation": "#CC3377",
-    "untrained network": "#5B3FA0",
-    "random ReLU": "#8C564B",
-    "PCA": "#56A0D3",
-    "raw inputs": "#7f7f7f",
-    "cluster vote": "#2F2377",
-}
 # room for the names of our methods whatever data is chosen: the plot stays where it is
 METHOD_AXIS = alt.Axis(labelLimit=190, minExtent=112)
-
-
-def method_colour(methods: list[str], legend: alt.Legend | None = None) -> alt.Color:
-    """Returns the colour encoding of the methods of chapter 1, the same in every chart."""
-    known = [m for m in METHODS if m in methods]
-    scale = alt.Scale(domain=known, range=[METHOD_COLOURS[m] for m in known])
-    return alt.Color("method:N", scale=scale, legend=legend)
 
 
 def _where(row: pd.Series) -> str:
@@ -140,14 +121,15 @@ def gap_decomposition(table: pd.DataFrame, highlight: Highlight = None) -> alt.L
             ],
         )
     )
-    gap = base.mark_point(shape="diamond", filled=True, size=90, color=ROLES["highlight"], opacity=1).encode(
+    gap = base.mark_point(shape="diamond", filled=True, size=90, color=ROLES["chosen"], opacity=1).encode(
         x="generalization:Q", y=y, tooltip=tip
     )
     chart = alt.layer(_all_methods(rows, y), bars, theorem, gap, _rate(rows, here))
     chart = chart.properties(width="container", height=330)
     return finish(
-        chart.add_params(source, rate),
+        chart,
         name="gap-decomposition",
+        controls=[source, rate],
         title="Where the probe is simple, three small parts bound the gap; end to end, one part is nearly all",
         subtitle="Bars: the three parts, their end is the bound. Diamond: the gap. Tick: estimate of the bound on memorization alone.",
         description="Stacked bars of the robustness, memorization and rationality gaps for each method, with a diamond at "
@@ -261,8 +243,9 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
         .encode(x="noise:Q"),
     ).properties(height=300)
     return finish(
-        paired(left, right).add_params(source, chosen, rate),
+        paired(left, right),
         name="noise-sweep",
+        controls=[source, rate, chosen],
         title="End-to-end networks fit every wrong label, probes follow the clean share",
         subtitle="Blue: noisy training labels. Orange: fresh labels, as noisy. Dashed: 1 - noise rate. Dots: seeds.",
         description="Left: for every method at the chosen noise rate, accuracy on its noisy training labels and on equally "

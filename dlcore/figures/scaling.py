@@ -27,7 +27,7 @@ ARMS = {
     "architecture": ROLES["bayes"],
     "noise": ROLES["test"],
     "width": ROLES["sampler"],
-    "training": ROLES["highlight"],
+    "training": ROLES["chosen"],
     "other": ROLES["null"],
 }
 PAIRS = alt.Axis(format="~s", tickCount=6, labelOverlap=True)
@@ -114,16 +114,21 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
     models = list(dict.fromkeys(points.choice[points.arm.isin(["architecture", "width", "training"])]))
     noises = list(dict.fromkeys(points.choice[points.arm == "noise"]))
     controls = [menu(data, pick(start, "data", data, data[0]), "data", "dl_data")]
+    offered = [keys[["data", "law"]]]
     mine = "datum.arm === 'baseline'"
     # the menu of data changes no other menu: begin with what most corpora have
     common = points.groupby("choice").data.nunique()
     if models:
-        first = [m for m in models if m in set(points.choice[points.data == controls[0].param.value])] or models
+        first = [m for m in models if m in set(points.choice[points.data == controls[0].value])] or models
         first = max(first, key=common.get)
         controls.append(menu(models, pick(start, "architecture", models, first), "architecture", "dl_model"))
+        own = points[points.arm.isin(["architecture", "width", "training"])]
+        offered.append(own[["data", "choice"]].rename(columns={"choice": "model"}))
         mine += " || datum.choice === dl_model"
     if noises:
         controls.append(menu(noises, pick(start, "noise", noises, max(noises, key=common.get)), "noise", "dl_kind"))
+        own = points[points.arm == "noise"]
+        offered.append(own[["data", "choice"]].rename(columns={"choice": "kind"}))
         mine += " || datum.choice === dl_kind"
     found = [LAWS[law] for law in LAWS if LAWS[law] in set(keys.law)]
     controls.append(menu(found, pick(start, "law", found, found[0]), "law", "dl_law"))
@@ -163,8 +168,10 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
         .encode(x=x, y=y, color=colour, tooltip=tip),
     ).properties(width="container", height=360)
     return finish(
-        chart.add_params(*controls),
+        chart,
         name="learning-curves",
+        controls=controls,
+        there=offered,
         title="Noise and architecture shift the curve; the law decides its exponent",
         subtitle="Dots: runs (hollow: not fitted). Line and band: the law, 95 %. Dashed: floor. Dotted: a learner that counts.",
         description="Test loss against the number of training pairs on logarithmic axes: the baseline, one architecture and "
@@ -245,7 +252,7 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
     dots = dots.transform_calculate(value=f"{named} : null").transform_filter("datum.value > 1e-6")
     knee = alt.Chart(keys).transform_filter(f"{here} && {mine} && isValid(datum.knee) && datum.knee < 1e10")
     chart = alt.layer(
-        knee.mark_rule(strokeDash=[6, 4], color=ROLES["thesis"], strokeWidth=1.5).encode(
+        knee.mark_rule(strokeDash=[6, 4], color=ROLES["paper"], strokeWidth=1.5).encode(
             x="knee:Q", tooltip=[alt.Tooltip("knee:Q", format=",.0f", title="knee 1/C")]
         ),
         base.mark_line().encode(
@@ -257,15 +264,17 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
             strokeWidth=alt.condition(mine, alt.value(3.5), alt.value(1.3)),
             tooltip=["setting:N", alt.Tooltip("pairs:Q", format=",.0f"), alt.Tooltip("value:Q", format=".3g")],
         ),
-        dots.mark_point(size=60, strokeWidth=1.8, color=ROLES["highlight"]).encode(
+        dots.mark_point(size=60, strokeWidth=1.8, color=ROLES["chosen"]).encode(
             x="pairs:Q",
             y="value:Q",
             tooltip=["setting:N", alt.Tooltip("pairs:Q", format=",.0f"), alt.Tooltip("value:Q", format=".3g")],
         ),
     ).properties(width="container", height=330)
     return finish(
-        chart.add_params(*controls),
+        chart,
         name="marginal-value",
+        controls=controls,
+        there=keys,
         title=f"Beyond the knee the last step brought more than the thesis's law says in {more} of {len(late)} curves",
         subtitle="Lines: the law, to four times the data. Circles: the chosen setting, measured from size to size. Dashed: its knee.",
         description="The value of more data against the number of pairs, on logarithmic axes, for every setting of the "

@@ -11,8 +11,8 @@ import pandas as pd
 from dlcore import tables
 from dlcore.figures.controls import menu, pick
 from dlcore.figures.scaling import PAIRS, arm_colour, choice, corpus_name
-from dlcore.figures.scaling_exponents import BAND, inside
-from dlcore.figures.shared import Highlight
+from dlcore.figures.scaling_exponents import BAND
+from dlcore.figures.shared import Highlight, inside
 from dlcore.figures.theme import ROLES, finish, paired
 
 
@@ -66,8 +66,9 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
         words,
     ).properties(height=max(300, 32 * int(counts["size"].max())))
     return finish(
-        paired(left, right).add_params(dataset),
+        paired(left, right),
         name="size-by-size",
+        controls=[dataset],
         title=f"Without a law, exponents within {BAND} of the baseline's: {counts['sum'].sum()} of {counts['size'].sum()}",
         subtitle=f"{said}. Bars: 95 %.",
         description="Left: the loss of every setting over the baseline's loss, against sentence pairs, in logarithms, above the "
@@ -83,7 +84,7 @@ def beside_counting(beside: pd.DataFrame) -> alt.HConcatChart:
     Args: beside: `tables.beside_counting`.
     """
     names = {"narrow": "64 units", "wide": "512 units", "counting": "counting learner", "unseen": "unseen mass (exact)"}
-    colours = [ROLES["train"], ROLES["bayes"], ROLES["null"], ROLES["thesis"]]
+    colours = [ROLES["train"], ROLES["bayes"], ROLES["null"], ROLES["paper"]]
     colour = alt.Color(
         "who:N",
         scale=alt.Scale(domain=[*names.values()], range=colours),

@@ -11,7 +11,7 @@ import pandas as pd
 from dlcore import published, tables
 from dlcore.figures.controls import menu, pick
 from dlcore.figures.scaling import PAIRS, arm_colour, corpus_name
-from dlcore.figures.shared import Highlight
+from dlcore.figures.shared import Highlight, inside
 from dlcore.figures.theme import ROLES, finish, paired
 from dlcore.metrics.scaling import alternating_fit
 from dlcore.tables import LAWS, CurveFit
@@ -31,13 +31,6 @@ LITERATURE = (
     ("bansal", "Gordon et al. 2021, three pairs", 0.369, 0.425, "our joint fit of their released results"),
     ("floor", "Hestness et al. 2017, several domains", 0.07, 0.35, "range reported second-hand"),
 )
-
-
-def inside(base: alt.Chart, field: str, sort: Sequence[str]) -> tuple[alt.Y, alt.Chart]:
-    """Returns the encoding of a row per name, and the names as text in the plot: beside it they would take a phone's width."""
-    y = alt.Y(f"{field}:N", title=None, sort=sort, axis=alt.Axis(labels=False, ticks=False, grid=True))
-    names = base.mark_text(align="left", dy=-9, fontSize=10.5, color=ROLES["null"])
-    return y, names.encode(x=alt.value(3), y=y, text=f"{field}:N")
 
 
 def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.HConcatChart:
@@ -110,8 +103,9 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
         words,
     ).properties(height=max(300, 26 * int(most)))
     return finish(
-        paired(left, right).add_params(*controls),
+        paired(left, right),
         name="exponents-constants",
+        controls=controls,
         title=f"Exponents equal to the baseline's within {BAND}: {', '.join(counts)}",
         subtitle=f"Grey: the baseline's exponent ± {BAND}. Bars: 95 %, cut at 0.2 from the dot. Tooltip: the test, on common sizes, at 95 %.",
         description="Left: the exponent of every setting against the loss that its law gives with endless data or at the "
@@ -152,7 +146,7 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
     colours = alt.Scale(domain=domain, range=[*ARCHITECTURE_COLOURS.values(), ROLES["null"]])
     colour = alt.Color("architecture:N", scale=colours, legend=alt.Legend(title=None, orient="bottom", columns=3))
     x = alt.X("pairs:Q", title="sentence pairs", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
-    scale = alt.Scale(type="log", domain=[0.27, 1.05], clamp=True)
+    scale = alt.Scale(type="log", domain=[0.27, 1.15])
     y = alt.Y("loss:Q", title="log-perplexity", scale=scale, axis=alt.Axis(values=[0.3, 0.4, 0.5, 0.6, 0.8, 1]))
     strong = alt.condition(mine, alt.value(1), alt.value(0.12))
     tip = ["architecture", alt.Tooltip("pairs:Q", format="~s"), "loss"]
@@ -181,8 +175,10 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
         words,
     ).properties(height=320)
     return finish(
-        paired(left, right).add_params(*controls),
+        paired(left, right),
         name="published-points",
+        controls=controls,
+        there=curves,
         title="The published curves cross, and their exponents belong to the law",
         subtitle="Points: Bansal et al. 2022. Lines: converged fits, all sizes. Bars: 95 % residual bootstrap; others' ranges.",
         description="Left: the 53 published losses of five architectures against sentence pairs, with fits of the chosen law. "
@@ -216,7 +212,6 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
         )
     )
     rows = pd.concat(parts, ignore_index=True)
-    rows["error"] = rows.error.clip(lower=2e-4)
     rows[["error", "log_error"]] = rows[["error", "log_error"]].round(5)
     law = (rows.method == LAWS["bansal"]) & (rows.data == corpus_name(tables.PUBLISHED))
     mean = rows[law].error.mean()
@@ -230,14 +225,14 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
     x = alt.X(
         "error:Q",
         title="|log error| at the largest size",
-        scale=alt.Scale(type="log", domain=[2e-4, 0.5], clamp=True),
+        scale=alt.Scale(type="log", nice=False, padding=12),
         axis=alt.Axis(values=[0.001, 0.003, 0.01, 0.03, 0.1, 0.3], format="~g"),
     )
     base = alt.Chart(rows).transform_filter("datum.data === dl_data")
     one = base.transform_aggregate(number="count()", groupby=["method"])
     y, words = inside(one, "method", order)
     scale = alt.Scale(
-        domain=["converged fit", "re-derived", "printed"], range=[ROLES["train"], ROLES["test"], ROLES["thesis"]]
+        domain=["converged fit", "re-derived", "printed"], range=[ROLES["train"], ROLES["test"], ROLES["paper"]]
     )
     colour = alt.Color("source:N", scale=scale, legend=alt.Legend(title=None, orient="bottom"))
     chart = alt.layer(
@@ -253,13 +248,14 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
         ),
         base.transform_filter("dl_setting === 'all'")
         .transform_aggregate(mean="mean(error)", groupby=["method"])
-        .mark_tick(thickness=3, size=22, color=ROLES["highlight"])
+        .mark_tick(thickness=3, size=22, color=ROLES["chosen"])
         .encode(x="mean:Q", y=y, tooltip=["method:N", alt.Tooltip("mean:Q", format=".4f")]),
         words,
     ).properties(width="container", height=310)
     return finish(
-        chart.add_params(dataset, chosen),
+        chart,
         name="extrapolation",
+        controls=[dataset, chosen],
         title=f"A converged fit of the thesis's law predicts 512 million pairs to {mean:.1%}",
         subtitle="One dot per curve: largest size predicted from the smaller ones. Tick: mean. Dashed: 1.5 %.",
         description="Absolute log error at the largest size for every law fitted to the smaller sizes, one dot per curve, with "

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dlcore.figures.controls import menu, near, ordered, pick, slider
 from dlcore.figures.shared import CLASS_NAMES, FEW, RATE, Highlight, begin, named
-from dlcore.figures.theme import ROLES, family_colour, finish, paired
+from dlcore.figures.theme import ROLES, finish, paired, singled
 from dlcore.tables import over_seeds
 
 
@@ -25,9 +25,8 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
     names = list(dict.fromkeys(rows.data))
     dataset = menu(names, pick(start, "dataset", names, names[0]), "data", "dl_data")
     means = over_seeds(rows, ["data", "family", "noise"], "flip_rate_test")
-    colour = family_colour("family", families).copy()
-    colour.legend = None
     mine = "datum.family === dl_family"
+    colour = singled(mine)
     x = alt.X("noise:Q", title="noise rate in training", axis=FEW, scale=alt.Scale(domain=[0, 0.92]))
     y = alt.Y("flip_rate_test:Q", title="rate of the noise's target on test", axis=RATE, scale=alt.Scale(domain=[0, 1]))
     sampler = pd.DataFrame({"noise": [0, 0.9], "flip_rate_test": [0, 0.9]})
@@ -73,7 +72,7 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
         alt.Chart(means)
         .transform_filter(here)
         .mark_rule(strokeWidth=2)
-        .encode(x=alt.X("low:Q", scale=alt.Scale(domain=[0, 1], clamp=True)), x2="high:Q", y=down, color=colour),
+        .encode(x=alt.X("low:Q", scale=alt.Scale(domain=[0, 1])), x2="high:Q", y=down, color=colour),
         alt.Chart(means)
         .transform_filter(here)
         .mark_point(shape="diamond", filled=True, size=90)
@@ -85,8 +84,9 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
         ),
     ).properties(height=330)
     return finish(
-        paired(left, right).add_params(dataset, chosen, rate),
+        paired(left, right),
         name="spectrum",
+        controls=[dataset, rate, chosen],
         title="Interpolating classifiers form a spectrum from samplers to Bayes rules",
         subtitle="Labels move from class l to l + 1 with the noise rate. Dots: seeds; diamonds and bars: mean, 95 % interval.",
         description="Left: test rate of predicting the noise's target against the training noise rate, one line per "
@@ -153,8 +153,9 @@ def joint_density(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Hi
         return alt.layer(base.mark_rect().encode(x=x, y=y, color=colour, tooltip=tip), text).properties(height=300)
 
     return finish(
-        paired(panel("train"), panel("test")).resolve_scale(color="shared").add_params(setting, rate),
+        paired(panel("train"), panel("test")).resolve_scale(color="shared"),
         name="joint-density",
+        controls=[setting, rate],
         title="Noise put on one class in training: where does it come back on test?",
         subtitle="Share of each true class that gets each label; one class of the second label is flipped to the first.",
         description="Two heat maps of the share of each class predicted as each label, on train and on test, for the "
