@@ -124,7 +124,7 @@ def _slim(app, exception) -> None:
         *out.glob("_static/**/*.map"),
         *out.glob("_static/**/*.ttf"),
     ]:
-        file.unlink()
+        file.unlink(missing_ok=True)
 
 
 def setup(app):

@@ -48,6 +48,15 @@ def begin(highlight: Highlight) -> dict[str, Any]:
     return found
 
 
+def in_points(value: float) -> str:
+    """Returns a fraction in points, with two digits.
+
+    >>> in_points(0.0123), in_points(0.42), in_points(1)
+    ('1.2', '42', '100')
+    """
+    return f"{100 * value:.1f}" if abs(value) < 0.0995 else f"{100 * value:.0f}"
+
+
 def inside(base: alt.Chart, field: str, sort: Sequence[str]) -> tuple[alt.Y, alt.Chart]:
     """Returns the encoding of a row per name, and the names as text in the plot: beside it they would take a phone's width."""
     y = alt.Y(f"{field}:N", title=None, sort=sort, axis=alt.Axis(labels=False, ticks=False, grid=True))

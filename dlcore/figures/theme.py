@@ -68,9 +68,8 @@ def singled(test: str, role: str = "chosen") -> Any:
 def shapes(field: str, names: Sequence[str], **legend: Any) -> alt.Shape:
     """Returns the shape encoding of families and data sets, with a legend that can be seen in light and dark."""
     grey = {"symbolFillColor": ROLES["null"], "symbolStrokeColor": ROLES["null"], "symbolOpacity": 1}
-    return alt.Shape(
-        f"{field}:N", title=None, legend=alt.Legend(**({"orient": "bottom", "columns": 4} | grey | legend))
-    )
+    keys = alt.Legend(**({"orient": "bottom", "columns": 4} | grey | legend))
+    return alt.Shape(f"{field}:N", title=None, scale=alt.Scale(domain=list(names)), legend=keys)
 
 
 def finish(
