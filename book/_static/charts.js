@@ -106,7 +106,7 @@
       note.controls.forEach(function (c, at) {
         const open = offered(at, chosen);
         let pick = wish[at];
-        if (!open[pick]) {
+        if (!open[pick] && open.includes(true)) {
           const left = c.options.map(function (_, i) { return i; }).filter(function (i) { return open[i]; });
           const far = function (i) { return Math.abs(c.options[i] - c.options[wish[at]]); };
           if (c.kind === "slider") pick = left.reduce(function (a, b) { return far(b) < far(a) ? b : a; });
@@ -156,9 +156,9 @@
           return radio;
         });
         row.appendChild(group);
-        return function (open) {
+        return { box: group, refresh: function (open) {
           radios.forEach(function (r, option) { r.checked = now[at] === option; r.disabled = !open[option]; });
-        };
+        } };
       }
       const label = element("label", "dl-control"), words = element("span", "", c.label);
       label.appendChild(words);
@@ -170,21 +170,21 @@
         input.setAttribute("aria-label", c.label);
         input.addEventListener("input", function () { set(at, steps[Number(input.value)]); });
         label.append(input, output);
-        return function (open) {
+        return { box: label, refresh: function (open) {
           steps = c.options.map(function (_, i) { return i; }).filter(function (i) { return open[i]; });
           input.max = steps.length - 1;
           input.value = steps.indexOf(now[at]);
           input.disabled = steps.length < 2;
           output.textContent = c.shown[now[at]];
           input.setAttribute("aria-valuetext", c.shown[now[at]]);
-        };
+        } };
       }
       const select = element("select");
       select.id = id;
       select.setAttribute("aria-label", c.label);
       select.addEventListener("change", function () { set(at, Number(select.value)); });
       label.appendChild(select);
-      return function (open) {
+      return { box: label, refresh: function (open) {
         // what was not run is absent: a hidden option can still be reached by keyboard in some browsers
         select.replaceChildren.apply(select, c.shown.map(function (words, option) {
           const item = element("option", "", words);
@@ -192,7 +192,7 @@
           return open[option] ? item : "";
         }).filter(Boolean));
         select.value = now[at];
-      };
+      } };
     }
     function foot() {
       const line = element("p", "dl-rows"), link = element("a", "", "Rows (CSV, " + table(name, "rows").n.toLocaleString("en") + ")");
@@ -207,7 +207,12 @@
 
     function show() {
       title.textContent = said();
-      inputs.forEach(function (refresh, at) { if (refresh) refresh(offered(at, now)); });
+      inputs.forEach(function (input, at) {
+        if (!input) return;
+        const open = offered(at, now);
+        input.box.hidden = !open.includes(true);
+        if (!input.box.hidden) input.refresh(open);
+      });
     }
     function set(at, option) {
       wish[at] = option;

@@ -8,8 +8,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.figures.controls import menu, pick
-from dlcore.figures.shared import Highlight
+from dlcore.figures.controls import Saying, menu, pick
+from dlcore.figures.shared import INK, Highlight
 from dlcore.figures.theme import ROLES, finish
 from dlcore.metrics.scaling import marginal_value
 from dlcore.tables import LAWS, CurveFit, last_steps
@@ -21,14 +21,14 @@ CORPORA = {
     "bible_eng-deu": "Bible English-German",
     "bansal2022": "Bansal et al., published",
 }
-# what a curve is compared for; colour-blind safe, the baseline like the training data of other chapters
+# what a curve is compared for, and its role: the baseline is the control, noise is noise of the training labels
 ARMS = {
-    "baseline": ROLES["train"],
-    "architecture": ROLES["bayes"],
-    "noise": ROLES["test"],
-    "width": ROLES["sampler"],
-    "training": ROLES["chosen"],
-    "other": ROLES["null"],
+    "baseline": "null",
+    "architecture": "chosen",
+    "width": "chosen",
+    "training": "chosen",
+    "noise": "train",
+    "other": "null",
 }
 PAIRS = alt.Axis(format="~s", tickCount=6, labelOverlap=True)
 
@@ -48,13 +48,10 @@ def choice(setting: str) -> str:
     return setting.replace(", clean", "") if ", clean" in setting else setting.removeprefix("2L2L, ")
 
 
-def arm_colour(field: str, arms: Sequence[str], columns: int = 4) -> alt.Color:
-    """Returns the colour encoding of the arms, the same in every chart."""
-    known = [a for a in ARMS if a in set(arms)]
-    scale = alt.Scale(domain=known, range=[ARMS[a] for a in known])
-    return alt.Color(
-        f"{field}:N", scale=scale, legend=alt.Legend(title=None, orient="bottom", columns=columns, symbolOpacity=1)
-    )
+def arm_colour(field: str = "arm") -> alt.Color:
+    """Returns the colour encoding of the arms, the same in every chart; names stand beside the marks."""
+    scale = alt.Scale(domain=list(ARMS), range=[ROLES[role] for role in ARMS.values()])
+    return alt.Color(f"{field}:N", scale=scale, legend=None)
 
 
 def _grid(sizes: np.ndarray) -> np.ndarray:
@@ -88,6 +85,22 @@ def _curves(fits: Sequence[CurveFit]) -> pd.DataFrame:
         columns = zip(("pairs", "fitted", "low", "high"), map(_short, values), strict=True)
         parts.append(pd.DataFrame(dict(columns)).assign(id=i))
     return pd.concat(parts, ignore_index=True)
+
+
+def _exponents(keys: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """Returns the finding of every corpus and law: the baseline's exponent, and the range of those of other arms."""
+    said = {}
+    for key, part in keys[~keys.choice.str.startswith("back-translated")].groupby(["data", "law"], sort=False):
+        base = part[part.arm == "baseline"].exponent.dropna()
+        found = [f"{key[0]}, law {key[1]}: exponent {base.iloc[0]:.2f} of the baseline"] if len(base) else []
+        for arm, name in (("architecture", "other architectures"), ("noise", "noise")):
+            own = part[part.arm == arm].exponent.dropna()
+            if found and len(own):
+                low, high = f"{own.min():.2f}", f"{own.max():.2f}"
+                found.append(f"{low} to {high} with {name}" if low != high else f"{low} with {name}")
+        if found:
+            said[key] = ", ".join(found)
+    return said
 
 
 def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.LayerChart:
@@ -139,11 +152,21 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
     y = alt.Y(
         "loss:Q", title="test loss, nats per target token", scale=scale, axis=alt.Axis(format=".2~f", tickCount=6)
     )
-    colour = arm_colour("arm", list(points.arm))
+    colour = arm_colour()
     law = _looked_up(curves, keys).transform_filter(f"{here} && datum.law === dl_law")
     tip = ["setting", "pairs", "seed", alt.Tooltip("loss:Q", format=".4f"), "fitted_to"]
     dots = alt.Chart(points).transform_filter(here)
+    # the curves fall, so the upper right corner is free
+    who = alt.Chart(points[["data", "choice", "arm"]].drop_duplicates()).transform_filter(here)
+    corner = [
+        who.transform_filter(only)
+        .mark_text(align="right", fontWeight=600, dx=-6)
+        .encode(x=alt.value(alt.expr("width")), y=alt.value(14 + 17 * i), text="choice:N", color=colour)
+        for i, only in enumerate(("datum.arm === 'baseline'", "datum.choice === dl_model", "datum.choice === dl_kind"))
+        if i == 0 or (models, noises)[i - 1]
+    ]
     chart = alt.layer(
+        *corner,
         law.mark_area(opacity=0.16, clip=True).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q", color=colour),
         alt.Chart(floors)
         .transform_filter(here)
@@ -172,7 +195,9 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
         name="learning-curves",
         controls=controls,
         there=offered,
-        title="Noise and architecture shift the curve; the law decides its exponent",
+        title=Saying(
+            tuple(c for c in controls if c.name in ("dl_data", "dl_law")), _exponents(keys), "Learning curves"
+        ),
         subtitle="Dots: runs (hollow: not fitted). Line and band: the law, 95 %. Dashed: floor. Dotted: a learner that counts.",
         description="Test loss against the number of training pairs on logarithmic axes: the baseline, one architecture and "
         "one kind of noise, each with the chosen law, its 95 per cent band continued to four times the data, the floor "
@@ -241,7 +266,7 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
     x = alt.X("pairs:Q", title="training pairs D", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
     y = alt.Y(
         "value:Q",
-        title="the chosen quantity",
+        title=None,
         scale=alt.Scale(type="log", nice=False),
         axis=alt.Axis(format="~g", tickCount=6),
     )
@@ -251,14 +276,20 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
     dots = alt.Chart(seen).transform_filter(f"datum.data === dl_data && {mine}")
     dots = dots.transform_calculate(value=f"{named} : null").transform_filter("datum.value > 1e-6")
     knee = alt.Chart(keys).transform_filter(f"{here} && {mine} && isValid(datum.knee) && datum.knee < 1e10")
+    # an axis title cannot follow a menu
+    what = alt.Chart(pd.DataFrame({"zero": [0]})).transform_calculate(text="dl_quantity")
+    what = what.mark_text(align="left", baseline="bottom", dy=-6, color=INK).encode(
+        x=alt.value(0), y=alt.value(0), text="text:N"
+    )
     chart = alt.layer(
+        what,
         knee.mark_rule(strokeDash=[6, 4], color=ROLES["paper"], strokeWidth=1.5).encode(
             x="knee:Q", tooltip=[alt.Tooltip("knee:Q", format=",.0f", title="knee 1/C")]
         ),
         base.mark_line().encode(
             x=x,
             y=y,
-            color=arm_colour("arm", list(keys.arm)),
+            color=arm_colour(),
             detail="setting:N",
             opacity=alt.condition(mine, alt.value(1), alt.value(0.35)),
             strokeWidth=alt.condition(mine, alt.value(3.5), alt.value(1.3)),
