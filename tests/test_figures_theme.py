@@ -79,15 +79,20 @@ TABLES = {
     "gaps": [{"a": "x"}, {"b": 1.0}, {"a": None, "b": float("nan")}],
     "alike": [{"a": True}, {"a": 1}, {"a": 0}, {"a": False}] * 40,
     "letters": [{"a": v} for v in range(len(page.LETTERS) + 1)] * 3,
+    "two letters": [{"a": 1 / (1 + v % 300)} for v in range(2000)],
+    "too many": [{"a": v % 8000} for v in range(9000)],
 }
 
 
 def _decoded(found):
     """Returns the rows of a table in columns, as the page's script reads them."""
-    columns = {
-        name: c if isinstance(c, list) else [c["of"][page.LETTERS.index(letter)] for letter in c["at"]]
-        for name, c in found["columns"].items()
-    }
+    columns, place = {}, {letter: i for i, letter in enumerate(page.LETTERS)}
+    for name, c in found["columns"].items():
+        if isinstance(c, dict):
+            step = 1 if len(c["of"]) <= len(place) else 2
+            codes = [[place[letter] for letter in c["at"][i : i + step]] for i in range(0, len(c["at"]), step)]
+            c = [c["of"][code[0] if step == 1 else code[0] * len(place) + code[1]] for code in codes]
+        columns[name] = c
     return [{name: c[i] for name, c in columns.items()} for i in range(found["n"])]
 
 

@@ -28,8 +28,11 @@
       if (Array.isArray(c)) columns.set(at, c);
       else {
         const place = {};
-        [...window.dlRows.letters].forEach(function (letter, i) { place[letter] = i; });
-        columns.set(at, Array.from(c.at, function (letter) { return c.of[place[letter]]; }));
+        const letters = window.dlRows.letters, many = c.of.length > letters.length, found = [];
+        for (let i = 0; i < letters.length; i++) place[letters[i]] = i;
+        for (let i = 0; i < c.at.length; i += many ? 2 : 1)
+          found.push(c.of[many ? place[c.at[i]] * letters.length + place[c.at[i + 1]] : place[c.at[i]]]);
+        columns.set(at, found);
       }
     }
     return columns.get(at);
@@ -87,7 +90,7 @@
     const name = root.dataset.name;
     const note = JSON.parse(root.querySelector('script[type="application/vnd.dlcore.chart+json"]').textContent);
     const wish = note.controls.map(function (c) { return c.value; });
-    let now = settle(), view = null, drawn = 0, inner = 0, names = [], drawing = Promise.resolve();
+    let now = settle(), view = null, drawn = 0, inner = 0, base = 0, names = [], drawing = Promise.resolve();
 
     // The first control offers all that was run; the next, what was run with the first; and so on. What a reader wished
     // for comes back with the choice that it belongs to.
@@ -222,7 +225,9 @@
       live.textContent = note.controls.map(function (c, i) { return c.label + ": " + c.shown[now[i]]; }).join("; ") + ". " + said();
       if (!view) return;
       note.controls.forEach(function (c, i) { if (now[i] !== before[i]) view.signal(c.name, c.options[now[i]]); });
-      drawing = drawing.then(function () { return view.runAsync(); }).then(fit);
+      // the width follows from the state alone, not from the states before
+      size(base);
+      drawing = drawing.then(function () { return view.runAsync(); }).then(function () { return view.resize().runAsync(); }).then(fit);
     }
 
     // -- drawing
@@ -250,19 +255,22 @@
       Object.keys(window.dlRows.charts[name]).forEach(function (t) { if (t !== "rows") spec.datasets[t] = rows(name, t); });
       return spec;
     }
+    function size(total) {
+      let moved = false;
+      inner = Math.max(LEAST, total);
+      names.forEach(function (signal, i) {
+        const width = share(inner, i);
+        if (width !== view.signal(signal)) { view.signal(signal, width); moved = true; }
+      });
+      return moved;
+    }
     // The plots take what axes and legends leave: these differ with the state, so the width is set after each step.
     function fit() {
       let again = 6;
       function step() {
         const spare = drawn - Number(box.querySelector("svg").getAttribute("width"));
         if (!spare || !again--) return null;
-        inner = Math.max(LEAST, inner + spare);
-        let moved = false;
-        names.forEach(function (signal, i) {
-          const width = share(inner, i);
-          if (width !== view.signal(signal)) { view.signal(signal, width); moved = true; }
-        });
-        return moved ? view.runAsync().then(step) : null;
+        return size(inner + spare) ? view.runAsync().then(step) : null;
       }
       return Promise.resolve(step());
     }
@@ -290,6 +298,7 @@
         // titles were broken and legends laid out for the guess
         return Math.abs(inner - guess) > 24 ? embed() : null;
       }).then(function () {
+        base = inner;
         root.setAttribute("data-ready", "1");
       }).catch(function (error) {
         box.textContent = "This chart could not be drawn: " + error.message;

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -33,20 +34,23 @@ def short(value: Any) -> Any:
 
 
 def column(values: Sequence[Any]) -> Any:
-    """Returns a column for the page: the values, or, where few differ, these once and a letter for each row.
+    """Returns a column for the page: the values, or, where that is shorter, each of them once and letters for each row.
 
-    >>> column(["a", "b", "a"])
-    {'of': ['a', 'b'], 'at': '#$#'}
+    >>> column(["north", "south", "north", "north"])
+    {'of': ['north', 'south'], 'at': '#$##'}
     >>> column([0.1234567, 2.0])
     [0.12346, 2]
     """
     values = [short(v) for v in values]
     # JSON tells True from 1, a dictionary does not
     distinct = list({(type(v), v): v for v in values}.values())
-    if len(distinct) <= len(LETTERS) and (len(distinct) < 0.7 * len(values) or len(values) > 100):
-        place = {(type(v), v): LETTERS[i] for i, v in enumerate(distinct)}
-        return {"of": distinct, "at": "".join(place[type(v), v] for v in values)}
-    return values
+    width = 1 if len(distinct) <= len(LETTERS) else 2
+    if len(distinct) > len(LETTERS) ** 2:
+        return values
+    codes = ["".join(letters) for letters in itertools.islice(itertools.product(LETTERS, repeat=width), len(distinct))]
+    place = {(type(v), v): code for v, code in zip(distinct, codes, strict=True)}
+    found = {"of": distinct, "at": "".join(place[type(v), v] for v in values)}
+    return found if len(_inline(found)) < len(_inline(values)) else values
 
 
 def table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

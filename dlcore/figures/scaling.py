@@ -45,7 +45,8 @@ def choice(setting: str) -> str:
     >>> choice("2L2L, target words 40 %"), choice("4L1L, clean"), choice("2L2L, clean, width 128")
     ('target words 40 %', '4L1L', '2L2L, width 128')
     """
-    return setting.replace(", clean", "") if ", clean" in setting else setting.removeprefix("2L2L, ")
+    short = setting.replace("misaligned pairs", "misaligned")
+    return short.replace(", clean", "") if ", clean" in short else short.removeprefix("2L2L, ")
 
 
 def arm_colour(field: str = "arm") -> alt.Color:
@@ -55,35 +56,26 @@ def arm_colour(field: str = "arm") -> alt.Color:
 
 
 def _grid(sizes: np.ndarray) -> np.ndarray:
-    return np.geomspace(sizes.min(), 4 * sizes.max(), 24)
+    return np.geomspace(sizes.min(), 4 * sizes.max(), 17)
 
 
 def _short(values: np.ndarray) -> list[float]:
-    return [float(f"{v:.5g}") for v in values]
+    return [float(f"{v:.4g}") for v in values]
 
 
-def _keys(fits: Sequence[CurveFit]) -> pd.DataFrame:
-    """Returns what the rows of a fit have in common: a page would be twice as heavy if every row repeated it."""
-    keys = [
-        {"data": corpus_name(f.curve), "setting": f.setting, "choice": choice(f.setting), "arm": f.arm}
-        | {"law": LAWS[f.law], "exponent": f.fit.exponent, "knee": f.knee if np.isfinite(f.knee) else None}
-        for f in fits
-    ]
-    return pd.DataFrame(keys).assign(id=range(len(keys)))
-
-
-def _looked_up(rows: pd.DataFrame, keys: pd.DataFrame) -> alt.Chart:
-    found = alt.LookupData(data=keys, key="id", fields=[c for c in keys if c != "id"])
-    return alt.Chart(rows).transform_lookup(lookup="id", from_=found)
+def _about(f: CurveFit) -> dict[str, object]:
+    """Returns what the rows of a fit have in common."""
+    found = {"data": corpus_name(f.curve), "setting": f.setting, "choice": choice(f.setting), "arm": f.arm}
+    return found | {"law": LAWS[f.law], "exponent": f.fit.exponent, "knee": f.knee if np.isfinite(f.knee) else None}
 
 
 def _curves(fits: Sequence[CurveFit]) -> pd.DataFrame:
     parts = []
-    for i, f in enumerate(fits):
+    for f in fits:
         sizes = _grid(f.sizes)
         values = (sizes, f.predict(sizes), *f.band(sizes))
         columns = zip(("pairs", "fitted", "low", "high"), map(_short, values), strict=True)
-        parts.append(pd.DataFrame(dict(columns)).assign(id=i))
+        parts.append(pd.DataFrame(dict(columns)).assign(**_about(f)))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -116,7 +108,7 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
     points[["loss", "asymptote", "reference"]] = points[["loss", "asymptote", "reference"]].round(5)
     points["fitted_to"] = np.where(points.usable.astype(bool), "yes", "no")
     fits = [f for f in fits if f.arm != "other"]
-    curves, keys = _curves(fits), _keys(fits)
+    curves, keys = _curves(fits), pd.DataFrame([_about(f) for f in fits])
     floors = points.groupby(["data", "setting", "choice", "arm"], as_index=False).asymptote.mean().dropna()
     floors = floors[~floors.choice.str.startswith("back-translated")]
     means = points.groupby(["data", "setting", "choice", "arm", "pairs"], as_index=False).reference.mean().dropna()
@@ -153,7 +145,7 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
         "loss:Q", title="test loss, nats per target token", scale=scale, axis=alt.Axis(format=".2~f", tickCount=6)
     )
     colour = arm_colour()
-    law = _looked_up(curves, keys).transform_filter(f"{here} && datum.law === dl_law")
+    law = alt.Chart(curves.drop(columns=["knee", "exponent"])).transform_filter(f"{here} && datum.law === dl_law")
     tip = ["setting", "pairs", "seed", alt.Tooltip("loss:Q", format=".4f"), "fitted_to"]
     dots = alt.Chart(points).transform_filter(here)
     # the curves fall, so the upper right corner is free
@@ -181,7 +173,7 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
             y="fitted:Q",
             color=colour,
             detail="setting:N",
-            tooltip=["setting:N", "law:N", alt.Tooltip("exponent:Q", format=".3f")],
+            tooltip=["setting:N", "law:N"],
         ),
         dots.transform_filter("datum.fitted_to === 'yes'")
         .mark_point(filled=True, size=48, opacity=0.9)
@@ -217,12 +209,12 @@ QUANTITIES = {
 def _marginal(fits: Sequence[CurveFit]) -> pd.DataFrame:
     """Returns what more data brings along every fitted curve."""
     parts = []
-    for i, f in enumerate(fits):
+    for f in fits:
         sizes = _grid(f.sizes)[:-1]
         slope = -np.asarray(marginal_value(f.fit, sizes).derivative) * sizes
         values = {"pairs": sizes, "saving": 1 - f.predict(2 * sizes) / f.predict(sizes)}
         values |= {"elasticity": slope / f.predict(sizes), "nats": 0.01 * slope}
-        parts.append(pd.DataFrame({name: _short(value) for name, value in values.items()}).assign(id=i))
+        parts.append(pd.DataFrame({name: _short(value) for name, value in values.items()}).assign(**_about(f)))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -243,7 +235,9 @@ def _measured(fits: Sequence[CurveFit]) -> pd.DataFrame:
 def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.LayerChart:
     """What the next pairs bring, for every setting of a corpus under a law, with knee and measured steps of the chosen one."""
     fits = [f for f in fits if f.law != "broken"]
-    rows, keys, seen = _marginal(fits), _keys(fits), _measured(fits)
+    found = [_marginal(fits), _measured(fits).assign(law="measured")]
+    rows = pd.concat(found, ignore_index=True).drop(columns="choice")
+    keys = pd.DataFrame([_about(f) for f in fits])
     late = last_steps([f for f in fits if f.law == "bansal"])
     late = late[late.larger > late.knee]
     more = int((late.measured > late.predicted).sum())
@@ -271,9 +265,9 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
         axis=alt.Axis(format="~g", tickCount=6),
     )
     named = " : ".join(f"dl_quantity === '{text}' ? datum.{name}" for name, text in QUANTITIES.items())
-    base = _looked_up(rows, keys).transform_filter(here).transform_calculate(value=f"{named} : null")
+    base = alt.Chart(rows).transform_filter(here).transform_calculate(value=f"{named} : null")
     base = base.transform_filter("datum.value > 1e-6")
-    dots = alt.Chart(seen).transform_filter(f"datum.data === dl_data && {mine}")
+    dots = alt.Chart(rows).transform_filter(f"datum.law === 'measured' && datum.data === dl_data && {mine}")
     dots = dots.transform_calculate(value=f"{named} : null").transform_filter("datum.value > 1e-6")
     knee = alt.Chart(keys).transform_filter(f"{here} && {mine} && isValid(datum.knee) && datum.knee < 1e10")
     # an axis title cannot follow a menu
@@ -312,5 +306,5 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
         "chosen corpus under the chosen law: share of loss removed by doubling, elasticity, or nats removed by one per "
         "cent more pairs. The chosen setting is bold, its knee is marked, and circles show what was measured from one size to the "
         "next. The title counts the curves whose largest size lies beyond the knee.",
-        rows=pd.concat([rows.merge(keys, on="id").drop(columns=["id", "choice"]), seen.assign(law="measured")]),
+        rows=rows,
     )

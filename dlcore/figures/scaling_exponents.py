@@ -75,7 +75,7 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
         dots.mark_rule(strokeWidth=2).encode(x="difference_low:Q", x2="difference_high:Q", y=down, color=arm_colour()),
         dots.mark_point(filled=True, size=70, opacity=1).encode(x=across, y=down, color=arm_colour(), tooltip=tip),
         words,
-    ).properties(height=alt.Step(28), width=400)
+    ).properties(height=alt.Step(28))
     ratio = alt.X(
         "ratio:Q",
         title="loss at the middle size / baseline's",
@@ -89,7 +89,7 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
             x=ratio, y=down, color=arm_colour(), tooltip=["setting", alt.Tooltip("ratio:Q", format=".2f"), "runs"]
         ),
         words,
-    ).properties(height=alt.Step(28), width=260)
+    ).properties(height=alt.Step(28))
     return finish(
         paired(left, right),
         name="exponents-constants",

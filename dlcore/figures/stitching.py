@@ -104,9 +104,9 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.H
     legend = alt.Legend(orient="bottom", columns=2, symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1)
     colour = roles("line", {line: role for line, (_, role, _) in _LINES.items()}, legend)
     dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=list(_LINES), range=[d for *_, d in _LINES.values()]))
-    base = alt.Chart(cells).transform_filter(here)
-    paper = alt.Chart(theirs.drop(columns="setting", errors="ignore"))
-    paper = paper.transform_filter("datum.pair === dl_pair && datum.map === dl_map")
+    drawn = pd.concat([cells, theirs], ignore_index=True)
+    of_paper = f"datum.setting === '{PAPER}' && datum.pair === dl_pair && datum.map === dl_map"
+    base = alt.Chart(drawn).transform_filter(f"({here}) || ({of_paper})")
     dots = rows[["setting", "pair", "map", "depth"]].assign(value=rows.excess).dropna().round(4)
     names = base.transform_filter("datum.line === 'penalty'")
 
@@ -115,11 +115,8 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.H
         return alt.layer(
             zero(),
             base.mark_rule(strokeWidth=1.5, clip=True).encode(x=DEPTH, y=alt.Y("low:Q"), y2="high:Q", color=colour),
-            *(
-                part.mark_line(point={"size": 35, "opacity": 1}, strokeWidth=2.2, clip=True).encode(
-                    x=DEPTH, y=up, color=colour, strokeDash=dash, tooltip=tip
-                )
-                for part in (base, paper)
+            base.mark_line(point={"size": 35, "opacity": 1}, strokeWidth=2.2, clip=True).encode(
+                x=DEPTH, y=up, color=colour, strokeDash=dash, tooltip=tip
             ),
             alt.Chart(dots)
             .transform_filter(here)
@@ -146,7 +143,7 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.H
         description="Test error of the stitched network minus that of the top, over the share of stages taken from the "
         "bottom, for the chosen kind of bottom and of map: the penalty, the self-stitch, the excess over it, an untrained "
         f"bottom, and the paper's curve on CIFAR-10. {_of_seeds(rows)}",
-        rows=pd.concat([cells, theirs], ignore_index=True),
+        rows=drawn,
         there=cells,
     )
 

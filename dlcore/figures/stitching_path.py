@@ -83,7 +83,7 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     first = [line(n, 0.0, rows.top_error, "the top itself").drop_duplicates([*keep]) for n in (trained, untrained)]
     last = line(trained, 1.0, rows.bottom_error, "the bottom itself").drop_duplicates([*keep])
     dots = pd.concat([*first, *within, last], ignore_index=True).dropna(subset=["value"])
-    dots = dots.assign(x=dots.x.round(4), value=dots.value.round(5)).sort_values(
+    dots = dots.assign(x=dots.x.round(3), value=dots.value.round(4)).sort_values(
         ["setting", "pair", "line", "seed", "x"]
     )
     cells = _summary(dots, ["setting", "pair"])

@@ -11,7 +11,7 @@ CRAWL = """
 async (root) => {
   const faults = [], name = root.dataset.name;
   // Vega appends rows that come back: what is drawn counts, not its order in the file
-  const picture = () => [...root.querySelectorAll("svg :is(path, text, line, rect)")].filter((e) => e.getAttribute("d") !== "").map((e) => e.outerHTML.replace(/[^"]*#gradient_\\d+|clip\\d+/g, "")).sort().join("\\n");
+  const picture = () => [...root.querySelectorAll("svg :is(path, text, line, rect)")].filter((e) => e.getAttribute("d") !== "" && !e.closest("clipPath")).map((e) => e.outerHTML.replace(/[^"]*#gradient_\\d+|clip\\d+/g, "")).sort().join("\\n");
   const inputs = [...root.querySelectorAll(".dl-controls :is(select, input[type=range], fieldset)")].filter((e) => e.closest(".dl-control").checkVisibility());
   const choose = async (input, value) => {
     const event = (e, kind) => e.dispatchEvent(new Event(kind, { bubbles: true }));
