@@ -10,7 +10,7 @@ from dlcore import published
 from dlcore.figures.controls import Saying, held, menu, nearest, pick, slider
 from dlcore.figures.shared import FEW, INK, RATE, Highlight, begin, in_points, named
 from dlcore.figures.theme import ROLES, finish, paired, roles
-from dlcore.metrics.rationality import noisy_label_accuracy
+from dlcore.metrics.rationality import noisy_label_accuracy, trustworthy
 from dlcore.tables import PROBES
 
 # the three parts of the bound, in the order of the proof, and their roles
