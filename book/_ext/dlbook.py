@@ -8,7 +8,10 @@ import importlib.metadata
 import json
 import re
 import shutil
+import urllib.parse
 from pathlib import Path
+
+import pydata_sphinx_theme
 
 from dlcore.figures import page, theme
 
@@ -22,6 +25,8 @@ UNUSED = re.compile(
     r'|<meta name="viewport" content="width=device-width, initial-scale=1" ?/>'
 )
 SEARCH = re.compile(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>')
+# an icon in the theme's script: its name, width, height, other names and path
+ICON = re.compile(r'[{,]"?([\w-]+)"?:\[(\d+),(\d+),\[([^\]]*)\],"[0-9a-f]+","([^"]+)"')
 
 
 def _options(app, config) -> None:
@@ -107,18 +112,34 @@ def _page(app, pagename, templatename, context, doctree) -> None:
     context["script_files"] = keep
 
 
+def icons(names: set[str]) -> str:
+    """Returns the style of icons as pictures: the theme's two fonts hold thousands, and its pages show a dozen."""
+    script = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static/scripts/fontawesome.js"
+    rules = {}
+    for name, width, height, others, path in ICON.findall(script.read_text("utf8")):
+        picture = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}'><path d='{path}'/></svg>"
+        mask = f'url("data:image/svg+xml,{urllib.parse.quote(picture)}") center/contain no-repeat'
+        size = f"width:{int(width) / int(height):.3g}em;height:1em;vertical-align:-.125em"
+        look = f'content:"";display:inline-block;{size};background:currentColor;mask:{mask}'
+        for one in [name, *re.findall(r'"([\w-]+)"', others)]:
+            rules[one] = f".fa-{one}::before{{{look}}}"
+    return "\n".join(rules[name] for name in sorted(names & rules.keys())) + "\n"
+
+
 def _slim(app, exception) -> None:
     """Takes from the finished pages what the theme loads and nothing uses."""
     if exception or app.builder.format != "html":
         return
-    out = Path(app.outdir)
+    out, used = Path(app.outdir), set()
     for file in out.rglob("*.html"):
         text = file.read_text("utf8")
+        used.update(re.findall(r"\bfa-([a-z0-9-]+)", text))
         slim = UNUSED.sub("", text)
         if file.name != "search.html":
             slim = SEARCH.sub("", slim)
         if slim != text:
             file.write_text(slim, "utf8")
+    (out / "_static" / "icons.css").write_text(icons(used), "utf8")
     for file in [
         *out.glob("_static/scripts/fontawesome*"),
         *out.glob("_static/**/*.map"),
@@ -134,4 +155,5 @@ def setup(app):
     app.connect("html-page-context", _page, priority=900)
     app.connect("build-finished", _slim)
     app.add_css_file("roles.css", priority=400)
+    app.add_css_file("icons.css", priority=900)
     return {"version": "2", "parallel_read_safe": True, "parallel_write_safe": True}
