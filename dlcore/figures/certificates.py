@@ -105,7 +105,7 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
     said = {}
     for key, part in wide.groupby(level=[0, 1]):
         ends = part.reset_index("n_train").iloc[[0, -1]]
-        gap, bound = ends[kinds["memorization"]], ends[kinds["bound_sharp"]]
+        gap, bound = ends[kinds["memorization"]], ends[kinds["certificate"]]
         said[key] = (
             f"{key[0]}, {key[1]}: from {ends.n_train.iloc[0]:,} to {ends.n_train.iloc[1]:,} samples memorization goes from "
             f"{in_points(gap.iloc[0])} to {in_points(gap.iloc[1])} points, its certificate from {in_points(bound.iloc[0])} to "
