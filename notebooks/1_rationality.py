@@ -220,7 +220,7 @@ figures.gap_decomposition(table, highlight)
 #
 # ### What happens to the wrong labels
 #
-# The picture to remember. Blue: accuracy on the noisy labels that were trained on. Orange: accuracy on fresh labels
+# The picture to remember. Blue: accuracy on the noisy labels that were trained on. Red: accuracy on fresh labels
 # that are as noisy. A procedure that fits what is true, and no noise, has both at the dashed line.
 
 # %% tags=["hide-input"]

@@ -294,14 +294,9 @@ figures.cross_stage(table, {k: r.arrays for k, r in records.items()}, highlight)
 # ### Similarity indices
 #
 # An index such as CKA {cite}`kornblith2019similarity` looks at the geometry of the activations and treats all directions
-# by their variance, whether the top uses them or not.
-
-# %% tags=["hide-input"]
-figures.similarity_by_depth(stages, highlight)
-
-# %% [markdown]
-# Over all kinds of bottoms the two go together: what was taught bad labels is dissimilar by the index and stitches badly.
-# Does the index also say at *which stage* two good networks fit?
+# by their variance, whether the top uses them or not. Over all kinds of bottoms the two go together: what was taught
+# bad labels is dissimilar by the index and stitches badly. Does the index also say at *which stage* two good networks
+# fit?
 
 # %% tags=["hide-input"]
 figures.similarity_against_penalty(stages, highlight)
@@ -345,8 +340,8 @@ show(tables.order_table(stages, names))
 #
 # ### More is better, and a confound
 #
-# The top was trained on a quarter of the samples. Is a bottom that has seen more data worth something to it? First let
-# the map see only what the top saw; then switch.
+# The top was trained on a quarter of the samples. Is a bottom that has seen more data worth something to it? On the left
+# the map sees only what the top saw, on the right all samples.
 
 # %% tags=["hide-input"]
 figures.more_is_better(stages, highlight)

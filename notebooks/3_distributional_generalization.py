@@ -197,10 +197,10 @@ glue("distributional/records", pooled, display=False)
 # %% tags=["hide-input"]
 for name, value in prose.numbers(table).items():
     glue(f"distributional/{name}", value, display=False)
-figures.joint_density(table, {k: r.arrays for k, r in records.items()}, highlight)
+figures.joint_density(table, {k: r.arrays for k, r in records.items()}, {"noise": config.noise})
 
 # %% [markdown]
-# Choose *CIFAR-10: ResNet* for the experiment of the opening, at our scale. With 30 % of the training cats labelled
+# This is the experiment of the opening, at our scale. With 30 % of the training cats labelled
 # object, the share of test cats labelled object is {glue:text}`distributional/cats-become-objects`; without noise the
 # same networks send {glue:text}`distributional/cats-clean:.1%` of the cats there by plain confusion. Over all rates, 0 to
 # 50 %, the noise comes back, and it comes back on cats, but at well below its rate: of every further mislabelled cat
@@ -285,7 +285,7 @@ figures.tv_against_epsilon(table, highlight)
 # The paper's quantitative test grows the training set: four classes, two labels, 30 % of one class mislabelled.
 
 # %% tags=["hide-input"]
-figures.tv_by_size(table, highlight)
+figures.tv_by_size(table)
 
 # %% [markdown]
 # The largest excess of the distance over $\epsilon$ is {glue:text}`distributional/tv-below-epsilon`, and it belongs to

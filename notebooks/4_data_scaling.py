@@ -165,7 +165,7 @@ beside = tables.beside_counting(table, task.unseen)
 # %% [markdown]
 # ### Learning curves and their laws
 #
-# Blue is the baseline. Choose an architecture, a kind of noise and the law. On the synthetic task the floor of every
+# Grey is the baseline, pink an architecture, blue noise. Choose an architecture, a kind of noise and the law. On the synthetic task the floor of every
 # kind of noise is known, so *known floor* fits only what lies above it, with no constant left to fit. It is the loss of
 # the learner that is calibrated to the noisy pairs, not a bound (see the confounds).
 
@@ -368,7 +368,7 @@ figures.size_by_size({"2L2L, clean": table, "6L6L": published})
 # that was specified. It assumes one $f$, so the lines on the left should be straight: that of the LSTM decoder on real
 # text is not, and the published curves have knees of their own.)
 #
-# Choose *Bansal et al., published*. The exponents lie between {glue:text}`scaling/p-least:.2f` and
+# Take *Bansal et al., published*. The exponents lie between {glue:text}`scaling/p-least:.2f` and
 # {glue:text}`scaling/p-most:.2f`; a shared one is rejected, with $F(4, 38)$ = {glue:text}`scaling/shared-f:.1f`,
 # if residuals are independent, which small systematic residuals never quite are. The knees differ by a factor of
 # {glue:text}`scaling/published-knee-moves`. "Minimally impacted" is fair beside that factor; "equal" would not be.

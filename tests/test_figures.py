@@ -84,7 +84,6 @@ STITCHING = {
     "stitching-more-data": lambda t, a, s: figures.more_is_better(s),
     "stitching-path": lambda t, a, s: figures.stitching_path(s, t),
     "stitching-width": lambda t, a, s: figures.barrier_by_width(t),
-    "stitching-cka": lambda t, a, s: figures.similarity_by_depth(s),
     "freeze-training": lambda t, a, s: figures.freeze_training(s, t),
 }
 
@@ -132,7 +131,7 @@ def test_chart_is_complete_and_compiles(shipped, rationality, stitching, curves,
     assert spec["usermeta"]["name"] == name
     assert spec["usermeta"]["csv"].count("\n") > 3
     size = len(json.dumps(spec))
-    assert size < 700_000, f"{size} bytes would make a heavy page"
+    assert size < 1_000_000, f"{size} bytes would make a heavy notebook; the page has them in columns"
     assert vl_convert.vegalite_to_svg({**spec, "width": 500} if spec.get("width") == "container" else spec)
 
 
@@ -140,7 +139,7 @@ def test_the_value_of_more_pairs_is_counted_beside_the_law():
     """The title counts curves past their knee whose last step brought more than the law says; the rows hold the steps."""
     rows, fits = _scaling_curves(own=False)
     spec = figures.marginal_value_of_data(fits).to_dict()
-    assert spec["title"]["text"].endswith("in 0 of 5 curves")
+    assert spec["usermeta"]["title"].endswith("in 0 of 5 curves")
     drawn = pd.read_csv(io.StringIO(spec["usermeta"]["csv"]))
     one = drawn[(drawn.law == "measured") & (drawn.setting == "6L6L")].sort_values("pairs").iloc[-1]
     two = rows[rows.setting == "6L6L"].sort_values("pairs").loss.to_numpy()[-2:]
@@ -193,27 +192,3 @@ def test_epsilon_is_joined_by_procedure_size_and_seed(store):
     clean = store.load_or_run(epsilon_config(noisy))
     table = tables.distributional(store.table("distributional")).set_index("noise")
     assert table.epsilon[0.3] == pytest.approx(clean.metrics["test_error"])
-
-
-def test_roles_are_distinct():
-    colours = list(theme.ROLES.values())
-    assert len(set(colours)) == len(colours)
-    assert len(set(theme.FAMILY_COLOURS.values())) == len(theme.FAMILY_COLOURS)
-
-
-def test_coded_rows_are_those_that_the_menus_choose(stitching):
-    """The page filters by numbers; they stand for the names that the reader sees."""
-    chart = figures.penalty_by_depth(stitching[2], {"pair": "50 % random labels", "setting": "MNIST-1D, MLP"})
-    spec = chart.to_dict()
-    menus = {p["name"]: p for p in spec["params"] if p["name"].startswith("dl_")}
-    layer = next(one for one in spec["layer"] if one.get("mark", {}).get("type") == "line")
-    rows = pd.DataFrame(spec["datasets"][layer["data"]["name"]])
-    key = 0
-    for name in ("dl_pair", "dl_setting", "dl_map"):
-        options = menus[name]["bind"]["options"]
-        key = key * len(options) + options.index(menus[name]["value"])
-    rows = rows[rows.key == key]
-    table = pd.read_csv(io.StringIO(spec["usermeta"]["csv"]))
-    wanted = table.query("pair == '50 % random labels' and setting == 'MNIST-1D, MLP' and map == \"the paper's\"")
-    assert sorted(rows.value) == pytest.approx(sorted(wanted.value), abs=1e-4)
-    assert len(rows) == 16

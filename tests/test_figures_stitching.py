@@ -1,9 +1,11 @@
 """The charts of chapter 2: notes where nothing was run, words that follow the rows, the paper's curves."""
 
+import html
 import io
 
 import pandas as pd
 import pytest
+import vl_convert
 
 from dlcore import figures, published, tables
 from dlcore.figures import stitching_shared as shared
@@ -23,59 +25,82 @@ def _csv(chart):
 
 
 CHARTS = {
-    "penalty": (lambda t, s: figures.penalty_by_depth(s), ("pair", "setting", "map")),
+    "penalty": (lambda t, s: figures.penalty_by_depth(s), ("setting", "pair", "map")),
     "path": (lambda t, s: figures.stitching_path(s, t), ("pair", "setting")),
-    "cka": (lambda t, s: figures.similarity_by_depth(s), ("pair", "setting")),
-    "more": (lambda t, s: figures.more_is_better(s), ("setting", "samples")),
+    "similarity": (lambda t, s: figures.similarity_against_penalty(s), ("setting", "pair")),
 }
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_a_choice_without_a_run_has_a_note_and_the_others_have_none(rows, name):
+def test_every_state_that_is_offered_has_rows_and_every_row_is_offered(rows, name):
+    """The first control offers all that was run, each next one what was run with those before it."""
     make, columns = CHARTS[name]
     chart = make(*rows)
-    spec = chart.to_dict()
-    menus = {p["name"]: p["bind"]["options"] for p in spec["params"] if p["name"].startswith("dl_")}
-    options = [menus[f"dl_{column}"] for column in columns]
-
-    def key(choice):
-        found = 0
-        for names, value in zip(options, choice, strict=True):
-            found = found * len(names) + names.index(value)
-        return found
-
-    [note] = [one for one in spec["layer"] if isinstance(one.get("mark"), dict) and one["mark"]["type"] == "text"]
-    noted = {row["key"] for row in spec["datasets"][note["data"]["name"]]}
+    note = chart.to_dict()["usermeta"]
+    places = {c["column"]: i for i, c in enumerate(note["controls"])}
+    assert [c["column"] for c in note["controls"]][: len(columns)] == list(columns)
+    [offered] = note["states"]
+    assert [places[c] for c in columns] == offered["of"]
+    named = {
+        tuple(note["controls"][at]["options"][o] for at, o in zip(offered["of"], row, strict=True))
+        for row in offered["rows"]
+    }
     drawn = _csv(chart).dropna(subset=["setting"])
-    drawn = drawn[drawn.setting != shared.PAPER][list(columns)].drop_duplicates()
-    run = {key(choice) for choice in drawn.itertuples(index=False)}
-    total = 1
-    for names in options:
-        total *= len(names)
-    assert noted
-    assert not noted & run
-    assert noted | run == set(range(total))
+    drawn = drawn[drawn.setting != shared.PAPER]
+    assert named == set(drawn[list(columns)].drop_duplicates().itertuples(index=False, name=None))
 
 
-def test_words_on_two_seeds_follow_the_rows(rows):
+def _drawn(chart, **values):
+    """Returns the texts of a chart's picture with other values of its parameters."""
+    spec = chart.to_dict()
+    for one in spec["params"]:
+        one["value"] = values.get(one["name"], one.get("value"))
+    return vl_convert.vegalite_to_svg(spec)
+
+
+def test_in_a_notebook_a_choice_without_a_run_has_a_note(rows):
+    """Vega's own menus offer every option."""
+    chart = figures.stitching_path(rows[1], rows[0])
+    note = "No pair of this kind is recorded"
+    assert note not in _drawn(chart)
+    assert note in _drawn(chart, dl_pair="epochs x 2", dl_setting="MNIST-1D, convnet of width 2")
+
+
+def test_words_follow_the_rows_and_the_controls(rows):
     _, stages = rows
-    title = figures.penalty_by_depth(stages).to_dict()["title"]["text"]
-    assert "than an untrained one at 23 of 24 stages" in title
-    worse = figures.penalty_by_depth(stages.assign(random_penalty=stages.penalty - 0.01)).to_dict()
-    assert "at 0 of 24 stages" in worse["title"]["text"]
-    few = stages[stages.pair == "50 % random labels"]
-    assert "seeds" not in figures.penalty_by_depth(few).to_dict()["title"]["text"]
+    chart = figures.penalty_by_depth(stages)
+    note = chart.to_dict()["usermeta"]
+    own = shared.setting(stages[(stages.stitcher_data == "top") & (stages.pair == "two seeds")])
+    own = own[(own.setting == "MNIST-1D, convnet") & (own["map"] == "the paper's")]
+    most = own.groupby("depth")[["excess", "random_penalty"]].mean().max()
+    key = "|".join(
+        str(c["options"].index(v))
+        for c, v in zip(note["controls"], ("MNIST-1D, convnet", "two seeds", "the paper's"), strict=True)
+    )
+    said = note["says"]["texts"][key]
+    assert f"at most {100 * most.excess:.1f} points" in said
+    assert f"up to {100 * most.random_penalty:.0f}" in said
+    # in a notebook Vega finds the same words
+    svg = _drawn(chart, dl_setting="MNIST-1D, convnet")
+    assert said[:30] in html.unescape(svg)
+    worse = figures.penalty_by_depth(stages.assign(excess=stages.excess + 0.1)).to_dict()["usermeta"]
+    assert f"at most {100 * most.excess + 10:.1f} points" in worse["says"]["texts"][key]
+    assert "at 23 of 24 stages" in chart.to_dict()["description"]
 
 
 def test_words_on_the_path_and_on_widths_follow_the_rows(rows):
     table, stages = rows
-    seeds = table[table.usual & (table.pair == "two seeds")]
-    means = seeds.groupby(["dataset", "architecture", "width"]).barrier.mean()
-    title = figures.stitching_path(stages, table).to_dict()["title"]["text"]
-    assert f"{means.min():.1%} to {means.max():.1%}" in title
-    assert figures.barrier_by_width(table).to_dict()["title"]["text"] == "The widest networks have the lowest barrier"
+    seeds = table[table.usual & table.usual_width & (table.pair == "two seeds")]
+    means = seeds.groupby("architecture").barrier.mean()
+    title = figures.stitching_path(stages, table).to_dict()["usermeta"]["title"]
+    assert title.startswith("MLPs and ResNet-18 of two seeds are joined by a path of good networks; convnets and small")
+    for value in means:
+        assert f"{100 * value:.1f} points" in title
+    assert (
+        figures.barrier_by_width(table).to_dict()["usermeta"]["title"] == "The widest networks have the lowest barrier"
+    )
     turned = table.assign(barrier=-table.barrier)
-    assert "lowest" not in figures.barrier_by_width(turned).to_dict()["title"]["text"]
+    assert "lowest" not in figures.barrier_by_width(turned).to_dict()["usermeta"]["title"]
 
 
 def test_the_paper_s_curves_are_those_of_the_same_kind(rows):

@@ -1,25 +1,54 @@
-"""Sphinx glue: copies MathJax and the chart runtime into the site, so that no page asks another host for anything."""
+"""Sphinx glue: the site carries its own MathJax and chart runtime, each page only what it needs, and no page asks another host."""
 
 from __future__ import annotations
 
+import base64
+import html
 import importlib.metadata
+import json
+import re
 import shutil
+import urllib.parse
 from pathlib import Path
 
+import pydata_sphinx_theme
+
+from dlcore.figures import page, theme
+
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2/")
+ROWS = re.compile(rf'<script type="{re.escape(page.ROWS)}">(.*?)</script>', re.S)
+STILL = re.compile(r'(<noscript><img [^>]*src=")data:image/svg\+xml;base64,([^"]*)(")')
+NAME = re.compile(r'<div class="dl-chart"[^>]*data-name="([^"]*)"')
+# what the theme puts on every page and no page uses: icons come from a font, and the search page loads its own index
+UNUSED = re.compile(
+    r'<script defer src="[^"]*scripts/fontawesome\.js[^"]*"></script>\n?'
+    r'|<meta name="viewport" content="width=device-width, initial-scale=1" ?/>'
+)
+SEARCH = re.compile(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>')
+# an icon in the theme's script: its name, width, height, other names and path
+ICON = re.compile(r'[{,]"?([\w-]+)"?:\[(\d+),(\d+),\[([^\]]*)\],"[0-9a-f]+","([^"]+)"')
+
+
+def _options(app, config) -> None:
+    """Sets theme options; as a dictionary in _config.yml they would replace Jupyter Book's own, launch buttons and all."""
+    # the theme would show a second search field, in a header that clips the sidebar
+    config.html_theme_options.update(navbar_persistent=[], show_toc_level=2)
 
 
 def _vendor(app) -> None:
-    """Writes the scripts into the output's _static/vendor."""
+    """Writes scripts and the colours of the roles into the output's _static."""
     if app.builder.format != "html":
         return
     import vl_convert
 
-    vendor = Path(app.outdir) / "_static" / "vendor"
+    static = Path(app.outdir) / "_static"
+    vendor = static / "vendor"
     vendor.mkdir(parents=True, exist_ok=True)
     # the bundle declares short top-level names; inside a function they stay its own
     bundle = "(function(){" + vl_convert.javascript_bundle() + "\n})();\n"
     (vendor / "vega.js").write_text(bundle, encoding="utf8")
+    tokens = "".join(f"--dl-{role}:{colour};" for role, colour in theme.ROLES.items())
+    (static / "roles.css").write_text(f":root{{{tokens}}}\n", encoding="utf8")
     for file in importlib.metadata.files("sphinx-mathjax-offline") or ():
         name = str(file).partition("static/mathjax/")[2]
         if name.startswith(MATHJAX):
@@ -30,23 +59,101 @@ def _vendor(app) -> None:
         raise RuntimeError("MathJax was not found: pip install -r requirements.txt")
 
 
+def unpacked(body: str, pagename: str, static: Path) -> str:
+    """Returns a page's body without the rows and pictures of its charts, which it writes into `static`/charts.
+
+    Charts have columns in common: each column is written once.
+    """
+    folder, slug = static / "charts", pagename.replace("/", "-")
+    folder.mkdir(parents=True, exist_ok=True)
+    pool: dict[str, int] = {}
+    charts: dict[str, dict] = {}
+    names = NAME.findall(body)
+    found = [json.loads(match[1]) for match in ROWS.finditer(body)]
+    for name, tables in zip(names, found, strict=True):
+        if name in charts:
+            raise ValueError(f"two charts of {pagename} have the name {name!r}")
+        for table in tables.values():
+            codes = {k: json.dumps(c, separators=(",", ":")) for k, c in table["columns"].items()}
+            table["columns"] = {k: pool.setdefault(code, len(pool)) for k, code in codes.items()}
+        charts[name] = tables
+    script = f'window.dlRows={{"letters":{json.dumps(page.LETTERS)},"charts":{json.dumps(charts, separators=(",", ":"))},"pool":[\n'
+    (folder / f"{slug}.js").write_text(script + ",\n".join(pool) + "\n]};\n", encoding="utf8")
+    root, still = "../" * pagename.count("/"), iter(names)
+
+    def file(match: re.Match) -> str:
+        name = f"{slug}-{next(still)}.svg"
+        (folder / name).write_bytes(base64.b64decode(html.unescape(match[2])))
+        return f"{match[1]}{root}_static/charts/{name}{match[3]}"
+
+    return STILL.sub(file, ROWS.sub("", body))
+
+
 def _page(app, pagename, templatename, context, doctree) -> None:
-    """Drops thebe, which needs a server, and loads the chart runtime only on pages with charts."""
-    charts = 'class="dl-chart"' in context.get("body", "")
+    """Drops thebe, which needs a server, and loads MathJax and the chart runtime only where there is a formula or a chart."""
+    body = context.get("body", "")
+    charts, maths = 'class="dl-chart"' in body, 'class="math' in body
+    if charts:
+        context["body"] = unpacked(body, pagename, Path(app.outdir) / "_static")
     keep = []
     for script in context.get("script_files", []):
         name = str(getattr(script, "filename", script) or "")
-        body = getattr(script, "attributes", {}).get("body") or ""
-        if "THEBE_JS_URL" in body or "sphinx-thebe" in name:
+        inline = getattr(script, "attributes", {}).get("body") or ""
+        if "THEBE_JS_URL" in inline or "sphinx-thebe" in name:
             continue
         if not charts and ("vendor/vega" in name or "charts.js" in name):
             continue
+        if not maths and ("mathjax" in name or "MathJax" in inline):
+            continue
+        if "charts.js" in name:
+            rows = f"_static/charts/{pagename.replace('/', '-')}.js"
+            keep.append(type(script)(rows, priority=script.priority, defer="defer"))
         keep.append(script)
     context["script_files"] = keep
 
 
+def icons(names: set[str]) -> str:
+    """Returns the style of icons as pictures: the theme's two fonts hold thousands, and its pages show a dozen."""
+    script = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static/scripts/fontawesome.js"
+    rules = {}
+    for name, width, height, others, path in ICON.findall(script.read_text("utf8")):
+        picture = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}'><path d='{path}'/></svg>"
+        mask = f'url("data:image/svg+xml,{urllib.parse.quote(picture)}") center/contain no-repeat'
+        size = f"width:{int(width) / int(height):.3g}em;height:1em;vertical-align:-.125em"
+        look = f'content:"";display:inline-block;{size};background:currentColor;mask:{mask}'
+        for one in [name, *re.findall(r'"([\w-]+)"', others)]:
+            rules[one] = f".fa-{one}::before{{{look}}}"
+    return "\n".join(rules[name] for name in sorted(names & rules.keys())) + "\n"
+
+
+def _slim(app, exception) -> None:
+    """Takes from the finished pages what the theme loads and nothing uses."""
+    if exception or app.builder.format != "html":
+        return
+    out, used = Path(app.outdir), set()
+    for file in out.rglob("*.html"):
+        text = file.read_text("utf8")
+        used.update(re.findall(r"\bfa-([a-z0-9-]+)", text))
+        slim = UNUSED.sub("", text)
+        if file.name != "search.html":
+            slim = SEARCH.sub("", slim)
+        if slim != text:
+            file.write_text(slim, "utf8")
+    (out / "_static" / "icons.css").write_text(icons(used), "utf8")
+    for file in [
+        *out.glob("_static/scripts/fontawesome*"),
+        *out.glob("_static/**/*.map"),
+        *out.glob("_static/**/*.ttf"),
+    ]:
+        file.unlink(missing_ok=True)
+
+
 def setup(app):
-    """Connects the two steps."""
+    """Connects the steps."""
+    app.connect("config-inited", _options, priority=900)
     app.connect("builder-inited", _vendor, priority=900)
     app.connect("html-page-context", _page, priority=900)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    app.connect("build-finished", _slim)
+    app.add_css_file("roles.css", priority=400)
+    app.add_css_file("icons.css", priority=900)
+    return {"version": "2", "parallel_read_safe": True, "parallel_write_safe": True}

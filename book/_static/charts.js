@@ -1,107 +1,341 @@
-// Draws every chart of a page with the vendored Vega; colours follow the theme through CSS variables.
+// Draws the charts of a page with the vendored Vega when they come into view, with controls of our own: these offer only
+// what was run, and say what they show. The rows of a page come once, in columns, in its own script (window.dlRows).
 (function () {
   "use strict";
   const text = "var(--pst-color-text-base)", muted = "var(--pst-color-text-muted)", line = "var(--pst-color-border)";
+  const SIZE = 12, NARROW = 600, LEAST = 120;
+  const family = getComputedStyle(document.body).fontFamily;
   const config = {
-    background: "transparent",
+    background: "transparent", aria: false, padding: 4,
+    autosize: { type: "pad", resize: true },
     // a real family: Vega measures text with it, and "inherit" would be measured wrongly
-    font: getComputedStyle(document.body).fontFamily,
+    font: family,
     view: { stroke: line },
-    axis: { labelColor: text, titleColor: text, tickColor: muted, domainColor: muted, gridColor: line,
-            labelFontSize: 12, titleFontSize: 12, titleFontWeight: 500 },
-    legend: { labelColor: text, titleColor: text, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 500, labelLimit: 220 },
-    title: { color: text, subtitleColor: muted, fontSize: 15, subtitleFontSize: 12, fontWeight: 600, anchor: "start", offset: 12 },
-    header: { labelColor: text, titleColor: text, labelFontSize: 13 }
+    axis: { labelColor: text, titleColor: text, tickColor: muted, domainColor: muted, gridColor: line, gridOpacity: 0.6,
+            labelFontSize: SIZE, titleFontSize: SIZE, titleFontWeight: 500, labelLimit: 240 },
+    legend: { labelColor: text, titleColor: text, labelFontSize: SIZE, titleFontSize: SIZE, titleFontWeight: 500, labelLimit: 0,
+              symbolOpacity: 1, columnPadding: 14 },
+    title: { color: text, fontSize: 13, fontWeight: 600, anchor: "start" },
+    header: { labelColor: text, titleColor: text, labelFontSize: 13 },
+    text: { fontSize: SIZE }
   };
 
-  // Legends side by side need room.
-  function settings(width) {
-    if (width >= 600) return config;
-    const legend = Object.assign({}, config.legend, { layout: { bottom: { anchor: "start", direction: "vertical", margin: 8 } } });
-    return Object.assign({}, config, { legend: legend });
+  // ---- rows: columns -> what Vega takes, and CSV
+  const columns = new Map();
+  function column(at) {
+    if (!columns.has(at)) {
+      const c = window.dlRows.pool[at];
+      if (Array.isArray(c)) columns.set(at, c);
+      else {
+        const place = {};
+        const letters = window.dlRows.letters, many = c.of.length > letters.length, found = [];
+        for (let i = 0; i < letters.length; i++) place[letters[i]] = i;
+        for (let i = 0; i < c.at.length; i += many ? 2 : 1)
+          found.push(c.of[many ? place[c.at[i]] * letters.length + place[c.at[i + 1]] : place[c.at[i]]]);
+        columns.set(at, found);
+      }
+    }
+    return columns.get(at);
+  }
+  function table(chart, name) {
+    const found = window.dlRows.charts[chart][name];
+    return { n: found.n, names: Object.keys(found.columns), columns: Object.values(found.columns).map(column) };
+  }
+  function rows(chart, name) {
+    const t = table(chart, name), found = new Array(t.n);
+    for (let i = 0; i < t.n; i++) {
+      const row = {};
+      for (let k = 0; k < t.names.length; k++) row[t.names[k]] = t.columns[k][i];
+      found[i] = row;
+    }
+    return found;
+  }
+  function csv(chart) {
+    const t = table(chart, "rows");
+    function cell(v) { return v === null ? "" : /[",\n]/.test(String(v)) ? '"' + String(v).replace(/"/g, '""') + '"' : String(v); }
+    const lines = [t.names.map(cell).join(",")];
+    for (let i = 0; i < t.n; i++) lines.push(t.columns.map(function (c) { return cell(c[i]); }).join(","));
+    return lines.join("\n") + "\n";
   }
 
-  // A title does not wrap by itself; break it at about the width of the chart.
+  // ---- text that must fit
+  const pen = document.createElement("canvas").getContext("2d");
+  function wide(words, size) { pen.font = "500 " + size + "px " + family; return pen.measureText(words).width; }
   function wrap(words, width, size) {
-    const most = Math.max(18, Math.floor(width / (size * 0.62)));
     const lines = [""];
-    String(words).split(" ").forEach(function (w) {
-      const last = lines[lines.length - 1];
-      if (last && (last + " " + w).length > most) lines.push(w); else lines[lines.length - 1] = last ? last + " " + w : w;
+    [].concat(words).join(" ").split(" ").forEach(function (w) {
+      const last = lines[lines.length - 1], longer = last ? last + " " + w : w;
+      if (last && wide(longer, size) > width) lines.push(w); else lines[lines.length - 1] = longer;
     });
-    return lines;
+    return lines.length > 1 ? lines : lines[0];
   }
-
-  // Concatenated charts cannot fill their container by themselves: set inner widths, stack where there is no room.
-  function fit(spec, width) {
-    const narrow = width < 600;
-    const part = spec.hconcat || spec.concat;
-    if (part) {
-      const gap = spec.spacing || 24, each = narrow ? width - 96 : Math.floor((width - 150 - gap * (part.length - 1)) / part.length);
-      part.forEach(function (p) { p.width = Math.max(160, each); });
-      if (narrow) { spec.vconcat = part; delete spec.hconcat; delete spec.concat; }
-    }
-    const title = typeof spec.title === "string" ? { text: spec.title } : spec.title;
-    if (title) {
-      title.text = wrap([].concat(title.text).join(" "), width, 15);
-      if (title.subtitle) title.subtitle = wrap([].concat(title.subtitle).join(" "), width, 12);
-      spec.title = title;
-    }
-    if (narrow) slim(spec, width);
-    return spec;
-  }
-
-  // On a phone: fewer legend columns, and axis titles that wrap.
-  function slim(node, width) {
+  // Axis titles wrap, and a legend has as many columns as its labels leave room for.
+  function shape(node, width, height) {
     if (!node || typeof node !== "object") return;
-    if (node.legend) node.legend.columns = String(node.field) === "series" ? 1 : 2;
-    if (node.type === "quantitative" && typeof node.title === "string" && !node.legend) node.title = wrap(node.title, width - 110, 12);
-    Object.values(node).forEach(function (child) { slim(child, width); });
-  }
-
-  function label(box) {
-    box.querySelectorAll(".vega-bind").forEach(function (bind) {
-      const name = bind.querySelector(".vega-bind-name");
-      bind.querySelectorAll("input,select").forEach(function (input) {
-        if (input.type !== "radio" && name) input.setAttribute("aria-label", name.textContent.trim());
-      });
+    Object.entries(node).forEach(function (entry) {
+      const channel = entry[0], child = entry[1];
+      if (child && typeof child === "object" && child.title && (channel === "x" || channel === "y"))
+        child.title = wrap(child.title, channel === "x" ? width : height, SIZE);
+      shape(child, width, height);
     });
-  }
-
-  function draw(root) {
-    const source = root.querySelector('script[type="application/vnd.vegalite+json"]');
-    if (!source) return;
-    let box = root.querySelector(".dl-embed");
-    const state = root.dlView ? root.dlView.getState({ signals: function (n) { return /^dl_/.test(n); }, data: function () { return false; } }) : null;
-    if (root.dlView) root.dlView.finalize();
-    if (!box) {
-      box = document.createElement("div");
-      box.className = "dl-embed";
-      root.insertBefore(box, root.querySelector(".dl-rows"));
+    const legend = node.legend, domain = node.scale && node.scale.domain;
+    if (legend && Array.isArray(domain) && typeof domain[0] !== "undefined" && node.type === "nominal") {
+      const each = Math.max.apply(null, domain.map(function (d) { return wide(String(d), SIZE); })) + 40;
+      legend.columns = Math.max(1, Math.min(legend.columns || 8, domain.length, Math.floor(width / each)));
     }
-    root.dlWidth = root.clientWidth;
-    const spec = fit(JSON.parse(source.textContent), root.dlWidth);
-    window.vegaEmbed(box, spec, { mode: "vega-lite", renderer: "svg", config: settings(root.dlWidth), actions: false }).then(function (result) {
-      root.dlView = result.view;
-      if (state) { Object.entries(state.signals).forEach(function (s) { try { result.view.signal(s[0], s[1]); } catch (e) { /* gone */ } }); result.view.run(); }
-      label(box);
-      root.setAttribute("data-ready", "1");
-    }).catch(function (error) {
-      box.textContent = "This chart could not be drawn: " + error.message;
-      root.setAttribute("data-ready", "error");
-    });
+  }
+
+  // ---- one chart
+  function Chart(root) {
+    const name = root.dataset.name;
+    const note = JSON.parse(root.querySelector('script[type="application/vnd.dlcore.chart+json"]').textContent);
+    const wish = note.controls.map(function (c) { return c.value; });
+    let now = settle(), view = null, drawn = 0, inner = 0, base = 0, names = [], drawing = Promise.resolve();
+
+    // The first control offers all that was run; the next, what was run with the first; and so on. What a reader wished
+    // for comes back with the choice that it belongs to.
+    function offered(at, chosen) {
+      return note.controls[at].options.map(function (_, option) {
+        return note.states.every(function (s) {
+          const mine = s.of.indexOf(at);
+          return mine < 0 || s.rows.some(function (row) {
+            return row[mine] === option && s.of.every(function (c, k) { return c >= at || row[k] === chosen[c]; });
+          });
+        });
+      });
+    }
+    function settle() {
+      const chosen = [];
+      note.controls.forEach(function (c, at) {
+        const open = offered(at, chosen);
+        let pick = wish[at];
+        if (!open[pick] && open.includes(true)) {
+          const left = c.options.map(function (_, i) { return i; }).filter(function (i) { return open[i]; });
+          const far = function (i) { return Math.abs(c.options[i] - c.options[wish[at]]); };
+          if (c.kind === "slider") pick = left.reduce(function (a, b) { return far(b) < far(a) ? b : a; });
+          else pick = open[c.value] ? c.value : left[0];
+        }
+        chosen.push(pick);
+      });
+      return chosen;
+    }
+
+    function said() {
+      if (!note.says) return note.title;
+      const key = note.says.of.map(function (c) { return now[c]; }).join("|");
+      return note.says.texts[key] || note.says.other;
+    }
+
+    // -- the page's own elements
+    const title = root.querySelector(".dl-title");
+    const row = element("div", "dl-controls"), box = element("div", "dl-embed"), live = element("p", "dl-live");
+    box.setAttribute("role", "img");
+    box.setAttribute("aria-label", root.getAttribute("aria-label"));
+    live.setAttribute("aria-live", "polite");
+    const inputs = note.controls.map(control);
+    if (inputs.some(Boolean)) root.appendChild(row);
+    root.append(box, live);
+    foot();
+    show();
+
+    function element(tag, kind, words) {
+      const e = document.createElement(tag);
+      if (kind) e.className = kind;
+      if (words !== undefined) e.textContent = words;
+      return e;
+    }
+    function control(c, at) {
+      if (c.options.length < 2) return null;
+      const id = "dl-" + name + "-" + c.column;
+      if (c.kind === "menu" && c.options.length === 2) {
+        const group = element("fieldset", "dl-control");
+        group.appendChild(element("legend", "", c.label));
+        const radios = c.shown.map(function (words, option) {
+          const label = element("label"), radio = element("input");
+          radio.type = "radio"; radio.name = id; radio.value = option;
+          radio.addEventListener("change", function () { set(at, option); });
+          label.append(radio, words);
+          group.appendChild(label);
+          return radio;
+        });
+        row.appendChild(group);
+        return { box: group, refresh: function (open) {
+          radios.forEach(function (r, option) { r.checked = now[at] === option; r.disabled = !open[option]; });
+        } };
+      }
+      const label = element("label", "dl-control"), words = element("span", "", c.label);
+      label.appendChild(words);
+      row.appendChild(label);
+      if (c.kind === "slider") {
+        const input = element("input"), output = element("output");
+        let steps = [];
+        input.type = "range"; input.step = 1; input.min = 0; input.id = id;
+        input.setAttribute("aria-label", c.label);
+        input.addEventListener("input", function () { set(at, steps[Number(input.value)]); });
+        label.append(input, output);
+        return { box: label, refresh: function (open) {
+          steps = c.options.map(function (_, i) { return i; }).filter(function (i) { return open[i]; });
+          input.max = steps.length - 1;
+          input.value = steps.indexOf(now[at]);
+          input.disabled = steps.length < 2;
+          output.textContent = c.shown[now[at]];
+          input.setAttribute("aria-valuetext", c.shown[now[at]]);
+        } };
+      }
+      const select = element("select");
+      select.id = id;
+      select.setAttribute("aria-label", c.label);
+      select.addEventListener("change", function () { set(at, Number(select.value)); });
+      label.appendChild(select);
+      return { box: label, refresh: function (open) {
+        // what was not run is absent: a hidden option can still be reached by keyboard in some browsers
+        select.replaceChildren.apply(select, c.shown.map(function (words, option) {
+          const item = element("option", "", words);
+          item.value = option;
+          return open[option] ? item : "";
+        }).filter(Boolean));
+        select.value = now[at];
+      } };
+    }
+    function foot() {
+      const line = element("p", "dl-rows"), link = element("a", "", "Rows (CSV, " + table(name, "rows").n.toLocaleString("en") + ")");
+      link.href = "#fig-" + name;
+      link.download = name + ".csv";
+      link.addEventListener("click", function () {
+        link.href = URL.createObjectURL(new Blob([csv(name)], { type: "text/csv" }));
+      });
+      line.appendChild(link);
+      root.appendChild(line);
+    }
+
+    function show() {
+      title.textContent = said();
+      inputs.forEach(function (input, at) {
+        if (!input) return;
+        const open = offered(at, now);
+        input.box.hidden = !open.includes(true);
+        if (!input.box.hidden) input.refresh(open);
+      });
+    }
+    function set(at, option) {
+      wish[at] = option;
+      const before = now;
+      now = settle();
+      show();
+      live.textContent = note.controls.map(function (c, i) { return c.label + ": " + c.shown[now[i]]; }).join("; ") + ". " + said();
+      if (!view) return;
+      note.controls.forEach(function (c, i) { if (now[i] !== before[i]) view.signal(c.name, c.options[now[i]]); });
+      // the width follows from the state alone, not from the states before
+      size(base);
+      drawing = drawing.then(function () { return view.runAsync(); }).then(function () { return view.resize().runAsync(); }).then(fit);
+    }
+
+    // -- drawing
+    function parts(spec) { return spec.hconcat || spec.vconcat || [spec]; }
+    function beside() { return note.spec.hconcat && drawn >= NARROW; }
+    // Two plots share the width as their own widths do.
+    const weights = parts(note.spec).map(function (p) { return typeof p.width === "number" ? p.width : 300; });
+    const whole = weights.reduce(function (a, b) { return a + b; });
+    function share(total, i) {
+      if (!beside()) return total;
+      const own = function (k) { return Math.max(LEAST, Math.floor(total * weights[k] / whole)); };
+      if (i < weights.length - 1) return own(i);
+      return weights.slice(0, -1).reduce(function (left, _, k) { return left - own(k); }, total);
+    }
+    function prepared(total) {
+      const spec = JSON.parse(JSON.stringify(note.spec));
+      if (spec.hconcat && !beside()) { spec.vconcat = spec.hconcat; delete spec.hconcat; }
+      // by a pixel they differ here, or Vega would make one size of all
+      parts(spec).forEach(function (p, i) { p.width = share(total, i) + i; shape(p, p.width, p.height || 300); if (p.title) p.title = wrap(p.title, p.width, 13); });
+      (spec.params || []).forEach(function (p) {
+        const at = note.controls.findIndex(function (c) { return c.name === p.name; });
+        if (at >= 0) p.value = note.controls[at].options[now[at]];
+      });
+      spec.datasets = {};
+      Object.keys(window.dlRows.charts[name]).forEach(function (t) { if (t !== "rows") spec.datasets[t] = rows(name, t); });
+      return spec;
+    }
+    function size(total) {
+      let moved = false;
+      inner = Math.max(LEAST, total);
+      names.forEach(function (signal, i) {
+        const width = share(inner, i);
+        if (width !== view.signal(signal)) { view.signal(signal, width); moved = true; }
+      });
+      return moved;
+    }
+    // The plots take what axes and legends leave: these differ with the state, so the width is set after each step.
+    function fit() {
+      let again = 6;
+      function step() {
+        const spare = drawn - Number(box.querySelector("svg").getAttribute("width"));
+        if (!spare || !again--) return null;
+        return size(inner + spare) ? view.runAsync().then(step) : null;
+      }
+      return Promise.resolve(step());
+    }
+    function tooltip(value, clean) {
+      const lines = Object.entries(value).filter(function (e) { return !/^(null|NaN|undefined|)$/.test(String(e[1])); });
+      return "<table>" + lines.map(function (e) {
+        return '<tr><td class="key">' + clean(e[0]) + '</td><td class="value">' + clean(e[1]) + "</td></tr>";
+      }).join("") + "</table>";
+    }
+    function embed() {
+      const options = { mode: "vega-lite", renderer: "svg", config: config, actions: false, tooltip: { formatTooltip: tooltip } };
+      if (view) view.finalize();
+      return window.vegaEmbed(box, prepared(inner), options).then(function (result) {
+        view = result.view;
+        const known = Object.keys(view.getState({ signals: function () { return true; }, data: function () { return false; } }).signals);
+        names = known.filter(function (s) { return /^(childWidth|concat_\d+_width)$/.test(s); }).sort();
+        if (!names.length) names = ["width"];
+        return fit();
+      });
+    }
+    function draw() {
+      drawn = Math.floor(box.clientWidth);
+      const guess = inner = Math.max(LEAST, drawn - 64 * (beside() ? weights.length : 1) - (beside() ? 24 : 0));
+      drawing = embed().then(function () {
+        // titles were broken and legends laid out for the guess
+        return Math.abs(inner - guess) > 24 ? embed() : null;
+      }).then(function () {
+        base = inner;
+        root.setAttribute("data-ready", "1");
+      }).catch(function (error) {
+        box.textContent = "This chart could not be drawn: " + error.message;
+        root.setAttribute("data-ready", "error");
+      });
+    }
+    root.dlView = function () { return view; };
+    root.dlDone = function () { return drawing; };
+    return {
+      begin: function () { if (!root.hasAttribute("data-ready")) { root.dataset.ready = ""; draw(); } },
+      resize: function () { if (root.hasAttribute("data-ready") && Math.abs(box.clientWidth - drawn) >= 8) draw(); }
+    };
   }
 
   function start() {
-    document.querySelectorAll(".dl-chart").forEach(function (root) {
-      draw(root);
-      let timer = 0;
-      new ResizeObserver(function () {
-        if (Math.abs(root.clientWidth - root.dlWidth) < 8) return;
-        clearTimeout(timer);
-        timer = setTimeout(function () { draw(root); }, 150);
-      }).observe(root);
+    const charts = new Map();
+    const near = new IntersectionObserver(function (seen) {
+      seen.forEach(function (one) {
+        if (!one.isIntersecting) return;
+        near.unobserve(one.target);
+        charts.get(one.target).begin();
+      });
+    }, { rootMargin: "500px 0px" });
+    const timers = new Map();
+    const sizes = new ResizeObserver(function (changed) {
+      changed.forEach(function (one) {
+        clearTimeout(timers.get(one.target));
+        timers.set(one.target, setTimeout(function () { charts.get(one.target).resize(); }, 150));
+      });
     });
+    document.querySelectorAll(".dl-chart").forEach(function (root) {
+      charts.set(root, Chart(root));
+      near.observe(root);
+      sizes.observe(root);
+    });
+    // paper shows all of a page
+    window.addEventListener("beforeprint", function () { charts.forEach(function (c) { c.begin(); }); });
   }
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start); else start();
 })();

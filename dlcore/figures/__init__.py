@@ -11,7 +11,7 @@ from dlcore.figures.scaling_exponents import exponent_constants, extrapolation, 
 from dlcore.figures.shared import DATASETS
 from dlcore.figures.spectrum import joint_density, spectrum
 from dlcore.figures.stitching import cross_stage, more_is_better, penalty_by_depth, similarity_against_penalty
-from dlcore.figures.stitching_path import barrier_by_width, freeze_training, similarity_by_depth, stitching_path
+from dlcore.figures.stitching_path import barrier_by_width, freeze_training, stitching_path
 from dlcore.figures.theme import setup
 
 __all__ = [
@@ -42,7 +42,6 @@ __all__ = [
     "published_points",
     "setup",
     "similarity_against_penalty",
-    "similarity_by_depth",
     "size_by_size",
     "spectrum",
     "stitching_path",

@@ -8,9 +8,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dlcore.figures.controls import menu, near, ordered, pick, slider
-from dlcore.figures.shared import RATE, Highlight, begin, named
-from dlcore.figures.theme import ROLES, family_colour, finish
+from dlcore.figures.controls import Saying, menu, near, ordered, pick, slider
+from dlcore.figures.shared import INK, RATE, Highlight, begin, in_points, named
+from dlcore.figures.theme import ROLES, finish, paired, roles, singled
 from dlcore.metrics.distributional import knn_flip_rate
 from dlcore.tables import over_seeds
 
@@ -28,17 +28,17 @@ def agreement(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChar
     dataset = menu(names, "all", "data", "dl_data")
     base = alt.Chart(rows).transform_filter(f"(dl_data === 'all' || datum.data === dl_data) && {near('noise')}")
     mine = "dl_family === 'all' || datum.family === dl_family"
-    scale = alt.Scale(domain=[0.2, 1], clamp=True)
+    scale = alt.Scale(domain=[0, 1])
     x = alt.X("accuracy_shown:Q", title="accuracy against labels of the training law", scale=scale, axis=RATE)
     y = alt.Y("agreement:Q", title="agreement of two independent classifiers", scale=scale, axis=RATE)
-    line = pd.DataFrame({"accuracy_shown": [0.2, 1], "agreement": [0.2, 1]})
+    line = pd.DataFrame({"accuracy_shown": [0, 1], "agreement": [0, 1]})
     chart = alt.layer(
         alt.Chart(line).mark_line(strokeDash=[6, 4], color=ROLES["sampler"], strokeWidth=2).encode(x=x, y=y),
         base.mark_point(filled=True, size=50).encode(
             x=x,
             y=y,
-            color=family_colour("family", families[1:]),
-            opacity=alt.condition(mine, alt.value(0.85), alt.value(0.06)),
+            color=singled("dl_family !== 'all' && datum.family === dl_family"),
+            opacity=alt.condition(mine, alt.value(0.9), alt.value(0.35)),
             tooltip=[
                 "data",
                 "family",
@@ -50,8 +50,9 @@ def agreement(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChar
         ),
     )
     return finish(
-        chart.properties(width="container", height=400).add_params(dataset, chosen, rate),
+        chart.properties(width="container", height=400),
         name="agreement",
+        controls=[rate, dataset, chosen],
         title="Agreement tracks accuracy for accurate classifiers and fails for weak trees",
         subtitle="One point per pair of classifiers, trained on disjoint halves; the dashed line is the agreement property.",
         description="Scatter of agreement against accuracy for pairs of classifiers trained on disjoint data. Accurate "
@@ -85,10 +86,9 @@ def knn_law(table: pd.DataFrame) -> alt.LayerChart:
         axis=alt.Axis(values=[1, 3, 5, 9, 15, 31, 51]),
     )
     y = alt.Y("rate:Q", title="rate of the noise's target", axis=RATE)
-    sides = alt.Scale(domain=["train", "test"], range=[ROLES["train"], ROLES["test"]])
-    colour = alt.Color("side:N", title=None, scale=sides, legend=alt.Legend(orient="bottom"))
+    colour = roles("side", {"train": "train", "test": "test"})
     chart = alt.layer(
-        alt.Chart(theory).mark_line(color=ROLES["sampler"], strokeDash=[6, 4]).encode(x=x, y=y),
+        alt.Chart(theory).mark_line(color=ROLES["bayes"], strokeDash=[6, 4]).encode(x=x, y=y),
         alt.Chart(found).mark_rule().encode(x=x, y="low:Q", y2="high:Q", color=colour),
         alt.Chart(found)
         .mark_point(size=70, strokeWidth=2)
@@ -110,46 +110,69 @@ def knn_law(table: pd.DataFrame) -> alt.LayerChart:
     )
 
 
-def kernel_path(table: pd.DataFrame) -> alt.LayerChart:
-    """Kernel ridge path: excess of TV(train, test) over its null, and flip rates, for a wide and a Laplace kernel."""
+def kernel_path(table: pd.DataFrame) -> alt.HConcatChart:
+    """Kernel ridge path: TV(train, test) above its null for a wide Gaussian and a Laplace kernel, and the rates of the chosen."""
     wide = {"kernel_gaussian": 0.66, "kernel_laplace": 1.65}
     rows = table[(table.experiment == "cyclic") & (table.dataset == "digits") & (table.noise == 0.3)]
     rows = rows[rows.architecture.map(wide) == rows.bandwidth]
-    rows = rows.assign(excess=rows.tt_tv - rows.tt_null_mean, ridge_shown=rows.ridge.clip(lower=0.001))
+    # a logarithm has no zero: the interpolating end stands at a tenth of the smallest ridge
+    least = float(rows.ridge[rows.ridge > 0].min()) / 10
+    rows = rows.assign(excess=rows.tt_tv - rows.tt_null_mean, ridge_shown=rows.ridge.where(rows.ridge > 0, least))
     parts = []
     for column, series in (
-        ("flip_rate_train", "train: rate of target"),
-        ("flip_rate_test", "test: rate of target"),
+        ("flip_rate_train", "on train"),
+        ("flip_rate_test", "on test"),
         ("excess", "TV(train, test) above its null"),
     ):
-        parts.append(
-            over_seeds(rows, ["family", "ridge_shown"], column).rename(columns={column: "value"}).assign(series=series)
-        )
+        by = ["family", "ridge", "ridge_shown"]
+        parts.append(over_seeds(rows, by, column).rename(columns={column: "value"}).assign(series=series))
     found = pd.concat(parts, ignore_index=True).round(4)
     families = ordered(found.family)
-    kernel = menu(families, families[0], "architecture", "dl_family")
-    domain = ["train: rate of target", "test: rate of target", "TV(train, test) above its null"]
-    colours = alt.Scale(domain=domain, range=[ROLES["train"], ROLES["test"], ROLES["highlight"]])
+    kernel = menu(families, families[0], "kernel", "dl_family")
+    ends = found[found.series.str.startswith("TV")]
     x = alt.X(
         "ridge_shown:Q",
-        title="ridge (0 drawn at 0.001)",
-        scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(tickCount=5),
+        title=f"ridge (0 stands at {least:g})",
+        scale=alt.Scale(type="log", nice=False, padding=10),
+        axis=alt.Axis(tickCount=4, format="~g"),
     )
-    y = alt.Y("value:Q", title="rate or distance", axis=RATE, scale=alt.Scale(domain=[0, 0.35]))
-    colour = alt.Color("series:N", title=None, scale=colours, legend=alt.Legend(orient="bottom", columns=3))
-    base = alt.Chart(found).transform_filter("datum.family === dl_family")
-    chart = alt.layer(
-        base.mark_area(opacity=0.18).encode(x=x, y="low:Q", y2="high:Q", color=colour),
-        base.mark_line(point=True).encode(x=x, y=y, color=colour, tooltip=["series", "value", "seeds"]),
-    )
+    mine = singled("datum.family === dl_family")
+    base = alt.Chart(ends)
+    tip = ["family", "ridge", alt.Tooltip("value:Q", format=".3f"), "seeds"]
+    names = ends.loc[ends.groupby("family").value.idxmax()]
+    left = alt.layer(
+        alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y="zero:Q"),
+        base.mark_rule(strokeWidth=1.5).encode(x=x, y="low:Q", y2="high:Q", color=mine),
+        base.mark_point(filled=True, size=45, opacity=1).encode(
+            x=x, y=alt.Y("value:Q", title="TV(train, test) above its null", axis=RATE), color=mine, tooltip=tip
+        ),
+        base.mark_line(strokeWidth=2).encode(x=x, y="value:Q", detail="family:N", color=alt.value(ROLES["null"])),
+        base.transform_filter("datum.family === dl_family")
+        .mark_line(strokeWidth=2.5, color=ROLES["chosen"])
+        .encode(x=x, y="value:Q"),
+        alt.Chart(names).mark_text(dy=-12, color=INK, opacity=0.85).encode(x=x, y="value:Q", text="family:N"),
+    ).properties(height=300)
+    rates = alt.Chart(found[~found.series.str.startswith("TV")]).transform_filter("datum.family === dl_family")
+    colour = roles("series", {"on train": "train", "on test": "test"})
+    right = alt.layer(
+        rates.mark_area(opacity=0.18).encode(x=x, y="low:Q", y2="high:Q", color=colour),
+        rates.mark_line(point={"size": 40, "opacity": 1}).encode(
+            x=x,
+            y=alt.Y("value:Q", title="rate of the noise's target", axis=RATE),
+            color=colour,
+            tooltip=["series", *tip],
+        ),
+    ).properties(height=300)
+    most = ends.groupby("family").value.max()
+    said = ", ".join(f"{in_points(most[f])} points with a {f}" for f in families)
     return finish(
-        chart.properties(width="container", height=300).add_params(kernel),
+        paired(left, right),
         name="kernel-path",
-        title="Train equals test along a wide Gaussian's ridge path, not along a Laplace kernel's",
-        subtitle="Digits, 30 % noise on every class. Bands: 95 % intervals over 10 splits.",
-        description="Rates of predicting the noise's target on train and test, and the distance between train and test "
-        "above its null, against the ridge, for the chosen kernel.",
+        controls=[kernel],
+        title=f"Along a ridge path train and test outputs differ by at most {said}",
+        subtitle="Digits, 30 % noise on every class; the Gaussian kernel is wide. Means, 95 % intervals over 10 splits.",
+        description="Left: the distance between outputs on train and on test above its null, against the ridge, for both "
+        "kernels. Right: the rates of predicting the noise's target on train and test for the chosen kernel.",
         rows=found,
     )
 
@@ -166,12 +189,15 @@ def training_time(curves: pd.DataFrame) -> alt.LayerChart:
     x = alt.X("epoch:Q", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(tickCount=6), title="epoch")
     y = alt.Y("value:Q", title="distance or error", axis=RATE)
     domain = ["TV(train, test)", "its null", "train error (noisy labels)", "test error (clean labels)"]
-    colour = alt.Color(
-        "series:N",
-        title=None,
-        scale=alt.Scale(domain=domain, range=[ROLES["highlight"], ROLES["null"], ROLES["train"], ROLES["test"]]),
-        legend=alt.Legend(orient="bottom", columns=4),
-    )
+    colour = roles("series", dict(zip(domain, ("chosen", "null", "train", "test"), strict=True)))
+    said = {}
+    for key, part in curves.groupby(["setting", "noise"], sort=False):
+        run = part.groupby(["series", "epoch"]).value.mean()
+        tv, error = run[domain[0]].sort_index(), run[domain[2]].sort_index()
+        said[key] = (
+            f"{key[0]}, {key[1]:.0%} noise: TV(train, test) goes from {in_points(tv.iloc[0])} to {in_points(tv.iloc[-1])} points "
+            f"while the error on the noisy training labels goes from {in_points(error.iloc[0])} to {in_points(error.iloc[-1])} %"
+        ).replace("% noise", " % noise")
     chart = alt.layer(
         base.mark_line(opacity=0.35).encode(x=x, y=y, color=colour, detail="seed:N"),
         base.mark_line(strokeWidth=3).encode(
@@ -179,9 +205,10 @@ def training_time(curves: pd.DataFrame) -> alt.LayerChart:
         ),
     )
     return finish(
-        chart.properties(width="container", height=320).add_params(setting, rate),
+        chart.properties(width="container", height=320),
         name="training-time",
-        title="How far train and test outputs part while noise is memorised",
+        controls=[setting, rate],
+        title=Saying((setting, rate), said, "Train and test outputs part while noise is memorised"),
         subtitle="Sparse random confusion. Thin lines: seeds.",
         description="Distance between the joint laws of class and prediction on train and on test during training, its "
         "value for equal laws, and the two errors, against the epoch.",

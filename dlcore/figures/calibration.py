@@ -9,9 +9,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.figures.controls import menu, near, ordered, pick, slider
-from dlcore.figures.shared import CLASS_NAMES, RATE, Highlight, begin, named
-from dlcore.figures.theme import ROLES, family_colour, finish
+from dlcore.figures.controls import Saying, menu, near, ordered, pick, slider
+from dlcore.figures.shared import CLASS_NAMES, RATE, Highlight, begin, in_points, named
+from dlcore.figures.theme import ROLES, finish, roles, shapes, singled
 from dlcore.tables import over_seeds
 
 _WHERE = {
@@ -41,37 +41,39 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
     places = list(dict.fromkeys(rows["where"]))
     where = menu(places, places[0], "noise on", "dl_where")
     base = alt.Chart(rows).transform_filter(f"datum.where === dl_where && {near('noise')}")
+    only = "dl_family !== 'all' && datum.family === dl_family"
     mine = "dl_family === 'all' || datum.family === dl_family"
+    low = float(np.floor(20 * rows.low.min()) / 20)
+    high = float(np.ceil(20 * rows[["epsilon", "high"]].max().max()) / 20)
     x = alt.X(
         "epsilon:Q",
         title="epsilon: test error on the clean partition",
-        scale=alt.Scale(domain=[0, 0.6], clamp=True),
+        scale=alt.Scale(domain=[0, high], nice=False),
         axis=RATE,
     )
     y = alt.Y(
         "tv_shown:Q",
         title="TV(test outputs, labels), debiased",
-        scale=alt.Scale(domain=[0, 0.6], clamp=True),
+        scale=alt.Scale(domain=[min(low, 0), high], nice=False),
         axis=RATE,
     )
-    line = pd.DataFrame({"epsilon": [0, 0.6], "tv_shown": [0, 0.6]})
-    dim = alt.condition(mine, alt.value(0.95), alt.value(0.12))
+    line = pd.DataFrame({"epsilon": [0, high], "tv_shown": [0, high]})
+    said = {}
+    for (place, noise), part in rows[rows.noise > 0].groupby(["where", "noise"], sort=False):
+        above = part[part.tv_shown > part.epsilon]
+        said[(place, noise)] = (
+            f"Noise on {place}, {noise:.0%}: {len(part) - len(above)} of {len(part)} points lie below the line, as conjectured"
+            + (f"; above it lie {_listed(above.family)}" if len(above) else "")
+        ).replace("%:", " %:")
+    dim = alt.condition(mine, alt.value(0.95), alt.value(0.4))
     chart = alt.layer(
         alt.Chart(line).mark_line(strokeDash=[6, 4], color=ROLES["null"]).encode(x=x, y=y),
-        base.mark_rule(strokeWidth=1.2).encode(
-            x=x, y="low:Q", y2="high:Q", color=family_colour("family", families), opacity=dim
-        ),
+        base.mark_rule(strokeWidth=1.2).encode(x=x, y="low:Q", y2="high:Q", color=singled(only), opacity=dim),
         base.mark_point(filled=True, size=80).encode(
             x=x,
             y=y,
-            color=family_colour("family", families),
-            shape=alt.Shape(
-                "data:N",
-                title="data",
-                legend=alt.Legend(
-                    orient="bottom", columns=4, symbolFillColor=ROLES["null"], symbolStrokeColor=ROLES["null"]
-                ),
-            ),
+            color=singled(only),
+            shape=shapes("data", list(dict.fromkeys(rows.data))),
             opacity=dim,
             tooltip=[
                 "data",
@@ -82,9 +84,10 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
         ),
     )
     return finish(
-        chart.properties(width="container", height=380).add_params(where, chosen, rate),
+        chart.properties(width="container", height=380),
         name="tv-against-epsilon",
-        title="Feature calibration promises points below the line; smoothers rise above it",
+        controls=[where, rate, chosen],
+        title=Saying((where, rate), said, "Feature calibration promises points below the line"),
         subtitle="Means over seeds; bars: mean 95 % limits of a seed. Below the dashed line the conjecture's bound holds.",
         description="Scatter of the debiased total variation between test outputs and training labels against epsilon, "
         "for the chosen noise rate. 1-NN and wide Gaussian kernels lie below the line TV = epsilon; forests, Laplace "
@@ -93,7 +96,13 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
     )
 
 
-def tv_by_size(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
+def _listed(families: pd.Series) -> str:
+    """Returns the families in a sentence: the most frequent ones first, at most four."""
+    names = list(families.value_counts().index)
+    return ", ".join(names[:4]) + (" and others" if len(names) > 4 else "")
+
+
+def tv_by_size(table: pd.DataFrame) -> alt.LayerChart:
     """TV and epsilon as the training set grows, four classes of which one is noisy (the paper's quantitative test)."""
     kept = (table.experiment == "four") & ~table.feature.astype(bool) & table.usual
     rows = named(table[kept]).dropna(subset=["epsilon"])
@@ -109,10 +118,11 @@ def tv_by_size(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerCha
     found = pd.concat(parts, ignore_index=True)
     found["samples"] = [int(sizes[k]) for k in found[by].itertuples(index=False, name=None)]
     found = found.drop(columns="n_train").round(4)
-    start, families = begin(highlight), ordered(found.family)
+    families = ordered(found.family)
     names = list(dict.fromkeys(found.data))
-    chosen = menu(families, pick(start, "family", families, "MLP"), "architecture", "dl_family")
-    dataset = menu(names, pick(start, "dataset", names, names[-1]), "data", "dl_data")
+    chosen = menu(families, pick(None, "family", families, "convnet"), "architecture", "dl_family")
+    # the convnet on MNIST-1D is the classifier that the bound fails for
+    dataset = menu(names, pick(None, "dataset", names, "MNIST-1D"), "data", "dl_data")
     base = alt.Chart(found).transform_filter("datum.family === dl_family && datum.data === dl_data")
     x = alt.X(
         "samples:Q",
@@ -121,12 +131,17 @@ def tv_by_size(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerCha
         title="training samples of the four classes",
     )
     y = alt.Y("value:Q", title="error or distance", axis=RATE)
-    colour = alt.Color(
-        "series:N",
-        title=None,
-        scale=alt.Scale(range=[ROLES["test"], ROLES["train"]], domain=sorted(found.series.unique(), reverse=True)),
-        legend=alt.Legend(orient="bottom", columns=2),
-    )
+    bound, distance = dict.fromkeys(found.series)
+    colour = roles("series", {distance: "chosen", bound: "bayes"})
+    said = {}
+    wide = found.pivot_table(index=["data", "family", "samples"], columns="series", values="value").sort_index()
+    for key, part in wide.groupby(level=[0, 1]):
+        over = int((part[distance] > part[bound]).sum())
+        last = part.iloc[-1]
+        said[key] = (
+            f"{key[0]}, {key[1]}: the distance exceeds its bound at {over} of {len(part)} sizes; at {part.index[-1][2]:,} samples "
+            f"it is {in_points(last[distance])} points, the bound {in_points(last[bound])}"
+        )
     chart = alt.layer(
         base.mark_area(opacity=0.18).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour),
         base.mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour),
@@ -135,10 +150,12 @@ def tv_by_size(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerCha
         ),
     )
     return finish(
-        chart.properties(width="container", height=330).add_params(dataset, chosen),
+        chart.properties(width="container", height=330),
         name="tv-by-size",
-        title="Four classes, one of them noisy: the distance and its bound as the training set grows",
-        subtitle="Two labels, 30 % of one class mislabelled; the conjecture: blue below orange. Bands: 95 % intervals over seeds.",
+        controls=[dataset, chosen],
+        title=Saying((dataset, chosen), said, "The distance and its bound as the training set grows"),
+        subtitle="Four classes, two labels, 30 % of one class mislabelled. The conjecture: the distance stays below epsilon. "
+        "Bands: 95 % intervals over seeds.",
         description="Two curves against the number of training samples: epsilon, the four-way test error, and the "
         "debiased total variation between test outputs and training labels, for the chosen data set and architecture.",
         rows=found,
@@ -157,13 +174,17 @@ def marginals(table: pd.DataFrame) -> alt.LayerChart:
         4
     )
     kinds = list(dict.fromkeys(rows.partition))
-    kind = menu(kinds, kinds[0], "partition", "dl_kind")
-    names = list(dict.fromkeys(rows.data))
-    dataset = menu(names, names[-1], "data", "dl_data")
+    kind = menu(kinds, kinds[0], "partition", "dl_partition")
     families = ordered(rows.family)
-    colour = family_colour("family", families).copy()
-    colour.legend = None
-    base = alt.Chart(rows).transform_filter("datum.partition === dl_kind && datum.data === dl_data")
+    said = {}
+    for name, part in rows.groupby("partition", sort=False):
+        beyond = part.tv > part.null_q95
+        keep = [f for f in families if not beyond[part.family == f].all()]
+        said[(name,)] = (
+            f"Output frequencies do not match label frequencies: {int(beyond.sum())} of {len(part)} runs are further off than "
+            f"a perfect sampler would be ({name}{'; ' + ', '.join(keep) + ' come closest' if keep else ''})"
+        )
+    base = alt.Chart(rows).transform_filter("datum.partition === dl_partition")
     chart = alt.layer(
         base.mark_tick(color=ROLES["null"], thickness=2).encode(
             x=alt.X("null_q95:Q"), y=alt.Y("family:N", sort=families, title=None)
@@ -175,15 +196,17 @@ def marginals(table: pd.DataFrame) -> alt.LayerChart:
                 axis=alt.Axis(format=".1%", tickCount=6),
             ),
             y=alt.Y("family:N", sort=families, title=None),
-            color=colour,
+            color=alt.value(ROLES["test"]),
             tooltip=["family", "seed", "tv", "label_error", "epsilon"],
         ),
     )
     return finish(
-        chart.properties(width="container", height=280).add_params(dataset, kind),
+        chart.properties(width="container", height=280),
         name="marginals",
-        title="Do output frequencies match label frequencies?",
-        subtitle="One point per seed, a perfect sampler left of its grey tick. Constant partition: class frequencies span a factor of ten.",
+        controls=[kind],
+        title=Saying((kind,), said, "Output frequencies differ from label frequencies"),
+        subtitle="One point per seed; a perfect sampler would stay left of the grey tick in 19 of 20 cases. "
+        "Constant partition: class frequencies span a factor of ten.",
         description="Total variation between the marginal law of the outputs and of the labels, within each part of a "
         "constant or coarse partition, by model family, with the 95 % quantile expected of a perfect sampler.",
         rows=rows,
@@ -191,30 +214,53 @@ def marginals(table: pd.DataFrame) -> alt.LayerChart:
 
 
 def human_noise(cells: pd.DataFrame) -> alt.LayerChart:
-    """Human confusions against the network's on test; takes rows with annotator, class, label, human, predicted."""
+    """What human confusions add to a network's confusions on test; takes rows with annotator, class, label, human, predicted."""
+    names = {"aggre": "majority of three", "worse": "worst of three"}
+    cells = cells.dropna(subset=["clean"]).assign(
+        annotator=lambda t: t.annotator.map(names).fillna(t.annotator), added=lambda t: (t.predicted - t.clean).round(4)
+    )
     kinds = list(dict.fromkeys(cells.annotator))
-    families = list(dict.fromkeys(cells.family))
-    kind = menu(kinds, kinds[0], "labels", "dl_kind")
-    chosen = menu(families, families[0], "architecture", "dl_family")
-    base = alt.Chart(cells).transform_filter("datum.annotator === dl_kind && datum.family === dl_family")
-    scale = alt.Scale(type="sqrt", domain=[0, max(0.3, float(cells[["human", "predicted"]].max().max()))])
-    x = alt.X("human:Q", title="rate in the human labels", scale=scale, axis=RATE)
-    y = alt.Y("predicted:Q", title="rate in the test predictions", scale=scale, axis=RATE)
-    line = pd.DataFrame({"human": [0, 0.3], "predicted": [0, 0.3]})
+    families = ordered(cells.family)
+    kind = menu(kinds, kinds[-1], "labels", "dl_annotator")
+    chosen = menu(families, families[-1], "classifier", "dl_family")
+    base = alt.Chart(cells).transform_filter("datum.annotator === dl_annotator && datum.family === dl_family")
+    limit = float(cells.human.max())
+    scale = alt.Scale(domain=[min(0.0, float(cells.added.min())), max(limit, float(cells.added.max()))])
+    x = alt.X(
+        "human:Q", title="rate in the human labels", axis=RATE, scale=alt.Scale(domain=[0, 1.05 * limit], nice=False)
+    )
+    y = alt.Y("added:Q", title="test predictions: rate minus that after clean labels", scale=scale, axis=RATE)
+    line = pd.DataFrame({"human": [0, limit], "added": [0, limit]})
+    said, fitted = {}, []
+    for key, part in cells.groupby(["annotator", "family"]):
+        slope, level = np.polyfit(part.human, part.added, 1)
+        fitted.append({"annotator": key[0], "family": key[1], "human": 0.0, "added": level})
+        fitted.append({**fitted[-1], "human": limit, "added": level + slope * limit})
+        said[key] = (
+            f"{key[1]}: of ten points of human confusion between two classes {10 * slope:.1f} come back on test "
+            f"(labels: {key[0]})"
+        )
+    fit = alt.Chart(pd.DataFrame(fitted).round(4))
+    fit = fit.transform_filter("datum.annotator === dl_annotator && datum.family === dl_family")
     chart = alt.layer(
-        alt.Chart(line).mark_line(strokeDash=[6, 4], color=ROLES["sampler"]).encode(x=x, y=y),
-        base.mark_point(filled=True, size=45, color=ROLES["test"]).encode(
-            x=x, y=y, tooltip=["class", "label", "human", "predicted", "clean"]
+        alt.Chart(line).mark_line(strokeDash=[6, 4], color=ROLES["sampler"], strokeWidth=2).encode(x=x, y=y),
+        fit.mark_line(color=ROLES["chosen"], strokeWidth=2).encode(x=x, y=y),
+        base.mark_point(filled=True, size=45, color=ROLES["test"], opacity=0.8).encode(
+            x=x,
+            y=y,
+            tooltip=["class", "label", *[alt.Tooltip(f"{n}:Q", format=".1%") for n in ("human", "predicted", "clean")]],
         ),
-        base.mark_point(size=45, color=ROLES["null"]).encode(x=x, y="clean:Q"),
     )
     return finish(
-        chart.properties(width="container", height=340).add_params(kind, chosen),
+        chart.properties(width="container", height=340),
         name="human-noise",
-        title="Human label noise: which confusions come back?",
-        subtitle="CIFAR-10N, one point per pair of classes, means over seeds. Grey rings: the same network on clean labels.",
+        controls=[kind, chosen],
+        title=Saying((kind, chosen), said, "Human label noise: which confusions come back?"),
+        subtitle="CIFAR-10N, one point per pair of classes, means over seeds. What training on human labels adds to the same "
+        "classifier's confusions. Dashed: a sampler; line: least squares.",
         description="Rate of each wrong label in the human annotations against its rate in the test predictions of a "
-        "network trained on them, with the rates of the same network trained on clean labels.",
+        "classifier trained on them, minus its rate after training on clean labels, with the line of least squares and that "
+        "of a sampler.",
         rows=cells,
     )
 

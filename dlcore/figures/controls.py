@@ -1,16 +1,63 @@
-"""The controls that charts share: sliders and menus bound to Vega-Lite parameters, with the reader's choice as start."""
+"""The controls that charts share: menus and sliders bound to Vega-Lite parameters, and which of their states have rows."""
 
 from __future__ import annotations
 
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from dlcore.figures.theme import FAMILY_COLOURS
+# the families of chapter 3 in the book's order: neighbours, trees, kernels, linear, networks
+FAMILIES = (
+    *("1-NN", "15-NN", "tree", "extra tree", "forest", "Gaussian kernel", "Laplace kernel", "SVM", "logistic"),
+    *("MLP", "convnet", "ResNet", "ResNet-18"),
+)
+ALL = "all"  # the option of a menu that singles nothing out
+
+
+@dataclass(frozen=True)
+class Control:
+    """One choice of the reader's.
+
+    Args:
+        name: of the Vega-Lite parameter; `column` is the column of the rows that holds the options.
+        shown: the options as the reader reads them; a number is shown in the form `form`.
+    """
+
+    name: str
+    label: str
+    options: tuple[Any, ...]
+    value: Any
+    column: str
+    kind: str = "menu"
+    shown: tuple[str, ...] = ()
+    form: str = "~g"
+
+    @property
+    def texts(self) -> list[str]:
+        """The options as the reader reads them."""
+        if self.kind == "menu":
+            return list(self.shown or self.options)
+        return [f"{o:.0%}".replace("%", " %") if self.form == ".0%" else f"{o:g}" for o in self.options]
+
+    def parameter(self) -> alt.Parameter:
+        """Returns the parameter with Vega's own input, for Jupyter and Colab; the book's page makes its own.
+
+        A slider cannot step over uneven values: these become a menu. Two options are radio buttons.
+        """
+        label = f"{self.label} "
+        steps = {round(b - a, 6) for a, b in itertools.pairwise(self.options)} if self.kind == "slider" else set()
+        if len(steps) == 1:
+            bind = alt.binding_range(min=self.options[0], max=self.options[-1], step=steps.pop(), name=label)
+        elif len(self.options) == 2:
+            bind = alt.binding_radio(options=list(self.options), labels=self.texts, name=label)
+        else:
+            bind = alt.binding_select(options=list(self.options), labels=self.texts, name=label)
+        return alt.param(name=self.name, value=self.value, bind=bind)
 
 
 def pick(highlight: Mapping[str, Any] | None, name: str, options: Sequence[Any], default: Any) -> Any:
@@ -21,41 +68,92 @@ def pick(highlight: Mapping[str, Any] | None, name: str, options: Sequence[Any],
     return default if default in options else options[0]
 
 
-def slider(options: Sequence[float], value: float, label: str = "noise rate", name: str = "dl_noise") -> alt.Parameter:
-    """Returns a slider over evenly spaced values; compare with `near`, floats are not exact."""
-    steps = [round(b - a, 6) for a, b in itertools.pairwise(options)]
-    bind = alt.binding_range(min=min(options), max=max(options), step=min(steps, default=0.1), name=f"{label} ")
-    return alt.param(name=name, value=value, bind=bind)
+def slider(
+    options: Sequence[float], value: float, label: str = "noise", name: str = "dl_noise", form: str = ".0%"
+) -> Control:
+    """Returns a slider over recorded values; compare with `near`, floats are not exact."""
+    values = tuple(float(o) for o in options)
+    return Control(name, label, values, float(value), name.removeprefix("dl_"), "slider", form=form)
 
 
-def menu(
-    options: Sequence[str], value: str, label: str, name: str, shown: Sequence[str] | None = None
-) -> alt.Parameter:
-    """Returns a drop-down menu; `shown` are the options' names for the reader."""
-    more = {"labels": list(shown)} if shown else {}
-    return alt.param(name=name, value=value, bind=alt.binding_select(options=list(options), name=f"{label} ", **more))
+def menu(options: Sequence[Any], value: Any, label: str, name: str, shown: Sequence[str] = ()) -> Control:
+    """Returns a menu; `shown` are the options' names for the reader."""
+    return Control(name, label, tuple(options), value, name.removeprefix("dl_"), "menu", tuple(shown))
 
 
-def coded(rows: pd.DataFrame, menus: Mapping[str, tuple[str, Sequence[str]]]) -> tuple[pd.DataFrame, str]:
-    """Returns the rows with the columns of menus as one number, `key`, and the Vega expression that keeps what is chosen.
+def states(controls: Sequence[Control], there: pd.DataFrame | Sequence[pd.DataFrame]) -> list[dict[str, Any]]:
+    """Returns which choices have rows: for each table, the controls that it limits and the places of their options.
 
-    A chart carries every row in the page: names of 30 letters in thousands of rows are most of its weight. Rows that no
-    menu offers are left out.
-    Args: menus: column -> (name of the menu's parameter, the menu's options).
+    A control is limited by those before it: the first offers all that any row has, the second what is left with the
+    first, and so on, so that no state is empty and none is out of reach.
+
+    Args: there: tables with columns of controls; a state needs a row in each of them.
     """
-    key, chosen = pd.Series(0, rows.index), "0"
-    for column, (name, options) in menus.items():
-        key = key * len(options) + rows[column].map({o: i for i, o in enumerate(options)})
-        chosen = f"({chosen}) * {len(options)} + indexof({json.dumps(list(options))}, {name})"
-    rows = rows.drop(columns=list(menus)).assign(key=key)[key.notna()]
-    return rows.astype({"key": int}), f"datum.key === {chosen}"
+    found = []
+    for table in [there] if isinstance(there, pd.DataFrame) else there:
+        mine = [(i, c) for i, c in enumerate(controls) if c.column in table]
+        if not mine:
+            continue
+        places = [{_key(o): at for at, o in enumerate(c.options)} for _, c in mine]
+        rows = table[[c.column for _, c in mine]].drop_duplicates().itertuples(index=False, name=None)
+        known = [[places[i].get(_key(v)) for i, v in enumerate(row)] for row in rows]
+        known = [row for row in known if None not in row]
+        for at, (_, c) in enumerate(mine):
+            if ALL in places[at] and ALL not in set(table[c.column]):
+                known += [[*row[:at], places[at][ALL], *row[at + 1 :]] for row in known]
+        rows = sorted(map(list, set(map(tuple, known))))
+        found.append({"of": [i for i, _ in mine], "rows": rows})
+    return found
 
 
-def abbreviated(rows: pd.DataFrame, *columns: str) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Returns the rows with columns of repeated words as small numbers, and the Vega expressions that undo it, by column."""
-    words = {column: list(dict.fromkeys(rows[column].fillna(""))) for column in columns}
-    codes = {c: rows[c].fillna("").map({w: i for i, w in enumerate(found)}) for c, found in words.items()}
-    return rows.assign(**codes), {c: f"{json.dumps(found)}[datum.{c}]" for c, found in words.items()}
+def _key(value: Any) -> Any:
+    return value if isinstance(value, str) else round(float(value), 6)
+
+
+@dataclass(frozen=True)
+class Saying:
+    """A sentence that follows the controls: the text of each state, by the options of some controls."""
+
+    by: tuple[Control, ...]
+    texts: Mapping[tuple[Any, ...], str]
+    other: str  # where no state of `by` is named
+
+    @property
+    def start(self) -> str:
+        """The text of the controls' first state."""
+        return self.texts.get(tuple(c.value for c in self.by), self.other)
+
+    def expression(self) -> str:
+        """Returns the Vega expression of the text, broken into lines."""
+        found = {
+            "|".join(v if isinstance(v, str) else f"{v:g}" for v in key): broken(text)
+            for key, text in self.texts.items()
+        }
+        key = " + '|' + ".join(f"toString({c.name})" for c in self.by)
+        return f"({json.dumps(found)})[{key}] || {json.dumps(broken(self.other))}"
+
+    def spec(self, controls: Sequence[Control]) -> dict[str, Any]:
+        """Returns what the page needs: the places of the controls, and texts by the places of their options."""
+        places = [{_key(o): at for at, o in enumerate(c.options)} for c in self.by]
+        named = {
+            "|".join(str(places[i][_key(v)]) for i, v in enumerate(key)): text
+            for key, text in self.texts.items()
+            if all(_key(v) in places[i] for i, v in enumerate(key))
+        }
+        return {"of": [controls.index(c) for c in self.by], "texts": named, "other": self.other}
+
+
+def broken(text: str, most: int = 88) -> list[str]:
+    """Returns a text in lines: a chart's title does not wrap by itself.
+
+    >>> broken("one two three", 8)
+    ['one two', 'three']
+    """
+    lines = [""]
+    for word in text.split():
+        fits = len(lines[-1]) + len(word) < most
+        lines = [*lines[:-1], f"{lines[-1]} {word}".strip()] if fits or not lines[-1] else [*lines, word]
+    return lines
 
 
 def near(field: str, name: str = "dl_noise") -> str:
@@ -67,7 +165,7 @@ def nearest(rows: pd.DataFrame, by: str, field: str = "noise") -> pd.DataFrame:
     """Returns the rows with `least` and `most`: where on a slider a row's value is the nearest one that its group has.
 
     So a slider draws something at every step, whatever values a group was run at; keep the rows with `held()`, and
-    say which value is shown.
+    say which value is shown. The book's page offers only what was run; Vega's own slider, in Jupyter, cannot.
     """
     limits = []
     for group, own in rows.groupby(by, sort=False)[field]:
@@ -85,5 +183,4 @@ def held(name: str = "dl_noise") -> str:
 
 def ordered(families: Sequence[str]) -> list[str]:
     """Returns model families in the book's order."""
-    known = list(FAMILY_COLOURS)
-    return sorted(set(families), key=lambda f: (known.index(f) if f in known else len(known), f))
+    return sorted(set(families), key=lambda f: (FAMILIES.index(f) if f in FAMILIES else len(FAMILIES), f))

@@ -9,12 +9,10 @@ import pandas as pd
 from dlcore import tables
 from dlcore.figures.controls import menu, near, slider
 from dlcore.figures.scaling import PAIRS
-from dlcore.figures.theme import ROLES, finish, paired
-from dlcore.metrics.scaling import JOINT_LAWS
+from dlcore.figures.shared import INK
+from dlcore.figures.theme import ROLES, finish, paired, singled
 
-LAWS = {name: law.formula for name, law in JOINT_LAWS.items()}
-# narrow to wide: one hue after another that stays apart in grey
-SHADES = ("#B7D4EA", "#6FAED9", "#2F7FBF", "#0B4F8A")
+LAWS = {"kaplan": "one knee for each size (Kaplan et al.)", "hoffmann": "two powers added (Hoffmann et al.)"}
 
 
 def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
@@ -46,17 +44,14 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
             across.append(pd.DataFrame({"parameters": models.round(), "above": fit.predict(2**power, models)}))
             across[-1] = across[-1].assign(power=power, law=LAWS[law])
     lines, across = (pd.concat(parts, ignore_index=True).round({"above": 5}) for parts in (lines, across))
-    names = [int(w) for w in sorted(own.width.unique())]
-    shades = [*SHADES[-len(names) :], *[ROLES["highlight"]] * (more.width.nunique())]
-    scale = alt.Scale(domain=[*names, *sorted(int(w) for w in more.width.unique())], range=shades)
-    colour = alt.Color("width:N", scale=scale, legend=alt.Legend(title="width", orient="bottom", columns=5))
+    colour = singled("datum.fitted === 'no'")
     laws = menu(list(LAWS.values()), LAWS["kaplan"], "law", "dl_law")
-    size = slider(powers, powers[-1], "training pairs: 2 to the power", "dl_power")
+    size = slider(powers, powers[-1], "training pairs: 2 to the power", "dl_power", "~g")
     chosen = "datum.law === dl_law"
-    logs = alt.Scale(type="log", nice=False, padding=8)
+    logs = alt.Scale(type="log", nice=False, padding=24)
     # one range for all sizes: the slider moves the dots and not the axis
-    ends = [0.9 * own.above.min(), 1.1 * own.above.max()]
-    fixed = alt.Scale(type="log", nice=False, domain=ends)
+    limits = [0.9 * own.above.min(), 1.1 * own.above.max()]
+    fixed = alt.Scale(type="log", nice=False, domain=limits)
     up = alt.Axis(format=".2~f", tickCount=6)
     y = alt.Y("above:Q", title="loss above the known floor, nats", scale=logs, axis=up)
     x = alt.X("pairs:Q", title="training pairs D", scale=logs, axis=PAIRS)
@@ -64,13 +59,18 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
     law = alt.Chart(lines).transform_filter(chosen).mark_line(strokeWidth=1.8)
     dash = alt.StrokeDash("fitted:N", scale=alt.Scale(domain=["yes", "no"], range=[[1, 0], [5, 4]]), legend=None)
     dots = alt.Chart(points).mark_point(size=42, filled=True, opacity=0.9)
+    last = lines.loc[lines.groupby(["width", "law"]).pairs.idxmax()].assign(
+        width=lambda t: t.width.astype(int).astype(str)
+    )
+    ends = alt.Chart(last).transform_filter(chosen)
     rule = alt.Chart(pd.DataFrame({"power": powers, "pairs": np.exp2(powers)})).transform_filter(
         near("power", "dl_power")
     )
     left = alt.layer(
         rule.mark_rule(strokeDash=[2, 3], color=ROLES["null"], strokeWidth=1.5).encode(x=x),
-        law.encode(x=x, y=y, color=colour, strokeDash=dash),
+        law.encode(x=x, y=y, color=colour, strokeDash=dash, detail="width:N"),
         dots.encode(x=x, y=y, color=colour, tooltip=tip),
+        ends.mark_text(align="left", dx=5, color=INK).encode(x=x, y=y, text="width:N"),
     ).properties(height=320)
     model = alt.X(
         "parameters:Q", title="parameters N", scale=logs, axis=alt.Axis(format="~s", tickCount=4, labelOverlap=True)
@@ -80,7 +80,7 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
         alt.Chart(across)
         .transform_filter(f"{chosen} && {here}")
         .mark_line(strokeWidth=1.8, color=ROLES["null"], clip=True)
-        .encode(x=model, y=alt.Y("above:Q", title=None, scale=fixed, axis=up)),
+        .encode(x=model, y=alt.Y("above:Q", title="loss above the known floor, nats", scale=fixed, axis=up)),
         dots.transform_filter(here).encode(x=model, y="above:Q", color=colour, tooltip=tip),
     ).properties(height=320)
     # of the power law above the known floor, each width on its own
@@ -88,10 +88,12 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
     each = tables.scaling_fits(own, ("known",), bootstrap=0)
     said = ", ".join(f"{f.fit.exponent:.2f} with {width[f.setting]}" for f in each)
     return finish(
-        paired(left, right).add_params(laws, size),
+        paired(left, right),
         name="data-and-size",
+        controls=[laws, size],
+        there=[across[["law", "power"]]],
         title=f"The exponent of the excess by width: {said} units",
-        subtitle="Dots: clean runs. Lines: one law fitted to all widths at once; dashed: a width that it was not fitted to.",
+        subtitle="Dots: clean runs. Lines: one law fitted to all widths at once, named by width; dashed: a width that it was not fitted to.",
         description="Left: the loss above the known floor against training pairs, for models of several widths, with one joint law "
         "fitted to all of them, on logarithmic axes. Right: the same losses at the chosen number of pairs against the number "
         "of parameters. The widest model was trained with another budget and is not fitted.",

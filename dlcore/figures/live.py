@@ -56,7 +56,7 @@ def kind_colours(kinds: Iterable[str], fixed: Mapping[str, str]) -> dict[str, st
     """
     place = {kind: 2 * bool(i) for i, kind in enumerate(fixed)}
     order = sorted(kinds, key=lambda k: (place.get(k, 1), [float(n) for n in re.findall(r"\d+\.?\d*", k)], k))
-    ramp = (ROLES[role] for role in ("sampler", "bayes", "thesis"))
+    ramp = (ROLES[role] for role in ("sampler", "bayes", "paper"))
     return {kind: fixed[kind] if kind in fixed else next(ramp, ROLES["null"]) for kind in order}
 
 
@@ -130,9 +130,9 @@ def _own(own: pd.DataFrame, columns: list[str], where: dict[str, Any], at: list)
     """Returns the layers of the reader's runs: lines where rows belong together, and diamonds."""
     more = [name for name in ("setting", "other", "line") if name in own]
     base = alt.Chart(own[[*columns, *more]]).encode(**where)
-    pink, lines = alt.value(ROLES["highlight"]), []
+    pink, lines = alt.value(ROLES["own"]), []
     if "line" in own and own.line.duplicated().any():
-        lines = [base.mark_line(color=ROLES["highlight"], strokeWidth=1.5).encode(detail="line:N")]
+        lines = [base.mark_line(color=ROLES["own"], strokeWidth=1.5).encode(detail="line:N")]
     inside = alt.condition("datum.other", alt.value("white"), pink) if "other" in own else pink
-    diamonds = base.mark_point(shape="diamond", size=130, opacity=1, stroke=ROLES["highlight"], strokeWidth=2)
+    diamonds = base.mark_point(shape="diamond", size=130, opacity=1, stroke=ROLES["own"], strokeWidth=2)
     return [*lines, diamonds.encode(fill=inside, tooltip=[*(["setting:N"] if "setting" in own else []), *at])]

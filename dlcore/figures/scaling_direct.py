@@ -11,9 +11,9 @@ import pandas as pd
 from dlcore import tables
 from dlcore.figures.controls import menu, pick
 from dlcore.figures.scaling import PAIRS, arm_colour, choice, corpus_name
-from dlcore.figures.scaling_exponents import BAND, inside
-from dlcore.figures.shared import Highlight
-from dlcore.figures.theme import ROLES, finish, paired
+from dlcore.figures.scaling_exponents import BAND
+from dlcore.figures.shared import Highlight, inside
+from dlcore.figures.theme import ROLES, finish, paired, roles
 
 
 def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None) -> alt.HConcatChart:
@@ -32,10 +32,10 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
     slopes[numbers] = slopes[numbers].round(4)
     counts = slopes.assign(equal=slopes.verdict == "equivalent").groupby("data", sort=False).equal.agg(["sum", "size"])
     said = ", ".join(f"{row['sum']} of {row['size']} on {name}" for name, row in counts.iterrows())
-    data = list(counts.index)
+    data, tall = list(counts.index), max(300, 30 * int(counts["size"].max()))
     dataset = menu(data, pick(dict(highlight or {}), "data", data, data[0]), "data", "dl_data")
     here = "datum.data === dl_data"
-    colour = arm_colour("arm", list(slopes.arm), columns=3)
+    colour = arm_colour()
     hover = alt.selection_point(name="dl_setting", fields=["setting"], on="pointerover")
     strong = alt.condition(hover, alt.value(1), alt.value(0.15))
     base = alt.Chart(curves).transform_filter(here)
@@ -52,7 +52,7 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
         base.mark_point(filled=True, size=40)
         .encode(x=x, y=y, color=colour, detail=detail, opacity=strong, tooltip=tip)
         .add_params(hover),
-    ).properties(height=300)
+    ).properties(height=tall)
     dots = alt.Chart(slopes).transform_filter(here)
     down, words = inside(dots, "setting", list(dict.fromkeys(slopes.setting)))
     across = alt.X("difference:Q", title="exponent minus the baseline's", axis=alt.Axis(format=".2f", tickCount=5))
@@ -64,10 +64,11 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
         dots.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q", y=down, color=colour, opacity=strong),
         dots.mark_point(filled=True, size=75).encode(x=across, y=down, color=colour, opacity=strong, tooltip=tip),
         words,
-    ).properties(height=max(300, 32 * int(counts["size"].max())))
+    ).properties(height=tall)
     return finish(
-        paired(left, right).add_params(dataset),
+        paired(left, right),
         name="size-by-size",
+        controls=[dataset],
         title=f"Without a law, exponents within {BAND} of the baseline's: {counts['sum'].sum()} of {counts['size'].sum()}",
         subtitle=f"{said}. Bars: 95 %.",
         description="Left: the loss of every setting over the baseline's loss, against sentence pairs, in logarithms, above the "
@@ -83,12 +84,8 @@ def beside_counting(beside: pd.DataFrame) -> alt.HConcatChart:
     Args: beside: `tables.beside_counting`.
     """
     names = {"narrow": "64 units", "wide": "512 units", "counting": "counting learner", "unseen": "unseen mass (exact)"}
-    colours = [ROLES["train"], ROLES["bayes"], ROLES["null"], ROLES["thesis"]]
-    colour = alt.Color(
-        "who:N",
-        scale=alt.Scale(domain=[*names.values()], range=colours),
-        legend=alt.Legend(title=None, orient="bottom", columns=2),
-    )
+    # as in the first chart the baseline is grey and what is set beside it pink; theory is violet
+    colour = roles("who", dict(zip(names.values(), ("null", "chosen", "sampler", "bayes"), strict=True)))
     losses = beside.melt("pairs", [*names][:3], "who", "excess").dropna()
     losses["who"], losses["excess"] = losses.who.map(names), losses.excess.round(5)
     steps = beside.melt("pairs", [f"{n}_exponent" for n in names], "who", "exponent").dropna()

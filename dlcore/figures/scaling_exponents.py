@@ -9,20 +9,14 @@ import numpy as np
 import pandas as pd
 
 from dlcore import published, tables
-from dlcore.figures.controls import menu, pick
-from dlcore.figures.scaling import PAIRS, arm_colour, corpus_name
-from dlcore.figures.shared import Highlight
-from dlcore.figures.theme import ROLES, finish, paired
+from dlcore.figures.controls import Saying, menu, pick
+from dlcore.figures.scaling import ARMS, PAIRS, arm_colour, choice, corpus_name
+from dlcore.figures.shared import INK, Highlight, inside
+from dlcore.figures.theme import ROLES, finish, paired, roles, singled
 from dlcore.metrics.scaling import alternating_fit
 from dlcore.tables import LAWS, CurveFit
 
-ARCHITECTURE_COLOURS = {
-    "6L6L": "#0072B2",
-    "28L6L": "#8c6bb1",
-    "6L28L": "#009E73",
-    "Dec-only": "#D55E00",
-    "TEnc-LSTM": "#B07D00",
-}
+ARCHITECTURES = ("6L6L", "28L6L", "6L28L", "Dec-only", "TEnc-LSTM")
 BAND = 0.05
 # exponents of others beside ours: law, what is compared, low, high, and how the number was obtained
 LITERATURE = (
@@ -33,91 +27,79 @@ LITERATURE = (
 )
 
 
-def inside(base: alt.Chart, field: str, sort: Sequence[str]) -> tuple[alt.Y, alt.Chart]:
-    """Returns the encoding of a row per name, and the names as text in the plot: beside it they would take a phone's width."""
-    y = alt.Y(f"{field}:N", title=None, sort=sort, axis=alt.Axis(labels=False, ticks=False, grid=True))
-    names = base.mark_text(align="left", dy=-9, fontSize=10.5, color=ROLES["null"])
-    return y, names.encode(x=alt.value(3), y=y, text=f"{field}:N")
-
-
 def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.HConcatChart:
-    """The exponent of every setting against a constant of its curve, and by name, with the equivalence band."""
-    known = [f for f in fits if f.law in ("bansal", "floor", "known")]
+    """The exponent of every setting minus the baseline's, with the equivalence band; and its constant over the baseline's."""
+    known = [f for f in fits if f.law in ("known", "bansal", "floor")]
     rows = tables.fits_table(known, BAND)
     middle = {f.curve: np.exp(np.log(f.sizes).mean()) for f in known if f.arm == "baseline"}
     at = [middle.get(f.curve, np.exp(np.log(f.sizes).mean())) for f in known]
-    rows["at the middle size"] = [float(f.predict([size])[0]) for f, size in zip(known, at, strict=True)]
-    rows = rows.rename(columns={"limit": "with endless data"})
+    rows["loss"] = [float(f.predict([size])[0]) for f, size in zip(known, at, strict=True)]
     rows["data"], rows["law"] = rows.curve.map(corpus_name), rows.law.map(LAWS)
-    rows = rows[rows.exponent.notna() & rows["with endless data"].notna()]
-    # an interval that says only that the curve does not tell would hide the others; its end is in the rows
-    rows["shown_low"] = np.maximum(rows.low, rows.exponent - 0.2)
-    rows["shown_high"] = np.minimum(rows.high, rows.exponent + 0.2)
-    base = rows[rows.arm == "baseline"][["data", "law", "exponent"]]
-    base = base.assign(bottom=base.exponent - BAND, top=base.exponent + BAND)
+    base = rows[rows.arm == "baseline"].set_index(["data", "law"]).loss
+    rows["ratio"] = [r.loss / base.get((r.data, r.law), np.nan) for r in rows.itertuples()]
+    compared = rows[(rows.arm != "baseline") & rows.difference.notna() & rows.difference_low.notna()]
+    if compared.empty:
+        raise ValueError("no setting has enough sizes in common with its baseline")
+    rows = compared.assign(setting=compared.setting.map(choice))
+    order = list(dict.fromkeys(rows.sort_values("arm", key=lambda a: a.map(list(ARMS).index), kind="stable").setting))
     numbers = rows.select_dtypes("floating").columns
     rows[numbers] = rows[numbers].map(lambda v: float(f"{v:.5g}"))
-    compared = rows[rows.arm != "baseline"].groupby("law").verdict
-    equal, compared = compared.apply(lambda v: int((v == "equivalent").sum())), compared.size()
-    counts = [f"{equal[law]} of {compared[law]} under {law}" for law in (LAWS["known"], LAWS["bansal"]) if law in equal]
-    settings = [*rows[rows.arm == "baseline"].setting, *rows.setting]
+    said, best = {}, [LAWS[law] for law in ("known", "bansal", "floor") if LAWS[law] in set(rows.law)]
+    for key, part in rows.groupby(["data", "law"], sort=False):
+        equal, other = (int((part.verdict == v).sum()) for v in ("equivalent", "different"))
+        said[key] = (
+            f"{key[0]}, {key[1]}: {equal} of {len(part)} exponents are within {BAND} of the baseline's, {other} are not, "
+            f"{len(part) - equal - other} are undecided; the loss at the middle size is {part.ratio.min():.2f} to "
+            f"{part.ratio.max():.2f} times the baseline's"
+        )
     start, data = dict(highlight or {}), list(dict.fromkeys(rows.data))
-    found = [name for name in LAWS.values() if name in set(rows.law)]
-    constants = ["with endless data", "at the middle size"]
-    controls = [
-        menu(data, pick(start, "data", data, data[0]), "data", "dl_data"),
-        menu(found, pick(start, "law", found, found[0]), "law", "dl_law"),
-        menu(constants, constants[0], "constant: loss", "dl_constant"),
-    ]
+    law = menu(best, pick(start, "law", best, best[0]), "law", "dl_law")
+    corpus = menu(data, pick(start, "data", data, data[0]), "data", "dl_data")
     here = "datum.data === dl_data && datum.law === dl_law"
-    up = alt.Y("exponent:Q", title="exponent", scale=alt.Scale(zero=False), axis=alt.Axis(format=".2f", tickCount=6))
-    x = alt.X(
-        "constant:Q",
-        title="constant: the loss the law gives, nats",
-        scale=alt.Scale(zero=False),
-        axis=alt.Axis(format=".2~f", tickCount=5),
-    )
-    colour = arm_colour("arm", list(rows.arm), columns=3)
+    dots = alt.Chart(rows).transform_filter(here)
+    down, words = inside(dots, "setting", order)
     tip = [
         "setting",
-        alt.Tooltip("exponent:Q", format=".3f"),
-        alt.Tooltip("low:Q", format=".3f"),
-        alt.Tooltip("high:Q", format=".3f"),
+        *[alt.Tooltip(f"{n}:Q", format=".3f") for n in ("difference", "difference_low", "difference_high", "exponent")],
         alt.Tooltip("knee:Q", format=".3~s", title="knee 1/C, pairs"),
         alt.Tooltip("verdict:N", title=f"within {BAND} of the baseline?"),
         "sizes",
         "runs",
     ]
-    strip = alt.Chart(base).transform_filter(here)
-    dots = alt.Chart(rows).transform_filter(here).transform_calculate(constant="datum[dl_constant]")
-    left = alt.layer(
-        strip.mark_rect(opacity=0.18, color=ROLES["null"]).encode(y=alt.Y("bottom:Q", title="exponent"), y2="top:Q"),
-        dots.mark_rule(strokeWidth=1.5, opacity=0.7).encode(x=x, y="shown_low:Q", y2="shown_high:Q", color=colour),
-        dots.mark_point(filled=True, size=75, opacity=1).encode(x=x, y=up, color=colour, tooltip=tip),
-    ).properties(height=300)
+    band = alt.Chart(pd.DataFrame({"from": [-BAND], "to": [BAND]}))
     across = alt.X(
-        "exponent:Q",
-        title="exponent, 95 % interval",
-        scale=alt.Scale(zero=False),
-        axis=alt.Axis(format=".2f", tickCount=5),
+        "difference:Q", title="exponent minus the baseline's, 95 %", axis=alt.Axis(format="+.2f", tickCount=5)
     )
-    down, words = inside(dots, "setting", list(dict.fromkeys(settings)))
-    most = rows.groupby(["data", "law"]).setting.nunique().max()
-    right = alt.layer(
-        strip.mark_rect(opacity=0.18, color=ROLES["null"]).encode(x=alt.X("bottom:Q", title=None), x2="top:Q"),
-        dots.mark_rule(strokeWidth=1.5, opacity=0.7).encode(x="shown_low:Q", x2="shown_high:Q", y=down, color=colour),
-        dots.mark_point(filled=True, size=75, opacity=1).encode(x=across, y=down, color=colour, tooltip=tip),
+    left = alt.layer(
+        band.mark_rect(opacity=0.18, color=ROLES["null"]).encode(x=alt.X("from:Q"), x2="to:Q"),
+        dots.mark_rule(strokeWidth=2).encode(x="difference_low:Q", x2="difference_high:Q", y=down, color=arm_colour()),
+        dots.mark_point(filled=True, size=70, opacity=1).encode(x=across, y=down, color=arm_colour(), tooltip=tip),
         words,
-    ).properties(height=max(300, 26 * int(most)))
+    ).properties(height=alt.Step(28))
+    ratio = alt.X(
+        "ratio:Q",
+        title="loss at the middle size / baseline's",
+        scale=alt.Scale(type="log", nice=False, padding=12),
+        axis=alt.Axis(format=".2~f", tickCount=5),
+    )
+    one = alt.Chart(pd.DataFrame({"ratio": [1.0]}))
+    right = alt.layer(
+        one.mark_rule(color=ROLES["null"], strokeDash=[6, 4]).encode(x="ratio:Q"),
+        dots.mark_point(filled=True, size=70, opacity=1).encode(
+            x=ratio, y=down, color=arm_colour(), tooltip=["setting", alt.Tooltip("ratio:Q", format=".2f"), "runs"]
+        ),
+        words,
+    ).properties(height=alt.Step(28))
     return finish(
-        paired(left, right).add_params(*controls),
+        paired(left, right),
         name="exponents-constants",
-        title=f"Exponents equal to the baseline's within {BAND}: {', '.join(counts)}",
-        subtitle=f"Grey: the baseline's exponent ± {BAND}. Bars: 95 %, cut at 0.2 from the dot. Tooltip: the test, on common sizes, at 95 %.",
-        description="Left: the exponent of every setting against the loss that its law gives with endless data or at the "
-        "middle size. Right: the same exponents by name with 95 per cent intervals. A grey band marks the baseline's "
-        "exponent plus and minus 0.05, for the chosen corpus and law.",
-        rows=rows,
+        controls=[corpus, law],
+        title=Saying((corpus, law), said, f"Exponents within {BAND} of the baseline's"),
+        subtitle=f"Grey: ± {BAND}. Pink: architecture, width, training; blue: noise. Fitted to the sizes that both curves have.",
+        description="Left: the exponent of every setting minus the baseline's, with 95 per cent intervals and a grey band of plus "
+        "and minus 0.05, for the chosen corpus and law. Right: the loss that the law gives at the middle size, over the "
+        "baseline's: constants move where exponents hardly do.",
+        rows=rows.drop(columns="curve"),
     )
 
 
@@ -145,25 +127,26 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
     curves, ends = pd.concat(parts, ignore_index=True), pd.DataFrame(ends).round(4)
     ends["shown_low"], ends["shown_high"] = ends.low.clip(0, 0.9), ends.high.clip(0, 0.9)
     found = [name for name in LAWS.values() if name in set(curves.law)]
-    names = ["all", *ARCHITECTURE_COLOURS]
-    controls = [menu(found, found[0], "law", "dl_law"), menu(names, "all", "architecture", "dl_architecture")]
-    mine = "dl_architecture === 'all' || datum.architecture === dl_architecture"
-    domain = [*ARCHITECTURE_COLOURS, "others"]
-    colours = alt.Scale(domain=domain, range=[*ARCHITECTURE_COLOURS.values(), ROLES["null"]])
-    colour = alt.Color("architecture:N", scale=colours, legend=alt.Legend(title=None, orient="bottom", columns=3))
+    # the decoder-only curve is the one that crosses the others
+    controls = [
+        menu(found, found[0], "law", "dl_law"),
+        menu(ARCHITECTURES, "Dec-only", "architecture", "dl_architecture"),
+    ]
+    mine = "datum.architecture === dl_architecture"
+    colour = singled(mine)
     x = alt.X("pairs:Q", title="sentence pairs", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
-    scale = alt.Scale(type="log", domain=[0.27, 1.05], clamp=True)
+    scale = alt.Scale(type="log", domain=[0.27, 1.15])
     y = alt.Y("loss:Q", title="log-perplexity", scale=scale, axis=alt.Axis(values=[0.3, 0.4, 0.5, 0.6, 0.8, 1]))
-    strong = alt.condition(mine, alt.value(1), alt.value(0.12))
+    strong = alt.condition(mine, alt.value(1), alt.value(0.7))
     tip = ["architecture", alt.Tooltip("pairs:Q", format="~s"), "loss"]
     left = alt.layer(
         alt.Chart(curves)
         .transform_filter("datum.law === dl_law")
         .mark_line(strokeWidth=1.8, clip=True)
-        .encode(x=x, y=alt.Y("fitted:Q", scale=scale), color=colour, opacity=strong),
+        .encode(x=x, y=alt.Y("fitted:Q", scale=scale), color=colour, opacity=strong, detail="architecture:N"),
         alt.Chart(points).mark_point(filled=True, size=42).encode(x=x, y=y, color=colour, opacity=strong, tooltip=tip),
     ).properties(height=320)
-    order = [*ARCHITECTURE_COLOURS, *[who for _, who, *_ in LITERATURE]]
+    order = [*ARCHITECTURES, *[who for _, who, *_ in LITERATURE]]
     limits = alt.Scale(domain=[0, 0.9])
     across = alt.X(
         "exponent:Q", title="exponent under this law", scale=limits, axis=alt.Axis(format=".1f", tickCount=5)
@@ -181,8 +164,10 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
         words,
     ).properties(height=320)
     return finish(
-        paired(left, right).add_params(*controls),
+        paired(left, right),
         name="published-points",
+        controls=controls,
+        there=curves,
         title="The published curves cross, and their exponents belong to the law",
         subtitle="Points: Bansal et al. 2022. Lines: converged fits, all sizes. Bars: 95 % residual bootstrap; others' ranges.",
         description="Left: the 53 published losses of five architectures against sentence pairs, with fits of the chosen law. "
@@ -216,7 +201,6 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
         )
     )
     rows = pd.concat(parts, ignore_index=True)
-    rows["error"] = rows.error.clip(lower=2e-4)
     rows[["error", "log_error"]] = rows[["error", "log_error"]].round(5)
     law = (rows.method == LAWS["bansal"]) & (rows.data == corpus_name(tables.PUBLISHED))
     mean = rows[law].error.mean()
@@ -230,16 +214,13 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
     x = alt.X(
         "error:Q",
         title="|log error| at the largest size",
-        scale=alt.Scale(type="log", domain=[2e-4, 0.5], clamp=True),
+        scale=alt.Scale(type="log", nice=False, padding=12),
         axis=alt.Axis(values=[0.001, 0.003, 0.01, 0.03, 0.1, 0.3], format="~g"),
     )
     base = alt.Chart(rows).transform_filter("datum.data === dl_data")
     one = base.transform_aggregate(number="count()", groupby=["method"])
     y, words = inside(one, "method", order)
-    scale = alt.Scale(
-        domain=["converged fit", "re-derived", "printed"], range=[ROLES["train"], ROLES["test"], ROLES["thesis"]]
-    )
-    colour = alt.Color("source:N", scale=scale, legend=alt.Legend(title=None, orient="bottom"))
+    colour = roles("source", {"converged fit": "chosen", "re-derived": "null", "printed": "paper"})
     chart = alt.layer(
         alt.Chart(pd.DataFrame({"error": [0.015]}))
         .mark_rule(strokeDash=[6, 4], color=ROLES["null"], strokeWidth=1.5)
@@ -253,13 +234,14 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
         ),
         base.transform_filter("dl_setting === 'all'")
         .transform_aggregate(mean="mean(error)", groupby=["method"])
-        .mark_tick(thickness=3, size=22, color=ROLES["highlight"])
+        .mark_tick(thickness=3, size=22, color=INK)
         .encode(x="mean:Q", y=y, tooltip=["method:N", alt.Tooltip("mean:Q", format=".4f")]),
         words,
     ).properties(width="container", height=310)
     return finish(
-        chart.add_params(dataset, chosen),
+        chart,
         name="extrapolation",
+        controls=[dataset, chosen],
         title=f"A converged fit of the thesis's law predicts 512 million pairs to {mean:.1%}",
         subtitle="One dot per curve: largest size predicted from the smaller ones. Tick: mean. Dashed: 1.5 %.",
         description="Absolute log error at the largest size for every law fitted to the smaller sizes, one dot per curve, with "

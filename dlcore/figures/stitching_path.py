@@ -1,4 +1,4 @@
-"""Charts of chapter 2 beyond the penalty: the path between two networks, similarity over depth, freeze training."""
+"""Charts of chapter 2 beyond the penalty: the path between two networks, its barrier by width, freeze training."""
 
 from __future__ import annotations
 
@@ -7,38 +7,21 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dlcore import published
-from dlcore.figures.controls import abbreviated, coded, menu, pick
-from dlcore.figures.shared import Highlight, begin
-from dlcore.figures.stitching_shared import INDICES, PAPER, POINTS, absent, choices, means, orders, setting, spread
-from dlcore.figures.theme import ROLES, finish
+from dlcore.figures.controls import Saying, menu, pick
+from dlcore.figures.shared import Highlight, begin, inside
+from dlcore.figures.stitching_shared import POINTS, absent, choices, chosen, kind, means, points, setting, spread, zero
+from dlcore.figures.theme import ROLES, finish, paired, roles, singled
 
-# the paper's CKA of the pair nearest to each of ours
-_CKA = {
-    "two seeds": "two seeds",
-    "SimCLR bottom, supervised top": "supervised and SimCLR",
-    "supervised bottom, SimCLR top": "supervised and SimCLR",
-    "bottom all data, top a quarter": "5K against 25K samples",
-    "bottom 5 % of the data, top a quarter": "5K against 25K samples",
-}
+_LEGEND = alt.Legend(orient="bottom", columns=2, symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5)
 
 
-def _legend(lines: dict[str, str]) -> alt.Color:
-    legend = alt.Legend(
-        orient="bottom", columns=2, symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5, labelLimit=300
-    )
-    return alt.Color(
-        "line:N", title=None, scale=alt.Scale(domain=list(lines), range=list(lines.values())), legend=legend
-    )
-
-
-def _lines(means: alt.Chart, pairs: alt.Chart, x: alt.X, colour: alt.Color, tip: list, **y: Any) -> alt.LayerChart:
+def _lines(means: alt.Chart, pairs: alt.Chart, x: alt.X, colour: Any, tip: list, **y: Any) -> alt.LayerChart:
     """Returns means with intervals over the thin lines, or the dots, of single pairs; both charts have the column `value`."""
     base = means.encode(x=x, color=colour)
     return alt.layer(
         pairs.encode(x=x, y=alt.Y("value:Q", **y), color=colour),
-        base.mark_errorbar().encode(y=alt.Y("low:Q", **y), y2="high:Q"),
-        base.mark_line(point=True, strokeWidth=2.5).encode(y=alt.Y("value:Q", **y), tooltip=tip),
+        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", **y), y2="high:Q"),
+        base.mark_line(point={"size": 40, "opacity": 1}, strokeWidth=2.5).encode(y=alt.Y("value:Q", **y), tooltip=tip),
     )
 
 
@@ -47,15 +30,38 @@ def _thin(pairs: alt.Chart) -> alt.Chart:
 
 
 def _tip(form: str, *names: str) -> list:
-    return [*names, alt.Tooltip("value:Q", format=form), "pairs"]
+    return [*(f"{n}:N" for n in names), alt.Tooltip("value:Q", format=form), alt.Tooltip("pairs:Q", title="pairs")]
 
 
 def _summary(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    return means(rows, [*by, "line", "x", "stage"], "value").round(5)
+    found = means(rows, [*by, "line", "x", "stage"], "value").round(5)
+    return found.assign(low=found.low.clip(lower=0))  # an error is not below zero
 
 
-def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
-    """The path of stitched networks from the top to the bottom; an untrained bottom beside it.
+def _connects(barriers: pd.DataFrame) -> dict[tuple[str], str]:
+    """Returns the finding of every kind of pair: the mean barrier of each architecture at its usual width."""
+    said = {}
+    usual = barriers[barriers.usual_width]
+    plural = {"MLP": "MLPs", "convnet": "convnets", "ResNet": "small ResNets", "ResNet-18": "ResNet-18"}
+    for pair, part in usual.groupby("pair"):
+        by = part.groupby(part.setting.str.rpartition(", ")[2]).value.mean().sort_values()
+        told = ", ".join(f"{plural.get(name, name)} {points(value)} points" for name, value in by.items())
+        said[(pair,)] = f"Barrier on the path {kind(pair)}: {told}"
+        if pair == "two seeds" and by.min() < 0.03 < by.max():
+            near = [plural.get(n, n) for n, v in by.items() if v < 0.03]
+            far = [plural.get(n, n) for n, v in by.items() if v >= 0.03]
+            said[(pair,)] = (
+                f"{_and(near)} of two seeds are joined by a path of good networks; {_and(far)} are not (barriers {told})"
+            )
+    return said
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatChart:
+    """The path of stitched networks from the top to the bottom, and the barrier of all networks of that kind of pair.
 
     Args: stages: `dlcore.tables.stages`; table: `dlcore.tables.stitching`.
     """
@@ -77,7 +83,7 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     first = [line(n, 0.0, rows.top_error, "the top itself").drop_duplicates([*keep]) for n in (trained, untrained)]
     last = line(trained, 1.0, rows.bottom_error, "the bottom itself").drop_duplicates([*keep])
     dots = pd.concat([*first, *within, last], ignore_index=True).dropna(subset=["value"])
-    dots = dots.assign(x=dots.x.round(4), value=dots.value.round(5)).sort_values(
+    dots = dots.assign(x=dots.x.round(3), value=dots.value.round(4)).sort_values(
         ["setting", "pair", "line", "seed", "x"]
     )
     cells = _summary(dots, ["setting", "pair"])
@@ -85,32 +91,43 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     pairs += sorted(set(rows.pair) - set(pairs))
     settings = choices(rows)
     start = begin(highlight)
-    chosen = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
+    kinds = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
     where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
-    menus = {"pair": ("dl_pair", pairs), "setting": ("dl_setting", settings)}
-    short, here = coded(cells, menus)
-    short, words = abbreviated(short, "line", "stage")
-    thin, names = abbreviated(coded(dots.drop(columns="stage"), menus)[0], "line")
-    drawn = alt.Chart(short).transform_filter(here).transform_calculate(**words)
-    single = _thin(alt.Chart(thin).transform_filter(here).transform_calculate(**names))
-    note = absent(rows, menus, "No pair of this kind is recorded with these networks.")
-    seeds = rows[rows.pair == "two seeds"].drop_duplicates("key").groupby("setting").barrier.mean().dropna()
-    found = f"Between two seeds the mean barrier is {spread(seeds)}, by data and networks" if len(seeds) else ""
-    x = alt.X(
-        "x:Q", title="from the top (0) to the bottom (1): share of the bottom's stages", scale=alt.Scale(domain=[0, 1])
-    )
+    here = chosen([kinds, where])
+    single = rows.drop_duplicates("key").dropna(subset=["barrier"]).rename(columns={"barrier": "value"})
+    single = single[["setting", "pair", "seed", "value", "usual_width"]].round({"value": 5})
+    barriers = means(single, ["setting", "pair", "usual_width"], "value").round(5)
+    x = alt.X("x:Q", title="from the top (0) to the bottom (1)", scale=alt.Scale(domain=[0, 1]))
     up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=True)}
-    colour = _legend({trained: ROLES["highlight"], untrained: ROLES["test"]})
+    colour = roles("line", {trained: "chosen", untrained: "null"}, _LEGEND)
+    drawn, thin = (alt.Chart(part).transform_filter(here) for part in (cells, dots.drop(columns="stage")))
+    left = alt.layer(
+        _lines(drawn, _thin(thin), x, colour, _tip(".3f", "line", "stage"), **up),
+        absent(rows, [kinds, where], "No pair of this kind is recorded with these networks."),
+    ).properties(height=380)
+    across = alt.X("value:Q", title="barrier: highest error on the path above the worse end", axis=POINTS)
+    mine = singled("datum.setting === dl_setting")
+    all_, each = (alt.Chart(part).transform_filter("datum.pair === dl_pair") for part in (barriers, single))
+    down, names = inside(all_, "setting", settings)
+    right = alt.layer(
+        alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(x="zero:Q"),
+        each.mark_circle(size=22, opacity=0.5).encode(x=across, y=down, color=mine),
+        all_.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q", y=down, color=mine),
+        all_.mark_point(filled=True, size=70, opacity=1).encode(
+            x=across, y=down, color=mine, tooltip=_tip(".1%", "setting")
+        ),
+        names,
+    ).properties(height=380)
     return finish(
-        alt.layer(_lines(drawn, single, x, colour, _tip(".3f", "line", "stage"), **up), note)
-        .properties(width="container", height=330)
-        .add_params(where, chosen),
+        paired(left, right),
         name="stitching-path",
-        title=found or "The path of stitched networks from the top to the bottom",
-        subtitle="Every point is a network: its first stages from the bottom, one map, the rest from the top. Thin: pairs.",
-        description="Test error of the stitched networks on the way from the top, at 0, to the bottom, at 1, for the "
-        "chosen kind of bottom, beside the same with an untrained bottom. What rises above both ends is the barrier. "
-        f"{found}.",
+        controls=[kinds, where],
+        title=Saying((kinds,), _connects(barriers), "The path of stitched networks from the top to the bottom"),
+        subtitle="Left: every point is a network: its first stages from the bottom, one map, the rest from the top; thin: pairs. "
+        "Right: the barrier of all networks, the chosen in colour. Means and 95 % intervals.",
+        description="Left: test error of the stitched networks on the way from the top, at 0, to the bottom, at 1, for the "
+        "chosen kind of bottom, beside the same with an untrained bottom. What rises above both ends is the barrier. Right: "
+        f"the barrier of all networks. Between two seeds its mean is {spread(barriers[barriers.pair == 'two seeds'].value)}.",
         rows=cells,
     )
 
@@ -124,81 +141,35 @@ def barrier_by_width(table: pd.DataFrame) -> alt.LayerChart:
     rows = setting(rows.assign(usual_width=True)).assign(value=rows.barrier.round(5))
     cells = means(rows, ["setting", "width"], "value").round(5)
     settings = list(dict.fromkeys(rows.setting))
-    colours = [ROLES[role] for role in ("train", "highlight", "sampler", "test")][: len(settings)]
-    colour = alt.Color(
-        "setting:N",
-        title=None,
-        scale=alt.Scale(domain=settings, range=colours),
-        legend=alt.Legend(orient="bottom", columns=2),
+    x = alt.X(
+        "width:Q",
+        title="units or channels of the first stage",
+        scale=alt.Scale(type="log", base=2, nice=False, padding=22),
+        axis=alt.Axis(values=sorted({int(w) for w in rows.width}), format="d"),
     )
-    x = alt.X("width:Q", title="units or channels of the first stage", scale=alt.Scale(type="log", base=2))
     up = {"title": "barrier, points of test error", "axis": POINTS}
-    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y="zero:Q")
     dots = alt.Chart(rows[["setting", "width", "seed", "value"]]).mark_circle(size=22, opacity=0.45)
-    lines = _lines(alt.Chart(cells), dots, x, colour, _tip(".1%", "setting", "width"), **up)
     sweeps = [own for _, own in cells.groupby("setting") if len(own) > 1]
+    long = {own.setting.iloc[0] for own in sweeps}
+    # two sweeps are told apart by shape and by their names; single widths stay grey
+    colour = alt.condition(
+        alt.FieldOneOfPredicate("setting", sorted(long)), alt.value(ROLES["chosen"]), alt.value(ROLES["null"])
+    )
+    lines = _lines(alt.Chart(cells).encode(detail="setting:N"), dots, x, colour, _tip(".1%", "setting", "width"), **up)
+    names = cells.sort_values("width").groupby("setting").tail(1)
+    tops = cells.sort_values("value").groupby("setting").tail(1)
+    names = pd.concat([names[~names.setting.isin(long)], tops[tops.setting.isin(long)]])
+    labels = alt.Chart(names).mark_text(dy=-12, color=ROLES["null"]).encode(x=x, y=alt.Y("high:Q"), text="setting:N")
+    labels = labels.transform_calculate(high="isValid(datum.high) ? datum.high : datum.value")
     falls = bool(sweeps) and all(own.width[own.value.idxmin()] == own.width.max() for own in sweeps)
     return finish(
-        alt.layer(zero, lines).properties(width="container", height=300),
+        alt.layer(zero(), lines, labels).properties(width="container", height=320),
         name="stitching-width",
         title="The widest networks have the lowest barrier" if falls else "The barrier by the width of both networks",
         subtitle="Largest error on the path between two seeds above the worse end. Mean, 95 % interval; dots: pairs.",
         description="Barrier of the stitching path between two networks of different seeds, against the width of both, "
-        "by data set and architecture.",
+        f"by data set and architecture: {', '.join(settings)}.",
         rows=cells,
-    )
-
-
-def similarity_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
-    """A similarity index over depth for a kind of pair; for linear CKA beside the paper's curve of that kind."""
-    rows = setting(stages[stages.usual])
-    rows = rows.assign(x=rows.depth.round(4), stage=rows.top_stage, line="here")
-    by = ["setting", "pair", "line", "x", "stage"]
-    own = [means(rows, by, name).assign(index=name) for name in INDICES]
-    source = published.read("bansal2021_cka")
-    theirs = [
-        pd.DataFrame({"setting": PAPER, "pair": p, "index": "linear_cka", "line": PAPER, "x": t.x}).assign(
-            value=t.cka, pairs=1, stage=""
-        )
-        for p, curve in _CKA.items()
-        if p in set(rows.pair) and len(t := source[source.curve == curve])
-    ]
-    cells = pd.concat(own, ignore_index=True).dropna(subset=["value"]).round(4)
-    theirs = pd.concat(theirs, ignore_index=True).round(4) if theirs else cells[:0]
-    pairs = [p for p in _CKA if p in set(rows.pair)] + sorted(set(rows.pair) - set(_CKA))
-    settings = choices(rows)
-    start = begin(highlight)
-    chosen = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
-    where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
-    which = menu(list(INDICES), "linear_cka", "index", "dl_index", list(INDICES.values()))
-    menus = {"pair": ("dl_pair", pairs), "setting": ("dl_setting", settings)}
-    short, here = coded(cells, menus)
-    thin = coded(rows[["setting", "pair", "line", "seed", "x", *INDICES]].round(3), menus)[0]
-    x = alt.X("x:Q", title="share of the stages", scale=alt.Scale(domain=[0, 1]))
-    up = {"title": "similarity", "scale": alt.Scale(domain=[0, 1])}
-    colour = _legend({"here": ROLES["train"], PAPER: ROLES["thesis"]})
-    short, words = abbreviated(short, "line", "stage", "index")
-    base = alt.Chart(short).transform_filter(here).transform_calculate(**words)
-    base = base.transform_filter("datum.index === dl_index")
-    single = alt.Chart(thin).transform_filter(here).transform_calculate(value="datum[dl_index]")
-    single = _thin(single.transform_filter("isValid(datum.value)"))
-    paper = alt.Chart(theirs.drop(columns="setting")).transform_filter(
-        "datum.pair === dl_pair && datum.index === dl_index"
-    )
-    tip = _tip(".2f", "line", "stage")
-    paper = paper.mark_line(point=True, strokeWidth=2.5).encode(
-        x=x, y=alt.Y("value:Q", **up), color=colour, tooltip=tip
-    )
-    note = absent(rows, menus, "No pair of this kind is recorded with these networks.")
-    chart = alt.layer(_lines(base, single, x, colour, tip, **up), paper, note)
-    return finish(
-        chart.properties(width="container", height=300).add_params(where, chosen, which),
-        name="stitching-cka",
-        title="Whether an index says where two networks fit depends on the pair",
-        subtitle="Similarity of the two networks' activations on test inputs. Mean, 95 % interval; thin lines: pairs.",
-        description="A similarity index of two networks at each stage, for the chosen kind of pair, beside the paper's "
-        f"linear CKA of that kind on CIFAR-10. {orders(rows)}",
-        rows=pd.concat([cells, theirs], ignore_index=True),
     )
 
 
@@ -231,18 +202,19 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
     cells = _summary(dots, ["setting", "pair"])
     pairs, settings = list(dict.fromkeys(rows.pair)), choices(rows)
     start = begin(highlight)
-    chosen = menu(pairs, pick(start, "pair", pairs, pairs[0]), "the small set", "dl_pair")
+    kinds = menu(pairs, pick(start, "pair", pairs, pairs[0]), "the small set", "dl_pair")
     where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
-    here = "datum.pair === dl_pair && datum.setting === dl_setting"
+    here = chosen([where, kinds])
     x = alt.X("x:Q", title="number of first stages frozen", axis=alt.Axis(tickMinStep=1, format="d"))
     up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=False)}
-    last = rows.place == rows.groupby("key").place.transform("max")
-
-    def gained(at: pd.Series) -> str:
-        gain = (rows.freeze_random_error - rows.freeze_error)[at]
-        return spread(gain.groupby([rows.setting[at], rows.pair[at]]).mean())
-
-    colour = _legend({own: ROLES["highlight"], drawn: ROLES["test"], free: ROLES["train"], small: ROLES["null"]})
+    said = {}
+    for key, part in rows.groupby(["setting", "pair"]):
+        gain = (part.freeze_random_error - part.freeze_error).groupby(part.place).mean()
+        said[key] = (
+            f"{key[0]}: one frozen stage that saw few samples gains {points(gain.iloc[0])} points of test error on an "
+            f"untrained one, {len(gain)} stages {points(gain.iloc[-1])}"
+        )
+    colour = roles("line", {own: "chosen", drawn: "null", free: "train", small: "test"}, _LEGEND)
     return finish(
         _lines(
             alt.Chart(cells).transform_filter(here),
@@ -251,12 +223,10 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
             colour,
             _tip(".3f", "line", "stage"),
             **up,
-        )
-        .properties(width="container", height=330)
-        .add_params(where, chosen),
+        ).properties(width="container", height=330),
         name="freeze-training",
-        title=f"Frozen layers of a small set gain on untrained ones: {gained(rows.place == 1)} at the first stage, "
-        f"{gained(last)} at the last",
+        controls=[where, kinds],
+        title=Saying((where, kinds), said, "What frozen stages of a small set are worth"),
         subtitle="The rest is retrained on all samples. At 0: trained on all samples. Mean, 95 % interval; thin: seeds.",
         description="Test error of networks whose first stages are frozen, taken from a network trained on a small share "
         "of the data or untrained, and whose other stages are trained on all data; beside the error of stitching the "

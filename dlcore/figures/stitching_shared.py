@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.figures.controls import coded
+from dlcore.figures.controls import Control
 from dlcore.figures.shared import named
 from dlcore.figures.theme import ROLES
 from dlcore.metrics.statistics import mean_interval
@@ -67,6 +66,15 @@ def means(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def points(value: float, digits: int = 1) -> str:
+    """Returns a fraction in points, of which a hundred are all.
+
+    >>> points(0.0731), points(-0.002, 0)
+    ('7.3', '0')
+    """
+    return f"{round(100 * value, digits) + 0.0:.{digits}f}"
+
+
 def spread(values: pd.Series, form: str = ".1%") -> str:
     """Returns the smallest and the largest value as text.
 
@@ -89,18 +97,45 @@ def orders(stages: pd.DataFrame) -> str:
     )
 
 
-def absent(there: pd.DataFrame, menus: Mapping[str, tuple[str, Sequence[str]]], text: str) -> alt.Chart:
-    """Returns the note that a chart shows at the choices of its menus that have no row: an empty chart says nothing.
+def absent(rows: pd.DataFrame, controls: Sequence[Control], text: str) -> alt.Chart:
+    """Returns the note of a chart whose controls stand where no row is; the book's page does not offer such a state.
 
-    Args: there: rows with the columns of the menus; menus: column -> (name of the menu's parameter, its options).
+    Args: controls: menus whose columns are in the rows.
     """
-    found = set(there[list(menus)].itertuples(index=False, name=None))
-    every = itertools.product(*(options for _, options in menus.values()))
-    missing = pd.DataFrame([c for c in every if c not in found], columns=list(menus))
-    note, here = coded(missing, menus)
+    found = rows[[c.column for c in controls]].drop_duplicates()
     return (
-        alt.Chart(note)
-        .transform_filter(here)
+        alt.Chart(found)
+        .transform_calculate(hit=f"({chosen(controls)}) ? 1 : 0")
+        .transform_aggregate(hits="sum(hit)")
+        .transform_filter("datum.hits === 0")
         .mark_text(text=text, color=ROLES["null"])
         .encode(x=alt.value(alt.expr("width / 2")), y=alt.value(40))
+    )
+
+
+def chosen(controls: Sequence[Control]) -> str:
+    """Returns the Vega expression that a row is what menus choose."""
+    return " && ".join(f"datum.{c.column} === {c.name}" for c in controls)
+
+
+def zero() -> alt.Chart:
+    """Returns the line at zero."""
+    base = alt.Chart(pd.DataFrame({"zero": [0]}))
+    return base.mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y=alt.Y("zero:Q"))
+
+
+def kind(pair: str) -> str:
+    """Returns a kind of pair as a sentence names it.
+
+    >>> kind("two seeds"), kind("50 % random labels"), kind("SimCLR bottom, supervised top")
+    ('between two seeds', 'with a bottom taught 50 % random labels', 'with a SimCLR bottom, supervised top')
+    """
+    if pair in ("two seeds", "disjoint halves"):
+        return f"between {'networks of ' if pair == 'disjoint halves' else ''}{pair}"
+    if pair.endswith("random labels"):
+        return f"with a bottom taught {pair}"
+    return (
+        f"with a {pair}"
+        if "bottom" in pair and not pair.startswith("bottom")
+        else f"with a bottom of another kind ({pair})"
     )

@@ -129,7 +129,7 @@ FINDINGS: dict[str, Finding] = {
         kind=kinds.bottom,
         arm=kinds.bottom_arm,
         base=kinds.bottom_arm({}),
-        colours={"two seeds": ROLES["train"], kinds.UNTRAINED: ROLES["test"]},
+        colours={"two seeds": ROLES["train"], kinds.UNTRAINED: ROLES["null"]},
         live=kinds.who_trains,
     ),
     "distributional": Finding(

@@ -18,10 +18,10 @@ from dlcore.tables.names import rate_name
 SYNTHETIC, PUBLISHED = "transduction", "bansal2022"
 # how a law is called; "known" is a power law of what the loss has above the true law's own loss
 LAWS = {
-    "bansal": "alpha (1/D + C)^p",
-    "floor": "floor + beta D^-c",
-    "known": "known floor + beta D^-b",
-    "power": "beta D^-c",
+    "bansal": "α (1/D + C)ᵖ",
+    "floor": "floor + β D⁻ᶜ",
+    "known": "known floor + β D⁻ᵇ",
+    "power": "β D⁻ᶜ",
     "broken": "one break",
 }
 ARCHITECTURES = {"decoder_only": "decoder only", "transformer_lstm": "Transformer-LSTM"}
@@ -245,7 +245,7 @@ def _fit_means(sizes: np.ndarray, losses: np.ndarray, law: str, bootstrap: int, 
 def fits_table(fits: Sequence[CurveFit], band: float = 0.05) -> pd.DataFrame:
     """Returns one row per fit: exponent with interval, constants, and the equivalence of its exponent with the baseline's.
 
-    `difference` and `verdict` compare with the baseline of the same corpus under the same law, both fitted to the sizes that both
+    `difference`, with its interval, and `verdict` compare with the baseline of the same corpus under the same law, both fitted to the sizes that both
     have, as `paired` and the ledger do: "equivalent" where the 95 % interval of the difference lies inside of the band. Exponent
     and constants are of the setting's own usable sizes; `compared` counts the common ones. An exponent that the curve does not
     determine is NaN.
@@ -266,7 +266,9 @@ def fits_table(fits: Sequence[CurveFit], band: float = 0.05) -> pd.DataFrame:
         row["compared"] = np.unique(both[1].sizes).size if both else 0
         none = "no baseline" if other is None else "too few common sizes"
         verdict = "the baseline" if other is f else same.verdict if same is not None else none
-        found.append({**row, "difference": same.difference if same is not None else np.nan, "verdict": verdict})
+        apart = same or laws.Equivalence(*[np.nan] * 5, verdict)
+        row |= {"difference": apart.difference, "difference_low": apart.low, "difference_high": apart.high}
+        found.append({**row, "verdict": verdict})
     return pd.DataFrame(found)
 
 

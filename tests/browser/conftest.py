@@ -62,7 +62,7 @@ def visit(site, chromium):
     """Opens a page with everything that is not local blocked; fails on any such request, or a console error."""
     problems, contexts = [], []
 
-    def open_page(name, *, width=1280, scheme="light"):
+    def open_page(name, *, width=1280, scheme="light", draw=True):
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
@@ -82,7 +82,9 @@ def visit(site, chromium):
         page.route("**/*", guard)
         page.goto(f"{site}/{name}")
         page.evaluate(f"document.documentElement.dataset.theme = '{scheme}'")
-        if page.locator(".dl-chart").count():
+        if page.locator(".dl-chart").count() and draw:
+            # what is out of view is drawn for paper only
+            page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
             page.wait_for_function(
                 "[...document.querySelectorAll('.dl-chart')].every(c => c.dataset.ready)", timeout=30_000
             )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dlcore.figures.theme import ROLES
 from dlcore.studies import STUDIES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,6 +150,5 @@ def _marks(page, index, at_least):
 
 
 def _diamonds(page):
-    return page.evaluate(
-        "document.querySelectorAll('.vega-embed')[1].querySelectorAll('.mark-symbol path[fill=\"#CC3377\"]').length"
-    )
+    own = f".mark-symbol path[fill='{ROLES['own']}']"
+    return page.evaluate(f'document.querySelectorAll(".vega-embed")[1].querySelectorAll("{own}").length')
