@@ -25,7 +25,7 @@ def rationality(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.Da
     """Returns the findings of chapter 1: rows of the given presets, with `method`, `leverage` and `usual`.
 
     `method` is the display name of the objective, with the probe where it is not that of the main comparison: ridge, in
-    preset "gpu" logistic. `leverage` is tr H / n of a ridge probe, the mean share of a point's own label in its own
+    preset "gpu" logistic. `leverage` is tr H / n of a ridge probe, at most (features + 1) / n: the mean share of a point's own label in its own
     score. `usual` marks the settings of the main comparison, with any probe.
     """
     rows = findings(table, presets, _RATIONALITY_COLUMNS)
