@@ -66,8 +66,6 @@ def _of_tensor(values: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} is a tensor on the meta device, which holds no numbers")
     if tensor.is_complex():
         raise ValueError(f"{name} must be real numbers, not complex numbers ({tensor.dtype})")
-    if tensor.is_quantized:
-        tensor = tensor.dequantize()
     if str(tensor.layout) != "torch.strided":
         raise ValueError(f"{name} is a sparse tensor: give {name}.to_dense()")
     if tensor.is_floating_point() and str(tensor.dtype) not in ("torch.float16", "torch.float32", "torch.float64"):

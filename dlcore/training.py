@@ -55,14 +55,16 @@ def _can_be_last(model: nn.Module, where: torch.device) -> bool:
 def _as_data(model: nn.Module, data: Any, loss: Loss) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns inputs and targets as tensors: real numbers in the network's precision, classes as int64."""
     inputs = as_inputs("training inputs", data[0], model)
-    targets = as_tensor("training targets", data[1])
-    if loss is cross_entropy and len(targets):
-        targets = torch.from_numpy(as_integers("training labels", data[1], ndim=1 if targets.ndim < 3 else None))
-    return inputs, targets
+    if loss is cross_entropy and len(inputs):
+        return inputs, torch.from_numpy(as_integers("training labels", data[1]))
+    return inputs, as_tensor("training targets", data[1])
 
 
-def _check_runs(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> None:
-    """Raises ValueError, before any work, where a network does not take the inputs or has no output for a class."""
+def _checked_labels(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Returns the labels, one for each score of the network or for each place of its maps.
+
+    Raises: ValueError, before any work, where a network does not take the inputs or has no output for a class.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -75,12 +77,13 @@ def _check_runs(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -
     finally:
         for module, mode in modes:
             module.training = mode
-    if not isinstance(out, torch.Tensor) or out.ndim < 2 or out.shape[2:] != targets.shape[1:]:
-        what = tuple(out.shape) if isinstance(out, torch.Tensor) else f"a {type(out).__name__}"
-        raise ValueError(
-            f"the network returns {what} for one input and a label has the shape {tuple(targets.shape[1:])}: class scores (1, classes) are needed"
-        )
-    as_integers("training labels", targets, out.shape[1])
+    if not isinstance(out, torch.Tensor) or out.ndim < 2:
+        what = f"the shape {tuple(out.shape)}" if isinstance(out, torch.Tensor) else f"a {type(out).__name__}"
+        raise ValueError(f"the network returns {what} for one input: class scores (1, classes) are needed")
+    labels = torch.from_numpy(as_integers("training labels", targets, out.shape[1], ndim=out.ndim - 1))
+    if labels.shape[1:] != out.shape[2:]:
+        raise ValueError(f"training labels of shape {tuple(labels.shape)} for scores of shape {tuple(out.shape)}")
+    return labels.to(targets.device)
 
 
 def _prepare(
@@ -100,7 +103,7 @@ def _prepare(
         model.to(memory_format=layout)
     inputs, targets = inputs.to(where, memory_format=layout), targets.to(where)
     if loss is cross_entropy:
-        _check_runs(model, inputs, targets)
+        targets = _checked_labels(model, inputs, targets)
     low = config.precision == "bfloat16" or (config.precision == "auto" and images and runtime.fast_bfloat16(where))
     cast = torch.autocast(where.type, dtype=torch.bfloat16, enabled=low)
 

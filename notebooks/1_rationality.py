@@ -290,9 +290,9 @@ show(tables.beside_the_paper(table), 2)
 #
 # $$\text{Train}(\eta) - \text{NTrain}(\eta) = (1 - \eta)\,\frac1n \sum_i \Pr[\,-h_i < s_i \le h_i\,] .$$
 #
-# Where no interval around 0 of half-width $h$ holds $s_i$ with a probability above $2 \kappa h$, that is at most
-# $2 \kappa\,(1 - \eta)\,\mathrm{tr} H / n$, and $\mathrm{tr} H$ is at most the number of features, and one for the
-# constant.
+# Where $s_i$ falls into $(-h_i, h_i]$ with probability at most $2 \kappa h_i$ (it takes finitely many values, so that this
+# is anti-concentration, not a density), that is at most $2 \kappa\,(1 - \eta)\,\mathrm{tr} H / n$, and $\mathrm{tr} H$ is
+# at most the number of columns of $F$: the features and the constant.
 # :::
 #
 # :::{prf:proof}

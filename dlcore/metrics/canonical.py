@@ -142,7 +142,7 @@ def _canonical(x, y, rtol: float | None) -> Canonical | None:
 
 def _basis(x: Features, rtol: float | None) -> np.ndarray:
     """Returns orthonormal columns that span the centred ones; columns are brought to one length first."""
-    columns, mean = x.values - x.mean, x.mean
+    columns, mean = x.deviations(), x.mean
     varies = columns.any(0)
     columns, mean = columns[:, varies], mean[varies]
     # powers of two first, column by column: sizes of 1e200 and 1e-200 have squares that are no numbers

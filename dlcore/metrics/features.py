@@ -20,6 +20,7 @@ class SimilarityWarning(RuntimeWarning):
 class Features(NamedTuple):
     """One representation: the values as given, and what centres and scales them.
 
+    The mean is held as a sum, `mean` + `rest`: one float64 near 1e12 is off by 1e-4, which all rows would then share.
     `scale` is a power of two, so that multiplying by it is exact; `scale * (values - mean)` is at most 2 in size and
     no product of such numbers overflows. `constant` says that no column varies. `rounding` is the relative spacing of
     the numbers as they were given.
@@ -27,6 +28,7 @@ class Features(NamedTuple):
 
     values: np.ndarray
     mean: np.ndarray
+    rest: np.ndarray
     scale: float
     constant: bool
     rounding: float
@@ -39,12 +41,17 @@ class Features(NamedTuple):
         part = self.values[rows, columns]
         out = np.empty(part.shape, self.values.dtype)
         np.subtract(part, self.mean[columns], out=out, casting="same_kind")
+        np.subtract(out, self.rest[columns], out=out, casting="same_kind")
         out *= self.values.dtype.type(self.scale)
         return out
 
     def double(self) -> np.ndarray:
         """Returns scale * (values - mean) in float64."""
-        return (self.values - self.mean) * self.scale
+        return self.deviations() * self.scale
+
+    def deviations(self) -> np.ndarray:
+        """Returns values - mean in float64."""
+        return (self.values - self.mean) - self.rest
 
     def row_blocks(self) -> Iterator[np.ndarray]:
         """Yields the centred rows, a block at a time."""
@@ -82,14 +89,13 @@ def as_features(name: str, values, rows: int = 2) -> Features:
         raise ValueError(f"{name} holds numbers beyond {LARGEST:.2g}, whose differences may overflow: divide it first")
     middle = low / 2 + high / 2
     mean = middle + _mean(array, middle)
-    # once more, from nearby: the rounding of a mean near 1e8 would be a common offset of all rows
-    mean += _mean(array, mean)
     # a constant column gets its own value as mean: its deviations are exact zeros, whatever its size
     mean = np.where(low == high, low, mean)
+    rest = _mean(array, mean)
     span = float((high.astype(np.float64) - low.astype(np.float64)).max())
     reach = 120 if array.dtype == np.float32 else 1000
     scale = 2.0 ** -int(np.clip(np.frexp(span)[1], -reach, reach)) if span > 0 else 1.0
-    return Features(array, mean, scale, span == 0, max(float(given.eps), float(np.finfo(float).eps)))
+    return Features(array, mean, rest, scale, span == 0, max(float(given.eps), float(np.finfo(float).eps)))
 
 
 def _mean(array: np.ndarray, offset: np.ndarray) -> np.ndarray:

@@ -261,6 +261,7 @@ def probe_rationality(
     >>> found.gaps.noisy_train  # one neighbour, itself: a flipped label always returns
     0.0
     """
+    features, test_features = as_reals("features", features), as_reals("test_features", test_features)
     y, y_test, classes = _checked_labels(features, labels, test_features, test_labels, rate, draws, num_classes)
     noisy = noisy_draws(y, classes, rate, seed, draws)
     found = probe(name, features, np.concatenate([y[None], noisy]), test_features, classes, seed=seed, **options)

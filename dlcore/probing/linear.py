@@ -13,7 +13,8 @@ import torch
 class Probed(NamedTuple):
     """Predictions of R fits: on the training rows (R, n), on the test rows (R, m); and tr H of a ridge probe.
 
-    `objective` holds each fit's final loss where there is one, (R,), else it is empty.
+    `degrees_of_freedom`, tr H, is at most the number of features and one, for the constant column, and at most n;
+    NaN for other probes. `objective` holds each fit's final loss where there is one, (R,), else it is empty.
     """
 
     train: np.ndarray
@@ -56,13 +57,14 @@ def centred(x: torch.Tensor, test: torch.Tensor) -> Rows:
     """Returns the features centred and scaled, so that the largest deviation of a training row is near 1."""
     middle = x.amin(0) / 2 + x.amax(0) / 2
     mean = middle + ((x - middle) / len(x)).sum(0)
-    # once more, from nearby: the rounding of a mean near 1e9 is 1e-7
-    mean += ((x - mean) / len(x)).sum(0)
     mean = torch.where((x == x[0]).all(0), x[0], mean)
     one = x - mean
+    # once more, from nearby: the rounding of a mean near 1e9 is 1e-7, and all rows would share it
+    rest = (one / len(x)).sum(0)
+    one = one - rest
     span = float(one.abs().max())
     scale = 2.0 ** -int(np.clip(np.frexp(span)[1], -1000, 1000)) if span > 0 else 1.0
-    two = (test - mean) * scale
+    two = (test - mean - rest) * scale
     if two.numel() and not float(two.abs().max()) < 1e150:
         raise ValueError(f"test_features lie 1e150 times farther out than features, which span {span:.3g}")
     return Rows(one * scale, two, mean * scale, scale)

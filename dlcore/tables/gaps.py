@@ -26,9 +26,10 @@ def rationality(table: pd.DataFrame, presets: Sequence[str] = FINDINGS) -> pd.Da
     """Returns the findings of chapter 1: rows of the given presets, with `method`, `leverage`, `certificate` and `usual`.
 
     `method` is the display name of the objective, with the probe where it is not that of the main comparison: ridge, in
-    preset "gpu" logistic. `leverage` is tr H / n of a ridge probe, the mean share of a point's own label in its own
-    score. `sampler_share` is the clean test accuracy that the noise costs, over what it costs a sampler of the noisy labels,
-    and `memorized_share` the memorization gap over that of an interpolator, 1 - eta. `certificate` is `sharp_memorization_bound` of the 2 x 2 table. `usual` marks the settings of the main comparison, with any probe.
+    preset "gpu" logistic. `leverage` is tr H / n of a ridge probe, at most (features + 1) / n: the mean share of a point's own
+    label in its own score. `sampler_share` is the clean test accuracy that the noise costs, over what it costs a sampler of
+    the noisy labels, and `memorized_share` the memorization gap over that of an interpolator, 1 - eta. `certificate` is
+    `sharp_memorization_bound` of the 2 x 2 table. `usual` marks the settings of the main comparison, with any probe.
     """
     rows = findings(table, presets, _RATIONALITY_COLUMNS)
     if rows.empty:

@@ -1,0 +1,411 @@
+"""One table of inputs over every public function that takes arrays: the same value, or a refusal by name."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import torch
+from torch import nn
+
+from dlcore import arrays, noise, pretraining, probing, training
+from dlcore.metrics import distributional as dg
+from dlcore.metrics import rationality as rr
+from dlcore.metrics import scaling, similarity, statistics
+from dlcore.metrics.complexity import binary_deviation_complexity
+from dlcore.metrics.information import jackknife_information, mutual_information
+from dlcore.metrics.nearest import nearest_neighbour_bound
+from dlcore.models.classical import CLASSICAL, classical
+from dlcore.probing.linear import centred
+from dlcore.stitching import activations, penalty_curve, stage_names
+
+RNG = np.random.default_rng(0)
+N, K, D = 60, 4, 3
+# halves of integers: float32 holds them, so that a cast changes nothing
+X, Z = RNG.integers(-8, 9, (N, D)) / 2 + np.eye(D)[RNG.integers(0, D, N)], RNG.integers(-8, 9, (N, 5)) / 2
+Y, A = RNG.integers(0, K, N), RNG.integers(0, K, N)
+B = np.where(RNG.random(N) < 0.5, Y, A)
+LAW = np.full((K, K), 0.125) + 0.5 * np.eye(K)
+DRAWS = np.stack([B, A, Y])
+SIZES = 1024.0 * 2 ** np.arange(6)
+LOSSES = np.float32(2 * (1 / SIZES + 1e-4) ** 0.3).astype(float)
+COUNTS = np.array([[8, 2], [3, 9]])
+W = torch.ones((), requires_grad=True)
+
+
+def _net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(D, 6), nn.ReLU(), nn.Linear(6, K))
+
+
+def _trained(x, y):
+    net = _net()
+    return training.fit(net, (x, y), training.TrainConfig(epochs=1), device="cpu").train_loss[0]
+
+
+def _many(x, y):
+    curves = training.fit_many([_net(), _net()], (x, y), training.TrainConfig(epochs=1), device="cpu")
+    return [c.train_loss[0] for c in curves]
+
+
+def _stitched(x, y):
+    options = {"family": "least_squares", "device": "cpu", "random": False}
+    return penalty_curve(_net(), _net(), (x, y, x, y), ["0"], **options)[0].penalty
+
+
+def _pretrained(x):
+    net, curves = pretraining.pretrain(x, "simclr", "mlp", epochs=1, width=8, depth=1, device="cpu")
+    return curves.train_loss[0], pretraining.features(net, x)
+
+
+IMAGES = RNG.integers(0, 3, (12, 1, 8, 8)) / 2
+
+# every public function of arrays of labels, and where they go
+LABELS = {
+    "flip_labels": (lambda y: noise.flip_labels(y, K, 0.3, 0), [Y]),
+    "apply_confusion": (lambda y: noise.apply_confusion(y, LAW, 0), [Y]),
+    "apply_probabilities": (lambda y: noise.apply_probabilities(y, LAW[Y], 0), [Y]),
+    "subgroup_confusion": (lambda y: noise.subgroup_confusion(y, K, [0], 3, 0.3), [np.array([0, 1, 2, 3, 0, 1])]),
+    "agreement": (dg.agreement, [A, B]),
+    "agreement_gap": (dg.agreement_gap, [A, B, Y]),
+    "distinguishability": (dg.distinguishability, [A, Y]),
+    "joint_density": (lambda f, p: dg.joint_density(f, p, K, K), [A, B]),
+    "feature_calibration": (lambda f, p: dg.feature_calibration(f, p, LAW), [A, B]),
+    "train_test_tv": (lambda a, b, c, d: dg.train_test_tv(a, b, c, d, K, K), [A, B, A, Y]),
+    "gde": (lambda y: dg.gde(DRAWS, y), [Y]),
+    "class_aggregated_calibration_error": (lambda y: dg.class_aggregated_calibration_error(LAW[Y], y), [Y]),
+    "deviation_complexity": (lambda y: rr.deviation_complexity(DRAWS, DRAWS[::-1], y, K), [Y]),
+    "prediction_complexity": (lambda y: rr.prediction_complexity(DRAWS, DRAWS[::-1], y, K), [Y]),
+    "binary_deviation_complexity": (lambda y: binary_deviation_complexity(DRAWS, DRAWS[::-1], y), [Y]),
+    "noisy_experiment": (lambda y: rr.noisy_experiment(DRAWS, DRAWS[::-1], y).rate, [Y]),
+    "nearest_neighbour_bound": (lambda y: nearest_neighbour_bound([0.25] * 4, LAW, y, 3, draws=9), [np.arange(4) % 2]),
+    "probe": (lambda y: probing.probe("ridge", X, y, X, K)[:2], [Y]),
+    "probe_rationality": (lambda y, t: probing.probe_rationality("knn", X, y, X, t, draws=2, neighbours=3), [Y, B]),
+    "rationality": (
+        lambda y, t: probing.rationality(lambda f, g: classical("knn").fit(f, g).predict, X, y, X, t, draws=2),
+        [Y, B],
+    ),
+    "fit": (lambda y: _trained(X, y), [Y]),
+    "fit_many": (lambda y: _many(X, y), [Y]),
+    "penalty_curve": (lambda y: _stitched(X, y), [Y]),
+    "classical": (lambda y: classical("knn").fit(X, y).predict(X), [Y]),
+}
+TABLES = {
+    "gde, votes": (lambda v: dg.gde(v, Y), [DRAWS]),
+    "complexity, draws": (lambda f, v: rr.deviation_complexity(f, v, Y, K), [DRAWS, DRAWS[::-1].copy()]),
+    "jackknife, draws": (lambda f, v: rr.prediction_complexity(f, v, Y, K, "jackknife"), [DRAWS, DRAWS[::-1].copy()]),
+    "probe, vectors": (lambda y: probing.probe("ridge", X, y, X, K)[:2], [DRAWS]),
+    "calibration_from_counts": (lambda c: dg.calibration_from_counts(c, [[0.75, 0.25], [0.25, 0.75]]), [COUNTS]),
+    "two_sample_from_counts": (dg.two_sample_from_counts, [COUNTS, COUNTS.T.copy()]),
+}
+REALS = {
+    **{name: (index, [X, Z]) for name, index in similarity.INDICES.items()},
+    "canonical_correlations": (similarity.canonical_correlations, [X, Z]),
+    "similarity": (lambda x, y: similarity.similarity("procrustes", x, y), [X, Z]),
+    "MinibatchCKA": (lambda x, y: similarity.MinibatchCKA().update(x, y).compute().value, [X, Z]),
+    **{
+        f"probe, {name}": (lambda x, t, name=name: probing.probe(name, x, Y, t, K)[:2], [X, X[:9]])
+        for name in ("ridge", "logistic", "knn")
+    },
+    "probe, mlp": (lambda x, t: probing.probe("mlp", x, Y, t, K, epochs=1, device="cpu")[:2], [X, X[:9]]),
+    "probe_rationality, features": (lambda x: probing.probe_rationality("ridge", x, Y, X, B, draws=2), [X]),
+    **{f"classical, {name}": (lambda x, name=name: classical(name).fit(x, Y).predict(x), [X]) for name in CLASSICAL},
+    "fit, inputs": (lambda x: _trained(x, Y), [X]),
+    "fit_many, inputs": (lambda x: _many(x, Y), [X]),
+    "predict": (lambda x: training.predict(_net(), x).numpy(), [X]),
+    "penalty_curve, inputs": (lambda x: _stitched(x, Y), [X]),
+    "activations": (lambda x: activations(_net(), x, ["1"])["1"].numpy(), [X]),
+    "stage_names": (lambda x: stage_names(_net(), x), [X]),
+    "mutual_information": (mutual_information, [COUNTS / 2]),
+    "total_variation": (dg.total_variation, [LAW / K, LAW.T / K]),
+    "bayes_reference": (dg.bayes_reference, [LAW]),
+    "sampler_reference": (dg.sampler_reference, [LAW]),
+    "apply_confusion, law": (lambda law: noise.apply_confusion(Y, law, 0), [LAW]),
+    "apply_probabilities, law": (lambda law: noise.apply_probabilities(Y, law, 0), [LAW[Y]]),
+    "feature_calibration, law": (lambda law: dg.feature_calibration(A, B, law).tv, [LAW]),
+    "class_aggregated_calibration_error, law": (lambda p: dg.class_aggregated_calibration_error(p, Y), [LAW[Y]]),
+}
+VECTORS = {
+    **{
+        f"fit, {law}": (lambda d, y, law=law: scaling.fit(d, y, law).parameters, [SIZES, LOSSES])
+        for law in scaling.LAWS
+    },
+    "fit_joint": (
+        lambda d, n, y: scaling.fit_joint(d, n, y).parameters,
+        [np.tile(SIZES[:4], 2), np.repeat(SIZES[:2], 4), np.tile(LOSSES[:4], 2) * np.repeat([1, 0.5], 4)],
+    ),
+    "predict of a law": (lambda d: scaling.fit(SIZES, LOSSES).predict(d), [SIZES]),
+    "marginal_value": (lambda d: scaling.marginal_value(scaling.fit(SIZES, LOSSES), d), [SIZES]),
+    "effective_data": (
+        lambda d: scaling.effective_data(scaling.fit(SIZES, LOSSES), scaling.fit(SIZES, LOSSES, "power"), d).size,
+        [SIZES],
+    ),
+    "report": (lambda d, y: scaling.report(d, y, bootstrap=0).sentence, [SIZES, LOSSES]),
+    "compare_laws": (lambda d, y: list(scaling.compare_laws(d, y, laws=("power", "bansal"))), [SIZES, LOSSES]),
+    "alternating_fit": (scaling.alternating_fit, [SIZES, LOSSES]),
+    "paired_equivalence": (scaling.paired_equivalence, [SIZES, LOSSES, SIZES, LOSSES * 0.5]),
+    "shared_exponent": (
+        lambda d, y: scaling.shared_exponent({"a": (d, y), "b": (SIZES, LOSSES * 2)}, "power").exponent,
+        [SIZES, LOSSES],
+    ),
+    "mean_interval": (statistics.mean_interval, [LOSSES]),
+    "paired_difference": (statistics.paired_difference, [LOSSES, LOSSES * 0.5]),
+    "bootstrap_interval": (statistics.bootstrap_interval, [LOSSES]),
+    "sampler_agreement": (lambda w: dg.sampler_agreement(LAW, w), [np.array([0.5, 0.25, 0.125, 0.125])]),
+    "sampler_accuracy": (lambda w: dg.sampler_accuracy(LAW, w), [np.array([0.5, 0.25, 0.125, 0.125])]),
+    "symmetric_noise_agreement": (lambda r: dg.symmetric_noise_agreement(r, 10), [np.array([0.25, 0.5])]),
+    "knn_flip_rate": (lambda r: dg.knn_flip_rate(3, r), [np.array([0.25, 0.5])]),
+    "noisy_label_accuracy": (lambda a: rr.noisy_label_accuracy(a, 0.2, 10), [np.array([0.25, 0.5])]),
+    "table_accuracy": (lambda a, b: rr.table_accuracy(a, b, 0.2, 10), [np.array([0.25, 0.5]), np.array([0.5, 0.5])]),
+    "null_bias": (lambda s: dg.null_bias(LAW, s), [np.array([8.0, 4.0, 2.0, 16.0])]),
+    "nearest_neighbour_bound, law": (
+        lambda p: nearest_neighbour_bound(p, LAW, [0, 1, 0, 1], 3, draws=9),
+        [np.array([0.5, 0.25, 0.125, 0.125])],
+    ),
+}
+# tables of three axes
+STACKS = {
+    "jackknife_information": (jackknife_information, [np.stack([COUNTS, COUNTS.T]).astype(float)]),
+    "pretrain": (_pretrained, [IMAGES]),
+    "to_unit": (lambda x: pretraining.to_unit(x).numpy(), [IMAGES]),
+}
+
+
+def _reversed_memory(v):
+    return v[tuple(slice(None, None, -1) for _ in v.shape)].copy()[tuple(slice(None, None, -1) for _ in v.shape)]
+
+
+def _read_only(v):
+    w = v.copy()
+    w.flags.writeable = False
+    return w
+
+
+def _nested(v, leaf):
+    return [_nested(row, leaf) for row in v] if v.ndim > 1 else [leaf(e) for e in v]
+
+
+ANY = {
+    "negative strides": _reversed_memory,
+    "big-endian": lambda v: v.astype(v.dtype.newbyteorder(">")),
+    "Fortran order": np.asfortranarray,
+    "read-only": _read_only,
+    "objects": lambda v: v.astype(object),
+    "list": lambda v: v.tolist(),
+    "tensor": torch.tensor,
+    "tensor, transposed": lambda v: torch.tensor(v.T.copy()).permute(*reversed(range(v.ndim))),
+    "list of tensors": lambda v: [torch.tensor(row) for row in v],
+}
+FRAME = {"DataFrame": pd.DataFrame, "DataFrame, nullable": lambda v: pd.DataFrame(v).convert_dtypes()}
+COLUMN = {
+    "Series": pd.Series,
+    "Series, shuffled index": lambda v: pd.Series(v, index=np.arange(len(v))[::-1]),
+    "nullable": lambda v: pd.Series(v).convert_dtypes(),
+    "categorical of numbers": lambda v: pd.Series(v).astype("category"),
+}
+INTEGER = {
+    "int32": lambda v: v.astype(np.int32),
+    "uint8": lambda v: v.astype(np.uint8),
+    "int32 tensor": lambda v: torch.tensor(v).int(),
+}
+REAL = {
+    "float32": lambda v: v.astype(np.float32),
+    "float32 tensor": lambda v: torch.tensor(v).float(),
+    "tensor with gradient": lambda v: torch.tensor(v, requires_grad=True),
+    "list of rows with gradients": lambda v: [W * torch.tensor(row) for row in v],
+    "list of numbers with gradients": lambda v: _nested(v, lambda e: W.double() * float(e)),
+}
+
+
+def _values(found):
+    if isinstance(found, torch.Tensor):
+        found = found.detach().numpy()
+    if hasattr(found, "__dataclass_fields__"):
+        found = [getattr(found, name) for name in found.__dataclass_fields__]
+    if isinstance(found, dict):
+        found = list(found.values())
+    return [_values(v) for v in found] if isinstance(found, list | tuple) else found
+
+
+def _same(found, wanted):
+    found, wanted = _values(found), _values(wanted)
+    if isinstance(wanted, list):
+        assert len(found) == len(wanted)
+        for one, other in zip(found, wanted, strict=True):
+            _same(one, other)
+    elif isinstance(wanted, str):
+        assert found == wanted
+    else:
+        np.testing.assert_allclose(np.asarray(found, float), np.asarray(wanted, float), rtol=1e-5, atol=1e-9)
+
+
+def _pairs(functions, forms):
+    return [pytest.param(*functions[f], form, id=f"{f}-{name}") for f in functions for name, form in forms.items()]
+
+
+EVERY = (
+    _pairs(LABELS, ANY | COLUMN | INTEGER | {"column": lambda v: v[:, None], "table": lambda v: pd.DataFrame({"y": v})})
+    + _pairs(TABLES, ANY | FRAME | INTEGER)
+    + _pairs(REALS, ANY | FRAME | REAL)
+    + _pairs(VECTORS, ANY | COLUMN | REAL)
+    + _pairs(STACKS, ANY | REAL)
+)
+
+
+@pytest.mark.filterwarnings("ignore::dlcore.metrics.features.SimilarityWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("function", "given", "form"), EVERY)
+def test_a_form_of_the_same_numbers_gives_the_same_value(function, given, form):
+    formed = [form(v) for v in given]
+    copies = [np.array(v) for v in given]
+    _same(function(*formed), function(*given))
+    for array, copy in zip(given, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def _hot(v):
+    return np.eye(K + 2, dtype=int)[v]
+
+
+WRONG_LABELS = {
+    "one-hot": (_hot, "one-hot"),
+    "one-hot tensor": (lambda v: torch.tensor(_hot(v)), "one-hot"),
+    "masked": (lambda v: np.ma.masked_array(v, v == 0), "masked"),
+    "scores": (lambda v: _hot(v) * 0.7, r"argmax\(1\)"),
+    "text": (lambda v: v.astype(str), "number the classes"),
+    "categorical of text": (lambda v: pd.Series(v.astype(str)).astype("category"), "take its codes"),
+    "missing": (lambda v: pd.Series(v).where(v > 0).astype("Int64"), "integers|missing"),
+    "None": (lambda v: [None, *v[1:]], "missing value at position 0"),
+    "fractions": (lambda v: v + 0.5, "must hold integers, not float64$"),
+    "floats": (lambda v: v.astype(float), r"use astype\(int\)"),
+    "negative": (lambda v: v - 1, r"holds -1, outside 0\.\."),
+    "dates": (lambda v: v.astype("datetime64[s]"), "dates"),
+    "nothing": (lambda v: v[:0], "empty"),
+}
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "form", "message"),
+    [
+        pytest.param(*LABELS[f], *wrong, id=f"{f}-{name}")
+        for f in LABELS
+        for name, wrong in WRONG_LABELS.items()
+        # a family of scikit-learn learns classes by any names
+        if f != "classical" or name in ("one-hot", "masked", "None", "dates")
+    ],
+)
+def test_what_is_no_vector_of_labels_is_refused_by_name(function, given, form, message):
+    with pytest.raises(ValueError, match=message):
+        function(*[form(v) for v in given])
+
+
+WRONG_NUMBERS = {
+    "masked": (lambda v: np.ma.masked_array(v, v == v.max()), "masked"),
+    "complex": (lambda v: v + 1j, "complex"),
+    "complex tensor": (lambda v: torch.tensor(v + 1j), "complex"),
+    "text": (lambda v: v.astype(str), "text|numbers"),
+    "dates": (lambda v: v.astype("datetime64[s]"), "dates"),
+    "missing": (lambda v: _nested(v, lambda e: None), "missing"),
+    "records": (lambda v: np.zeros(len(v), [("a", float), ("b", float)]), "records"),
+    "set": (lambda v: set(v.ravel().tolist()), "set"),
+    "ragged": (lambda v: [[1.0], [1.0, 2.0]], "unequal length"),
+    "sparse": (lambda v: scipy.sparse.csr_matrix(v.reshape(len(v), -1)), "sparse"),
+    "sparse tensor": (lambda v: torch.tensor(v).to_sparse(), "sparse"),
+}
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "form", "message"),
+    [
+        pytest.param(*functions[f], *wrong, id=f"{f}-{name}")
+        for functions in (REALS, VECTORS, STACKS)
+        for f in functions
+        for name, wrong in WRONG_NUMBERS.items()
+    ],
+)
+def test_what_is_no_array_of_numbers_is_refused_by_name(function, given, form, message):
+    with pytest.raises(ValueError, match=message):
+        function(*[form(v) for v in given])
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        (torch.tensor([1.5, -2.0]).bfloat16(), [1.5, -2.0]),
+        (torch._neg_view(torch.tensor([1.0, 2.0])), [-1.0, -2.0]),
+        ({"a": 1.5, "b": 2}.values(), [1.5, 2.0]),
+        (iter([1, 2]), [1, 2]),
+        (range(3), [0, 1, 2]),
+        (np.matrix([[1, 2]]), [[1, 2]]),
+        (np.array([1.5], np.longdouble), [1.5]),
+        (pd.Series(pd.arrays.SparseArray([0, 1, 0])), [0, 1, 0]),
+        (pd.Index([3, 4]), [3, 4]),
+        ([np.float32(1.5), 2, torch.tensor(3.0)], [1.5, 2.0, 3.0]),
+        (2.5, 2.5),
+    ],
+)
+def test_other_holders_of_numbers(values, wanted):
+    assert arrays.as_array(values).tolist() == wanted
+
+
+def test_labels_from_one_to_k():
+    gaps = [probing.probe_rationality("ridge", X, Y + k, X, B + k, draws=2) for k in (0, 1)]
+    assert gaps[0] == gaps[1]
+    with pytest.raises(ValueError, match="run from 1 to 4: subtract 1"):
+        probing.probe("ridge", X, Y + 1, X, K)
+    with pytest.raises(ValueError, match="run from 1 to 4: subtract 1"):
+        _trained(X, Y + 1)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "labels", "message"),
+    [
+        (X[:, :2], Y, r"does not run on inputs of shape \(1, 2\)"),
+        (Y[:, None] * np.ones((1, D), int), Y, "does not run on inputs .* torch.int64"),
+        (X, np.stack([Y, Y], 1), "must have one axis"),
+        (np.full_like(X, np.nan), Y, "NaN"),
+        (X, Y[:5], "60 inputs and 5 targets"),
+    ],
+)
+def test_training_data_that_do_not_fit_are_refused_before_any_work(inputs, labels, message):
+    net = _net().train()
+    before = [p.clone() for p in net.parameters()]
+    with pytest.raises(ValueError, match=message):
+        training.fit(net, (inputs, labels), training.TrainConfig(epochs=1), device="cpu")
+    assert net.training
+    assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+
+
+def test_the_look_before_training_changes_nothing():
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.norm, self.off = nn.Linear(D, K), nn.BatchNorm1d(K), nn.Dropout()
+            self.off.eval()
+
+        def forward(self, x):
+            x += torch.randn_like(x)
+            return self.norm(self.body(x))
+
+    net, x = Noisy(), torch.tensor(X).float()
+    torch.manual_seed(1)
+    training._checked_labels(net, x, torch.tensor(Y))
+    assert torch.equal(x, torch.tensor(X).float())
+    assert net.norm.num_batches_tracked == 0
+    assert [m.training for m in net.modules()] == [True, True, True, False]
+    drawn = torch.rand(3)
+    torch.manual_seed(1)
+    assert torch.equal(drawn, torch.rand(3))
+
+
+def test_a_network_in_double_precision_keeps_it():
+    x = torch.tensor(X).float().requires_grad_()
+    net = _net().double()
+    training.fit(net, (x, Y), training.TrainConfig(epochs=1), device="cpu")
+    assert next(net.parameters()).dtype == torch.float64
+    assert x.grad is None
+
+
+def test_offsets_are_taken_off_exactly():
+    x = torch.tensor(X + 2.0**40)
+    rows = centred(x, x)
+    np.testing.assert_allclose(rows.train / rows.scale, X - X.mean(0), atol=1e-14)
