@@ -153,7 +153,7 @@ def training(quick: bool) -> harness.Table:
 
 
 def decoding(quick: bool) -> harness.Table:
-    """Returns the table of decoding with cached keys and values and with the whole prefix anew."""
+    """Returns the table of decoding with cached keys and values and with the whole prefix again."""
     pairs, turns = (4, 1) if quick else (PAIRS, TURNS)
     source, _ = data(pairs)
     model = seq2seq(shape()).eval()

@@ -1,69 +1,155 @@
-"""The repository's address is known in pyproject.toml alone; this writes it into the files that must repeat it.
+"""The repository's address: found where the book is built, and written into every source by one command.
 
-python book/address.py                 check that every copy agrees
-python book/address.py --set URL       change it everywhere
+python book/address.py                 print the address and where it comes from; fail when the sources disagree
+python book/address.py --set URL       write it into every source that must repeat it
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# text that Colab, a reader of the README and a citation tool need to see literally
-COPIES = ("README.md", "CITATION.cff", "notebooks/*.py", "notebooks/*.ipynb", "book/*.md")
-_ANY = re.compile(r"https://github\.com/[\w.-]+/[\w-]+(?=[\s\"'/@)>.]|$)")
-_COLAB = re.compile(r"(?<=colab\.research\.google\.com/github/)[\w.-]+/[\w.-]+(?=/blob)")
-# addresses of other projects that the text may name
-_OTHERS = ("https://github.com/google-research/", "https://github.com/greydanus/")
+FORM = "https://github.com/OWNER/NAME"
+_GITHUB = re.compile(r"(?:https://|ssh://git@|git@)github\.com[/:]([\w.-]+)/([\w.-]+?)(?:\.git)?/?")
 
 
-def address() -> str:
-    """Returns the repository's address without a trailing slash or .git."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
-    return project["urls"]["Repository"].rstrip("/").removesuffix(".git")
+def parsed(text: str) -> str | None:
+    """Returns the address of a repository on GitHub in its one form, None for anything else.
+
+    >>> parsed("git@github.com:someone/book.git")
+    'https://github.com/someone/book'
+    """
+    found = _GITHUB.fullmatch(text.strip())
+    return f"https://github.com/{found[1]}/{found[2]}" if found else None
+
+
+def in_sources(root: Path = ROOT) -> str | None:
+    """Returns the address that pyproject.toml names."""
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf8"))["project"]
+    return parsed(project.get("urls", {}).get("Repository", ""))
+
+
+def found(root: Path = ROOT) -> tuple[str | None, str]:
+    """Returns the address and where it was found: the GitHub workflow that runs, git's remote, or pyproject.toml.
+
+    A fork that builds its own site so gets its own address, whatever the sources say.
+    """
+    if name := os.environ.get("GITHUB_REPOSITORY"):
+        return parsed(f"https://github.com/{name}"), "GITHUB_REPOSITORY"
+    git = ["git", "-C", str(root), "config", "--get", "remote.origin.url"]
+    try:
+        # a folder that only lies inside somebody's repository has no remote of its own
+        remote = subprocess.run(git, capture_output=True, text=True, check=False) if (root / ".git").exists() else None
+    except FileNotFoundError:
+        remote = None
+    if remote and (url := parsed(remote.stdout)):
+        return url, "git remote"
+    return in_sources(root), "pyproject.toml"
+
+
+def address(root: Path = ROOT) -> str | None:
+    """Returns the repository's address without a slash at the end, None where there is none."""
+    return found(root)[0]
 
 
 def site(url: str) -> str:
-    """Returns where GitHub Pages would publish the repository's site."""
+    """Returns where GitHub Pages publishes the repository's site.
+
+    >>> site("https://github.com/Someone/book"), site("https://github.com/someone/someone.github.io")
+    ('https://someone.github.io/book/', 'https://someone.github.io/')
+    """
     owner, name = url.split("/")[-2:]
-    return f"https://{owner.lower()}.github.io/{name}/"
+    host = f"{owner.lower()}.github.io"
+    return f"https://{host}/" if name.lower() == host else f"https://{host}/{name}/"
 
 
-def files() -> list[Path]:
-    """Returns the files that repeat the address."""
-    return [path for pattern in COPIES for path in sorted(ROOT.glob(pattern))]
+def notebook(text: str, url: str | None) -> str:
+    """Returns a notebook's text, .py or .ipynb, with the address that its first cell installs the package from."""
+    return re.sub(r'(REPOSITORY = \\?")[^"\\]*', lambda m: m[1] + (url or ""), text)
 
 
-def rewritten(text: str, url: str) -> str:
-    """Returns the text with every copy of the address replaced."""
-    text = _ANY.sub(lambda m: m[0] if m[0].startswith(_OTHERS) else url, text)
-    return _COLAB.sub("/".join(url.split("/")[-2:]), text)
+def readme(text: str, url: str | None) -> str:
+    """Returns the README with its line of links, which is empty without an address."""
+    links = ""
+    if url:
+        name = "/".join(url.split("/")[-2:])
+        colab = f"https://colab.research.google.com/github/{name}/blob/main/notebooks/1_rationality.ipynb"
+        links = f"**[Read the book]({site(url)})** · [Run chapter 1 in Colab]({colab}) · [Source]({url})\n"
+    start, end = "<!-- links:start -->\n", "<!-- links:end -->"
+    before, _, rest = text.partition(start)
+    return before + start + links + end + rest.partition(end)[2]
+
+
+def citation(text: str, url: str | None) -> str:
+    """Returns CITATION.cff with the repository's address, or without the line."""
+    text = re.sub(r'^(repository-code|url): ".*"\n', "", text, flags=re.M)
+    lines = f'repository-code: "{url}"\nurl: "{site(url)}"\n' if url else ""
+    return re.sub(r"^references:", lambda m: lines + m[0], text, count=1, flags=re.M)
+
+
+def project(text: str, url: str | None) -> str:
+    """Returns pyproject.toml with the links that the package index shows, or without them."""
+    text = re.sub(r"^\[project\.urls\]\n(?:.+\n)*\n", "", text, flags=re.M)
+    links = {"Documentation": url and site(url), "Repository": url, "Changelog": f"{url}/blob/main/CHANGELOG.md"}
+    table = "[project.urls]\n" + "".join(f'{k} = "{v}"\n' for k, v in links.items()) + "\n" if url else ""
+    return re.sub(r"^\[tool\.setuptools\]", lambda m: table + m[0], text, count=1, flags=re.M)
+
+
+# the sources that must say it literally: to Colab, a reader, a citation tool, the package index
+COPIES: dict[str, Callable[[str, str | None], str]] = {
+    "pyproject.toml": project,
+    "CITATION.cff": citation,
+    "README.md": readme,
+    "notebooks/*.py": notebook,
+    "notebooks/*.ipynb": notebook,
+}
+
+
+def write(url: str | None, root: Path = ROOT, *, dry: bool = False) -> list[str]:
+    """Writes the address into every source, or with `dry` only looks; returns the names of the files that differ."""
+    changed = []
+    for pattern, rewrite in COPIES.items():
+        for path in sorted(root.glob(pattern)):
+            text = path.read_text("utf8")
+            if (new := rewrite(text, url)) != text:
+                changed.append(str(path.relative_to(root)))
+                if not dry:
+                    path.write_text(new, "utf8")
+    return changed
+
+
+def absolute(text: str, url: str) -> str:
+    """Returns Markdown whose relative links and pictures lead to the repository, for a reader on the package index.
+
+    >>> absolute("![a](book/a.svg), [b](CHANGELOG.md), [c](https://c.org)", "https://github.com/o/n")
+    '![a](https://github.com/o/n/raw/main/book/a.svg), [b](https://github.com/o/n/blob/main/CHANGELOG.md), [c](https://c.org)'
+    """
+    text = re.sub(r"(!\[[^\]]*\]\()(?!https?:)", rf"\1{url}/raw/main/", text)
+    return re.sub(r"((?<!!)\[[^\]]*\]\()(?!https?:|#)", rf"\1{url}/blob/main/", text)
 
 
 def main() -> int:
-    """Checks or sets the address; the exit status is 1 when a copy differs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--set", metavar="URL")
+    """Prints or sets the address; the exit status is 1 when a source has another one than pyproject.toml."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--set", metavar="URL", help=f"such as {FORM}")
     given = parser.parse_args().set
-    if given:
-        if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w-]+", given):
-            parser.error(f"{given!r} is not of the form https://github.com/OWNER/REPO")
-        project = ROOT / "pyproject.toml"
-        project.write_text(project.read_text("utf8").replace(address(), given), "utf8")
-    wrong = []
-    for path in files():
-        text = path.read_text("utf8")
-        if (new := rewritten(text, address())) != text:
-            wrong.append(str(path.relative_to(ROOT)))
-            if given:
-                path.write_text(new, "utf8")
-    if wrong:
-        print(("rewritten: " if given else "another address in: ") + ", ".join(wrong))
-    return int(bool(wrong) and not given)
+    if given is not None:
+        if (url := parsed(given)) is None:
+            parser.error(f"{given!r} is not the address of a repository on GitHub, such as {FORM}")
+        print("written into: " + (", ".join(write(url)) or "nothing, all sources have it already"))
+        return 0
+    url, origin = found()
+    print(f"{url} (from {origin})" if url else f"no address is known; set one: make address URL={FORM}")
+    if wrong := write(in_sources(), dry=True):
+        print(f"pyproject.toml has {in_sources() or 'no address'}, but not so: {', '.join(wrong)}")
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

@@ -1,56 +1,107 @@
-"""Builds the book: papermill executes the notebooks into a staging tree, Jupyter Book renders it.
+"""Builds the book: papermill executes the notebooks, Jupyter Book renders them. What did not change is not made again.
 
-python book/build.py [--clean]
+python book/build.py [--clean]        make the site
+python book/build.py --notebooks      write the chapters' plain editions, notebooks/plain, and no site
+
+The site is made of the shipped records alone, and holds nothing that this build did not make or compare, by
+content, with what an earlier one made.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import contextlib
 import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import yaml
+from filelock import FileLock, Timeout
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
 STAGE = BUILD / "stage"
 HTML = BUILD / "html"
+# what editors leave, and files that are just being written
+_BACKUP = re.compile(r"\..*|.*~|#.*#|.*\.(sw[a-p]|bak|orig|tmp|pyc)|__pycache__")
 sys.path.insert(0, str(Path(__file__).parent))
 
 import address  # noqa: E402
+import landing  # noqa: E402
+import ledger  # noqa: E402
+import plain  # noqa: E402
 
-from dlcore import claims  # noqa: E402
-
-
-def digest(*paths: Path) -> str:
-    """Returns a hash of files' names and contents; folders count with all their files."""
-    found = hashlib.sha256()
-    for path in paths:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and "__pycache__" not in file.parts:
-                found.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
-    return found.hexdigest()
+from dlcore import notebook  # noqa: E402
 
 
-def stage() -> None:
-    """Copies pages and configuration into the staging tree, and drops what is gone from the sources."""
-    STAGE.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(STAGE / "book", ignore_errors=True)
-    shutil.copytree(ROOT / "book", STAGE / "book", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy2(ROOT / "_toc.yml", STAGE / "_toc.yml")
-    ledger = STAGE / "book" / "claims.md"
-    text = ledger.read_text("utf8").replace("<!-- ledger -->", claims.ledger_html())
-    ledger.write_text(text.replace("<!-- multiplicity -->", claims.multiplicity_statement()), "utf8")
+def digest(path: Path) -> str:
+    """Returns a hash of what a path means: Python without comments and layout, a folder's names, else the bytes."""
+    if path.is_dir():
+        found = json.dumps(sorted(p.name for p in path.iterdir() if not _BACKUP.fullmatch(p.name))).encode()
+    elif not path.is_file():
+        return "nothing"
+    else:
+        found = path.read_bytes()
+        if path.suffix == ".py":
+            with contextlib.suppress(SyntaxError):  # the notebook that imports it will say so
+                found = ast.dump(ast.parse(found)).encode()
+    return hashlib.sha256(found).hexdigest()
+
+
+def tree(*folders: Path) -> dict[str, str]:
+    """Returns the digests of all files in some folders, and of the folders in them, by path below ROOT."""
+    found = {}
+    for path in folders:
+        for folder, names, files in os.walk(path):
+            names[:] = [n for n in names if not _BACKUP.fullmatch(n)]
+            here = Path(folder)
+            for each in (here, *(here / f for f in files if not _BACKUP.fullmatch(f))):
+                found[str(each.relative_to(ROOT))] = digest(each)
+    return found
+
+
+def one(found: Any) -> str:
+    """Returns one hash of whatever JSON can hold."""
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+
+
+def noted(path: Path) -> dict[str, Any]:
+    """Returns what an earlier build wrote into a file, nothing where there is none or it is damaged."""
+    try:
+        found = json.loads(path.read_text("utf8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def note(path: Path, found: Mapping[str, Any]) -> None:
+    """Writes what the next build is to know."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found), "utf8")
+
+
+def configuration(url: str | None) -> dict:
+    """Returns the site's configuration for a repository; without one no button leads to Colab, issues or sources."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
-    url = address.address()
-    config["repository"] = {"url": url, "branch": "main", "path_to_book": ""}
-    config["html"]["baseurl"] = config["sphinx"]["config"]["ogp_site_url"] = address.site(url)
-    (STAGE / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf8")
+    if url:
+        config["repository"] = {"url": url, "branch": "main", "path_to_book": ""}
+        config["html"]["baseurl"] = config["sphinx"]["config"]["ogp_site_url"] = address.site(url)
+    else:
+        del config["launch_buttons"]
+        config["repository"] = {"url": ""}  # Jupyter Book's default is its own
+        for button in ("issues", "repository", "edit_page"):
+            config["html"][f"use_{button}_button"] = False
+    return config
 
 
 def notebooks() -> list[Path]:
@@ -58,71 +109,219 @@ def notebooks() -> list[Path]:
     return sorted((ROOT / "notebooks").glob("*.py"))
 
 
-def execute() -> None:
-    """Executes every notebook whose source, package or records have changed since its last execution."""
-    from dlcore import notebook
+class Page:
+    """The executed copy of a notebook, and the note of what it was made of."""
 
-    os.environ["DLCORE_BOOK"] = "1"
-    os.environ.setdefault("DLCORE_RECORDS", str(BUILD / "records"))
-    folder = STAGE / "notebooks"
-    folder.mkdir(exist_ok=True)
-    names = {source.stem for source in notebooks()}
-    for old in folder.glob("*.ipynb"):
-        if old.stem not in names:
-            old.unlink()
-    for source in notebooks():
-        key = digest(source, ROOT / "dlcore", ROOT / "requirements.txt")
-        target, stamp = folder / f"{source.stem}.ipynb", BUILD / "executed" / source.stem
-        if target.exists() and stamp.exists() and stamp.read_text() == key:
-            print(f"{source.name}: unchanged")
-            continue
+    def __init__(self, source: Path) -> None:
+        self.source, self.book = source, notebook.read(source)
+        self.copy = BUILD / "executed" / f"{source.stem}.ipynb"
+        self.failed = self.copy.with_name(f"{source.stem}.failed.ipynb")
+        self.note = self.copy.with_suffix(".json")
+        self.error = ""
+
+    def _code(self, book: Any) -> list[Any]:
+        return [cell for cell in book.cells if cell.cell_type == "code"]
+
+    def _key(self) -> str:
+        cells = [(cell.source, cell.metadata.get("tags")) for cell in self._code(self.book)]
+        return one([cells, digest(ROOT / "requirements.txt"), sys.version, digest(Path(notebook.__file__))])
+
+    def current(self, package: Mapping[str, str]) -> bool:
+        """Whether the copy is intact and its code, modules and data are what they were; its text may have changed."""
+        about = noted(self.note)
+        return (
+            about.get("key") == self._key()
+            and about.get("copy") == digest(self.copy)
+            and all(value == (package.get(path) or digest(ROOT / path)) for path, value in about["inputs"].items())
+        )
+
+    def execute(self, package: Mapping[str, str]) -> None:
+        """Executes the notebook with a record store and a cache of its own; an error is kept as text."""
+        own, trace = BUILD / "local", BUILD / "executed" / f"{self.source.stem}.trace"
+        shutil.rmtree(own, ignore_errors=True)
+        self.note.unlink(missing_ok=True)
+        self.failed.unlink(missing_ok=True)
+        env = {"DLCORE_BOOK": "1", "DLCORE_RECORDS": str(own / "records"), "XDG_CACHE_HOME": str(own / "cache")}
+        env |= {"DLCORE_TRACE": str(trace)}
+        first = Path(__file__).with_name("traced.py")
+        try:
+            notebook.execute(self.source, self.copy, cwd=ROOT, env=env, first=first)
+        except Exception as error:  # the other pages are still made
+            self.error = re.sub(r"\x1b\[[\d;]*m", "", str(error)).strip().splitlines()[-1]
+            self.copy.unlink(missing_ok=True)
+            return
+        outside = (str(BUILD), str(ROOT / ".venv"), str(ROOT / ".git"))
+        paths = [p for p in json.loads(trace.read_text("utf8")) if Path(p).is_relative_to(ROOT)]
+        paths = [str(Path(p).relative_to(ROOT)) for p in paths if not p.startswith(outside) and "__pycache__" not in p]
+        inputs = {path: package.get(path) or digest(ROOT / path) for path in paths}
+        note(self.note, {"key": self._key(), "copy": digest(self.copy), "inputs": inputs})
+
+    def staged(self) -> Any:
+        """Returns the notebook as the page shows it: today's text, the copy's outputs, and the error if there was one."""
+        for i, cell in enumerate(self.book.cells):
+            cell.id = f"cell-{i}"  # not by chance: an unchanged page is to be unchanged to the letter
+        made = self.copy if not self.error else self.failed
+        if made.exists():
+            for cell, done in zip(self._code(self.book), self._code(notebook.read(made)), strict=True):
+                cell.outputs, cell.execution_count = done.outputs, done.execution_count
+        if self.error:
+            self.book.cells[0].source += (
+                "\n\n:::{error}\nThis page is incomplete: its notebook failed when the book was built.\n\n"
+                f"`{self.error.replace('`', chr(39))}`\n:::"
+            )
+        return self.book
+
+
+def execute(package: Mapping[str, str]) -> list[Page]:
+    """Returns the pages of the notebooks; those are executed whose code, modules, records or copy have changed."""
+    pages = [Page(source) for source in notebooks()]
+    for page in pages:
         start = time.perf_counter()
-        notebook.execute(source, target, cwd=ROOT)
-        stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(key)
-        print(f"{source.name}: executed in {time.perf_counter() - start:.0f} s", flush=True)
+        if page.current(package):
+            print(f"{page.source.name}: unchanged")
+            continue
+        page.execute(package)
+        end = f"failed: {page.error}" if page.error else f"executed in {time.perf_counter() - start:.0f} s"
+        print(f"{page.source.name}: {end}", flush=True)
+    return pages
 
 
-def render() -> int:
-    """Runs Jupyter Book on the staging tree; any warning is an error. Returns its exit status."""
-    static = digest(ROOT / "book" / "_static", ROOT / "book" / "_ext", ROOT / "_config.yml", ROOT / "_toc.yml")
-    stamp = BUILD / "static"
-    # Sphinx does not copy changed scripts and styles when no page changed
-    fresh = [] if stamp.exists() and stamp.read_text() == static else ["--all"]
-    command = [
-        sys.executable,
-        "-c",
-        "from jupyter_book.cli.main import main; main()",
-        "build",
-        str(STAGE),
-        "--path-output",
-        str(ROOT),
-    ]
+def editions(pages: list[Page]) -> dict[str, str]:
+    """Returns the text of each chapter's plain edition, for the download, Colab and Jupyter."""
+    chapters = {page.source.stem: (page.book, notebook.read(page.copy)) for page in pages}
+    url = address.address()
+    found = plain.editions(chapters, ROOT, address.site(url) if url else "", [ROOT / "book" / "references.bib"])
+    return {name: address.notebook(nbformat.writes(book, indent=1) + "\n", url) for name, book in found.items()}
+
+
+def evaluated(package: Mapping[str, str]) -> dict[str, str]:
+    """Returns what the ledger's page shows of the claims, kept until anything in the package changes."""
+    url = address.address()
+    kept, key = (
+        BUILD / "ledger.json",
+        one([package, url, *(digest(Path(module.__file__)) for module in (landing, ledger))]),
+    )
+    found = noted(kept)
+    if found.get("key") != key:
+        from dlcore import claims
+
+        rows = claims.evaluate()
+        found = {"key": key, "ledger": ledger.page(rows, url), "multiplicity": claims.multiplicity_statement(rows)}
+        found["landing"] = landing.page(rows, url)
+        found["json"] = json.dumps(ledger.data(rows, url), indent=1)
+        note(kept, found)
+    return found
+
+
+def stage(pages: list[Page], found: Mapping[str, str]) -> None:
+    """Makes the staging tree: pages, notebooks, configuration. Files that are as before keep their time."""
+    new = STAGE.with_name("stage.new")
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.copytree(ROOT / "book", new / "book", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    shutil.copy2(ROOT / "_toc.yml", new / "_toc.yml")
+    index, page = new / "book" / "index.md", new / "book" / "claims.md"
+    index.write_text(index.read_text("utf8").replace("<!-- landing -->", found["landing"]), "utf8")
+    text = page.read_text("utf8").replace("<!-- ledger -->", found["ledger"])
+    page.write_text(text.replace("<!-- multiplicity -->", found["multiplicity"]), "utf8")
+    (new / "book" / "claims.json").write_text(found["json"], "utf8")
+    config = configuration(address.address())
+    (new / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf8")
+    (new / "notebooks").mkdir()
+    for page in pages:
+        (new / "notebooks" / f"{page.source.stem}.ipynb").write_text(json.dumps(page.staged()), "utf8")
+    for file in new.rglob("*"):
+        old = STAGE / file.relative_to(new)
+        if file.is_file() and old.is_file() and old.read_bytes() == file.read_bytes():
+            shutil.copystat(old, file)
+    shutil.rmtree(STAGE, ignore_errors=True)
+    new.replace(STAGE)
+
+
+def render(downloads: Mapping[str, str] | None) -> int:
+    """Runs Jupyter Book on the staging tree unless the site is what it would make; any warning is an error.
+
+    Args:
+        downloads: what the download buttons give, by chapter; None when a page has failed and the site is not whole.
+    """
+    kept = BUILD / "site.json"
+    before, wanted = (
+        noted(kept),
+        tree(STAGE) | {f"download/{name}": one(text) for name, text in (downloads or {}).items()},
+    )
+    shared = {p: d for p, d in wanted.items() if "/_static/" in p or "/_ext/" in p or p.endswith(".yml")}
+    intact = before.get("site") == one(tree(HTML))
+    if intact and before.get("wanted", {}) == wanted:
+        print("the site: unchanged")
+        return 0
+    kept.unlink(missing_ok=True)
+    fresh = []
+    # Sphinx does not copy changed scripts when no page changed, and leaves the pages of sources that are gone
+    if not intact or before.get("shared") != shared or before.get("wanted", {}).keys() != wanted.keys():
+        shutil.rmtree(HTML, ignore_errors=True)
+        fresh = ["--all"]
+    start = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", str(STAGE), "--path-output", str(ROOT)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     status = subprocess.call([*command, "--warningiserror", "--keep-going", "--nitpick", *fresh], env=env, cwd=BUILD)
-    # a page with a warning is kept in Sphinx's cache, and would be silent the next time
-    stamp.unlink(missing_ok=True)
+    # a page with a warning is kept in Sphinx's cache, and would be silent the next time: no note, all is made again
     if status == 0:
-        stamp.write_text(static)
-        for source in (ROOT / "notebooks").glob("*.ipynb"):
-            # the page's download button must give the clean notebook: the book's charts need the book's scripts
-            shutil.copyfile(source, HTML / "_sources" / "notebooks" / source.name)
+        shutil.copyfile(STAGE / "book" / "claims.json", HTML / "book" / "claims.json")
+    if status == 0 and downloads is not None:
+        for name, text in downloads.items():
+            (HTML / "_sources" / "notebooks" / f"{name}.ipynb").write_text(text, "utf8")
+        note(kept, {"wanted": wanted, "shared": shared, "site": one(tree(HTML))})
     return status
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Waits until no other build is at work in this folder."""
+    BUILD.mkdir(exist_ok=True)
+    lock = FileLock(BUILD / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print("another build is at work in this folder: waiting for it", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def main() -> int:
     """Builds everything that changed; prints where the site is."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clean", action="store_true", help="start from nothing")
-    if parser.parse_args().clean:
-        shutil.rmtree(BUILD, ignore_errors=True)
+    parser.add_argument("--notebooks", action="store_true", help="write the plain editions into notebooks/plain")
+    given = parser.parse_args()
     start = time.perf_counter()
-    stage()
-    execute()
-    if status := render():
+    # a reader's own records, data and settings have no place in the book
+    for name in [n for n in os.environ if n.startswith("DLCORE_")]:
+        del os.environ[name]
+    with alone():
+        if given.clean:
+            for path in BUILD.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.name == "lock" or path.unlink()
+        package = tree(ROOT / "dlcore")
+        pages = execute(package)
+        failed = [page.source.name for page in pages if page.error]
+        downloads = None if failed else editions(pages)
+        if given.notebooks:
+            status = int(bool(failed))
+            for name, text in (downloads or {}).items():
+                (ROOT / "notebooks" / "plain" / f"{name}.ipynb").write_text(text, "utf8")
+        else:
+            stage(pages, evaluated(package))
+            status = render(downloads)
+    if failed:
+        print(f"failed: {', '.join(failed)}; the executed copies are in _build/executed", file=sys.stderr)
+        return 1
+    if status:
         print("the book was not built: see the warnings above", file=sys.stderr)
         return status
-    print(f"\nThe book is ready after {time.perf_counter() - start:.0f} s. Open {HTML / 'index.html'}")
+    if not given.notebooks:
+        print(f"\nThe book is ready after {time.perf_counter() - start:.0f} s. Open {HTML / 'index.html'}")
     return 0
 
 

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dlcore.command_line import EXPECTED, Parser, folder, one_line, whole, word
+from dlcore.studies import STUDIES
 from dlcore.sweep import command as sweeps
-from dlcore.sweep import grid
-
-_LEDGER = ("<!-- ledger:start -->", "<!-- ledger:end -->")
+from dlcore.sweep import grid, signals
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,22 +42,25 @@ def run(args: argparse.Namespace) -> int:
 
 def record(args: argparse.Namespace) -> int:
     """Promotes reviewed records of the local store into the package."""
-    from dlcore import recorded
+    from dlcore import recorded, studies
     from dlcore.records import RecordStore
 
-    print(f"promoted {recorded.promote(args.study, RecordStore(args.store))} records")
+    studies.study(args.study)
+    store = RecordStore(args.store)
+    if next(RecordStore(store.path, packaged=False).records(args.study), None) is None:
+        raise ValueError(f"there are no records of {args.study} in {store.path}; --store names another folder")
+    print(f"promoted {recorded.promote(args.study, store)} records")
     return 0
 
 
 def claims(args: argparse.Namespace) -> int:
     """Prints the ledger: each claim, the thesis's value, ours, the verdict."""
     from dlcore import claims as ledger
+    from dlcore.claims import pages
 
     if args.write:
         path = Path(args.write)
-        before, _, rest = path.read_text("utf8").partition(_LEDGER[0])
-        _, _, after = rest.partition(_LEDGER[1])
-        path.write_text(f"{before}{_LEDGER[0]}\n{ledger.ledger_markdown()}\n{_LEDGER[1]}{after}", "utf8")
+        path.write_text(pages.written(path.name, path.read_text("utf8") if path.exists() else ""), "utf8")
         return 0
     if args.history:
         ledger.write_history()
@@ -89,55 +92,70 @@ def doctor(args: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Returns the command line's grammar."""
-    top = argparse.ArgumentParser(prog="python -m dlcore", description=__doc__)
-    verbs = top.add_subparsers(required=True, metavar="COMMAND")
+    top = Parser(prog="python -m dlcore", description=__doc__)
+    verbs = top.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
 
     p = verbs.add_parser("run", help=run.__doc__)
     p.add_argument("study")
-    p.add_argument("parameters", nargs="*", metavar="name=value")
+    p.add_argument("parameters", nargs="*", default=[], metavar="name=value")
     p.add_argument("--recorded", nargs="*", metavar="GROUP", help="run these groups of the recorded grid; none: all")
-    p.add_argument("--workers", type=int, default=1, help="processes, one thread each (default: 1)")
-    p.add_argument("--store", help="folder of the local records")
-    p.set_defaults(call=run)
+    p.add_argument("--workers", type=whole(1), default=1, help="processes, one thread each (default: 1)")
+    p.add_argument("--store", type=folder, help="folder of the local records")
+    p.set_defaults(call=run, parser=p)
 
     p = verbs.add_parser("sweep", help=sweeps.HELP, description=sweeps.HELP)
     sweeps.add_arguments(p)
-    p.set_defaults(call=sweeps.call)
+    p.set_defaults(call=sweeps.call, parser=p)
 
     p = verbs.add_parser("record", help=record.__doc__)
     p.add_argument("study")
-    p.add_argument("--store", help="folder of the local records")
-    p.set_defaults(call=record)
+    p.add_argument("--store", type=folder, help="folder of the local records")
+    p.set_defaults(call=record, parser=p)
 
     p = verbs.add_parser("claims", help=claims.__doc__)
-    p.add_argument("--write", metavar="FILE", help="write the table between the ledger marks of a Markdown file")
+    p.add_argument(
+        "--write",
+        type=word,
+        metavar="FILE",
+        help="a Markdown file with ledger marks gets its table, FILE.svg a picture of the verdicts, FILE.json the whole ledger",
+    )
     p.add_argument(
         "--history", action="store_true", help="date regions and first records by Git's history, into the package"
     )
-    p.set_defaults(call=claims)
+    p.set_defaults(call=claims, parser=p)
     p = verbs.add_parser("data", help=data.__doc__)
-    p.add_argument("--download", metavar="NAME")
-    p.set_defaults(call=data)
-    verbs.add_parser("doctor", help=doctor.__doc__).set_defaults(call=doctor)
+    p.add_argument("--download", type=word, metavar="NAME")
+    p.set_defaults(call=data, parser=p)
+    p = verbs.add_parser("doctor", help=doctor.__doc__)
+    p.set_defaults(call=doctor, parser=p)
+    top.hint = f"choose from: {', '.join(verbs.choices)}"
+    for name in ("run", "sweep", "record"):
+        verbs.choices[name].hint = f"studies: {', '.join(STUDIES)}"
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. An error of the user's making is one line on standard error and exit status 2."""
-    args, rest = parser().parse_known_args(argv)
-    # argparse loses name=value pairs that follow an option; they are parameters all the same
-    if rest and (args.call not in (run, sweeps.call) or any(r.startswith("-") for r in rest)):
-        parser().error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
-        args.parameters += rest
     try:
-        return args.call(args)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        with signals.heard():
+            args, rest = parser().parse_known_args(argv)
+            # argparse loses name=value pairs that follow an option; they are parameters all the same
+            if rest and (args.call not in (run, sweeps.call) or any(r.startswith("-") for r in rest)):
+                args.parser.unknown(rest)
+            if rest:
+                args.parameters += rest
+            return args.call(args)
+    except BrokenPipeError:  # what reads the output has ended, as `head` does
+        sys.stdout = None  # else Python says so once more at its end
+        return 141
+    except EXPECTED as error:
+        line = f"error: {one_line(error)}"
     except KeyboardInterrupt:
         print("stopped; finished records are kept, run again to go on", file=sys.stderr)
         return 130
+    # out of reach of the error, whose frames keep a progress bar open on the last line
+    print(line, file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

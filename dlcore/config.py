@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import functools
-import hashlib
-import json
 import math
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field
 from typing import Any
+
+from dlcore import keys
 
 
 def closest(name: object, choices: Iterable[str]) -> str | None:
@@ -20,7 +21,7 @@ def closest(name: object, choices: Iterable[str]) -> str | None:
     >>> closest("noize", ["noise", "seed"])
     'noise'
     """
-    found = difflib.get_close_matches(str(name).lower(), list(choices), n=1, cutoff=0.5)
+    found = difflib.get_close_matches(str(name)[:99].lower(), list(choices), n=1, cutoff=0.5)
     return found[0] if found else None
 
 
@@ -33,7 +34,7 @@ def unknown_choice(kind: str, value: object, choices: Iterable[str]) -> ValueErr
     choices = list(choices)
     near = closest(value, choices)
     hint = f"; did you mean {near!r}?" if near else ";"
-    return ValueError(f"unknown {kind} {value!r}{hint} choose from: {', '.join(choices)}")
+    return ValueError(f"unknown {kind} {_short(value)}{hint} choose from: {', '.join(choices)}")
 
 
 def option(
@@ -49,7 +50,8 @@ def option(
     """Declares a field of a `Config`: its meaning and the values it may take.
 
     `low <= value <= high` and `value < below` are checked. `since` is the format version in which a field was
-    added: a later field at its default does not enter the hash, so earlier records keep their names.
+    added: a later field at its default, or at what `keys.earlier` knows it to have been before, does not enter the
+    hash, so earlier records keep their names.
     """
     metadata = {"help": help, "choices": tuple(choices) if choices else None, "since": since}
     metadata |= {"low": low, "high": high, "below": below}
@@ -73,6 +75,8 @@ class Config:
         for name, value in self.resolve().items():
             object.__setattr__(self, name, value)
         self._check()
+        if "constants" in self.names() and self.constants is None:
+            object.__setattr__(self, "constants", keys.described(self.fixed()))
         self.validate()
 
     def resolve(self) -> dict[str, Any]:
@@ -81,6 +85,26 @@ class Config:
 
     def validate(self) -> None:
         """Raises ValueError when fields contradict each other. Overridden by studies."""
+
+    def fixed(self) -> dict[str, Any]:
+        """Returns the constants of the recipe that are no fields, by name; they are the text of the field `constants`.
+
+        Overridden by studies. So a number of the recipe that another version changes gives its records other names.
+        """
+        return {}
+
+    def check_constants(self) -> None:
+        """Raises ValueError when this version cannot run the configuration, because its recipe is another's."""
+        if "constants" in self.names() and self.constants != (here := keys.described(self.fixed())):
+            raise ValueError(f"constants = {self.constants!r}, but this version runs {here!r}; leave constants out")
+
+    def data_checksum(self) -> str | None:
+        """Returns the checksum of the data that a run would use now, where another set may bear the same name.
+
+        None where a set can only be the published one, or is not here: then there is nothing to compare. Overridden by
+        studies.
+        """
+        return None
 
     def _check(self) -> None:
         hints = _hints(type(self))
@@ -138,24 +162,19 @@ class Config:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     def replace(self, **changes: Any) -> typing.Self:
-        """Returns a copy with some fields changed; the fields that `resolve` fills are computed anew."""
+        """Returns a copy with some fields changed, of this version's recipe; what `resolve` had filled in stays."""
         for name in changes:
             if name not in self.names():
                 raise unknown_choice("parameter", name, self.names())
-        return type(self)(**{**self.to_dict(), **changes})
+        fields = {name: value for name, value in self.to_dict().items() if name != "constants"}
+        return type(self)(**{**fields, **changes})
 
     @property
     def key(self) -> str:
         """The name of this configuration's record: 16 hex digits of the SHA-256 of study and fields."""
-        fields = {}
-        for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            if f.metadata.get("since", 1) > 1 and value == f.default:
-                continue
-            # 0.1 + 0.2 and 0.3 are the same noise rate
-            fields[f.name] = float(f"{value:.12g}") if isinstance(value, float) else value
-        text = json.dumps({"study": self.STUDY, **fields}, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        fields = self.to_dict()
+        later = {f.name: f.default for f in dataclasses.fields(self) if f.metadata.get("since", 1) > 1}
+        return keys.key(self.STUDY, fields, {**later, **keys.earlier(self.STUDY, fields)})
 
 
 @functools.cache
@@ -178,15 +197,46 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
             return None
         raise ValueError(f"{name} must be given")
     kind = next(k for k in kinds if k is not type(None))
-    item = value.item() if hasattr(value, "item") and not isinstance(value, (str, bytes)) else value
+    item = _plain(value)
     if kind is bool and isinstance(item, str) and item.lower() in ("true", "false"):
         return item.lower() == "true"
     if kind is bool and isinstance(item, bool):
         return item
-    if kind is int and isinstance(item, (int, float)) and not isinstance(item, bool) and float(item).is_integer():
-        return int(item)
-    if kind is float and isinstance(item, (int, float)) and not isinstance(item, bool) and math.isfinite(item):
-        return float(f"{item:.12g}")
     if kind is str and isinstance(item, str):
-        return item
-    raise ValueError(f"{name} = {value!r} is not a valid {kind.__name__}")
+        return str(item)
+    if kind in (int, float) and isinstance(item, str):  # YAML takes 1e-3 for a word
+        item = _number(item)
+    if kind in (int, float) and isinstance(item, (int, float)) and not isinstance(item, bool):
+        with contextlib.suppress(OverflowError, ValueError):
+            if kind is int and item == int(item):
+                return int(item)
+            if kind is float and math.isfinite(item):
+                return float(f"{item:.12g}") + 0.0  # -0.0 is 0.0
+    raise ValueError(f"{name} = {_short(value)} is not a valid {kind.__name__}")
+
+
+def _number(text: str) -> int | float | None:
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """Returns the Python scalar in a NumPy or torch one; a float32 0.1 is 0.1, not 0.10000000149."""
+    if isinstance(value, (str, bytes)) or not hasattr(value, "item"):
+        return value
+    try:
+        item = value.item()
+    except (ValueError, RuntimeError):  # several values
+        return value
+    digits = {2: 3, 4: 7}.get(getattr(getattr(value, "dtype", None), "itemsize", 8))
+    return float(f"{item:.{digits}g}") if isinstance(item, float) and digits else item
+
+
+def _short(value: Any) -> str:
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # an integer of more than 4,300 digits
+        text = f"a number of {value.bit_length()} bits"
+    return text if len(text) <= 60 else f"{text[:57]}..."

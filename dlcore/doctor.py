@@ -10,7 +10,8 @@ import shutil
 import torch
 
 from dlcore import data, machine, runtime, studies
-from dlcore.records import PACKAGED, RecordStore
+from dlcore.record_files import names
+from dlcore.records import PACKAGED, default_path
 
 # what a reader may want to do -> the packages it takes, by name: an extra of a package from git is no name for pip
 USES: dict[str, tuple[str, ...]] = {
@@ -78,8 +79,12 @@ def report() -> str:
         few = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
         lines.append(f"{'':18} not here: {few}")
         lines.append(f"{'':18} set DLCORE_DATA to their folder, or: python -m dlcore data --download NAME")
-    store = RecordStore()
+    own, why = None, ""
+    try:
+        own = default_path()
+    except ValueError as error:
+        why = str(error)
     for study in studies.STUDIES:
-        shipped, local = (len(list((f / study).glob("*.json"))) for f in (PACKAGED, store.path))
+        shipped, local = (sum(1 for _ in names(f / study)) if f else 0 for f in (PACKAGED, own))
         lines.append(f"{'records':18} {study}: {shipped} shipped, {local} of your own")
-    return "\n".join([*lines, f"{'':18} your own are in {store.path}"])
+    return "\n".join([*lines, f"{'':18} your own {f'are in {own}' if own else f'go nowhere: {why}'}"])

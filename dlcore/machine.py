@@ -13,6 +13,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads() -> int | None:
+    """Returns the threads that $OMP_NUM_THREADS asks for; of a list such as 4,2 the first level counts.
+
+    None where it is unset, or nothing that OpenMP would take.
+    """
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isascii() and first.isdigit() and int(first) else None
+
+
 def cpu_name() -> str:
     """Returns the processor's name."""
     with contextlib.suppress(OSError):

@@ -188,7 +188,7 @@ def replace_words(
 ) -> NoisyTexts:
     """Replaces each word of one side, with probability `rate`, by a draw from the words of that side.
 
-    Words are what spaces part; the draw is from the unigram law of `reference` (the texts themselves when None; give
+    Words are split on whitespace; the draw is from the unigram law of `reference` (the texts themselves when None; give
     the whole training pool, so that subsets stay nested), and may be the same word. A larger rate changes a superset.
 
     Raises: ValueError for a rate outside [0, 1), no pairs, or a side that is neither "source" nor "target".

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MARK = "# Parameters"  # how the parameters cell begins, and the one that papermill adds after it
 LIVE = {"JPY_SESSION_NAME", "VSCODE_PID"}  # what Jupyter and VS Code leave in the environment of a kernel with a reader
+WIDTH = 800  # of a chart, with its axes and legends
 EMBED = "https://cdn.jsdelivr.net/npm/vega-embed@7/+esm"
 _KERNELS: set[int] = set()  # process ids of the kernels that this process runs
 
@@ -63,23 +64,40 @@ def _ready_charts(info: Any) -> None:
     sys.modules["dlcore.figures"].setup()
     if os.environ.get("DLCORE_BOOK") or "google.colab" in sys.modules:
         return
+    if importlib.util.find_spec("vl_convert"):  # it holds the charts' script
+        import altair as alt
+
+        # a widget carries that script with it, 0.9 MB each: for a reader who is there, not for papermill's copies
+        live = LIVE & os.environ.keys() and importlib.util.find_spec("anywidget")
+        alt.renderers.register("dlcore", _widget if live else _picture)
+        alt.renderers.enable("dlcore")
+
+
+def _sized(spec: dict[str, Any]) -> dict[str, Any]:
+    """Returns a chart with a width of its own and without the page's notes: here is no column of text to fill."""
+    spec = {k: v for k, v in spec.items() if k != "usermeta"}
+    if parts := spec.get("hconcat"):
+        each = (WIDTH - 150 - spec.get("spacing", 24) * (len(parts) - 1)) // len(parts)
+        spec["hconcat"] = [{**part, "width": each} for part in parts]
+    elif spec.get("width") == "container":
+        spec["width"] = WIDTH - 150
+    return spec
+
+
+def _widget(spec: dict[str, Any], **_: Any) -> Any:
+    """Returns a chart as a widget that answers to its controls without the network."""
     import altair as alt
 
-    # a widget carries the chart's script with it, 0.9 MB each: for a reader who is there, not for papermill's copies
-    if LIVE & os.environ.keys() and importlib.util.find_spec("anywidget") and importlib.util.find_spec("vl_convert"):
-        alt.renderers.enable("jupyter", offline=True)
-    elif importlib.util.find_spec("vl_convert"):
-        alt.renderers.register("dlcore", _picture)
-        alt.renderers.enable("dlcore")
+    alt.JupyterChart.enable_offline(offline=True)
+    return alt.JupyterChart(alt.Chart.from_dict(_sized(spec)))._repr_mimebundle_()
 
 
 def _picture(spec: dict[str, Any], **_: Any) -> dict[str, str]:
     """Returns a chart as a picture, which becomes the chart itself where a script can be had from the network."""
     import vl_convert
 
-    spec = {k: v for k, v in spec.items() if k != "usermeta"}
-    fixed = {**spec, "width": 560} if spec.get("width") == "container" else spec
-    svg = base64.b64encode(vl_convert.vegalite_to_svg(fixed).encode()).decode()
+    spec = _sized(spec)
+    svg = base64.b64encode(vl_convert.vegalite_to_svg(spec).encode()).decode()
     text, name = spec.get("description", ""), f"chart-{uuid.uuid4().hex}"
     body = json.dumps(spec, separators=(",", ":")).replace("</", "<\\/")
     return {
@@ -129,7 +147,12 @@ def read(source: str | Path):
     """Returns a notebook node from a .py (py:percent) or .ipynb file, with a kernel named."""
     import jupytext
 
-    book = jupytext.read(source)
+    try:
+        book = jupytext.read(source)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # of JSON, of nbformat, of YAML, of jupytext: each has its own
+        raise ValueError(f"{source} is no notebook: {' '.join(str(error).split())}") from error
     book.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3", "language": "python"})
     return book
 
@@ -171,6 +194,7 @@ def execute(
     timeout: int | None = 600,
     retries: int = 1,
     env: Mapping[str, str] | None = None,
+    first: str | Path | None = None,
 ) -> Path:
     """Runs a notebook and writes its executed copy to `output`, atomically; returns the path.
 
@@ -179,6 +203,7 @@ def execute(
         timeout: seconds that one cell may take; None is no limit.
         retries: how often a run whose kernel stalled or died is started again. An error in a cell is never retried.
         env: variables of the kernel's environment, over this process's own.
+        first: a script that the kernel runs before the notebook.
     Raises:
         ValueError: an unknown parameter; the message names the closest one.
         papermill.PapermillExecutionError: an error in a cell; what was executed is kept as NAME.failed.ipynb.
@@ -208,7 +233,7 @@ def execute(
                 start_timeout=120,
                 kernel_manager_class=_manager(env or {}),
                 # "running over TCP without encryption" once a kernel, on the loopback
-                extra_arguments=["--log-level=ERROR"],
+                extra_arguments=["--log-level=ERROR", *([f"--IPKernelApp.exec_files={first}"] if first else [])],
             )
         except (CellTimeoutError, RuntimeError):  # papermill's own error for an error in a cell is neither
             _keep(temporary, failed)

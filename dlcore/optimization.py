@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+
+from dlcore import cache
 
 
 def optimizer(model: nn.Module, config: Any, *, fused: bool = False) -> torch.optim.Optimizer:
@@ -55,12 +56,13 @@ def schedule(of: torch.optim.Optimizer, kind: str, total: int, warm: int) -> tor
 
 
 def save(path: Path, identity: dict, model: nn.Module, of: Any, schedule: Any, extra: dict[str, Any]) -> None:
-    """Writes a checkpoint atomically; `identity` is what a run must have in common with it to go on from it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Writes a checkpoint atomically; `identity` is what a run must have in common with it to go on from it.
+
+    On a full disk the run goes on without it, with a warning.
+    """
     parts = {"model": model, "optimizer": of, "schedule": schedule}
-    torch.save({**identity, **{k: v.state_dict() for k, v in parts.items()}, **extra}, temporary)
-    os.replace(temporary, path)
+    saved = {**identity, **{k: v.state_dict() for k, v in parts.items()}, **extra}
+    cache.keep(path, lambda file: torch.save(saved, file))
 
 
 def resume(path: Path, identity: dict, model: nn.Module, of: Any, schedule: Any, where: Any) -> dict[str, Any] | None:
@@ -73,6 +75,8 @@ def resume(path: Path, identity: dict, model: nn.Module, of: Any, schedule: Any,
         of.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
     except Exception as error:  # a damaged checkpoint costs time, never the run
-        warnings.warn(f"starting anew, the checkpoint {path} cannot be used: {error}", UserWarning, stacklevel=3)
+        warnings.warn(
+            f"starting from scratch: the checkpoint {path} cannot be used: {error}", UserWarning, stacklevel=3
+        )
         return None
     return saved

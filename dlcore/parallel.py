@@ -44,12 +44,13 @@ def group() -> Iterator[int]:
 
     Raises: RuntimeError for more processes on a machine than it has GPUs.
     """
-    if int(os.environ.get("WORLD_SIZE", 1)) < 2 or "LOCAL_RANK" not in os.environ or size() > 1:
+    # a batch script may set them empty
+    if _variable("WORLD_SIZE", 1) < 2 or not os.environ.get("LOCAL_RANK") or size() > 1:
         yield rank()
         return
     backend = "gloo"
     if torch.cuda.is_available():
-        local, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        local, count = _variable("LOCAL_RANK", 0), torch.cuda.device_count()
         if local >= count:
             raise RuntimeError(f"process {local + 1} of this machine has no GPU: torch sees {count}, one a process")
         torch.cuda.set_device(local)
@@ -58,6 +59,17 @@ def group() -> Iterator[int]:
     # after an error the others may be waiting for this process: torchrun ends them, and there is no leaving in order
     yield rank()
     distributed.destroy_process_group()
+
+
+def _variable(name: str, default: int) -> int:
+    """Returns the whole number that an environment variable holds, the default where it is unset or empty."""
+    given = os.environ.get(name, "").strip()
+    try:
+        return int(given) if given else default
+    except ValueError:
+        raise RuntimeError(
+            f"{name} = {given!r} is not a number of processes; unset it, or start with torchrun"
+        ) from None
 
 
 def only_one(what: str) -> None:

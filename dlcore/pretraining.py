@@ -74,6 +74,15 @@ def view(shape: tuple[int, ...]) -> augment.Augment:
     return augment.chain(augment.resized_crop, augment.colour_jitter, blur)
 
 
+# of every objective and network
+RECIPE: dict[str, Any] = {
+    "optimizer": "adamw",
+    "learning_rate": 1e-3,
+    "weight_decay": 1e-4,
+    "schedule": "cosine",
+}
+
+
 def pretrain(
     inputs: torch.Tensor,
     objective: str,
@@ -81,7 +90,7 @@ def pretrain(
     *,
     epochs: int,
     batch_size: int = 256,
-    learning_rate: float = 1e-3,
+    learning_rate: float | None = None,
     temperature: float = 0.5,
     seed: int = 0,
     checkpoint: str | Path | None = None,
@@ -105,10 +114,7 @@ def pretrain(
     config = training.TrainConfig(
         epochs=epochs,
         batch_size=min(batch_size, len(inputs)),
-        learning_rate=learning_rate,
-        optimizer="adamw",
-        weight_decay=1e-4,
-        schedule="cosine",
+        **{**RECIPE, **({} if learning_rate is None else {"learning_rate": learning_rate})},
         drop_last=True,
         seed=seed,
     )

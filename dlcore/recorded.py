@@ -54,7 +54,7 @@ def run_groups(study: str, names: Sequence[str], store: RecordStore, *, workers:
     print(f"{study}: {len(wanted)} configurations, {len(wanted) - len(todo)} done, {len(todo)} to run")
     failed: list[tuple[Config, str]] = []
     context = multiprocessing.get_context("spawn")
-    threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, machine.cores() // workers))
+    threads = machine.threads() or max(1, machine.cores() // workers)
     with concurrent.futures.ProcessPoolExecutor(
         workers,
         mp_context=context,
@@ -78,7 +78,7 @@ def promote(study: str, store: RecordStore) -> int:
         RuntimeError: the working tree has changes, or a record was made by code that was not committed: its
             numbers could not be traced to a commit.
     """
-    if runtime.commit().endswith("+changes"):
+    if "+" in runtime.commit():
         raise RuntimeError("the package differs from its commit; commit first, so that a record names its code")
     wanted = {c.key for group in studies.recorded(study).values() for c in group}
     new = 0
@@ -87,7 +87,7 @@ def promote(study: str, store: RecordStore) -> int:
         if record.key not in wanted or target.exists():
             continue
         made = record.environment.get("commit", "unknown")
-        if made == "unknown" or made.endswith("+changes"):
+        if made == "unknown" or "+" in made:
             raise RuntimeError(f"record {record.key} was made by uncommitted code ({made}); run it again")
         write_atomically(target, record.to_json())
         new += 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib
 import json
 import math
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,9 +16,12 @@ from typing import Any
 
 import pandas as pd
 
+from dlcore import cache, record_files
+from dlcore.cache import write_atomically
 from dlcore.config import Config
+from dlcore.record_files import FORMAT, DamagedError, NotUnderstoodError
 
-FORMAT = 1
+__all__ = ["FORMAT", "PACKAGED", "DamagedRecordWarning", "Record", "RecordStore", "default_path", "write_atomically"]
 PACKAGED = Path(__file__).with_name("records")
 
 
@@ -48,22 +51,18 @@ class Record:
 
     def to_json(self) -> str:
         """Returns the file's text; not-a-number becomes null, as JSON has none."""
-        return json.dumps(_plain(asdict(self)), indent=None, separators=(",", ":"), allow_nan=False) + "\n"
+        # the configuration keeps its digits: its hash is the record's name
+        fields = _plain(asdict(self)) | {"config": self.config}
+        return json.dumps(fields, indent=None, separators=(",", ":"), allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Record:
-        """Returns the record in a file's text.
+    def from_json(cls, text: str, study: str, key: str) -> Record:
+        """Returns the record of a study and a key in a file's text, checked by `record_files.parse`.
 
         Raises:
-            ValueError: not a complete record, or one of a later format.
+            ValueError: not such a record, or one of a later format; the message says what is wrong.
         """
-        raw = json.loads(text)
-        if not isinstance(raw, dict) or not {"study", "config", "metrics", "key"} <= raw.keys():
-            raise ValueError("not a record: study, config, metrics and key are needed")
-        if raw.get("format", 0) > FORMAT:
-            raise ValueError(f"format {raw['format']} is newer than this package's {FORMAT}")
-        nan = {k: math.nan if v is None else v for k, v in raw["metrics"].items()}
-        return cls(**{**raw, "metrics": nan})
+        return cls(**record_files.parse(text.encode(), study, key))
 
 
 def _plain(value: Any) -> Any:
@@ -80,25 +79,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a file so that a reader or a kill sees either nothing or all of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf8") as f:
-            f.write(text)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def default_path() -> Path:
-    """Returns where new records go: $DLCORE_RECORDS, else dlcore/records in the user's cache folder."""
-    if given := os.environ.get("DLCORE_RECORDS"):
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dlcore" / "records"
+    """Returns where new records go: $DLCORE_RECORDS, else dlcore/records in the user's cache folder.
+
+    Raises: ValueError where there is no home folder to have a cache in.
+    """
+    return cache.path_of("DLCORE_RECORDS") or cache.folder("records")
 
 
 class RecordStore:
@@ -110,8 +96,24 @@ class RecordStore:
     """
 
     def __init__(self, path: str | Path | None = None, *, packaged: bool = True) -> None:
-        self.path = Path(path) if path is not None else default_path()
-        self._folders = [self.path, PACKAGED] if packaged else [self.path]
+        self._path = cache.expanded(path) if path is not None else None
+        self._packaged = packaged
+
+    @property
+    def path(self) -> Path:
+        """The local folder."""
+        if self._path is None:
+            self._path = default_path()
+        return self._path
+
+    @property
+    def _folders(self) -> list[Path]:
+        if not self._packaged:
+            return [self.path]
+        try:
+            return [self.path, PACKAGED]
+        except ValueError:  # without a home there are no records of one's own, but the shipped ones can be read
+            return [PACKAGED]
 
     def _file(self, study: str, key: str) -> Path:
         return self.path / study / f"{key}.json"
@@ -121,34 +123,84 @@ class RecordStore:
         return self.path / config.STUDY / "unfinished" / f"{config.key}.pt"
 
     def load(self, config: Config) -> Record | None:
-        """Returns the record of a configuration, or None. A damaged one is named, and counts as missing."""
+        """Returns the record of a configuration, or None. One that cannot be read is named, and counts as missing.
+
+        So does a shipped record of another data set than the one that bears its name here.
+
+        Raises:
+            ValueError: a local record was made with other data than there are now; the message names both.
+        """
+        study, key = config.STUDY, config.key
         for folder in self._folders:
-            path = folder / config.STUDY / f"{config.key}.json"
-            if path.exists() and (record := _read(path)) is not None:
+            path = folder / study / f"{key}.json"
+            if (fields := _read(path, study, key)) is None:
+                continue
+            record = Record(**fields)
+            made = record.data.get("checksum")
+            # a name and a key are enough to look something up; they say nothing of the data
+            here = config.data_checksum() if isinstance(config, Config) else None
+            if here is None or made in (None, here):
                 return record
+            if folder != PACKAGED:
+                raise ValueError(
+                    f"{path} was made with the {record.data.get('name', 'data')} of checksum {made}, but the file that is "
+                    f"here now has {here}; put the other back, or keep runs on this one in another folder (--store)"
+                )
         return None
 
     def save(self, config: Config, record: Record) -> Record:
-        """Writes the record under its key, which is immutable: an intact record of the same key is kept."""
+        """Writes the record under its key, which is immutable: an intact record of the same key is kept.
+
+        Raises:
+            ValueError: the run returned a record of another configuration, or the file that is there holds something
+                that this version does not understand; it is left as it is.
+            OSError: it could not be written; the message names the file and why, a full disk for example.
+        """
+        if record.study != config.STUDY or (record.config and record.config != config.to_dict()):
+            raise ValueError(f"the run of {config} returned the record of another: {record.study}, {record.config}")
         made = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        record = Record(**{**asdict(record), "key": config.key, "created": record.created or made})
+        more = {"config": config.to_dict(), "key": config.key, "created": record.created or made}
+        text = Record(**{**asdict(record), **more}).to_json()
+        saved = Record.from_json(text, config.STUDY, config.key)
+        if (there := self._there(config)) is not None:
+            return there
+        write_atomically(self._file(config.STUDY, config.key), text)
+        return saved
+
+    def _there(self, config: Config) -> Record | None:
+        """Returns the local record, or None where there is none, or half of one.
+
+        Raises: ValueError for a file that this version does not understand, and must not replace.
+        """
         path = self._file(config.STUDY, config.key)
-        if path.exists() and _read(path) is not None:
-            return Record.from_json(path.read_text("utf8"))
-        write_atomically(path, record.to_json())
-        return Record.from_json(record.to_json())
+        try:
+            return Record(**record_files.read(path, config.STUDY, config.key))
+        except (FileNotFoundError, DamagedError):
+            return None
+        except (OSError, NotUnderstoodError) as error:
+            raise ValueError(
+                f"{path} is not replaced: {error}; move it away, or take another folder (--store)"
+            ) from None
 
     def load_or_run(self, config: Config, run: Callable[..., Record] | None = None, **options: Any) -> Record:
         """Returns the stored record of `config`, or runs it and stores the result.
 
         Args:
             run: `run(config, checkpoint=path, **options)`; by default that of the configuration's study.
+        Raises:
+            ValueError: the local file of this run was made with other data, or by a later version of the package; or
+                the recipe of the configuration is another version's. Nothing was run.
         """
-        checkpoint = self.checkpoint(config)
         if (record := self.load(config)) is not None:
             # a process killed after it had saved the record could not delete its checkpoint any more
-            checkpoint.unlink(missing_ok=True)
+            with contextlib.suppress(OSError, ValueError):  # a folder that cannot be written, or none
+                self.checkpoint(config).unlink(missing_ok=True)
+                self.tidy(config.STUDY)
             return record
+        self._there(config)
+        config.check_constants()
+        self.tidy(config.STUDY)
+        checkpoint = self.checkpoint(config)
         if run is None:
             run = importlib.import_module(f"dlcore.studies.{config.STUDY}").run
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -159,14 +211,26 @@ class RecordStore:
         checkpoint.unlink(missing_ok=True)
         return saved
 
+    def tidy(self, study: str, *, again: bool = False) -> None:
+        """Removes the half-written files of killed processes, of records and of all that runs keep beside them.
+
+        Once a process, unless `again`.
+        """
+        for name in ("", "unfinished", "networks", "controls", "reverse", "features", "end_to_end"):
+            cache.sweep(self.path / study / name, again=again)
+
     def records(self, study: str) -> Iterator[Record]:
         """Yields every intact record of a study, the local ones first; a key is yielded once."""
+        for fields in self._fields(study):
+            yield Record(**fields)
+
+    def _fields(self, study: str) -> Iterator[dict[str, Any]]:
         seen = set()
         for folder in self._folders:
-            for path in sorted((folder / study).glob("*.json")):
-                if path.stem not in seen and (record := _read(path)) is not None:
-                    seen.add(path.stem)
-                    yield record
+            for key, path in record_files.names(folder / study):
+                if key not in seen and (fields := _read(path, study, key)) is not None:
+                    seen.add(key)
+                    yield fields
 
     def table(self, study: str, **where: Any) -> pd.DataFrame:
         """Returns one tidy row per record: key, the fields of the configuration, the metrics, provenance.
@@ -175,22 +239,22 @@ class RecordStore:
             where: keep rows whose field equals the value, or is among the values of a list or tuple.
         """
         rows = []
-        for r in self.records(study):
-            if any(r.config.get(k) not in (v if isinstance(v, (list, tuple, set)) else (v,)) for k, v in where.items()):
-                continue
-            made = {"device": r.environment.get("device", ""), "commit": r.environment.get("commit", "")}
-            made |= {"split": r.data.get("split", ""), "seconds": r.seconds, "created": r.created}
-            rows.append({"key": r.key, **r.config, **r.metrics, **made})
+        wanted = {k: v if isinstance(v, (list, tuple, set)) else (v,) for k, v in where.items()}
+        for r in self._fields(study):
+            config, environment = r["config"], r["environment"]
+            if all(config.get(name) in values for name, values in wanted.items()):
+                made = {"device": environment.get("device", ""), "commit": environment.get("commit", "")}
+                made |= {"split": r["data"].get("split", ""), "seconds": r["seconds"], "created": r["created"]}
+                rows.append({"key": r["key"], **config, **r["metrics"], **made})
         return pd.DataFrame(rows)
 
 
-def _read(path: Path) -> Record | None:
+def _read(path: str | Path, study: str, key: str) -> dict[str, Any] | None:
+    """Returns the fields of the record in a file; None where there is none, or, named by a warning, none of use."""
     try:
-        record = Record.from_json(path.read_text("utf8"))
-    except (OSError, ValueError, TypeError, UnicodeDecodeError) as error:
+        return record_files.read(path, study, key)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
         warnings.warn(f"skipped the damaged record {path}: {error}", DamagedRecordWarning, stacklevel=3)
         return None
-    if record.key != path.stem:
-        warnings.warn(f"skipped {path}: it holds the record {record.key}", DamagedRecordWarning, stacklevel=3)
-        return None
-    return record

@@ -139,13 +139,19 @@ def rng(*seed: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed))
 
 
+# what a git hook or a script sets to name another repository than that around the folder
+_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
+
+
 def _git(*args: str) -> str | None:
+    """Returns what git says of the repository of this source tree, None where it cannot be asked."""
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None
+    own = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     try:
         return subprocess.run(
-            ["git", "-C", str(root), *args], capture_output=True, text=True, check=True, timeout=20
+            ["git", "-C", str(root), *args], capture_output=True, text=True, check=True, timeout=20, env=own
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
@@ -153,12 +159,16 @@ def _git(*args: str) -> str | None:
 
 @functools.cache
 def commit() -> str:
-    """Returns the commit of the code, with "+changes" when files of the package differ from it."""
-    head = _git("rev-parse", "--short=12", "HEAD")
-    if head is None:
+    """Returns the commit of the code, with "+changes" when files of the package differ from it or are new.
+
+    "+unknown" when git cannot tell whether they do; "unknown" without git, or where the package is not in the repository.
+    """
+    head, tracked = _git("rev-parse", "--short=12", "HEAD"), _git("ls-files", "--", "dlcore/runtime.py")
+    if not head or not tracked:
         return "unknown"
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "dlcore", ":!dlcore/records/*/*.json")
-    return head + ("+changes" if changed else "")
+    kinds = [f"dlcore/*.{kind}" for kind in ("py", "yml", "csv")]  # in git's patterns * is any number of folders
+    changed = _git("status", "--porcelain", "--untracked-files=all", "--", *kinds)
+    return head + ("+unknown" if changed is None else "+changes" if changed else "")
 
 
 def environment(where: torch.device | None = None) -> dict[str, str]:

@@ -23,7 +23,12 @@ import sys
 if "google.colab" in sys.modules:
     import subprocess
 
-    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/OWNER/REPO@main"])
+    REPOSITORY = ""
+    if not REPOSITORY:
+        raise RuntimeError(
+            "Write the address of this notebook's repository between the quotes above, then run the cell again."
+        )
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}@main"])
 
 # %% tags=["hide-input"]
 from dlcore.notebook import glue, setup, show
@@ -117,16 +122,17 @@ record = store.load_or_run(config)
 premise = epsilon_config(config)
 epsilon = store.load_or_run(premise).metrics["test_error"] if premise else 0.0
 m = record.metrics
+family = tables.family(config.architecture, config.neighbours)
 print(
-    f"{config.experiment} noise {config.noise:.0%} on {config.dataset}, {tables.family(config.architecture, config.neighbours)}"
+    f"{config.experiment} noise {config.noise:.0%} on {config.dataset}, {family}; training error {m['train_error']:.3f}"
 )
-print(
-    f"training error {m['train_error']:.3f} on the noisy labels, {m['num_train']} samples; {m['num_test']} test samples"
-)
-print(f"noise's target: {m['flip_rate_labels']:.3f} in the labels, {m['flip_rate_test']:.3f} in the test outputs")
-print(
-    f"TV {m['tv']:.3f}, of which {m['null_mean']:.3f} is bias; interval [{m['low']:.3f}, {m['high']:.3f}]; epsilon {epsilon:.3f}"
-)
+if m.get("num_flip_test"):
+    print(f"noise's target: {m['flip_rate_labels']:.3f} in the labels, {m['flip_rate_test']:.3f} in the test outputs")
+if "tv" in m:
+    interval = f"[{m['low']:.3f}, {m['high']:.3f}]"
+    print(f"TV {m['tv']:.3f}, of which {m['null_mean']:.3f} is bias; interval {interval}; epsilon {epsilon:.3f}")
+if "agreement" in m:
+    print(f"agreement {m['agreement']:.3f}; accuracy on fresh noisy labels {m['accuracy']:.3f}")
 
 # %% [markdown]
 # **The bias is the part people get wrong.** The plug-in estimate
@@ -164,11 +170,12 @@ show(bias, 4)
 # ## The recorded sweeps
 #
 # The figures show recorded runs: every dot is a classifier that was trained, with its seed; nothing is averaged away.
-# The rows can be downloaded under each figure. {ref}`The data page <data>` says which rows are train and test.
+# On the page the rows are under each figure, to download. {ref}`The data page <data>` says which are train and test.
 
 # %% tags=["hide-input"]
 from dlcore import claims, figures
 from dlcore.metrics.nearest import nearest_neighbour_bound
+from dlcore.prose import distributional as prose
 
 table = tables.distributional(store.table("distributional"))
 records = {r.key: r for r in store.records("distributional") if r.config["preset"] in tables.FINDINGS}
@@ -188,20 +195,35 @@ glue("distributional/records", pooled, display=False)
 # own rate.
 
 # %% tags=["hide-input"]
-cats = table[(table.experiment == "subgroup") & (table.dataset == "cifar10") & (table.family == "ResNet")]
-glue("distributional/cats-clean", float(cats[cats.noise == 0].flip_rate_test.mean()), display=False)
+for name, value in prose.numbers(table).items():
+    glue(f"distributional/{name}", value, display=False)
 figures.joint_density(table, {k: r.arrays for k, r in records.items()}, highlight)
 
 # %% [markdown]
 # Choose *CIFAR-10: ResNet* for the experiment of the opening, at our scale. With 30 % of the training cats labelled
 # object, the share of test cats labelled object is {glue:text}`distributional/cats-become-objects`; without noise the
 # same networks send {glue:text}`distributional/cats-clean:.1%` of the cats there by plain confusion. Over all rates, 0 to
-# 50 %, the noise comes back, and it comes back on cats, but at well below its rate. One reading is the conjecture's own
-# premise: as one of ten classes these networks get a third of the images wrong, so *cat* is a feature that they
-# distinguish badly. Does the MLP, which distinguishes it far worse, spread the noise over the other animals, as it did in
-# the paper? Its extra error on them per extra error on cats, minus the ResNet's, is
-# {glue:text}`distributional/mlp-does-not-localise`: three seeds do not decide it. Digits and Fashion-MNIST are the easy
-# cases.
+# 50 %, the noise comes back, and it comes back on cats, but at well below its rate: of every further mislabelled cat
+# {glue:text}`distributional/cats-slope` returns, where a sampler returns 1, and the other animals' error rises by
+# {glue:text}`distributional/other-animals-slope` of the rate. That decides the headline at this scale: not reproduced.
+# (The row fixed beforehand, the share at 30 %, is undecided, and what plain confusion leaves of that share,
+# {glue:text}`distributional/cats-excess`, is not. We took slopes, which use all rates, after the runs.)
+#
+# The conjecture's own statement is another: that the distance of the two laws is at most $\epsilon$. It holds here,
+# with TV − $\epsilon$ of {glue:text}`distributional/cats-calibrated`, and says little: as one of ten classes these
+# networks get {glue:text}`distributional/cats-epsilon:.0%` of the images wrong, and a bound as large as that would allow
+# all of the noise to vanish. Does the MLP, which distinguishes cats far worse, spread the noise over the other animals,
+# as it did in the paper? Yes. Its error on them rises by {glue:text}`distributional/mlp-slope` more per cat labelled
+# object than the ResNet's does, over the rates that both have (at 30 % alone, the row fixed beforehand, it is
+# {glue:text}`distributional/mlp-does-not-localise`).
+#
+# Digits and Fashion-MNIST are easier. The MLP on digits returns {glue:text}`distributional/digits-subgroup-mlp` of 30 %
+# mislabelled threes. The convnet on Fashion-MNIST returns {glue:text}`distributional/fashion-subgroup-convnet` of 30 %
+# pullovers and so misses the region *about the trained rate*, and yet keeps the conjecture, with TV − $\epsilon$ of
+# {glue:text}`distributional/fashion-subgroup-calibrated`, since its $\epsilon$ is
+# {glue:text}`distributional/fashion-epsilon:.2f`. Even 1-NN, for which the conjecture is a theorem, returns only
+# {glue:text}`distributional/fashion-nn:.2f`: what the headline promises holds where $\epsilon$ is small, and nothing
+# more is proved.
 #
 # ### From samplers to Bayes rules
 #
@@ -243,7 +265,8 @@ show(pd.DataFrame(terms), 3)
 
 # %% [markdown]
 # Nothing in the proof survives averaging: a majority vote of $m$ independent interpolators flips labels at rate
-# $\Pr[\mathrm{Bin}(m, p) > m/2]$, which tends to the Bayes step. A forest is such a vote, and so is $k$-NN.
+# $\Pr[\mathrm{Bin}(m, p) > m/2]$, which tends to the Bayes step. $k$-NN is such a vote, of $k$ labels with independent
+# noise. A forest is one whose members share their training labels, so that the law holds for it only roughly.
 #
 # ### What the bound says, and who breaks it
 #
@@ -267,15 +290,18 @@ figures.tv_by_size(table, highlight)
 # %% [markdown]
 # The largest excess of the distance over $\epsilon$ is {glue:text}`distributional/tv-below-epsilon`, and it belongs to
 # the *best* classifier: on MNIST-1D the convnet knows the four classes well, so its $\epsilon$ is small, and its noisy
-# outputs exceed it at every size. Nearest neighbours and multilayer perceptrons keep the bound where their $\epsilon$ is
-# so large that the bound says little. Distance and bound do shrink together as the training set grows.
+# outputs exceed it at every size. Nearest neighbours keep the bound, and multilayer perceptrons do where their $\epsilon$
+# is so large that the bound says little; on MNIST-1D, at 8,000 samples, the MLP exceeds it too, by
+# {glue:text}`distributional/mlp-8000`. Distance and bound do shrink together as the training set grows.
 #
 # ### Marginals, when most things are wrong
 #
 # Two partitions need no noise. The constant one ($\epsilon = 0$ for any procedure): do the output frequencies match the
 # label frequencies when classes are unequal? And coarse groups: is the mix of shirts, coats and pullovers *among tops*
 # right, though the classifier confuses one with the other? The original is AlexNet's share of terriers among dogs:
-# 20.9 % predicted, 22.4 % true, at an error of 9 % on individual terriers.
+# 20.9 % predicted, 22.4 % true, at an error of 9 % on individual terriers. Our MLP on Fashion-MNIST errs on
+# {glue:text}`distributional/marginal-error:.0%` of the clean labels, half as often as the paper's at 37 %: an easier
+# test of the same statement.
 
 # %% tags=["hide-input"]
 figures.marginals(table)
@@ -337,6 +363,12 @@ figures.human_noise(figures.human_cells(table, records))
 # - *Plain confusion.* A weak classifier sends cats to objects without any noise. Compare with the run at noise 0 of the
 #   same seed: the slider's left end.
 # - *The bias of the estimate*, above. With 60 points a class a perfect sampler shows a distance of several per cent.
+# - *A bound that is large.* $\epsilon$ is {glue:text}`distributional/cats-epsilon:.2f` for the ResNet on CIFAR-10, and
+#   {glue:text}`distributional/human-epsilon:.2f` where people's labels come back within it: rows *reproduced* with such
+#   an $\epsilon$ could hardly have failed. The sharp tests are those on digits and MNIST-1D, and there the best networks
+#   exceed it.
+# - *One set of digits.* Seeds of the digits draw their splits from the same 1,797 images: intervals on digits are over
+#   splits, noise and training, not over other images.
 # - *Natural data.* The conjecture is stated for "natural" $D$, left open by its authors; early-stopped, regularised and
 #   ensembled classifiers are outside it. We show them because readers use them.
 # - *Scale.* Our CIFAR-10 runs use 10,000 images and a ResNet of 78 thousand parameters, trained to (near) zero training
@@ -346,12 +378,17 @@ figures.human_noise(figures.human_cells(table, records))
 # ## Check against the thesis
 #
 # Each row: the claim, the paper's value, ours with its 95 % interval over seeds, and a verdict that follows from the
-# interval and a region fixed beforehand in `dlcore/claims/claims.yml`.
+# interval and a region in `dlcore/claims/claims.yml`. Whether that region was committed before the first of its runs is
+# said beside the verdict: of a few rows, most of them on digits, it was not.
+#
+# Corrected since the first version of this page, on the same records. It said "fixed beforehand" of all rows, and that
+# three seeds do not decide between MLP and ResNet, which the other rates do. Regions *about the trained rate* had been
+# read as tests of the conjecture; its own statement has rows now (post hoc). Agreement counts seeds, at first every run.
 
 # %% tags=["hide-input"]
 ledger = claims.evaluate(chapter=3)
 for c in ledger:
-    glue(f"distributional/{c.id}", c.ours, display=False)
+    glue(f"distributional/{c.id}", c.brief, display=False)
 show(claims.ledger_html(ledger))
 
 # %% [markdown]
@@ -365,7 +402,7 @@ show(claims.ledger_html(ledger))
 #
 # :::{solution} ex-vote
 # :class: dropdown
-# `dg.knn_flip_rate(9, 0.2)`: the vote of nine independent noisy labels, {glue:text}`distributional/vote:.3f`.
+# `dg.knn_flip_rate(9, 0.2)`: the vote of nine independent noisy labels, {glue:text}`distributional/vote:.2g`.
 # :::
 #
 # :::{exercise}
@@ -402,6 +439,12 @@ glue("distributional/noisy", float(dg.symmetric_noise_agreement(0.2, 10)), displ
 # {cite}`kaplun2022knowledge`; differential privacy implies distributional generalization {cite}`kulynych2022what`;
 # noisy test accuracy before this line of work {cite}`chen2019understanding`; the limit of 1-NN
 # {cite}`cover1967nearest`.
+#
+# **What came after.** *Tempered* overfitting, a test error that grows with the noise and is neither benign nor
+# catastrophic, is now proved for two-layer ReLU networks in one dimension, where high dimension makes it benign
+# {cite}`kornowski2023tempered`, and for deep networks of the smallest size or drawn at random among those that
+# interpolate {cite}`harel2024provable`. Agreement went on to predict accuracy under a shift of the data: where one is on a
+# line, so is the other {cite}`baek2022agreement`.
 #
 # **Next steps.** Apply `dlcore.metrics.distributional.feature_calibration` to your own classifier: it takes three
 # arrays, see {doc}`/book/own`.

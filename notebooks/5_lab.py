@@ -27,7 +27,12 @@ import sys
 if "google.colab" in sys.modules:
     import subprocess
 
-    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/OWNER/REPO@main"])
+    REPOSITORY = ""
+    if not REPOSITORY:
+        raise RuntimeError(
+            "Write the address of this notebook's repository between the quotes above, then run the cell again."
+        )
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}@main"])
 
 # %% tags=["hide-input"]
 from dlcore import lab

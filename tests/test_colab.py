@@ -1,6 +1,6 @@
 """Colab, without Colab: its Python and package versions, a notebook alone in a folder, and the notebook's own first cell.
 
-The environment is kept in .venv-colab and made anew when tests/colab.txt changes. What this cannot show is Colab's
+The environment is kept in .venv-colab and rebuilt when tests/colab.txt changes. What this cannot show is Colab's
 front end.
 """
 
@@ -17,8 +17,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".venv-colab"
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-ADDRESS = "https://github.com/OWNER/REPO"
+NOTEBOOKS = sorted((ROOT / "notebooks" / "plain").glob("*.ipynb"))  # what the button opens
+ADDRESS = "https://github.com/someone/companion"
+sys.path.insert(0, str(ROOT / "book"))
+
+import address  # noqa: E402
+import dist  # noqa: E402
+
 # the one dependency that Colab does not have, with what it needs
 SACREBLEU = ("sacrebleu", "portalocker", "regex", "tabulate", "colorama", "lxml")
 
@@ -66,11 +71,8 @@ def published(tmp_path_factory):
     """Returns the environment variables that make the repository's address lead to a clone of this working tree."""
     clone = tmp_path_factory.mktemp("published") / "repository"
     clone.mkdir()
-    listed = _run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\0")
-    for name in filter(None, listed):
-        if (ROOT / name).is_file():
-            (clone / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, clone / name)
+    dist.copy(clone)
+    address.write(ADDRESS, clone)
     identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
     _run("git", "init", "--quiet", "--initial-branch=main", cwd=clone)
     _run("git", "add", "--all", cwd=clone)
@@ -102,7 +104,7 @@ def test_the_first_cell_installs_the_package_alone_and_the_notebooks_run(colab, 
     folder = tmp_path / "content"
     folder.mkdir()
     for source in NOTEBOOKS:
-        shutil.copyfile(source, folder / source.name)
+        (folder / source.name).write_text(address.notebook(source.read_text("utf8"), ADDRESS), "utf8")
         _run(
             *(colab, "-m", "jupyter", "nbconvert", "--to", "notebook", "--execute", "--inplace", source.name),
             cwd=folder,

@@ -28,6 +28,7 @@ def runs(exponent=0.3, sizes=SIZES, jitter=1e-3, seeds=1, **settings):
             row = {"preset": "laptop", "dataset": "transduction", "pairs": int(pairs), "seed": seed, "loss": loss}
             row |= {"dropout": 0.1, "learning_rate": 3e-3, "test_pairs": 4000, "oracle": ORACLE, "loss_word": 3 * loss}
             row |= budget(given.get("preset", "laptop"), int(pairs))._asdict()
+            row["steps_run"] = row["steps"]
             row |= {"reverse_pairs": None, "reverse_width": None, "stopped": "no gain", "device": "cpu: one"}
             row["reverse_steps"] = steps_of(given["reverse_pairs"]) if given.get("reverse_pairs") else None
             rows.append({**row, **given})
@@ -411,6 +412,7 @@ def test_sentences_follow_the_runs():
 
     found = said(runs(0.4), runs(0.4, **kinds_of_noise))
     assert (found["noise-arms"], found["noise-up"], found["outcome-noise-10"]) == ("1", "0", "not met")
+    assert found["noise-ratio-10"] == "1.00"
     found = said(runs(0.4), runs(0.55, **kinds_of_noise))
     assert (found["noise-up"], found["noise-down"], found["outcome-noise-10"]) == ("1", "0", "met")
     assert found["stopped"] == f"0 of {2 * len(SIZES)}"
@@ -439,6 +441,8 @@ def test_everything_that_the_page_glues_is_computed():
         "early-stop",
         "shared-f",
         "missed",
+        "unseen-first",
+        "unseen-last",
     }
     assert wanted - elsewhere <= found.keys() | {c.id for c in every}
     assert set(found) <= wanted | {"held-published-best"}, "computed and not said"
@@ -500,3 +504,13 @@ def test_exponents_and_their_differences_are_covered_where_the_law_misses_and_on
     assert np.mean(differences) > 0.9
     # resampling the seeds of each size leaves the misfit out
     assert np.mean(by_seed) < 0.5
+
+
+def test_where_the_kept_model_stood_in_its_schedule():
+    rows = tables.scaling(pd.DataFrame(runs(sizes=[128, 256], seeds=2)).assign(key=list("abcd")))
+    steps = rows.set_index("key").steps
+    curves = {k: {"steps": [steps[k] // 4, steps[k] // 2, steps[k]], "dev_loss": [3.0, 2.0, 2.5]} for k in "abd"}
+    curves["b"]["dev_loss"] = [3.0, 2.0, 1.0]
+    found = tables.kept_steps(rows, curves).set_index("pairs")
+    assert found["transduction"].tolist() == pytest.approx([0.75, 0.5], abs=0.01)
+    assert tables.kept_steps(pd.DataFrame(), {}).empty

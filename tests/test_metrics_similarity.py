@@ -152,7 +152,7 @@ def test_feature_and_gram_routes_agree(debiased, monkeypatch):
 @pytest.mark.parametrize("debiased", [False, True])
 @pytest.mark.parametrize("block", [4, 2048])
 def test_rbf_cka_is_the_kernel_formula(debiased, block, monkeypatch):
-    """Also with so small blocks that distances are computed anew in each pass."""
+    """Also with so small blocks that distances are computed again in each pass."""
     monkeypatch.setattr(cka, "BLOCK", block)
     x, y = _pair(45, 4, 3)
     kernels = [np.exp(-(cdist(v, v) ** 2) / (2 * (0.6 * np.median(pdist(v))) ** 2)) for v in (x, y)]

@@ -10,6 +10,7 @@ import papermill
 import pytest
 
 from dlcore import notebook, studies
+from dlcore.studies.tasks import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
@@ -18,6 +19,15 @@ CHAPTERS = {
     "2_stitching": "stitching",
     "3_distributional_generalization": "distributional",
     "4_data_scaling": "scaling",
+}
+
+
+# settings at which a chapter's run takes a second
+FAST = {
+    "1_rationality": {"objective": "pixels"},
+    "2_stitching": {"epochs": 1, "stitch_epochs": 1},
+    "3_distributional_generalization": {},
+    "4_data_scaling": {"steps": 2, "test_pairs": 10, "pairs": 64},
 }
 
 
@@ -178,6 +188,25 @@ def test_bare_papermill_fails_clearly(name, parameters, message, tmp_path):
     assert after.ru_utime - before.ru_utime < 5
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        *((name, {"noise": noise}) for name in CHAPTERS for noise in (0.0, 1e-12, 0.999999)),
+        ("2_stitching", {"noise": 1.0}),
+        *((name, {"seed": 2**64}) for name in CHAPTERS),
+        *(("3_distributional_generalization", {"noise": 0.0, "experiment": e}) for e in EXPERIMENTS if e != "human"),
+    ],
+    ids=str,
+)
+def test_the_live_run_prints_at_the_ends_of_every_range(name, parameters, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DLCORE_RECORDS", str(tmp_path))
+    study = studies.study(CHAPTERS[name])
+    cells = [c.source for c in jupytext.read(ROOT / "notebooks" / f"{name}.py").cells if c.cell_type == "code"]
+    live = next(source for source in cells if "load_or_run" in source)
+    exec(live, {**vars(study), "config": study.Config.from_parameters(preset="smoke", **FAST[name], **parameters)})
+    assert len(capsys.readouterr().out.splitlines()) >= 2
+
+
 def test_execute_refuses_before_anything_runs(tmp_path):
     with pytest.raises(ValueError, match="did you mean 'noise'"):
         notebook.execute(SOURCES[0], tmp_path / "out.ipynb", {"noize": 1})
@@ -216,6 +245,48 @@ def test_the_parameters_cell_decides_what_a_parameter_is(shell):
     assert shell.run_cell(run).success
     shell.run_cell("# Parameters of the run\nnoise = 0.3\nnoise, = 1")
     assert shell.user_ns["_parameters"] == ["noise"]
+
+
+@pytest.mark.parametrize(
+    ("where", "wanted"),
+    [
+        ({"JPY_SESSION_NAME": "x.ipynb"}, "application/vnd.jupyter.widget-view+json"),  # with a reader: a widget
+        ({"VSCODE_PID": "1"}, "application/vnd.jupyter.widget-view+json"),
+        ({}, "data:image/svg+xml;base64,"),  # papermill: a picture
+    ],
+)
+def test_charts_need_no_network(shell, monkeypatch, where, wanted):
+    import altair as alt
+    import pandas as pd
+
+    import dlcore.figures  # noqa: F401
+
+    for name in notebook.LIVE:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in where.items():
+        monkeypatch.setenv(name, value)
+    before = alt.renderers.active
+    chart = alt.Chart(pd.DataFrame({"x": [1, 2]})).mark_point().encode(x="x").properties(width="container")
+    try:
+        notebook.setup()
+        shell.run_cell("1")
+        single, pair = (str(c._repr_mimebundle_(None, None)) for c in (chart, alt.hconcat(chart, chart)))
+        alt.renderers.enable("default")  # what a reader chooses stays
+        shell.run_cell("1")
+        assert alt.renderers.active == "default"
+    finally:
+        alt.renderers.enable(before)
+    assert wanted in single
+    assert wanted in pair
+
+
+def test_a_chart_in_a_notebook_has_a_width_of_its_own():
+    """A widget gives "container" nothing to fill, and the page's script, which sets widths, is not there."""
+    sized = notebook._sized({"width": "container", "usermeta": {"csv": "a"}, "mark": "bar"})
+    assert sized == {"width": notebook.WIDTH - 150, "mark": "bar"}
+    parts = notebook._sized({"hconcat": [{"width": "container"}, {"width": {"step": 20}}]})["hconcat"]
+    assert 2 * parts[0]["width"] < notebook.WIDTH - 150
+    assert parts[0]["width"] == parts[1]["width"] > 200
 
 
 def test_a_failing_cell_keeps_the_executed_copy_and_no_output(tmp_path):

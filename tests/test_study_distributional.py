@@ -8,7 +8,7 @@ from scipy import stats
 from dlcore import data, tables
 from dlcore.claims import measures
 from dlcore.studies.distributional import Config, one_class_epsilon_config, run
-from dlcore.studies.tasks import PARTITIONS, flip_rate, make_task
+from dlcore.studies.tasks import EXPERIMENTS, PARTITIONS, flip_rate, make_task
 from dlcore.tables.partitions import ONE_CLASS
 
 
@@ -47,6 +47,17 @@ def test_imbalance_has_the_asked_ratio_on_train_and_test(digits):
     assert 7 < counts.max() / counts.min() < 15
     share = np.bincount(task.test_labels, minlength=10) / len(task.test_labels)
     assert np.abs(share - task.conditional[0]).max() < 0.03
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_runs_at_its_defaults_or_is_refused_at_once(experiment):
+    if experiment == "human":
+        with pytest.raises(
+            ValueError, match="experiment 'human' needs CIFAR-10N, labels of 'cifar10', not of 'digits'"
+        ):
+            Config(experiment=experiment, noise=0.0)
+    else:
+        assert run(Config(experiment=experiment, noise=0.0)).metrics["train_error"] == 0
 
 
 def test_flip_rate():

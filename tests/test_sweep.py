@@ -13,6 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from dlcore import cache
 from dlcore.__main__ import main
 from dlcore.records import Record, RecordStore
 from dlcore.studies.distributional import Config
@@ -368,11 +369,12 @@ def test_half_written_files_of_processes_that_are_gone_are_removed(tmp_path):
     options = {"direct": True, "workers": 0, "progress": False, "store": tmp_path / "s", "out": tmp_path / "o", **CHEAP}
     key = sweep("distributional", **options).table["key"][0]
     folder = tmp_path / "s" / "distributional"
-    names = [f".{key}.json.{gone.pid}.tmp", f".{key}.json.{os.getpid()}.tmp", f".{'0' * 16}.json.{gone.pid}.tmp"]
+    dead, mine = (f"{cache._host()}-{pid}-00000000.tmp" for pid in (gone.pid, os.getpid()))
+    names = [f".{key}.json.{dead}", f".{'0' * 16}.json.{dead}", f".{key}.json.{mine}"]
     for name in names:
         (folder / name).touch()
     sweep("distributional", **options)
-    assert sorted(p.name for p in folder.glob(".*")) == sorted(names[1:])
+    assert [p.name for p in folder.glob(".*")] == names[2:]
 
 
 def test_the_hash_of_the_code_names_the_code(tmp_path, monkeypatch):

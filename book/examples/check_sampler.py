@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from dlcore.metrics.distributional import agreement_gap, feature_calibration, joint_density, train_test_tv
+from dlcore.reading import read_table
 
 
 def arguments():
@@ -65,7 +66,7 @@ def read(path, names):
         if len({len(found[name]) for name in names if name in found}) > 1:
             raise ValueError(f"{path}: {', '.join(f'{n} has {len(found[n])} entries' for n in names if n in found)}")
     else:
-        table = pd.read_csv(path, skipinitialspace=True)
+        table = read_table(path)
         found = {name: table[name].to_numpy() for name in table}
     for name in names:
         if name not in found:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from dlcore.metrics.scaling import marginal_value, report
+from dlcore.reading import read_table
 
 
 def arguments():
@@ -47,7 +48,7 @@ def example(path):
 
 def read(path, names):
     """Returns columns of numbers; an error names the line of the file."""
-    table = pd.read_csv(path, skipinitialspace=True)
+    table = read_table(path)
     found = []
     for name in names:
         if name not in table:

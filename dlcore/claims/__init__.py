@@ -8,7 +8,6 @@ chance alone would spoil, and what is left of the headlines' after Holm's correc
 from __future__ import annotations
 
 import functools
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ __all__ = [
     "evaluate",
     "headlines_corrected",
     "ledger_html",
+    "ledger_json",
     "ledger_markdown",
     "multiplicity_statement",
     "two_digits",
@@ -217,49 +217,5 @@ def _shipped(study: str) -> pd.DataFrame:
     return getattr(tables, study)(store.table(study), **more)
 
 
-def ledger_html(claims: list[Claim] | None = None) -> str:
-    """Returns the ledger as an HTML table for the page."""
-    head = "".join(
-        f"<th scope='col'>{h}</th>" for h in ("Claim", "Setting here", "Thesis", "Here, 95 % interval", "Verdict")
-    )
-    every, rows = evaluate() if claims is None else claims, []
-    for previous, c in zip([None, *every], every, strict=False):
-        if previous is None or previous.chapter != c.chapter:
-            rows.append(f"<tr><th scope='rowgroup' colspan='5'>Chapter {c.chapter}</th></tr>")
-        badge = f"<span class='verdict verdict-{c.verdict.replace(' ', '-')}'>{c.verdict}</span>"
-        if c.timing:
-            badge += f" <span class='timing' title='{TIMINGS[c.timing]}'>{c.timing}</span>"
-        if c.kind == "exploratory":
-            badge = f"<span class='timing'>exploratory</span> {badge}"
-        cells = [html.escape(v) for v in (c.claim, c.setting, c.reference, c.ours)]
-        rows.append(f"<tr id='{c.id}'>" + "".join(f"<td>{v}</td>" for v in [*cells, badge]) + "</tr>")
-    return f"<div class='dl-scroll'><table class='dl-table'><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-
-
-def ledger_markdown(claims: list[Claim] | None = None) -> str:
-    """Returns the README's ledger in Markdown: verdicts counted, each chapter's headlines, and all tested claims, folded.
-
-    Exploratory rows have a column of their own and no part in the counts of verdicts.
-    """
-    every = evaluate() if claims is None else claims
-    heads = (*VERDICTS, "exploratory")
-    lines = [f"| chapter | {' | '.join(heads)} |", "| --- |" + " ---: |" * len(heads)]
-    for chapter, study in STUDIES.items():
-        own = ["exploratory" if c.kind == "exploratory" else c.verdict for c in every if c.chapter == chapter]
-        lines.append(f"| {chapter} {study} | {' | '.join(str(own.count(head)) for head in heads)} |")
-    tested = [c for c in every if c.verdict != "not tested"]
-    summary = f"All {len(tested)} tested claims, of {len(every)} in dlcore/claims/claims.yml"
-    fold = ["<details>", f"<summary>{summary}</summary>", "", *_rows(tested), "", "</details>"]
-    return "\n".join([*lines, "", *_rows([c for c in tested if c.headline]), "", *fold])
-
-
-def _rows(claims: list[Claim]) -> list[str]:
-    return [
-        "| | claim | setting here | thesis | here, 95 % interval | verdict | region |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-        *(
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-            for c in claims
-            for cells in [(str(c.chapter), c.claim, c.setting, c.reference, c.ours, f"**{c.verdict}**", c.timing)]
-        ),
-    ]
+# what shows the ledger needs what makes it
+from dlcore.claims.pages import ledger_html, ledger_json, ledger_markdown  # noqa: E402

@@ -32,7 +32,7 @@ def _rows(
 
 
 def _by_seed(rows: Table, column: str) -> Measured | None:
-    """Measures the mean of a column over seeds: pairs of one seed share their data and are no two runs."""
+    """Measures the mean of a column over seeds: pairs of one seed share their data and count as one run."""
     return mean(rows.groupby("seed")[column].mean())
 
 

@@ -32,7 +32,7 @@ def changed(folder: Path, files: Iterable[Path]) -> tuple[Hashable, bool]:
 
 
 class _Pages:
-    """An array in a file in memory, mapped copy-on-write: each reader's is its own, and costs what he changes of it.
+    """An array in a file in memory, mapped copy-on-write: each reader has its own, which copies only what is written.
 
     Not read-only arrays, of which torch.from_numpy warns; and copying CIFAR-10 takes as long as reading it again.
     """

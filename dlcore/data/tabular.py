@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-import gzip
 import hashlib
 import io
 import warnings
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from dlcore import reading
+
+LARGEST = 2**25  # bytes of a table, packed or not; the largest that we know has three million
 # name -> (rows, features, classes, SHA-256 of the uncompressed CSV) of the files we know
 TABLES = {
     "splice_dna": (3186, 180, 3, "b5f49dcb946b7711296ab7f07979dea0407e3b9eeaca4f4bc3d760c312fdffb6"),
@@ -58,10 +59,9 @@ def table(name: str, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...
 def _decoded(name: str, file: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     rows, features, classes, sha256 = TABLES[name]
     try:
-        with gzip.open(file) as packed:
-            raw = packed.read()
+        raw = reading.read_bytes(file, LARGEST)
         frame = pd.read_csv(io.BytesIO(raw))
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise OSError(f"{file} cannot be read: {error}") from error
     if frame.shape != (rows, features + 1) or frame.columns[-1] != "class":
         raise OSError(

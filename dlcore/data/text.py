@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import gzip
 import hashlib
 import os
 import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from dlcore import cache, reading
 from dlcore.config import unknown_choice
 
 # name -> (pairs, SHA-256 of the uncompressed file, what to print beside results)
@@ -37,6 +36,8 @@ HUB = {
     "wmt14_eng-deu": ("wmt/wmt14", "de-en", ("en", "de")),
     "wmt14_eng-fra": ("wmt/wmt14", "fr-en", ("en", "fr")),
 }
+# bytes, unpacked: of a set that we know (Tatoeba has 14 million), of a corpus of one's own
+LARGEST, OWN = 2**26, 2**34
 DEV_SHARE, TEST_SHARE = 0.02, 0.04
 _VERSE = re.compile(r"^(?P<chapter>.+\d+):\d+$")
 Texts = list[tuple[str, str]]
@@ -86,13 +87,7 @@ def read_tsv(path: str | Path, columns: tuple[int, int] | None = None, sha256: s
         for an empty file.
     """
     file = Path(path)
-    try:
-        raw = file.read_bytes()
-        raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{file} is missing") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise OSError(f"{file} is damaged: {error}") from error
+    raw = reading.read_bytes(file, LARGEST if sha256 else OWN)
     if sha256 is not None and hashlib.sha256(raw).hexdigest() != sha256:
         raise OSError(f"{file} has the wrong SHA-256: damaged, or not the file that results were recorded with")
     try:
@@ -235,15 +230,15 @@ def load(
 
 
 def _locate(name: str, root: str | Path | None) -> Path:
-    place = root or os.environ.get("DLCORE_DATA")
+    place = cache.expanded(root) if root else cache.path_of("DLCORE_DATA")
     ((folder, (file,)),) = layouts(name).items()
     if not place:
         raise FileNotFoundError(
             f"{name} was not found: DLCORE_DATA is not set; set it to the folder with {folder}/{file}"
         )
-    if not Path(place).is_dir():
+    if not place.is_dir():
         raise FileNotFoundError(f"the data folder {place} does not exist")
-    path = Path(place) / folder / file
+    path = place / folder / file
     if not path.is_file():
         raise FileNotFoundError(f"{name} was not found: no {folder}/{file} in {place}; a corpus of your own is a path")
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import lzma
@@ -11,10 +12,11 @@ import tempfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +59,17 @@ _ARRAYS = {
     "train_5.npz": "eb08cdc11fd1267ef871cf4790f193684b3f556d13317be68f4eb374a078ea87",
     "test_first1000.npz": "2c7f1e2769a741f695dfd5f74aa4a4ef08a7d20b9ec8576214dabab76c75c784",
 }
-_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, KeyError, pickle.UnpicklingError)
+LARGEST = 2**26  # bytes of any file that we know, unpacked; an image file of CIFAR-10 has thirty million
+_DAMAGE = (
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    ValueError,
+    KeyError,
+    pickle.UnpicklingError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,21 +171,23 @@ def _join(batches: Sequence[Batch]) -> Batch:
     return np.concatenate([x for x, _ in batches]), np.concatenate([y for _, y in batches])
 
 
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{file} is missing") from None
+def _read(file: Path, size: int | None = None) -> bytes:
+    """Returns a file's bytes; `size` is how many there must be."""
+    if not file.exists():
+        raise FileNotFoundError(f"{file} is missing")
+    found = file.stat().st_size
+    if size is not None and found != size:
+        raise OSError(f"{file} has {found:,} bytes, not {size:,}: truncated, or not the published file")
+    if found > LARGEST:
+        raise OSError(f"{file} has {found:,} bytes, more than {LARGEST:,}: not the published file")
+    return file.read_bytes()
 
 
 def _idx(file: Path, sha256: str) -> np.ndarray:
     """Returns the images (N, 28, 28) uint8 or the labels (N,) int64 of an idx file."""
     images, rows = "images" in file.name, 60_000 if file.name.startswith("train") else 10_000
     shape, header = ((rows, 28, 28), 16) if images else ((rows,), 8)
-    raw = _read(file)
-    expected = header + int(np.prod(shape))
-    if len(raw) != expected:
-        raise OSError(f"{file} has {len(raw):,} bytes, not {expected:,}: truncated, or not the published file")
+    raw = _read(file, header + int(np.prod(shape)))
     given = tuple(int(v) for v in np.frombuffer(raw, ">i4", count=header // 4)[1:])
     if given != shape:
         raise OSError(f"{file} holds an array of shape {given}, not {shape}: not the published file")
@@ -200,11 +214,23 @@ def _pickled(file: Path) -> Batch:
     return np.ascontiguousarray(x), np.asarray(values["labels"], np.int64)
 
 
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """Yields an npz file whose parts, unpacked, are not larger than those of a published one can be."""
+    with open(file, "rb") as opened:
+        with zipfile.ZipFile(opened) as parts:
+            if (size := sum(part.file_size for part in parts.infolist())) > LARGEST:
+                raise ValueError(f"its parts have {size:,} bytes, more than {LARGEST:,}")
+        opened.seek(0)
+        with np.load(opened) as raw:
+            yield raw
+
+
 def _array(file: Path) -> Batch:
     """Returns images (N, 3, 32, 32) and labels of an npz file with `images` (N, 32, 32, 3) and `labels` (N,)."""
     rows = 10_000 if file.name.startswith("train") else 1_000
     try:
-        with open(file, "rb") as opened, np.load(opened) as raw:
+        with _opened(file) as raw:
             x, y = raw["images"], raw["labels"]
     except _DAMAGE as error:
         raise OSError(f"{file} is damaged: {error}") from error
@@ -227,7 +253,7 @@ def _human(file: Path, labels: np.ndarray) -> dict[str, Batch]:
         return {}
     names = {"aggre": "aggre_label", "worse": "worse_label"} | {f"random{k}": f"random_label{k}" for k in (1, 2, 3)}
     try:
-        with open(file, "rb") as opened, np.load(opened) as raw:
+        with _opened(file) as raw:
             clean, whole = raw["clean_label"], {k: raw[v].astype(np.int64) for k, v in names.items()}
     except _DAMAGE as error:
         raise OSError(f"{file} is damaged: {error}") from error

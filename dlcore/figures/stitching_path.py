@@ -257,7 +257,7 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
         name="freeze-training",
         title=f"Frozen layers of a small set gain on untrained ones: {gained(rows.place == 1)} at the first stage, "
         f"{gained(last)} at the last",
-        subtitle="The rest is trained anew on all samples. At 0: trained on all samples. Mean, 95 % interval; thin: seeds.",
+        subtitle="The rest is retrained on all samples. At 0: trained on all samples. Mean, 95 % interval; thin: seeds.",
         description="Test error of networks whose first stages are frozen, taken from a network trained on a small share "
         "of the data or untrained, and whose other stages are trained on all data; beside the error of stitching the "
         "same stages into the full network, and that of the small network.",

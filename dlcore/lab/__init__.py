@@ -37,7 +37,7 @@ except ImportError as error:  # pragma: no cover - depends on what is installed
     ) from error
 
 RECIPE = "recipe's"  # a control's own word for None, which a widget takes for "nothing chosen"
-REDRAW = 0.4  # seconds; a chart is sent to the browser anew each time
+REDRAW = 0.4  # seconds; a chart is sent to the browser again each time
 
 
 class Panel:

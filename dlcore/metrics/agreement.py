@@ -179,13 +179,19 @@ def gde(predictions, labels, num_classes: int | None = None) -> GDE:
     y = as_integers("labels", labels, num_classes, ndim=1)
     if votes.shape[1] != y.size:
         raise ValueError(f"predictions (models, {y.size}) are needed, not {votes.shape}")
+    models, n = votes.shape
     classes = int(max(votes.max(), y.max())) + 1
-    shares = np.stack([(votes == k).mean(0) for k in range(classes)], axis=1)
-    hit = np.eye(classes)[y]
+    # the cells (point, class) with votes alone: of 1,000 classes most have none
+    counts = np.unique(np.arange(n) * classes + votes, return_counts=True)[1]
+    own = (votes == y).sum(0)
+    # by the number of votes of a cell: how many are the label's, less the share that the votes promise
+    excess = np.bincount(own, minlength=models + 1) - np.arange(models + 1) / models * np.bincount(
+        counts, minlength=models + 1
+    )
     return GDE(
-        disagreement=float((shares * (1 - shares)).sum(1).mean()),
-        error=float((hit * (1 - shares)).sum(1).mean()),
-        calibration_error=class_aggregated_calibration_error(shares, y),
+        disagreement=float(1 - np.square(counts / models).sum() / n),
+        error=float(1 - own.mean() / models),
+        calibration_error=float(np.abs(excess).sum() / n),
     )
 
 
@@ -211,8 +217,25 @@ def class_aggregated_calibration_error(probabilities, labels, bins: int | None =
         raise ValueError(f"{len(shares)} rows of probabilities, labels of shape {y.shape}")
     if bins is not None and bins < 1:
         raise ValueError(f"bins = {bins} must be at least 1")
-    # 12 decimals: equal shares may differ in the last bit
-    level = np.round(shares, 12) if bins is None else np.minimum((shares * bins).astype(int), bins - 1)
-    index = np.unique(level.ravel(), return_inverse=True)[1]
-    hit = np.eye(shares.shape[1])[y]
-    return float(np.abs(np.bincount(index, weights=(hit - shares).ravel())).sum() / y.size)
+
+    def level(values: np.ndarray) -> np.ndarray:
+        # 12 decimals: equal shares may differ in the last bit
+        return np.round(values, 12) if bins is None else np.minimum((values * bins).astype(int), bins - 1)
+
+    levels = np.arange(bins) if bins is not None else _distinct(level(shares))
+    excess = np.zeros(len(levels))
+    size = max(1, 2_000_000 // shares.shape[1])
+    for start in range(0, len(shares), size):  # in parts: 50,000 laws of 1,000 classes are 400 MB
+        part, labels = shares[start : start + size], y[start : start + size]
+        # in order, so that the search goes through the levels once
+        values = np.sort(part, axis=None)
+        np.subtract.at(excess, np.searchsorted(levels, level(values)), values)
+        np.add.at(excess, np.searchsorted(levels, level(part[np.arange(len(part)), labels])), 1.0)
+    return float(np.abs(excess).sum() / y.size)
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    """Returns the distinct values in order, and overwrites them: `np.unique` would hold two copies."""
+    values = values.ravel()
+    values.sort()
+    return values[np.append(True, values[1:] != values[:-1])]

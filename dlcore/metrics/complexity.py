@@ -9,7 +9,7 @@ from dlcore.metrics.checks import as_rate
 from dlcore.metrics.information import (
     check_correction,
     columnwise_information,
-    jackknife_information,
+    jackknife_of,
     mutual_information,
 )
 
@@ -42,13 +42,16 @@ def deviation_complexity(predictions, noisy_labels, labels, num_classes: int, co
     check_correction(correction)
     found, noisy, given = as_draws(predictions, noisy_labels, labels, num_classes)
     delta, shift = (found - given) % num_classes, (noisy - given) % num_classes
-    draws = len(found)
-    code = np.arange(draws)[:, None] * num_classes**2 + delta * num_classes + shift
-    tables = np.bincount(code.ravel(), minlength=draws * num_classes**2).reshape(draws, num_classes, num_classes)
-    information = (
-        jackknife_information(tables) if correction == "jackknife" else mutual_information(tables.sum(0), correction)
-    )
-    return float(len(given) * information)
+    code = delta * num_classes + shift
+
+    def table(rows: np.ndarray) -> np.ndarray:
+        return np.bincount(rows.ravel(), minlength=num_classes**2).reshape(num_classes, num_classes)
+
+    if correction != "jackknife":
+        return float(len(given) * mutual_information(table(code), correction))
+    if len(code) < 2:
+        raise ValueError("the jackknife needs draws >= 2, not 1")
+    return float(len(given) * jackknife_of(table(code), map(table, code), len(code)))
 
 
 def prediction_complexity(predictions, noisy_labels, labels, num_classes: int, correction: str | None = None) -> float:

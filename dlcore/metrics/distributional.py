@@ -32,7 +32,7 @@ from dlcore.metrics.checks import (
     tally,
 )
 from dlcore.metrics.statistics import Interval, wilson_interval
-from dlcore.metrics.two_sample import TwoSample, train_test_tv, two_sample_from_counts
+from dlcore.metrics.two_sample import DENSE, Cells, TwoSample, train_test_tv, two_sample_from_counts
 
 __all__ = [
     "GDE",
@@ -199,8 +199,11 @@ def calibration_from_counts(
 
     rng = np.random.default_rng(seed)
     value = float(distance(table))
-    null = distance(_multinomial(rng, sizes, law, replicates))
-    again = distance(_multinomial(rng, sizes, table / sizes[:, None], replicates))
+    laws = law / law.sum(1, keepdims=True), table / sizes[:, None]
+    if replicates * law.size <= DENSE:
+        null, again = (distance(rng.multinomial(sizes, p, size=(replicates, len(sizes)))) for p in laws)
+    else:
+        null, again = (_by_points(rng, Cells(sizes, p), sizes, law, replicates) for p in laws)
     half = z * float(again.std())
     # the bias lies between 0 (far from the null) and null_mean (at the null): each end allows for the worse case
     low, high = np.clip([value - float(null.mean()) - half, value + half], 0, 1)
@@ -218,9 +221,19 @@ def calibration_from_counts(
     )
 
 
-def _multinomial(rng: np.random.Generator, sizes: np.ndarray, law: np.ndarray, replicates: int) -> np.ndarray:
-    """Returns (replicates, M, K) counts."""
-    return rng.multinomial(sizes, law / law.sum(1, keepdims=True), size=(replicates, len(sizes)))
+def _by_points(
+    rng: np.random.Generator, cells: Cells, sizes: np.ndarray, law: np.ndarray, replicates: int
+) -> np.ndarray:
+    """Returns the distances of `replicates` simulated tables from a law; none is held, and only filled cells are seen."""
+    weights, flat = sizes / sizes.sum(), law.ravel()
+    # an empty cell is as far off as its share is large
+    empty = float(weights @ law.sum(1))
+    found = np.empty(replicates)
+    for draw in range(replicates):
+        filled, counts = np.unique(cells.draw(rng), return_counts=True)
+        row, share = filled // law.shape[1], flat[filled]
+        found[draw] = 0.5 * (empty + float(weights[row] @ (np.abs(counts / sizes[row] - share) - share)))
+    return found
 
 
 def partition_tv(counts, conditional, groups) -> tuple[float, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy.special import xlogy
 
@@ -64,24 +66,39 @@ def jackknife_information(tables) -> float:
     tables = as_reals("tables", tables)
     if tables.ndim != 3 or len(tables) < 2:
         raise ValueError(f"tables must be (draws >= 2, rows, columns), not {tables.shape}")
-    draws, total = len(tables), tables.sum(0)
-    return float(draws * mutual_information(total) - (draws - 1) * mutual_information(total - tables).mean())
+    return jackknife_of(tables.sum(0), tables, len(tables))
+
+
+def jackknife_of(total: np.ndarray, tables: Iterable[np.ndarray], draws: int) -> float:
+    """Returns `jackknife_information` of the total and of tables that may come one by one, so that none is kept."""
+    left = [float(mutual_information(total - table)) for table in tables]
+    return float(draws * mutual_information(total) - (draws - 1) * np.mean(left))
 
 
 def columnwise_information(first: np.ndarray, second: np.ndarray, levels: int, correction: str | None) -> np.ndarray:
     """Returns I(first[:, i]; second[:, i]) over the draws, in nats, for every column i.
 
+    Only cells that occur are counted: K of them at most in a column, where a table has levels^2.
+
     Shapes: first, second (K, n) integers in 0..levels-1; result (n,).
     """
     draws, n = first.shape
-    code = np.arange(n) * levels**2 + first * levels + second
-    tables = np.bincount(code.ravel(), minlength=n * levels**2).reshape(n, levels, levels)
+    at = np.arange(n)
+    counts, sums, filled = [], [], []
+    for code in (at * levels**2 + first * levels + second, at * levels + first, at * levels + second):
+        cells, where, count = np.unique(code, return_inverse=True, return_counts=True)
+        column = cells // (levels**2 if not counts else levels)
+        counts.append(count[where].reshape(draws, n))
+        sums.append(np.bincount(column, weights=xlogy(count, count), minlength=n))
+        filled.append(np.bincount(column, minlength=n))
+    sums = sums[0] - sums[1] - sums[2]
+    whole = np.maximum((sums + xlogy(draws, draws)) / draws, 0.0)
+    if correction == "miller-madow":
+        whole = whole - (filled[0] - filled[1] - filled[2] + 1) / (2 * draws)
     if correction != "jackknife":
-        return np.atleast_1d(mutual_information(tables, correction))
+        return whole
     # leaving a draw out lowers one cell, its row and its column by one: the change is a difference of x log x
-    rows, columns, at = tables.sum(2), tables.sum(1), np.arange(n)
-    change = [_step(tables[at, first, second]), _step(rows[at, first]), _step(columns[at, second])]
-    whole = mutual_information(tables)
+    change = [_step(count) for count in counts]
     sums = draws * (whole - np.log(draws))  # sum n log n - sum r log r - sum c log c
     left = (sums - change[0] + change[1] + change[2]) / (draws - 1) + np.log(draws - 1)
     return draws * whole - (draws - 1) * left.mean(0)

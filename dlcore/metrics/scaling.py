@@ -73,7 +73,8 @@ def marginal_value(fitted: Fit, size) -> MarginalValue:
     ((1 + 2 C D) / (2 (1 + C D)))^p.
 
     Shapes: size a number or an array; each field has its shape.
-    Raises: ValueError for a size that is not positive and finite, or a joint fit.
+    Raises: ValueError for a size that is not positive and finite, a joint fit, or one with parameters that the data
+        do not determine.
     Paper: derived from the law of Bansal et al. 2022.
 
     >>> d = np.array([1e3, 4e3, 16e3, 64e3])
@@ -99,7 +100,7 @@ def effective_data(fit_a: Fit, fit_b: Fit, size, confidence: float = 0.95) -> Ef
     the bootstrap draws of both fits, taken as independent; NaN where a fit has none.
 
     Shapes: size a number or an array; each field has its shape. Both fits must count data in one unit.
-    Raises: ValueError for a size that is not positive and finite, a joint fit, a law A whose loss rises with data.
+    Raises: ValueError as `marginal_value` does, and for a law A whose loss rises with data.
     Paper: Bansal et al. 2022, abstract: a marginally worse setup is compensated by a constant factor more data.
     Differs: the factor is not assumed constant; the laws and exponents may differ.
 
@@ -157,6 +158,8 @@ def _one_size(fitted: Fit) -> None:
         raise ValueError(
             f"the joint law {fitted.law} depends on the model's size too: use predict, or fit one model size"
         )
+    if lost := [name for name, why in fitted.flags.items() if why.startswith("not determined")]:
+        raise ValueError(f"the data of this fit do not determine {', '.join(lost)}, so they say nothing of other sizes")
 
 
 def _shaped(values: np.ndarray, shape: tuple[int, ...]):

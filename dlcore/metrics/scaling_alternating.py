@@ -9,16 +9,21 @@ import numpy as np
 from dlcore.arrays import as_reals
 from dlcore.metrics.scaling_curve import as_curve
 from dlcore.metrics.scaling_laws import LAWS
+from dlcore.metrics.scaling_solver import open_directions, undetermined
 
 
 class Alternating(NamedTuple):
-    """alpha (1/D + C)^p as the alternating estimator leaves it; `rmsle` on its own points, `steps` until it stopped."""
+    """alpha (1/D + C)^p as the alternating estimator leaves it; `rmsle` on its own points, `steps` until it stopped.
+
+    `undetermined` names the parameters that the points leave open.
+    """
 
     alpha: float
     C: float
     p: float
     rmsle: float
     steps: int
+    undetermined: tuple[str, ...] = ()
 
     def predict(self, sizes) -> np.ndarray:
         """Returns the losses at sizes of any shape."""
@@ -54,4 +59,7 @@ def alternating_fit(sizes, losses, tolerance: float = 1e-10, most: int = 10_000)
         if previous is not None and abs(alpha - previous) < tolerance:
             break
         previous = alpha
-    return Alternating(alpha, knee, float(p), float(np.sqrt(min(errors))), steps)
+    law, shift = LAWS["bansal"], log_x.mean()
+    theta = law.shift(np.array([[np.log(alpha), np.log(knee) if knee > 0 else -shift, p]]), -shift)[0]
+    lost = undetermined(law, open_directions(law, log_x - shift, theta, np.arange(3)), shift)
+    return Alternating(alpha, knee, float(p), float(np.sqrt(min(errors))), steps, tuple(lost))

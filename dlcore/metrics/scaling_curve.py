@@ -33,6 +33,13 @@ class Curve:
         return self.y.size - len(self.law.parameters)
 
 
+def vanishing_inside(curve: Curve) -> float:
+    """Returns a value of the law's vanishing parameter well inside of its range: that of a start in the middle."""
+    j = curve.law.index(curve.law.vanishing)
+    starts = curve.law.starts(curve.x, curve.y[None])[0]
+    return float(np.clip(starts[len(starts) // 2, j], *(side[j] for side in curve.bounds)))
+
+
 def resampling(curve: Curve, bootstrap: int, resample: str) -> str:
     if resample not in ("auto", "residual", "seed"):
         raise ValueError(f"resample = {resample!r} must be 'auto', 'residual' or 'seed'")

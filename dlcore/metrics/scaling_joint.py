@@ -15,12 +15,12 @@ class JointFit(Fit):
     """A fitted joint law: as `Fit`, with losses predicted for pairs of sizes."""
 
     def predict(self, sizes, model_sizes) -> np.ndarray:
-        """Returns the losses at sizes and model_sizes, broadcast against each other.
+        """Returns the losses at sizes and model_sizes, broadcast against each other; NaN as in `Fit`.
 
         Raises: ValueError for a size that is not positive and finite.
         """
         x, shape = self._place(sizes, model_sizes)
-        return np.exp(self.curve.law.evaluate(self.theta[None], x)[0]).reshape(shape)
+        return np.exp(self.log_losses(x)).reshape(shape)
 
     def band(self, sizes, model_sizes, confidence: float | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Returns lower and upper bootstrap limits of the law at pairs of sizes.
@@ -54,7 +54,7 @@ def fit_joint(
     knee, not the exponent; its exponents are alpha_D = p and alpha_N = p q. "hoffmann" E + A N^-a + B D^-b.
 
     Shapes: sizes, model_sizes, losses (n,); a pair that occurs more than once holds the runs of several seeds.
-    Raises: ValueError for fewer than two model sizes, fewer distinct pairs than parameters, and as `fit` does.
+    Raises: ValueError for fewer than two data or model sizes, model sizes that follow from the data sizes, fewer distinct pairs than parameters, and as `fit` does.
     Paper: Kaplan et al. 2020, equation 1.5, there ((N_c / N)^(alpha_N / alpha_D) + D_c / D)^alpha_D; Hoffmann et al.
         2022, equation 2.
     Differs: delta, as in `fit`.
@@ -70,9 +70,16 @@ def fit_joint(
         raise ValueError(
             f"sizes, model_sizes and losses must be equally long lists, not of shapes {x.shape}, {nu.shape}, {y.shape}"
         )
-    if np.unique(nu).size < 2:
-        raise ValueError(f"{np.unique(nu).size} distinct model size: a joint law needs at least 2; see fit")
+    for what, values in (("data", x), ("model", nu)):
+        if np.unique(values).size < 2:
+            raise ValueError(f"{np.unique(values).size} distinct {what} size: a joint law needs at least 2; see fit")
     both = np.stack([x, nu])
+    spread = np.linalg.svd(both - both.mean(1, keepdims=True), compute_uv=False)
+    if spread[1] < 1e-9 * spread[0]:
+        raise ValueError(
+            f"model_sizes move with sizes, as D^{np.polyfit(x, nu, 1)[0]:.3g}: no law can tell their effects apart; add runs "
+            "of one model size with other data sizes, or see fit"
+        )
     pairs, group = np.unique(both, axis=1, return_inverse=True)
     if pairs.shape[1] < len(chosen.parameters):
         raise ValueError(

@@ -29,7 +29,8 @@ def report(sizes, losses, bootstrap: int = 500, seed: int = 0, unit: str = "samp
     """Returns the laws fitted to your (D, loss) table, compared by the held-out largest size, and a sentence to print.
 
     A law takes part when one size more than its parameters is left after the largest is held out. A size that occurs
-    several times holds several seeds; the same size with the same loss twice is refused as a copied line.
+    several times holds several seeds, which may agree in all the digits given; the sentence says how many do. A line that
+    occurs twice where every other size has one run is refused as a copy.
 
     Shapes: sizes, losses (n,). Raises: ValueError for fewer than four distinct sizes, NaN, infinite or non-positive
         numbers, lengths that disagree, a repeated line.
@@ -42,11 +43,12 @@ def report(sizes, losses, bootstrap: int = 500, seed: int = 0, unit: str = "samp
     x, y = as_curve(sizes, losses, LAWS["power"])
     lines = np.stack([x, y], axis=1)
     whole, first, counts = np.unique(lines, axis=0, return_index=True, return_counts=True)
-    if len(whole) < len(lines):
+    seeds = np.unique(whole[:, 0]).size < len(whole) or counts.min() > 1
+    if len(whole) < len(lines) and not seeds:
         place = first[counts > 1][0]
         raise ValueError(
             f"size {np.exp(x[place]):.6g} with loss {np.exp(y[place]):.6g} occurs {counts[counts > 1][0]} times: a copied "
-            "line? Several seeds of one size differ in their losses"
+            "line? All other sizes have one run"
         )
     distinct = np.unique(x).size
     laws = [name for name, law in LAWS.items() if distinct - 1 > len(law.parameters)]
@@ -55,10 +57,10 @@ def report(sizes, losses, bootstrap: int = 500, seed: int = 0, unit: str = "samp
     held = compare_laws(sizes, losses, laws)
     fits = {name: fit(sizes, losses, name, bootstrap, seed) for name in laws}
     best = next((law for law in held if not fits[law].flags), next(iter(held)))
-    return LawReport(fits, held, best, _sentence(fits[best], held, np.exp(x), unit))
+    return LawReport(fits, held, best, _sentence(fits[best], held, np.exp(x), unit, len(lines) - len(whole)))
 
 
-def _sentence(best: Fit, held: dict[str, Holdout], sizes: np.ndarray, unit: str) -> str:
+def _sentence(best: Fit, held: dict[str, Holdout], sizes: np.ndarray, unit: str, repeated: int) -> str:
     name = best.curve.law.exponent
     low, high = best.intervals[name]
     others = ", ".join(f"{law} {100 * h.error:.1f} %" for law, h in held.items() if law != best.law)
@@ -71,4 +73,6 @@ def _sentence(best: Fit, held: dict[str, Holdout], sizes: np.ndarray, unit: str)
     text += f" (other laws: {others})." if others else "."
     if best.flags:
         text += f" Not determined: {'; '.join(f'{k} ({v})' for k, v in best.flags.items())}."
+    if repeated:
+        text += f" {repeated} of the runs repeat another of the same size in all the digits given."
     return text + " The exponent belongs to this law and is not comparable with that of another."

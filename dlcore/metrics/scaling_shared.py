@@ -9,16 +9,26 @@ import numpy as np
 from scipy import stats
 
 from dlcore.metrics.checks import as_confidence
-from dlcore.metrics.scaling_curve import DELTA, Curve, as_curve, as_delta, as_law_name, log_positive, resampled
+from dlcore.metrics.scaling_curve import (
+    DELTA,
+    Curve,
+    as_curve,
+    as_delta,
+    as_law_name,
+    log_positive,
+    resampled,
+    vanishing_inside,
+)
 from dlcore.metrics.scaling_laws import Law
-from dlcore.metrics.scaling_solver import covariance, minimise, multistart
+from dlcore.metrics.scaling_solver import covariance, minimise, multistart, open_directions, undetermined
 
 
 @dataclass(frozen=True)
 class SharedExponent:
     """A joint fit with one exponent, tested against one for each curve.
 
-    `exponent` with its interval `low`, `high` (curvature, t); `parameters` by curve; `rmsle` of the joint fit,
+    `exponent` with its interval `low`, `high` (curvature, t); `parameters` by curve, NaN where the curves do not
+    determine one, and then `flags`, by "exponent" or "curve: parameter", says so; `rmsle` of the joint fit,
     `rmsle_separate` of the free one; `statistic` F with `dof`; `p_value` by F; `p_value_bootstrap` by resampling
     residuals within each curve (NaN without); `p_value_chi2` of the likelihood ratio's limit, too small for short
     curves, for comparison.
@@ -37,6 +47,7 @@ class SharedExponent:
     p_value_bootstrap: float
     p_value_chi2: float
     converged: bool
+    flags: dict[str, str]
     _curves: dict[str, tuple[Curve, np.ndarray]] = field(repr=False)
 
     def predict(self, name: str, sizes) -> np.ndarray:
@@ -115,13 +126,22 @@ def shared_exponent(
     error = np.sqrt(2 * shared[0] / left * covariance(joint.law, x, y, theta[0], threshold, free)[0, 0])
     half = stats.t.ppf(0.5 + confidence / 2, left) * error
     rows = joint.split(theta[0])
+    named = {name: _named(part, row) for name, part, row in zip(curves, parts, rows, strict=True)}
+    exponent, flags = float(theta[0, 0]), {}
+    for name, lost in zip(curves, joint.undetermined(theta[0]), strict=True):
+        for parameter in lost:
+            key = "exponent" if parameter == chosen.exponent else f"{name}: {parameter}"
+            flags[key] = "not determined: other values fit these runs as well"
+            named[name][parameter] = float("nan")
+    if "exponent" in flags:
+        exponent = half = float("nan")
     apart = np.concatenate([p.law.evaluate(free, p.x)[0] for p, free in zip(parts, joint.separate, strict=True)])
     return SharedExponent(
         law=chosen.name,
-        exponent=float(theta[0, 0]),
-        low=float(theta[0, 0] - half),
-        high=float(theta[0, 0] + half),
-        parameters={name: _named(part, row) for name, part, row in zip(curves, parts, rows, strict=True)},
+        exponent=exponent,
+        low=float(exponent - half),
+        high=float(exponent + half),
+        parameters=named,
         rmsle=float(np.sqrt(np.mean((joint.law.evaluate(theta, x)[0] - y) ** 2))),
         rmsle_separate=float(np.sqrt(np.mean((apart - y) ** 2))),
         statistic=float(ratio),
@@ -130,6 +150,7 @@ def shared_exponent(
         p_value_bootstrap=p_bootstrap,
         p_value_chi2=float(stats.chi2.sf(runs * np.log1p(ratio * dof[0] / dof[1]), dof[0])),
         converged=bool(converged[0]),
+        flags=flags,
         _curves=dict(zip(curves, zip(parts, rows, strict=True), strict=True)),
     )
 
@@ -171,6 +192,16 @@ class _Joint:
 
     def split(self, theta: np.ndarray) -> list[np.ndarray]:
         return [theta[self.columns(i)] for i in range(len(self.parts))]
+
+    def undetermined(self, theta: np.ndarray) -> list[list[str]]:
+        """Returns the parameters of each curve that the curves together do not determine."""
+        lower, upper = self.bounds
+        inside, free = theta.copy(), (theta > lower + 1e-9) & (theta < upper - 1e-9)
+        for i, part in enumerate(self.parts):
+            if self.base.vanishing and not free[j := self.columns(i)[self.base.index(self.base.vanishing)]]:
+                inside[j], free[j] = vanishing_inside(part), True
+        directions = open_directions(self.law, None, inside, np.flatnonzero(free))
+        return [undetermined(self.base, directions[self.columns(i)], p.shift) for i, p in enumerate(self.parts)]
 
     def _evaluate(self, theta, x, jacobian=False):
         values, blocks = [], []

@@ -32,7 +32,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "
     Paper: Papineni et al. 2002; Post 2018 for the signature.
     """
     library = _sacrebleu(hypotheses, references)
-    # `force` is no more than leave to score text that has been tokenised
+    # `force` only permits text that has been tokenised
     metric = library.BLEU(tokenize=tokenize, force=True)
     value = metric.corpus_score(list(hypotheses), [list(references)]).score
     return Score(float(value), str(metric.get_signature()))

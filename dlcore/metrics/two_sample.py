@@ -10,6 +10,28 @@ from scipy.stats import norm
 from dlcore.metrics.checks import as_confidence, as_counts, as_replicates, tally
 from dlcore.metrics.statistics import Interval
 
+# counts in all simulated tables together, beyond which they are drawn one by one and point by point
+DENSE = 2**24
+
+
+class Cells:
+    """Simulated points of a law p(k | l), as the cells l K + k that they fall into: `sizes` (M,) points of each row.
+
+    A multinomial draw goes through every cell: of 1,000 features and classes a million, for some thousand points.
+    """
+
+    def __init__(self, sizes: np.ndarray, law: np.ndarray) -> None:
+        self.rows, self.last = np.repeat(np.arange(len(sizes)), sizes), law.shape[1] - 1
+        edges = np.cumsum(law, axis=1)
+        self.edges = (edges / edges[:, -1:] + np.arange(len(law))[:, None]).ravel()
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """Returns the cells of one simulated sample (n,), in order."""
+        # in order, so that the search goes through the table once
+        found = np.searchsorted(self.edges, np.sort(self.rows + rng.random(len(self.rows))), side="right")
+        # rounding at the end of a row must not lead into the next
+        return np.minimum(found, self.rows * (self.last + 1) + self.last)
+
 
 @dataclass(frozen=True)
 class TwoSample:
@@ -92,15 +114,18 @@ def two_sample_from_counts(
     def distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return 0.5 * (weights * np.abs(x / na[:, None] - y / nb[:, None]).sum(-1)).sum(-1)
 
-    rng = np.random.default_rng(seed)
-    rows = [
-        rng.multivariate_hypergeometric(pool, size, size=replicates, method="marginals")
-        for pool, size in zip(a + b, na, strict=True)
-    ]
-    split = np.stack(rows, axis=1)
-    null, value = distance(split, a + b - split), float(distance(a, b))
-    again = [rng.multinomial(n, x / n[:, None], size=(replicates, len(n))) for x, n in ((a, na), (b, nb))]
-    half = z * float(distance(*again).std())
+    rng, value = np.random.default_rng(seed), float(distance(a, b))
+    if replicates * a.size <= DENSE:
+        rows = [
+            rng.multivariate_hypergeometric(pool, size, size=replicates, method="marginals")
+            for pool, size in zip(a + b, na, strict=True)
+        ]
+        split = np.stack(rows, axis=1)
+        null = distance(split, a + b - split)
+        again = distance(*(rng.multinomial(n, x / n[:, None], (replicates, len(n))) for x, n in ((a, na), (b, nb))))
+    else:
+        null, again = _by_points(rng, a, b, weights, replicates)
+    half = z * float(again.std())
     low, high = np.clip([value - float(null.mean()) - half, value + half], 0, 1)
     return TwoSample(
         tv=value,
@@ -110,3 +135,27 @@ def two_sample_from_counts(
         p_value=float((1 + np.sum(null >= value - 1e-12)) / (1 + replicates)),
         interval=Interval(value, float(low), float(high), int(na.sum() + nb.sum())),
     )
+
+
+def _by_points(
+    rng: np.random.Generator, a: np.ndarray, b: np.ndarray, weights: np.ndarray, replicates: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the distances of both kinds of simulated tables, of which none is held."""
+    na, nb = a.sum(1), b.sum(1)
+    pooled = np.repeat(np.arange(a.size), (a + b).ravel())
+    rows, width = pooled // a.shape[1], a.shape[1]
+    # of the points of a row in random order the first n_a are train's
+    to_train = np.arange(len(pooled)) - (np.cumsum(na + nb) - na - nb)[rows] < na[rows]
+    sides = Cells(na, a / na[:, None]), Cells(nb, b / nb[:, None])
+
+    def distance(x: np.ndarray, y: np.ndarray) -> float:
+        where = np.unique(np.concatenate([x, y]), return_inverse=True)[1]
+        shares = np.concatenate([(weights / na)[x // width], -(weights / nb)[y // width]])
+        return 0.5 * float(np.abs(np.bincount(where, weights=shares)).sum())
+
+    null, again = np.empty(replicates), np.empty(replicates)
+    for draw in range(replicates):
+        order = pooled[np.argsort(rows + rng.random(len(pooled)))]
+        null[draw] = distance(order[to_train], order[~to_train])
+        again[draw] = distance(*(side.draw(rng) for side in sides))
+    return null, again

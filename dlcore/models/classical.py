@@ -66,15 +66,15 @@ def _sklearn(name: str, seed: int, neighbours: int, max_depth: int, ridge: float
     if name == "tree":
         from sklearn.tree import DecisionTreeClassifier
 
-        return DecisionTreeClassifier(max_depth=max_depth or None, random_state=seed)
+        return DecisionTreeClassifier(max_depth=max_depth or None, random_state=seed % 2**32)
     if name == "extra_tree":
         from sklearn.ensemble import ExtraTreesClassifier
 
-        return ExtraTreesClassifier(1, max_depth=max_depth or None, random_state=seed)
+        return ExtraTreesClassifier(1, max_depth=max_depth or None, random_state=seed % 2**32)
     if name == "forest":
         from sklearn.ensemble import RandomForestClassifier
 
-        return RandomForestClassifier(100, max_depth=max_depth or None, random_state=seed)
+        return RandomForestClassifier(100, max_depth=max_depth or None, random_state=seed % 2**32)
     if name == "logistic":
         from sklearn.linear_model import LogisticRegression
 

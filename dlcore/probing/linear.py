@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 
 class Probed(NamedTuple):
@@ -30,6 +29,11 @@ class UnconvergedWarning(UserWarning):
 def chunks(y: torch.Tensor, width: int) -> tuple[torch.Tensor, ...]:
     """Returns parts of the label vectors whose (n, vectors, classes) doubles stay below about 64 MB."""
     return y.split(max(1, 8_000_000 // (y.shape[1] * width)))
+
+
+def _one_hot(y: torch.Tensor, classes: int) -> torch.Tensor:
+    """Returns (n, vectors, classes) doubles of label vectors; `functional.one_hot` makes as many integers first."""
+    return torch.zeros(y.shape[1], len(y), classes, dtype=torch.float64).scatter_(2, y.T[:, :, None], 1.0)
 
 
 class Rows(NamedTuple):
@@ -91,12 +95,12 @@ def ridge(x: torch.Tensor, y: torch.Tensor, test: torch.Tensor, classes: int, st
         # m'W, between that of the centred problem and mean(y)
         slope = share * average + rest * largest * mean_weights
         level = (n * average + strength * slope) / (n + strength)
-        return base + hat.train[:, None] * pull + level, base_test + hat.test[:, None] * pull + level
+        return base.addr_(hat.train, pull).add_(level), base_test.addr_(hat.test, pull).add_(level)
 
     freedom = hat.trace - gain * hat.loss + (n + strength * share) / (n + strength)
     found: list[list[torch.Tensor]] = [[], []]
     for part in chunks(y, classes):
-        onehot = functional.one_hot(part.T, classes).to(x.dtype).flatten(1)
+        onehot = _one_hot(part, classes).flatten(1)
         for side, out in enumerate(outputs(onehot)):
             found[side].append(out.view(len(out), len(part), classes).argmax(2).T)
     train, on_test = (torch.cat(parts).numpy() for parts in found)
@@ -196,7 +200,7 @@ def logistic(
     found: list[list[torch.Tensor]] = [[], [], []]
     for part in chunks(y, classes):
         runs = len(part)
-        target = functional.one_hot(part.T, classes).to(x.dtype)
+        target = _one_hot(part, classes)
 
         def value(
             v: torch.Tensor, target: torch.Tensor = target, runs: int = runs

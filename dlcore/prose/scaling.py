@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dlcore import tables
+from dlcore.claims import two_digits
 from dlcore.claims.measures import Measured
 from dlcore.claims.scaling import BASE, SYNTHETIC, TEXT, WIDE
 from dlcore.metrics.scaling import equivalence
@@ -39,13 +40,39 @@ def outcome(m: Measured | None, low: float = -BAND, high: float = BAND) -> str:
     return "not met" if low <= m.low and m.high <= high else "undecided"
 
 
-def within(m: Measured | None) -> str:
-    """Returns where an interval lies: "inside", "outside" or "across the edge of" the band of 0.05."""
-    return {"not met": "inside", "met": "outside", "undecided": "across the edge of"}.get(outcome(m), NONE)
+def within(first: Measured | None, second: Measured | None) -> str:
+    """Returns where two intervals lie, as a sentence says it.
+
+    >>> inside, across = Measured(0.0, -0.01, 0.01, 5), Measured(0.06, 0.03, 0.1, 5)
+    >>> within(across, across), within(inside, across)
+    ('both intervals cross its edge: undecided', 'the first interval lies inside it, the second crosses its edge: undecided')
+    """
+    one = {
+        "not met": "lies inside it",
+        "met": "lies outside it",
+        "undecided": "crosses its edge: undecided",
+        NONE: NONE,
+    }
+    both = {"not met": "lie inside it", "met": "lie outside it", "undecided": "cross its edge: undecided", NONE: NONE}
+    a, b = outcome(first), outcome(second)
+    return f"both intervals {both[a]}" if a == b else f"the first interval {one[a]}, the second {one[b]}"
+
+
+def count(number: int, of: int) -> str:
+    """Returns how many of a few there are, in words.
+
+    >>> count(4, 4), count(0, 4), count(1, 4)
+    ('all four', 'none of the four', 'one of the four')
+    """
+    words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    if number in (0, of) and of > 0:
+        return f"all {words[of]}" if number else f"none of the {words[of]}"
+    return f"{words[number]} of the {words[of]}"
 
 
 def _interval(found) -> str:
-    return f"{found.difference:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    value, low, high = two_digits(found.difference, found.low, found.high).split()
+    return f"{value} ({low} to {high})"
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -86,10 +113,9 @@ def _outcomes(measured: Mapping[str, Measured | None]) -> dict[str, str]:
     # the criterion there is to keep the exponent: met by an interval inside of the band
     kept = {"met": "not met", "not met": "met"}
     return {
-        "text-inside": str(sum(abs(m.value) <= BAND for m in text)),
-        "text-beyond": str(sum(m.low < -BAND or m.high > BAND for m in text)),
-        "wide-within-noise": within(measured["noise-exponent-20-wide"]),
-        "wide-within-decoder-only": within(measured["architecture-exponent-decoder-only-wide"]),
+        "text-inside": count(sum(abs(m.value) <= BAND for m in text), len(text)).capitalize(),
+        "text-beyond": count(sum(m.low < -BAND or m.high > BAND for m in text), len(text)),
+        "wide-within": within(measured["architecture-exponent-decoder-only-wide"], measured["noise-exponent-20-wide"]),
         "noise-arms": str(len(noise)),
         "noise-up": str(sum(m.low > 0 for m in noise)),
         "noise-down": str(sum(m.high < 0 for m in noise)),
@@ -108,7 +134,7 @@ def _outcomes(measured: Mapping[str, Measured | None]) -> dict[str, str]:
 def _published(published: pd.DataFrame) -> dict[str, str]:
     pairs = tables.all_pairs(published, BAND)
     beyond = pairs[pairs.difference.abs() > BAND]
-    said = [f"{r.setting} against {r.baseline} ({r.difference:.3f})" for r in beyond.itertuples()]
+    said = [f"{r.setting} against {r.baseline} ({two_digits(r.difference)})" for r in beyond.itertuples()]
     return {
         "pairs-inside": f"{int((pairs.verdict == 'equivalent').sum())} of {len(pairs)}",
         "pairs-beyond": _listed(said),
@@ -122,7 +148,24 @@ def _own(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]:
         if len(part):
             found[name] = f"{int((part.stopped == 'all steps').sum())} of {len(part)}"
     found["machines"] = _machines(rows)
+    found |= {"longer-ran": NONE} | {f"noise-ratio-{rate}": NONE for rate in (10, 20)}
+    ran = _steps_taken(rows)
+    if len(ran):
+        found["longer-ran"] = f"{ran.min():.1f} to {ran.max():.1f}"
+    beside = tables.ratios(rows[rows.curve == SYNTHETIC])
+    for rate in (10, 20):
+        own = beside[beside.setting == f"2L2L, target words {rate} %"] if len(beside) else beside
+        if len(own):
+            found[f"noise-ratio-{rate}"] = f"{own.ratio.iloc[-1]:.2f}"
     return found | _wide(rows, fits) | _text(rows, fits) | _back_translation(rows) | _size(rows) | _filter(rows)
+
+
+def _steps_taken(rows: pd.DataFrame) -> pd.Series:
+    """Returns, by pairs, the steps run by the baseline that may take twice the steps, over those of the usual one."""
+    own = rows[rows.curve == SYNTHETIC]
+    ran = own.pivot_table(index="pairs", columns="setting", values="steps_run")
+    twice = f"{BASE}, twice the steps"
+    return (ran[twice] / ran[BASE]).dropna() if twice in ran and BASE in ran else pd.Series(dtype=float)
 
 
 def _machines(rows: pd.DataFrame) -> str:
@@ -158,9 +201,9 @@ def _wide(rows: pd.DataFrame, fits: Sequence[tables.CurveFit]) -> dict[str, str]
             found["ratio-first"] = f"{one.iloc[0]:.1f}" if len(one) else NONE
     for name, setting in WIDES.items():
         if (setting, "known") in law:
-            found[f"rmsle-{name}"] = f"{law[setting, 'known'].fit.rmsle:.3f}"
+            found[f"rmsle-{name}"] = two_digits(law[setting, "known"].fit.rmsle)
         for r in steps[steps.setting == setting].itertuples() if len(steps) else ():
-            found |= {f"last-{name}-measured": f"{r.measured:.3f}", f"last-{name}-law": f"{r.predicted:.3f}"}
+            found |= {f"last-{name}-measured": two_digits(r.measured), f"last-{name}-law": two_digits(r.predicted)}
         for r in direct[direct.setting == setting].itertuples() if len(direct) else ():
             found[f"direct-{name}"] = _interval(r)
     return found
@@ -179,9 +222,9 @@ def _size(rows: pd.DataFrame) -> dict[str, str]:
         found[f"size-untuned-{width}"] = _moved(rows, "known", f"2L2L, clean, width {width}, rate 0.003")
     fits = {law: tables.joint_fit(rows, law) for law in ("kaplan", "hoffmann")}
     if fits["kaplan"] is not None:
-        found["size-hoffmann"] = f"{fits['hoffmann'].rmsle:.3f}"
+        found["size-hoffmann"] = two_digits(fits["hoffmann"].rmsle)
         wider = tables.joint_fit(rows[rows.width > tables.widths(rows).width.min()])
-        found["size-misfit-wider"] = f"{wider.rmsle:.3f}" if wider else NONE
+        found["size-misfit-wider"] = two_digits(wider.rmsle) if wider else NONE
     beside = tables.ratios(rows[rows.curve == SYNTHETIC])
     beside = beside[beside.setting == "2L2L, clean, width 32"] if len(beside) else beside
     if len(beside):
@@ -247,9 +290,9 @@ def _held_out(table: pd.DataFrame) -> dict[str, str]:
         whole = [c.split(" ")[1] for law, c in cells.items() if law == tables.LAWS["bansal"] and c]
         errors = {law: float(c.split(" ")[0]) for law, c in cells.items() if c and c.split(" ")[1] in whole}
         best = min(errors, key=errors.get) if errors else NONE
-        found |= {f"held-{name}-best": best, f"held-{name}-least": f"{errors[best]:.4f}" if errors else NONE}
+        found |= {f"held-{name}-best": best, f"held-{name}-least": two_digits(errors[best]) if errors else NONE}
         found[f"held-{name}-thesis"] = (
-            f"{errors[tables.LAWS['bansal']]:.4f}" if tables.LAWS["bansal"] in errors else NONE
+            two_digits(errors[tables.LAWS["bansal"]]) if tables.LAWS["bansal"] in errors else NONE
         )
     return found
 

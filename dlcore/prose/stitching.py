@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from dlcore.metrics.rationality import noisy_label_accuracy
 from dlcore.metrics.statistics import mean_interval
 from dlcore.tables.pairs import USUAL_MAP, pair, rank_correlations
 
@@ -35,7 +36,9 @@ _SETTINGS = {"convnet": ("mnist1d", "convnet"), "fashion": ("fashion_mnist", "re
 def numbers(table: pd.DataFrame, stages: pd.DataFrame) -> dict[str, float | str]:
     """Returns what chapter 2's sentences glue beside the ledger: name -> number or text; infinity, or "no run", without runs.
 
-    large-*: ResNet-18 on CIFAR-10. simclr-own, simclr-stitched: test error of the convnet's SimCLR bottom with its probe, and
+    large-*: ResNet-18 on CIFAR-10; large-penalty: the largest of any stage between two seeds. large-sampled, sampled: the
+    clean accuracy that 50 % random labels cost the bottom, over what they cost a sampler of its labels, for ResNet-18 and
+    for convnets on MNIST-1D. simclr-own, simclr-stitched: test error of the convnet's SimCLR bottom with its probe, and
     stitched at its last stage; simclr-own-mlp, simclr-untrained-mlp: that of the MLP's, and the excess of its untrained bottom
     at the middle stage. first-*: penalty at the first stage of Fashion-MNIST's two seeds, trained and untrained
     bottom. barrier-SETTING-MAP: of two seeds, by the map, on the seeds that have all of the maps; barrier-convnet-seeds,
@@ -48,6 +51,10 @@ def numbers(table: pd.DataFrame, stages: pd.DataFrame) -> dict[str, float | str]
     rows, per_stage = table[table.usual & table.usual_width], stages[stages.usual & stages.usual_width]
     large = rows[(rows.dataset == "cifar10") & (rows.architecture == "resnet18")]
     found = {f"large-{name}": _mean(large[large.pair == kind][column]) for name, (kind, column) in _LARGE.items()}
+    between = per_stage[(per_stage.dataset == "cifar10") & (per_stage.architecture == "resnet18")]
+    found["large-penalty"] = _mean(between[between.pair == "two seeds"].groupby("key").penalty.max())
+    convnet = rows[(rows.dataset == "mnist1d") & (rows.architecture == "convnet")]
+    found |= {"large-sampled": _sampled(large), "sampled": _sampled(convnet)}
     simclr = rows[(rows.dataset == "mnist1d") & (rows.pair == _SIMCLR)]
     fair, mlps = (simclr[simclr.architecture == name] for name in ("convnet", "mlp"))
     found |= {"simclr-own": _mean(fair.bottom_error), "simclr-own-mlp": _mean(mlps.bottom_error)}
@@ -73,6 +80,13 @@ def numbers(table: pd.DataFrame, stages: pd.DataFrame) -> dict[str, float | str]
         found[f"own-{stage}"], found[f"drawn-{stage}"] = _mean(own.freeze_error), _mean(own.freeze_random_error)
     alike = seeds[(seeds.dataset == "mnist1d") & (seeds.architecture == "convnet")]
     return found | {"order": _order(alike), "order-fashion": _order(fashion)}
+
+
+def _sampled(rows: pd.DataFrame, share: float = 0.5, classes: int = 10) -> float:
+    own = rows[rows.pair == f"{100 * share:.0f} % random labels"]
+    # a random label is right once in ten times
+    sampler = 1 - noisy_label_accuracy(1 - own.top_error, share * (1 - 1 / classes), classes)
+    return _mean((own.bottom_error - own.top_error) / (sampler - own.top_error))
 
 
 def _mean(values: pd.Series) -> float:

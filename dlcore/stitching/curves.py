@@ -83,7 +83,7 @@ def penalty_curve(
     Raises: ValueError where there are no stages, or keep with another fit, and as `stitch` and `random_bottom` do, before anything is trained.
     Paper: Bansal, Nakkiran and Barak 2021, figures 2, 3, 5 and 6.
     Differs: they show the penalty; we show its excess over the self-stitch beside it, and the random bottom is built
-        anew in every layer.
+        again in every layer.
 
     >>> from dlcore.models import network
     >>> x, y = torch.randn(64, 1, 8, 8), torch.randint(3, (64,))
@@ -99,7 +99,7 @@ def penalty_curve(
     if not seeds:
         raise ValueError("seeds are needed, one or more")
     if keep is not None and fit is not stitch_subjects:
-        raise ValueError("keep goes with the usual fit: the names of kept controls do not say how they were made")
+        raise ValueError("keep needs the usual fit: the names of kept controls do not say how they were made")
     below, above = [list(side) for side in zip(*pairs, strict=True)]
 
     def subject(model: nn.Module, role: str, plan: list[str]) -> Subject:
@@ -197,7 +197,7 @@ def _untrained(random: Any, bottom: nn.Module, seed: int) -> nn.Module | None:
 
 
 def random_bottom(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Returns an untrained copy of a network: every parameter drawn anew, no storage shared with the original.
+    """Returns an untrained copy of a network: every parameter drawn again, no storage shared with the original.
 
     Every module with `reset_parameters` is reset, at any depth; BatchNorm's statistics with it.
     Raises: ValueError where parameters would keep their trained values, because their module cannot reset them; build

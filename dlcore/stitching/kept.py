@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from dlcore import cache
 from dlcore.stitching.options import StitchOptions
 from dlcore.stitching.stitch import Stitch
 from dlcore.stitching.subject import StitchData
@@ -25,7 +25,7 @@ class Kept:
 
     def __init__(self, folder: str | Path, data: StitchData, options: StitchOptions) -> None:
         if options.augment is not None:
-            raise ValueError("keep goes without augment: a function has no fingerprint")
+            raise ValueError("keep cannot be combined with augment: a function has no hash by which to know it again")
         self.folder = Path(folder)
         how = dataclasses.replace(
             options, device="", cache_bytes=0, training=dataclasses.replace(options.training, seed=0)
@@ -49,14 +49,12 @@ class Kept:
         except FileNotFoundError:
             pass
         except Exception:
-            found.unlink(missing_ok=True)
+            cache.forget(found)
         stitch = make()
         fields = stitch._asdict()
         fields = {k: torch.from_numpy(v) if k.endswith("wrong") else v for k, v in fields.items()}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = found.with_name(f".{found.name}.{os.getpid()}.tmp")
-        torch.save({k: v for k, v in fields.items() if k not in ("curves", "model")}, temporary)
-        os.replace(temporary, found)
+        kept = {k: v for k, v in fields.items() if k not in ("curves", "model")}
+        cache.keep(found, lambda file: torch.save(kept, file))
         return stitch
 
 

@@ -25,7 +25,7 @@ SYNTHETIC = "transduction"
 DATASETS = (SYNTHETIC, *text.SETS)
 DEV, TEST = 1000, 4000
 HELD_OUT = ("clean", "noisy")
-VOCABULARY = 4000
+VOCABULARY, LONGEST = 4000, 64
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _text(config: Config) -> Corpus:
         noisy = noises.replace_words(chosen, config.noise, config.seed, side, whole.train)
         chosen, changed = noisy.texts, float(np.mean(noisy.changed > 0))
     train, dev, test = (
-        bpe.pairs(part, longest=64)[0] for part in (chosen, whole.dev[:DEV], whole.test[: config.test_pairs])
+        bpe.pairs(part, longest=LONGEST)[0] for part in (chosen, whole.dev[:DEV], whole.test[: config.test_pairs])
     )
     return Corpus(
         train,

@@ -21,6 +21,7 @@ from dlcore.studies.tasks import EXPERIMENTS, PARTITIONS, Task, flip_rate, make_
 
 TEST_SIZES = {"mnist1d": 4000}
 LOGGED_EPOCHS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362)
+LOGGED_INPUTS = 5000  # of train and of test, at most
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ class Config(BaseConfig):
     architecture: str = option("knn", help="family of the classifier", choices=(*NETWORKS, *CLASSICAL))
     noise: float = option(0.3, help="rate at which the noisy labels are flipped", low=0.0, below=1.0)
     seed: int = option(0, help="seed of the split, the noise and the training", low=0)
-    n_train: int | None = option(None, help="training samples; None takes the data set's usual number", low=10)
+    n_train: int | None = option(
+        None, help="training samples; None takes the data set's usual number", low=10, high=10_000_000
+    )
     noisy_class: int | None = option(
         None,
         help="of one_class: the noisy class; with feature=True, that class against the rest",
@@ -60,17 +63,20 @@ class Config(BaseConfig):
     )
     feature: bool = option(False, help="train on the partition L itself; the test error is then epsilon")
     annotator: str | None = option(None, help="CIFAR-10N labels", choices=("aggre", "random1", "worse"))
-    neighbours: int = option(1, help="k of knn", low=1)
-    max_depth: int = option(0, help="depth of the tree families; 0 is unlimited", low=0)
+    neighbours: int = option(1, help="k of knn", low=1, high=10_000_000)
+    max_depth: int = option(0, help="depth of the tree families; 0 is unlimited", low=0, high=1_000_000)
     bandwidth: float = option(0.66, help="kernel width over the median distance", low=1e-6)
     ridge: float = option(0.0, help="ridge of the kernel families, logistic and svm", low=0.0)
-    width: int | None = option(None, help="units or channels of a network", low=1)
-    depth: int | None = option(None, help="hidden layers, stages or blocks of a network", low=1)
-    epochs: int | None = option(None, help="largest number of epochs; training stops at zero error", low=1)
+    width: int | None = option(None, help="units or channels of a network", low=1, high=65_536)
+    depth: int | None = option(None, help="hidden layers, stages or blocks of a network", low=1, high=1_000)
+    epochs: int | None = option(
+        None, help="largest number of epochs; training stops at zero error", low=1, high=10_000_000
+    )
     learning_rate: float | None = option(None, help="peak learning rate", low=1e-8)
-    batch_size: int | None = option(None, help="samples a step", low=1)
+    batch_size: int | None = option(None, help="samples a step", low=1, high=10_000_000)
     optimizer: str | None = option(None, help="of a network", choices=("sgd", "adam", "adamw"), since=2)
     schedule: str | None = option(None, help="of the learning rate", choices=("cosine", "constant"), since=2)
+    constants: str | None = option(None, help="the rest of the recipe, which this version fixes", since=3)
 
     def resolve(self) -> dict[str, Any]:
         """Fills the sizes and training settings of the recipe."""
@@ -80,10 +86,35 @@ class Config(BaseConfig):
             if getattr(self, name) is None and name in steps:
                 filled[name] = steps[name]
         if self.n_train is None:
-            filled["n_train"] = SIZES.get(self.dataset, 1000)
+            # agreement trains two classifiers, each on a set of its own
+            filled["n_train"] = SIZES.get(self.dataset, 1000) // (1 + (self.experiment == "agreement"))
         if self.experiment == "human" and self.annotator is None:
             filled["annotator"] = "worse"
         return filled
+
+    def fixed(self) -> dict[str, Any]:
+        """Returns the constants that are no fields."""
+        found: dict[str, Any] = {"n_test": TEST_SIZES.get(self.dataset)}
+        if self.architecture in NETWORKS:
+            found["momentum"] = training.TrainConfig.momentum if self.optimizer == "sgd" else None
+            found["weight_decay"] = training.TrainConfig.weight_decay
+            if self.experiment == "sparse":
+                found |= {"logged_epochs": ",".join(map(str, LOGGED_EPOCHS)), "logged_inputs": LOGGED_INPUTS}
+        return found
+
+    def data_checksum(self) -> str | None:
+        """Returns the checksum of a table as it is now: a table of the same name may hold other rows."""
+        if self.dataset not in data.CHANGEABLE:
+            return None
+        try:
+            return self.load().checksum
+        except FileNotFoundError:
+            return None
+
+    def load(self) -> data.Dataset:
+        """Returns the data of the run."""
+        count = self.n_train * (1 + (self.experiment == "agreement"))
+        return data.load(self.dataset, n_train=count, n_test=TEST_SIZES.get(self.dataset), seed=self.seed)
 
     def validate(self) -> None:
         """Refuses settings that would do nothing: two names for one run are an error waiting to happen."""
@@ -101,6 +132,8 @@ class Config(BaseConfig):
                 raise ValueError(f"{name} applies to {', '.join(families)}, not to {self.architecture!r}")
         if self.noise and (self.feature or self.experiment in ("coarse", "imbalance", "human")):
             raise ValueError(f"experiment {self.experiment!r}, feature {self.feature}: noise must be 0")
+        if self.experiment == "human" and not self.dataset.startswith("cifar10"):
+            raise ValueError(f"experiment 'human' needs CIFAR-10N, labels of 'cifar10', not of {self.dataset!r}")
         if (self.annotator is not None) != (self.experiment == "human"):
             raise ValueError("annotator applies to the experiment 'human' only")
         wanted = self.experiment == "one_class" and bool(self.noise or self.feature)
@@ -154,7 +187,7 @@ def _train(config: Config, task: Task, seed: int, options: dict[str, Any], log: 
     )
     inputs, test_inputs = torch.from_numpy(x), torch.from_numpy(x_test)
     labels = torch.from_numpy(task.labels)
-    few = slice(0, 5000)
+    few = slice(0, LOGGED_INPUTS)
 
     def evaluate(model: torch.nn.Module, epoch: int) -> dict[str, Any]:
         """Joint densities on train and test at a few epochs, about evenly spaced in their logarithm."""
@@ -217,8 +250,7 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     """
     options = {"checkpoint": checkpoint, "progress": progress, "device": device}
     double = config.experiment == "agreement"
-    n_test = TEST_SIZES.get(config.dataset)
-    source = data.load(config.dataset, n_train=config.n_train * (1 + double), n_test=n_test, seed=config.seed)
+    source = config.load()
     about = {"name": source.name, "split": source.split, "checksum": source.checksum}
     if double:
         return _run_agreement(config, source, about, options)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
+
+from dlcore import cache
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
@@ -16,13 +17,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
     except FileNotFoundError:
         return None
     except Exception:
-        path.unlink(missing_ok=True)
+        cache.forget(path)
         return None
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
-    """Writes arrays, so that a reader or a kill sees either nothing or all of them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp.npz")
-    np.savez(temporary, **arrays)
-    os.replace(temporary, path)
+    """Writes arrays, so that a reader or a kill sees either nothing or all of them; on a full disk, a warning."""
+    cache.keep(path, lambda file: np.savez(file, **arrays))

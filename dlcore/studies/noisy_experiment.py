@@ -154,10 +154,9 @@ def trained_on(
     The number of a vector, 0 for the clean labels, decides the seed of its network.
     """
     x, test = _inputs(config, source)
-    steps = END_TO_END[kind(config.dataset)]
     path, normalise = options["checkpoint"], pretraining.Normalise(x)
     sizes = (config.architecture, config.width, config.depth, config.epochs, config.batch_size, config.input_noise)
-    made = json.dumps([steps["optimizer"], steps["learning_rate"], source.checksum, config.seed, *sizes])
+    made = json.dumps([config.optimizer, config.learning_rate, source.checksum, config.seed, *sizes])
     kept = {k: _kept(made, k, given, path) for k, given in vectors.items()}
     found = {k: (v["train"], v["test"]) for k, file in kept.items() if file and (v := read_arrays(file)) is not None}
     missing = [k for k in vectors if k not in found]
@@ -172,8 +171,8 @@ def trained_on(
             training.TrainConfig(
                 epochs=config.epochs,
                 batch_size=config.batch_size,
-                learning_rate=steps["learning_rate"],
-                optimizer=steps["optimizer"],
+                learning_rate=config.learning_rate,
+                optimizer=config.optimizer,
                 stop_at_zero_error=True,
                 seed=seed,
             )

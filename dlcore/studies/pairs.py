@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from dlcore import augment, pretraining, runtime, training
+from dlcore import augment, cache, pretraining, runtime, training
 from dlcore.models import network
 from dlcore.models.networks import Stages
 from dlcore.stitching import activations
@@ -66,9 +65,13 @@ def built(config: Any, role: Role, source: Inputs, seed: int, classes: int | Non
     return Stages(OrderedDict(normalise=pretraining.Normalise(source.x), **OrderedDict(net.named_children())))
 
 
-_SMALL: dict[str, Any] = {"batch_size": 128, "learning_rate": 2e-3, "optimizer": "adamw"}
+SMALL: dict[str, Any] = {"batch_size": 128, "learning_rate": 2e-3, "optimizer": "adamw", "weight_decay": 0.0}
 # the authors': SGD, crops and flips; with a larger batch, cosine for their steps, and fewer epochs
-_LARGE: dict[str, Any] = {"batch_size": 512, "learning_rate": 0.2, "optimizer": "sgd", "weight_decay": 5e-4}
+LARGE: dict[str, Any] = {"batch_size": 512, "learning_rate": 0.2, "optimizer": "sgd", "weight_decay": 5e-4}
+SCHEDULE = "cosine"
+# of self-supervised networks: epochs over those of supervised ones, and the least batch
+PRETRAINING = {"epochs": 2, "batch": 256}
+PROBE: dict[str, Any] = {"epochs": 50, "batch_size": 128, "learning_rate": 1e-2, "optimizer": "adam"}
 
 
 def _training(config: Any, role: Role, own: int, all_samples: int) -> dict[str, Any]:
@@ -76,7 +79,8 @@ def _training(config: Any, role: Role, own: int, all_samples: int) -> dict[str, 
     large = config.architecture == "resnet18"
     # steps, not epochs, are what small shares lack: they keep the number of updates of the whole set
     epochs = max(1, round(role.epochs * all_samples / own))
-    settings = training.TrainConfig(epochs=epochs, schedule="cosine", seed=role.seed, **(_LARGE if large else _SMALL))
+    own = {name: getattr(config, name) for name in SMALL}
+    settings = training.TrainConfig(epochs=epochs, schedule=SCHEDULE, seed=role.seed, **own)
     return {"config": settings, "augment": augment.crop_flip if large else None}
 
 
@@ -86,6 +90,7 @@ def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) ->
     kept = None
     if path is not None:
         own = [config.dataset, config.architecture, config.n_train, config.depth, config.seed, *role]
+        own += [config.constants, *(getattr(config, name) for name in SMALL)]
         kept = path.parents[1] / "networks" / f"{hashlib.sha256(json.dumps(own).encode()).hexdigest()[:16]}.pt"
     rows = rows_of(role, len(source.x))
     x, (labels, classes) = source.x[rows], labels_of(role, source)
@@ -96,7 +101,7 @@ def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) ->
             whole.load_state_dict(torch.load(kept, map_location="cpu", weights_only=True))
             return whole.eval()
         except Exception:  # a damaged copy costs time, never the run
-            kept.unlink()
+            cache.forget(kept)
     own = {**options, "checkpoint": path.with_suffix(f".{kept.stem}.pt") if path else None}
     how = _training(config, role, len(x), len(source.x))
     if role.objective == "supervised":
@@ -107,24 +112,20 @@ def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) ->
             x,
             role.objective,
             config.architecture,
-            epochs=2 * how["config"].epochs,
-            batch_size=max(256, how["config"].batch_size),
+            epochs=PRETRAINING["epochs"] * how["config"].epochs,
+            batch_size=max(PRETRAINING["batch"], how["config"].batch_size),
             seed=role.seed,
             width=role.width,
             depth=config.depth,
             **own,
         )
         features = torch.from_numpy(pretraining.features(encoder, x))
-        probe = training.TrainConfig(epochs=50, batch_size=128, learning_rate=1e-2, optimizer="adam", seed=role.seed)
+        probe = training.TrainConfig(seed=role.seed, **PROBE)
         head = nn.Linear(features.shape[1], classes)
         training.fit(head, (features, labels), probe, device=options["device"])
         whole = Stages(OrderedDict(**OrderedDict(encoder.named_children()), classifier=head))
     whole = whole.to("cpu").eval()
-    if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        temporary = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")
-        torch.save(whole.state_dict(), temporary)
-        os.replace(temporary, kept)
+    if kept is not None and cache.keep(kept, lambda file: torch.save(whole.state_dict(), file)):
         own["checkpoint"].unlink(missing_ok=True)
     return whole
 
@@ -164,7 +165,7 @@ def freeze_trained(
 ) -> list[float]:
     """Returns, for every stage, the test error of a role's network trained above the frozen layers of another.
 
-    Until the stage the layers are those of `below`, as they are; after it they are drawn anew, with the seed of the
+    Until the stage the layers are those of `below`, as they are; after it they are drawn again, with the seed of the
     role, and trained on the role's own samples. The frozen part is run once, over all inputs.
     """
     rows = rows_of(role, len(source.x))

@@ -9,15 +9,27 @@ from typing import Any, ClassVar
 
 import torch
 
-from dlcore import runtime
+from dlcore import pretraining, runtime
 from dlcore.config import Config as BaseConfig
 from dlcore.config import option
 from dlcore.metrics import rationality as rr
 from dlcore.models import NETWORKS
+from dlcore.objectives import OBJECTIVES
 from dlcore.probing import PROBES
 from dlcore.records import Record
-from dlcore.studies.noisy_experiment import END_TO_END, end_to_end, kind, load, measure, on_features, table_procedure
+from dlcore.studies import noisy_experiment
+from dlcore.studies.noisy_experiment import (
+    END_TO_END,
+    TEST_SIZES,
+    end_to_end,
+    kind,
+    load,
+    measure,
+    on_features,
+    table_procedure,
+)
 from dlcore.studies.representations import NETWORK, REPRESENTATIONS
+from dlcore.training_config import TrainConfig
 
 SIZES = {"digits": 1000, "mnist1d": 4000, "fashion_mnist": 10000, "cifar10": 10000, "cifar10_full": 50000}
 DRAWS = {"ridge": 200, "logistic": 50, "mlp": 5, "knn": 50, "none": 5}
@@ -62,20 +74,25 @@ class Config(BaseConfig):
     )
     noise: float = option(0.2, help="rate at which training labels are flipped to another class", low=0.0, below=1.0)
     seed: int = option(0, help="seed of the split, the pretraining and the noise", low=0)
-    n_train: int | None = option(None, help="training samples; None takes the data set's usual number", low=20)
-    draws: int | None = option(None, help="noisy label vectors", low=2)
-    rounds: int | None = option(None, help="retrainings of experiment 'table'", low=2)
-    dimension: int | None = option(None, help="dimension of the features; None keeps all", low=1)
+    n_train: int | None = option(
+        None, help="training samples; None takes the data set's usual number", low=20, high=10_000_000
+    )
+    draws: int | None = option(None, help="noisy label vectors", low=2, high=100_000)
+    rounds: int | None = option(None, help="retrainings of experiment 'table'", low=2, high=100_000)
+    dimension: int | None = option(None, help="dimension of the features; None keeps all", low=1, high=1_000_000)
     strength: float | None = option(None, help="ridge of a ridge or logistic probe", low=0.0)
-    neighbours: int | None = option(None, help="k of a knn probe", low=1)
+    neighbours: int | None = option(None, help="k of a knn probe", low=1, high=10_000_000)
     augmented: bool = option(False, help="fit the probe on augmented views, and score training points on views")
     transductive: bool = option(False, help="pretraining also sees the test inputs")
     input_noise: float = option(0.0, help="deviation of Gaussian noise added to the inputs", low=0.0)
-    width: int | None = option(None, help="units or channels of the network", low=1)
-    depth: int | None = option(None, help="hidden layers, stages or blocks of the network", low=1)
-    epochs: int | None = option(None, help="epochs of pretraining, or of end-to-end training", low=1)
-    batch_size: int | None = option(None, help="samples a step", low=2)
+    width: int | None = option(None, help="units or channels of the network", low=1, high=65_536)
+    depth: int | None = option(None, help="hidden layers, stages or blocks of the network", low=1, high=1_000)
+    epochs: int | None = option(None, help="epochs of pretraining, or of end-to-end training", low=1, high=10_000_000)
+    batch_size: int | None = option(None, help="samples a step", low=2, high=10_000_000)
     temperature: float | None = option(None, help="of SimCLR", low=1e-3)
+    optimizer: str | None = option(None, help="of end-to-end training", choices=("sgd", "adam", "adamw"), since=3)
+    learning_rate: float | None = option(None, help="of end-to-end training", low=1e-8, since=3)
+    constants: str | None = option(None, help="the rest of the recipe, which this version fixes", since=3)
 
     def resolve(self) -> dict[str, Any]:
         """Fills the sizes and training settings of the recipes; what does not apply stays None."""
@@ -92,12 +109,12 @@ class Config(BaseConfig):
                 )
             steps = dict(found)
             if self.objective == "supervised":
-                steps |= {k: v for k, v in END_TO_END[kind(self.dataset)].items() if k in ("epochs", "batch_size")}
+                steps |= END_TO_END[kind(self.dataset)]
             if self.objective == "random":
                 steps = {k: steps[k] for k in ("width", "depth")}
             if self.objective == "simclr":
                 steps["temperature"] = 0.5
-        for name in ("width", "depth", "epochs", "batch_size", "temperature"):
+        for name in ("width", "depth", "epochs", "batch_size", "temperature", "optimizer", "learning_rate"):
             if getattr(self, name) is None and name in steps:
                 filled[name] = steps[name]
             elif getattr(self, name) is not None and name not in steps:
@@ -119,6 +136,19 @@ class Config(BaseConfig):
         if self.dimension is None and self.objective in ("pca", "random_relu", "clusters"):
             filled["dimension"] = {"pca": 20, "random_relu": 500, "clusters": 10}[self.objective]
         return filled
+
+    def fixed(self) -> dict[str, Any]:
+        """Returns the constants that are no fields."""
+        found: dict[str, Any] = {
+            "n_test": TEST_SIZES.get(self.dataset),
+            "views": noisy_experiment.VIEWS if self.augmented else None,
+        }
+        if self.objective in OBJECTIVES:
+            found |= {f"pretraining_{name}": value for name, value in pretraining.RECIPE.items()}
+        if self.objective == "supervised":
+            found |= {"schedule": TrainConfig.schedule, "weight_decay": TrainConfig.weight_decay}
+            found["momentum"] = TrainConfig.momentum if self.optimizer == "sgd" else None
+        return found
 
     def validate(self) -> None:
         """Refuses settings that would do nothing: two names for one run are an error waiting to happen."""
@@ -146,7 +176,7 @@ class Config(BaseConfig):
     def pretraining(self) -> dict[str, Any]:
         """Returns the fields that decide the features, and no others: what a cache of features is named after."""
         names = ("dataset", "objective", "architecture", "seed", "n_train", "dimension", "transductive", "input_noise")
-        names += ("width", "depth", "epochs", "batch_size", "temperature", "augmented")
+        names += ("width", "depth", "epochs", "batch_size", "temperature", "augmented", "constants")
         fixed = self.objective not in NETWORK
         return {n: getattr(self, n) for n in names if not (fixed and n == "architecture")}
 

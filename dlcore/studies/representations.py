@@ -166,7 +166,7 @@ def _fixed(
     if name == "clusters":
         from sklearn.cluster import KMeans
 
-        found = KMeans(dimension or 10, n_init=4, random_state=seed).fit(seen)
+        found = KMeans(dimension or 10, n_init=4, random_state=seed % 2**32).fit(seen)
         eye = np.eye(found.n_clusters)
         return eye[found.predict(train)], eye[found.predict(test)]
     from sklearn.neighbors import NearestNeighbors

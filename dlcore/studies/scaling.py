@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from dlcore import runtime
+from dlcore import cache, runtime
 from dlcore.config import Config as BaseConfig
 from dlcore.config import option
 from dlcore.data.pairs import Ragged, back_translate
@@ -36,6 +35,17 @@ ARCHITECTURES: dict[str, tuple[str, int, int]] = {
 }
 NOISES = ("none", "target", "source_unigram", "source_uniform", "misaligned", "back_translation")
 SHOWN = 10  # sentences whose translation is kept
+SCORED = 200  # sentences that are translated
+# warm: the share of the steps, one in so many; evaluations of the held-out loss in the whole run
+RECIPE: dict[str, Any] = {"warm": 20, "evaluations": 20}
+TRAINING: dict[str, Any] = {
+    "optimizer": "adam",
+    "schedule": "cosine",
+    "weight_decay": 0.0,
+    "clip": 1.0,
+    "patience": 6,
+    "least_gain": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -61,27 +71,36 @@ class Config(BaseConfig):
     noise: float = option(0.0, help="rate of the noise in the training pairs", low=0.0, below=1.0)
     noise_kind: str | None = option(None, help="what the noise does; None: target words", choices=NOISES)
     seed: int = option(0, help="seed of the training pairs, the model and the training", low=0)
-    pairs: int = option(256, help="training pairs D", low=2)
-    reverse_pairs: int | None = option(None, help="pairs of the reverse model of back-translation", low=2)
-    reverse_width: int | None = option(None, help="width of the reverse model", low=8)
-    reverse_steps: int | None = option(None, help="steps of the reverse model", low=1)
-    filter_pairs: int | None = option(
-        None, help="trusted pairs of the filter that drops a share `noise` of misaligned pairs", low=2, since=2
+    pairs: int = option(256, help="training pairs D", low=2, high=100_000_000)
+    reverse_pairs: int | None = option(
+        None, help="pairs of the reverse model of back-translation", low=2, high=100_000_000
     )
-    width: int = option(64, help="units of the model", low=8)
+    reverse_width: int | None = option(None, help="width of the reverse model", low=8, high=65_536)
+    reverse_steps: int | None = option(None, help="steps of the reverse model", low=1, high=100_000_000)
+    filter_pairs: int | None = option(
+        None,
+        help="trusted pairs of the filter that drops a share `noise` of misaligned pairs",
+        low=2,
+        high=100_000_000,
+        since=2,
+    )
+    width: int = option(64, help="units of the model", low=8, high=65_536)
     dropout: float = option(0.1, help="share of units dropped", low=0.0, below=1.0)
-    steps: int | None = option(None, help="largest number of steps; held-out loss ends training", low=1)
+    steps: int | None = option(
+        None, help="largest number of steps; held-out loss ends training", low=1, high=100_000_000
+    )
     learning_rate: float | None = option(
         None, help="peak learning rate of Adam; None: 0.003, with fewer than 64 units times 64 / width", low=1e-8
     )
-    batch_tokens: int = option(2048, help="sentence pairs times longest sequence of a batch", low=128)
-    test_pairs: int = option(corpora.TEST, help="test pairs", low=10)
+    batch_tokens: int = option(2048, help="sentence pairs times longest sequence of a batch", low=128, high=10_000_000)
+    test_pairs: int = option(corpora.TEST, help="test pairs", low=10, high=1_000_000)
     held_out: str = option(
         "clean",
         help="development and test pairs: clean, or with the noise of the training pairs",
         choices=corpora.HELD_OUT,
         since=3,
     )
+    constants: str | None = option(None, help="the rest of the recipe, which this version fixes", since=3)
 
     def resolve(self) -> dict[str, Any]:
         """Fills the kind of noise, the steps, the learning rate, and the reverse model."""
@@ -101,6 +120,13 @@ class Config(BaseConfig):
             if self.reverse_steps is None:
                 filled["reverse_steps"] = steps_of(filled.get("reverse_pairs", self.reverse_pairs))
         return filled
+
+    def fixed(self) -> dict[str, Any]:
+        """Returns the constants that are no fields."""
+        found = {**TRAINING, **RECIPE, "n_dev": corpora.DEV, "n_scored": SCORED}
+        if self.dataset != corpora.SYNTHETIC:
+            found |= {"longest": corpora.LONGEST, "vocabulary": corpora.VOCABULARY}
+        return found
 
     def validate(self) -> None:
         """Refuses settings that would do nothing: two names for one run are an error waiting to happen."""
@@ -139,10 +165,9 @@ def _training(config: Config, steps: int) -> SequenceConfig:
         steps=steps,
         batch_tokens=config.batch_tokens,
         learning_rate=config.learning_rate,
-        schedule="cosine",
-        warm=max(1, steps // 20),
-        evaluate_every=max(1, steps // 20),
-        patience=6,
+        warm=max(1, steps // RECIPE["warm"]),
+        evaluate_every=max(1, steps // RECIPE["evaluations"]),
+        **TRAINING,
         # curves of one preset compare, whatever machine made them
         precision="auto" if config.preset == "gpu" else "float32",
         seed=config.seed,
@@ -156,6 +181,7 @@ def _reverse(config: Config, options: dict[str, Any]) -> tuple[Seq2Seq, float]:
     shape = Shape(*vocabulary, width=config.reverse_width, dropout=config.dropout)
     model, path = seq2seq(shape, seed=config.seed + 1), options["checkpoint"]
     names = ("seed", "reverse_pairs", "reverse_width", "reverse_steps", "dropout", "learning_rate", "batch_tokens")
+    names += ("constants",)
     text = json.dumps([getattr(config, n) for n in names] + [min(corpora.DEV, config.test_pairs)])
     kept = path.parents[1] / "reverse" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt" if path else None
     if kept is not None and kept.exists():
@@ -164,18 +190,16 @@ def _reverse(config: Config, options: dict[str, Any]) -> tuple[Seq2Seq, float]:
             model.load_state_dict(saved["model"])
             return model, saved["loss"]
         except Exception:  # a damaged copy costs time, never the run
-            kept.unlink()
+            cache.forget(kept)
     pairs = task.sample(config.reverse_pairs, seed=config.seed, stream="reverse").reversed()
     dev = task.sample(min(corpora.DEV, config.test_pairs), stream="dev").reversed()
     own = {**options, "checkpoint": path.with_suffix(".reverse.pt") if path else None}
     curves = fit_pairs(model, pairs, dev, _training(config, config.reverse_steps), label="reverse model", **own)
     loss = curves.dev_loss[curves.best]
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        temporary = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")
-        torch.save({"model": model.state_dict(), "loss": loss}, temporary)
-        os.replace(temporary, kept)
-        own["checkpoint"].unlink(missing_ok=True)
+        saved = {"model": model.state_dict(), "loss": loss}
+        if cache.keep(kept, lambda file: torch.save(saved, file)):
+            own["checkpoint"].unlink(missing_ok=True)
     return model, loss
 
 
@@ -243,7 +267,7 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
         metrics["reverse_dev_loss"] = reverse_loss
     metrics |= corpus.filtered
     shown_of = corpus.test if corpus.clean is None else corpus.clean[0]
-    few = shown_of.take(slice(0, min(200, len(shown_of))))
+    few = shown_of.take(slice(0, min(SCORED, len(shown_of))))
     found = decoding.translate(model, few.source)
     truth = list(few.target.without_end())
     written = [[corpus.show(t, "target") for t in side] for side in (found, truth)]

@@ -26,11 +26,14 @@ from dlcore.stitching import (
     penalty_curve,
     stage_names,
 )
+from dlcore.studies import pairs
 from dlcore.studies.pairs import Inputs, Role, built, freeze_trained, population, rows_of, trained
 
 DATASETS = ("digits", "mnist1d", "fashion_mnist", "cifar10")
 SIZES = {"digits": 1200, "mnist1d": 4000, "fashion_mnist": 10000, "cifar10": 10000}
 TEST_SIZES = {"mnist1d": 2000, "fashion_mnist": 2000, "cifar10": 2000}
+# numbers of steps of a search for the best map, and the decrease of the validation error for which the next one is tried
+SEARCH_STEPS, SEARCH_GAIN = (1000, 4000, 16000), 0.0025
 # further test samples, which only choose among the maps of a converged stitch
 VALIDATION = {"digits": 300, "mnist1d": 4000, "fashion_mnist": 4000, "cifar10": 2000}
 ARCHITECTURES = ("mlp", "convnet", "resnet", "resnet18")
@@ -48,8 +51,10 @@ RECIPES: dict[tuple[str, str], dict[str, int]] = {
 # the authors train ten times as long at 1e-3; 30 epochs of that left 5 points of penalty in a network stitched to itself,
 # 30 of this under one
 STITCH_RATE = 5e-3
+STITCH_BATCH, LARGE_STITCH_BATCH = 128, 256
+STITCH_OPTIMIZER = "adam"
 # test inputs that the similarity indices take; the first stages of ResNet-18 have 65,536 numbers an input
-SIMILARITY_INPUTS = {"resnet18": 500}
+SIMILARITY_INPUTS, MOST_SIMILARITY_INPUTS = {"resnet18": 500}, 1000
 INDICES = ("linear_cka", "linear_cka_debiased", "procrustes", "mutual_knn", "rsa")
 
 
@@ -79,15 +84,17 @@ class Config(BaseConfig):
     architecture: str = option("convnet", help="network of both", choices=ARCHITECTURES)
     noise: float = option(0.0, help="share of the bottom's training labels that are random", low=0.0, high=1.0)
     seed: int = option(0, help="seed of the data, both networks and the map", low=0)
-    n_train: int | None = option(None, help="training samples; None takes the data set's usual number", low=20)
-    width: int | None = option(None, help="units or channels of the top's first stage", low=1)
-    depth: int | None = option(None, help="hidden layers, stages or blocks", low=1)
-    epochs: int | None = option(None, help="epochs of the top's training", low=1)
+    n_train: int | None = option(
+        None, help="training samples; None takes the data set's usual number", low=20, high=10_000_000
+    )
+    width: int | None = option(None, help="units or channels of the top's first stage", low=1, high=65_536)
+    depth: int | None = option(None, help="hidden layers, stages or blocks", low=1, high=1_000)
+    epochs: int | None = option(None, help="epochs of the top's training", low=1, high=10_000_000)
     top_share: float = option(1.0, help="share of the samples that the top is trained on", low=1e-3, high=1.0)
     top_objective: str = option("supervised", help="how the top is trained", choices=("supervised", *SELF_SUPERVISED))
     bottom_share: float = option(1.0, help="share of the samples that the bottom is trained on", low=1e-3, high=1.0)
     disjoint: bool = option(False, help="the bottom's samples are taken from the end, the top's from the start")
-    bottom_width: int | None = option(None, help="width of the bottom", low=1)
+    bottom_width: int | None = option(None, help="width of the bottom", low=1, high=65_536)
     bottom_time: float = option(1.0, help="epochs of the bottom over the top's", low=1e-3)
     bottom_labels: str = option("classes", help="what the bottom is taught", choices=("classes", "coarse"))
     bottom_objective: str = option(
@@ -98,14 +105,21 @@ class Config(BaseConfig):
     family: str = option("auto", help="maps; auto is the paper's", choices=("auto", *FAMILIES))
     bn_mode: str = option("recalibrate", help="BatchNorm of the frozen halves", choices=("recalibrate", "frozen"))
     init: str = option("random", help="start of a trained map", choices=INITIALISATIONS)
-    kernel_size: int = option(1, help="of a convolutional map, odd", low=1)
-    rank: int | None = option(None, help="rank of the map", low=1)
-    stitch_epochs: int = option(30, help="epochs of a trained map", low=1)
+    kernel_size: int = option(1, help="of a convolutional map, odd", low=1, high=99)
+    rank: int | None = option(None, help="rank of the map", low=1, high=65_536)
+    stitch_epochs: int = option(30, help="epochs of a trained map", low=1, high=1_000_000)
     cross: bool = option(False, help="every stage of the bottom into every stage of the top, two families")
-    freeze: bool = option(False, help="train the top anew above the bottom's frozen first stages", since=2)
+    freeze: bool = option(False, help="retrain the top above the bottom's frozen first stages", since=2)
     converged: bool = option(
         False, help="maps from both starts, until more steps gain nothing; stitch_epochs is not used", since=3
     )
+    optimizer: str | None = option(None, help="of both networks", choices=("sgd", "adam", "adamw"), since=3)
+    learning_rate: float | None = option(None, help="peak learning rate of both networks", low=1e-8, since=3)
+    batch_size: int | None = option(None, help="samples a step of both networks", low=1, high=10_000_000, since=3)
+    weight_decay: float | None = option(None, help="of both networks", low=0.0, since=3)
+    stitch_rate: float | None = option(None, help="peak learning rate of a trained map", low=1e-8, since=3)
+    stitch_batch: int | None = option(None, help="samples a step of a trained map", low=1, high=10_000_000, since=3)
+    constants: str | None = option(None, help="the rest of the recipe, which this version fixes", since=3)
 
     population: bool = option(
         False, help="also train the bottom's twin on the other half, and measure noise memorised and agreement", since=3
@@ -120,12 +134,32 @@ class Config(BaseConfig):
             raise ValueError(
                 f"architecture {self.architecture!r} does not fit {self.dataset!r}; choose from: {', '.join(fits)}"
             )
-        filled: dict[str, Any] = {name: value for name, value in found.items() if getattr(self, name) is None}
+        large = self.architecture == "resnet18"
+        recipe = {**found, **(pairs.LARGE if large else pairs.SMALL), "stitch_rate": STITCH_RATE}
+        recipe["stitch_batch"] = LARGE_STITCH_BATCH if large else STITCH_BATCH
+        filled: dict[str, Any] = {name: value for name, value in recipe.items() if getattr(self, name) is None}
         if self.n_train is None:
             filled["n_train"] = SIZES[self.dataset]
         if self.bottom_width is None:
             filled["bottom_width"] = filled.get("width", self.width)
         return filled
+
+    def fixed(self) -> dict[str, Any]:
+        """Returns the constants that are no fields."""
+        found: dict[str, Any] = {
+            "n_test": None if self.preset == "gpu" else TEST_SIZES.get(self.dataset),
+            "schedule": pairs.SCHEDULE,
+            "momentum": training.TrainConfig.momentum if self.optimizer == "sgd" else None,
+            "similarity_inputs": SIMILARITY_INPUTS.get(self.architecture, MOST_SIMILARITY_INPUTS),
+            "stitch_optimizer": STITCH_OPTIMIZER,
+        }
+        if {self.top_objective, self.bottom_objective} != {"supervised"}:
+            parts = {"pretraining": {**pretraining.RECIPE, **pairs.PRETRAINING}, "probe": pairs.PROBE}
+            found |= {f"{part}_{name}": value for part, values in parts.items() for name, value in values.items()}
+        if self.converged:
+            found |= {"search_steps": ",".join(map(str, SEARCH_STEPS)), "search_gain": SEARCH_GAIN}
+            found["validation"] = VALIDATION[self.dataset]
+        return found
 
     def validate(self) -> None:
         """Refuses settings that contradict each other."""
@@ -222,7 +256,7 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     `random_excess_last`. Curves have one entry a stage: those of `StagePenalty`, `depth` (share of the stages) and the
     similarity indices on the test inputs. With `cross`, arrays hold the two cross-stage matrices. With `converged`,
     curves also hold what the search chose (`_trials`). With `population`, metrics also hold those of `pairs.population`. With `freeze`,
-    curves `freeze_error` and `freeze_random_error` hold the test error of the top's network trained anew above the
+    curves `freeze_error` and `freeze_random_error` hold the test error of the top's network retrained above the
     bottom's, or an untrained network's, frozen layers until the stage (the paper's freeze training, figure 9); the
     untrained network's BatchNorm statistics are those of the training inputs.
     """
@@ -239,7 +273,7 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
         y_test[:cut],
         found.num_classes,
     )
-    search = Search((x_test[cut:], y_test[cut:])) if config.converged else None
+    search = Search((x_test[cut:], y_test[cut:]), SEARCH_STEPS, SEARCH_GAIN) if config.converged else None
     where = runtime.device(device)
     top, bottom = (trained(config, role, source, options).to(where) for role in (config.top, config.bottom))
     stages = stage_names(top, source.x[:2].to(where))
@@ -249,10 +283,10 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     large = config.architecture == "resnet18"
     settings = training.TrainConfig(
         epochs=config.stitch_epochs,
-        batch_size=256 if large else 128,
-        learning_rate=STITCH_RATE,
-        optimizer="adam",
-        schedule="cosine",
+        batch_size=config.stitch_batch,
+        learning_rate=config.stitch_rate,
+        optimizer=STITCH_OPTIMIZER,
+        schedule=pairs.SCHEDULE,
         precision="auto" if large else "float32",
         seed=config.seed,
     )
@@ -287,7 +321,7 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     curves["depth"] = [(stages.index(s) + 1) / len(stages) for s in usable]
     if search:
         curves |= _trials(search, top, usable)
-    compared = source.x_test[: SIMILARITY_INPUTS.get(config.architecture, 1000)]
+    compared = source.x_test[: SIMILARITY_INPUTS.get(config.architecture, MOST_SIMILARITY_INPUTS)]
     curves |= _similarities(bottom, top, compared, usable, config.shuffles)
     if config.freeze:
         curves["freeze_error"] = freeze_trained(config, config.top, source, bottom, usable, options)

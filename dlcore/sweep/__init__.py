@@ -43,9 +43,9 @@ class Sweep:
 
 def sweep(
     study: str,
-    grid: Mapping[str, Sequence[Any]] | None = None,
+    grid: Mapping[str, Any] | None = None,
     *,
-    rows: Sequence[Mapping[str, Any]] | None = None,
+    rows: Any = None,
     seeds: int | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -66,8 +66,8 @@ def sweep(
     In a script, call it under `if __name__ == "__main__":`, as everything that starts processes.
 
     Args:
-        grid: field -> values; their product.
-        rows: cells of their own (as from a file), each times the grid.
+        grid: field -> values (one, or any collection of them); their product.
+        rows: cells of their own (mappings, or a data frame), each times the grid.
         seeds: seeds 0 to `seeds` - 1, times the rest.
         workers: processes; None is one a GPU, else one a core; 0 runs the cells here, without Dask.
         scheduler: the address of a running Dask scheduler, instead of own workers.
@@ -77,11 +77,11 @@ def sweep(
         notebook: instead of the study's chapter; the others have the values of its parameters cell.
         store: folder of the records; None takes `dlcore.records.default_path()`.
         out: folder of the table, the executed notebooks and the files of failed cells.
-        timeout: seconds that one cell of a notebook may take.
+        timeout: seconds that a run may take without a notebook, or one cell of a notebook.
         retry_failed: runs cells again that failed in an earlier sweep; without it they are listed.
         fixed: fields that are the same in all cells.
     Raises:
-        ValueError: a field or a value that is not valid, before anything runs.
+        ValueError: a field, a value or an option that is not valid, before anything runs, and where nothing is left to run.
         RuntimeError: Dask, papermill, the scheduler or SLURM is missing, or workers have other code or other folders.
     """
     from dlcore.sweep import grid as grids
@@ -102,6 +102,18 @@ def sweep(
     return finish(plan, Path(out).resolve(), stopped)
 
 
+def check(workers: int | None, threads: int | None, scheduler: str | None, slurm: Mapping[str, Any] | None) -> None:
+    """Raises ValueError or RuntimeError when cells could not run where they should; nothing is started."""
+    from dlcore.sweep import cluster
+
+    if (workers is not None and workers < 0) or (threads is not None and threads < 1):
+        raise ValueError(f"workers = {workers} and threads = {threads}: neither can be negative, nor threads 0")
+    if scheduler is not None:
+        cluster.check_address(scheduler)
+    if slurm is not None:
+        cluster.slurm_job(threads or 1, slurm)
+
+
 def execute(
     plan: Plan,
     todo: Sequence[Any],
@@ -116,19 +128,18 @@ def execute(
     """Runs cells of a plan where they should run; returns whether the sweep was stopped."""
     from dlcore.sweep import cluster, engine, signals
 
+    check(workers, threads, scheduler, slurm)
     if not todo:
         return False
     if workers is None:
         workers = cluster.default_workers(len(todo), cluster.gpus(), threads)
-    if workers < 0 or (threads is not None and threads < 1):
-        raise ValueError(f"workers = {workers} and threads = {threads}: neither can be negative, nor threads 0")
     threads = cluster.threads_each(workers, threads)
     engine.freeze(plan)
     if not workers and scheduler is None and slurm is None:
         with cluster.environment(dict.fromkeys(cluster.THREADS, str(threads))):
             return engine.here(plan, todo, progress)
     # SIGTERM, which a batch system sends, is Ctrl-C: without it workers would go on for a while
-    with signals.handled(signals.interrupted, signal.SIGTERM), contextlib.ExitStack() as stack:
+    with signals.heard(), signals.handled(signals.interrupted, signal.SIGTERM), contextlib.ExitStack() as stack:
         try:
             if scheduler is not None:
                 client = stack.enter_context(cluster.existing(scheduler, plan.place))

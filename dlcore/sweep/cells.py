@@ -6,23 +6,28 @@ Nothing here imports torch: the scheduler of a cluster and the workers that run 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import datetime
 import functools
 import hashlib
 import json
 import os
+import signal
 import socket
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dlcore import cache
 from dlcore.records import Record, RecordStore, write_atomically
+from dlcore.sweep.signals import handled
 
 DONE, FAILED, STOPPED, MISSING = "done", "failed", "stopped", "to run"
+LAST_WORDS = 10.0  # seconds in which a cell that takes too long may end by itself
 _STOPPING: set[str] = set()  # tokens of the sweeps that this process was told to stop
 # torch's seed and papermill's working directory belong to the process: a worker with several threads takes turns
 _ONE_AT_A_TIME = threading.Lock()
@@ -104,6 +109,7 @@ def fail(place: Place, key: str, parameters: Mapping[str, Any], error: str, trac
         "error": error,
         "traceback": trace,
         "notebook": str(notebook) if notebook.exists() else None,
+        "sweep": place.token,
         "host": socket.gethostname(),
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
@@ -122,10 +128,13 @@ def run(place: Place, key: str, given: Mapping[str, Any], fields: Mapping[str, A
     with _ONE_AT_A_TIME:
         if place.token in _STOPPING:
             return Outcome(key, STOPPED)
+        if (before := _hung(place, key)) is not None:
+            return before
         _running = place.token
         try:
             if place.source is None:
-                _direct(place, fields)
+                with limited(place, key, given):
+                    _direct(place, fields)
             else:
                 _notebook(place, key, given)
         except Exception as error:
@@ -137,6 +146,72 @@ def run(place: Place, key: str, given: Mapping[str, Any], fields: Mapping[str, A
             _running = ""
     place.forget_failure(key)
     return Outcome(key, DONE)
+
+
+class TimeIsUp(TimeoutError):
+    """Raised in a cell that has run for longer than it may."""
+
+
+def _too_long(place: Place) -> str:
+    return f"TimeIsUp: it had not ended after {place.timeout} s (--timeout)"
+
+
+def _hung(place: Place, key: str) -> Outcome | None:
+    """Returns the failure of a cell that this sweep has ended together with its worker, so that it is not run again."""
+    if place.timeout and place.failure(key).exists():
+        about = place.read_failure(key)
+        if about.get("sweep") == place.token and about["error"] == _too_long(place):
+            return Outcome(key, FAILED, about["error"])
+    return None
+
+
+@contextlib.contextmanager
+def limited(place: Place, key: str, given: Mapping[str, Any]) -> Iterator[None]:
+    """Raises TimeIsUp in a block that takes longer than the timeout of the sweep.
+
+    In the main thread by an alarm. A worker runs its cells in another thread, where an exception is heard only between
+    two lines of Python: a cell that has not ended `LAST_WORDS` seconds after it ends the worker, which is replaced.
+    """
+    if not place.timeout:
+        yield
+        return
+    if threading.current_thread() is threading.main_thread():
+        if not hasattr(signal, "setitimer"):
+            raise RuntimeError("--timeout needs workers on this system: --workers 1")
+
+        def alarm(*_: Any) -> None:
+            raise TimeIsUp(_too_long(place).partition(": ")[2])
+
+        with handled(alarm, signal.SIGALRM):
+            signal.setitimer(signal.ITIMER_REAL, place.timeout)
+            try:
+                yield
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        return
+    over = threading.Event()
+    watch = threading.Thread(
+        target=_watch, args=(over, threading.get_ident(), place, key, dict(given)), daemon=True, name="dlcore-timeout"
+    )
+    watch.start()
+    try:
+        yield
+    except TimeIsUp:
+        raise TimeIsUp(_too_long(place).partition(": ")[2]) from None
+    finally:
+        over.set()
+
+
+def _watch(over: threading.Event, ident: int, place: Place, key: str, given: dict[str, Any]) -> None:
+    """Ends a cell of another thread that takes too long: by an exception, and if that is not heard with its process."""
+    if over.wait(place.timeout):
+        return
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(TimeIsUp))
+    if over.wait(LAST_WORDS):
+        return
+    stack = sys._current_frames().get(ident)
+    fail(place, key, given, _too_long(place), "".join(traceback.format_stack(stack)) if stack else "")
+    os._exit(1)
 
 
 def _last_line(error: BaseException) -> str:
@@ -212,18 +287,9 @@ def probe(folders: list[str], token: str) -> dict[str, Any]:
     return {"version": dlcore.__version__, "code": code(), "where": mine, "seen": seen}
 
 
-def leftovers(place: Place, keys: Iterable[str]) -> Iterator[Path]:
-    """Yields the half-written files that killed processes left: notebooks, and records of cells that have one by now."""
-    halves = [(path, path.name.split(".")[-2]) for path in place.folder.glob(f".*.{socket.gethostname()}.*.ipynb")]
-    records = place.store / place.study
-    done = {key for key in keys if (records / f"{key}.json").exists()}
-    for path in records.glob(".*.json.*.tmp"):
-        _, key, _, pid, _ = path.name.split(".")
-        if key in done:
-            halves.append((path, pid))
-    for path, pid in halves:
-        with contextlib.suppress(ValueError, PermissionError):
-            try:
-                os.kill(int(pid), 0)
-            except ProcessLookupError:
-                yield path
+def leftovers(place: Place) -> Iterator[Path]:
+    """Yields the half-executed notebooks that processes of this machine left when they were killed."""
+    for path in place.folder.glob(f".*.{socket.gethostname()}.*.ipynb"):
+        pid = path.name.split(".")[-2]
+        if pid.isdigit() and not cache.alive(int(pid)):
+            yield path

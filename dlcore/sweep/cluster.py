@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # a cell that has killed its worker this often is the reason, not its victim
 DEATHS = 3
 CONNECT = 20.0  # seconds to reach a scheduler
+SMI = 15.0  # seconds to list the GPUs; a driver that is broken can hang for ever
 RENEW = 5.0  # seconds between two looks for workers that are gone
 # seconds after which a worker that its nanny has not restarted is given up; Dask's 15 are less than the import of torch
 # takes on a busy machine, and the nanny would be ended in the middle of it
@@ -33,7 +35,7 @@ CLUSTER_OPTIONS = ("silence_logs", "scheduler_options", "security", "shared_temp
 
 def threads_each(workers: int, asked: int | None = None) -> int:
     """Returns the threads of one worker: as asked for, else $OMP_NUM_THREADS, else its share of the cores."""
-    return asked or int(os.environ.get("OMP_NUM_THREADS") or 0) or max(1, machine.cores() // max(1, workers))
+    return asked or machine.threads() or max(1, machine.cores() // max(1, workers))
 
 
 def gpus(environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -44,7 +46,11 @@ def gpus(environ: Mapping[str, str] = os.environ) -> list[str]:
         return names[: names.index("-1")] if "-1" in names else [name for name in names if name]
     if (smi := shutil.which("nvidia-smi")) is None:
         return []
-    listed = subprocess.run([smi, "-L"], capture_output=True, text=True, check=False, timeout=60)
+    try:
+        listed = subprocess.run([smi, "-L"], capture_output=True, text=True, check=False, timeout=SMI)
+    except (OSError, subprocess.SubprocessError) as error:
+        warnings.warn(f"nvidia-smi does not answer, so no GPU is counted (say --workers): {error}", stacklevel=2)
+        return []
     return [str(i) for i, _ in enumerate(line for line in listed.stdout.splitlines() if line.startswith("GPU "))]
 
 
@@ -173,10 +179,29 @@ def existing(address: str, place: Place) -> Iterator[Any]:
             yield client
 
 
-@contextlib.contextmanager
-def slurm(workers: int, threads: int, options: Mapping[str, Any], place: Place) -> Iterator[Any]:
-    """Yields the client of workers that SLURM starts, one a job; settings come from dask-jobqueue's own files too."""
-    distributed = need_dask()
+def check_address(address: str) -> None:
+    """Raises ValueError for what cannot be the address of a scheduler; nobody is asked."""
+    need_dask()
+    from distributed.comm.addressing import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
+
+    try:
+        scheme, place = parse_address(address)
+        get_backend(scheme)
+        if scheme != "inproc":
+            parse_host_port(place)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{address!r} is no address of a Dask scheduler, such as tcp://node1:8786: {' '.join(str(error).split())}"
+        ) from None
+
+
+def slurm_job(threads: int, options: Mapping[str, Any]) -> tuple[type, dict[str, Any], dict[str, Any]]:
+    """Returns dask-jobqueue's class, and the options of the cluster and of a job, checked; nothing is submitted.
+
+    Raises: RuntimeError when dask-jobqueue or SLURM is missing, or an option is not valid.
+    """
+    need_dask()
     try:
         with restored(signal.SIGINT, signal.SIGTERM):  # dask-jobqueue 0.9 makes Ctrl-C end the process when imported
             from dask_jobqueue import SLURMCluster
@@ -197,6 +222,14 @@ def slurm(workers: int, threads: int, options: Mapping[str, Any], place: Place) 
     except (TypeError, ValueError) as error:
         hint = "--slurm-option memory=4GB (or ~/.config/dask/jobqueue.yaml) says how much memory a job may take"
         raise RuntimeError(f"dask-jobqueue: {' '.join(str(error).split())}; {hint}") from error
+    return SLURMCluster, whole, job
+
+
+@contextlib.contextmanager
+def slurm(workers: int, threads: int, options: Mapping[str, Any], place: Place) -> Iterator[Any]:
+    """Yields the client of workers that SLURM starts, one a job; settings come from dask-jobqueue's own files too."""
+    distributed = need_dask()
+    SLURMCluster, whole, job = slurm_job(threads, options)
     with _quiet(), SLURMCluster(n_workers=workers, **whole, **job) as cluster, distributed.Client(cluster) as client:
         with _kept(cluster, workers):
             wait_for_one(client, "SLURM", lambda: _jobs_are_over(cluster))
@@ -206,7 +239,7 @@ def slurm(workers: int, threads: int, options: Mapping[str, Any], place: Place) 
 
 @contextlib.contextmanager
 def _kept(cluster: Any, workers: int) -> Iterator[None]:
-    """Starts or submits anew what is gone for good: a job at the end of its time; a cluster does not by itself."""
+    """Restarts or resubmits workers that are gone for good, such as a job at the end of its time; no cluster does it by itself."""
     over = threading.Event()
 
     def watch() -> None:
@@ -228,7 +261,10 @@ def _jobs_are_over(cluster: Any) -> bool:
     if not jobs or shutil.which("squeue") is None:
         return False
     asked = ["squeue", "--noheader", "--format=%i", "--jobs", ",".join(jobs)]
-    found = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
+    try:
+        found = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return False
     return not found.stdout.strip() and (found.returncode == 0 or "Invalid job id" in found.stderr)
 
 

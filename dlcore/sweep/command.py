@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dlcore.command_line import folder, whole, word
+
 HELP = "Runs a study over a grid: cells that are done are skipped, failures are listed, a stopped sweep goes on."
 
 
@@ -14,24 +16,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     add = parser.add_argument
     add("study")
-    add("parameters", nargs="*", metavar="name=value", help="the same in all cells")
+    add("parameters", nargs="*", default=[], metavar="name=value", help="the same in all cells")
     add("--grid", action="append", default=[], metavar="NAME=VALUES", help="0:0.9:0.1, or 1,2,4; repeat for a product")
-    add("--grid-file", metavar="FILE", help="cells of a .yml (products, their union) or .csv (a row a cell)")
-    add("--seeds", type=int, metavar="N", help="seeds 0 to N-1")
+    add("--grid-file", type=word, metavar="FILE", help="cells of a .yml (products, their union) or .csv (a row a cell)")
+    add("--seeds", type=whole(1), metavar="N", help="seeds 0 to N-1")
     add("--direct", action="store_true", help="the study without a notebook")
-    add("--notebook", metavar="FILE", help="instead of the study's chapter")
-    add("--timeout", type=int, metavar="SECONDS", help="for one cell of a notebook (default: none)")
+    add("--notebook", type=word, metavar="FILE", help="instead of the study's chapter")
+    limit = "for a run without a notebook, or for one cell of a notebook (default: none)"
+    add("--timeout", type=whole(1), metavar="SECONDS", help=limit)
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--scheduler", metavar="ADDRESS", help="of a running Dask scheduler")
+    where.add_argument("--scheduler", type=word, metavar="ADDRESS", help="of a running Dask scheduler")
     where.add_argument("--slurm", action="store_true", help="workers are SLURM jobs, by dask-jobqueue")
-    where.add_argument("--job-array", metavar="FILE", help="write an sbatch script instead, for clusters without Dask")
-    where.add_argument("--only", type=int, metavar="I", help="run the I-th cell here; a task of a job array")
-    add("--workers", type=int, metavar="N", help="processes, or jobs (default: one a GPU, else one a core); 0: here")
-    add("--threads", type=int, metavar="N", help="of each worker (default: its share of the cores)")
+    where.add_argument(
+        "--job-array", type=word, metavar="FILE", help="write an sbatch script instead, for clusters without Dask"
+    )
+    where.add_argument("--only", type=whole(0), metavar="I", help="run the I-th cell here; a task of a job array")
+    add(
+        "--workers",
+        type=whole(0),
+        metavar="N",
+        help="processes, or jobs (default: one a GPU, else one a core); 0: here",
+    )
+    add("--threads", type=whole(1), metavar="N", help="of each worker (default: its share of the cores)")
     add("--slurm-option", action="append", default=[], metavar="KEY=VALUE", help="of dask_jobqueue.SLURMCluster")
     add("--dashboard", action="store_true", help="serve Dask's dashboard and print its address")
-    add("--store", metavar="FOLDER", help="of the local records")
-    add("--out", default="sweeps", metavar="FOLDER", help="table, executed notebooks, failures (default: sweeps)")
+    add("--store", type=folder, metavar="FOLDER", help="of the local records")
+    add(
+        "--out",
+        type=folder,
+        default="sweeps",
+        metavar="FOLDER",
+        help="table, executed notebooks, failures (default: sweeps)",
+    )
     add("--retry-failed", action="store_true", help="run cells again that failed before")
     add("--dry-run", action="store_true", help="print what would run and how long it should take")
 
@@ -43,6 +59,14 @@ def call(args: argparse.Namespace) -> int:
 
     if args.slurm_option and not args.slurm:
         raise ValueError("--slurm-option is for --slurm")
+    if args.dry_run and args.job_array:
+        raise ValueError("--dry-run writes nothing: leave out --job-array, or --dry-run")
+    if args.dashboard and (args.workers == 0 or args.only is not None or args.job_array):
+        raise ValueError("--dashboard is that of Dask's workers, and there are none")
+    if args.scheduler and args.workers is not None:
+        raise ValueError("--workers is for workers of this sweep's own; those of --scheduler are there already")
+    slurm = grid.parameters(args.slurm_option) if args.slurm else None
+    package.check(args.workers, args.threads, args.scheduler, slurm)
     rows = grid.read_file(args.grid_file) if args.grid_file else None
     wanted = grid.expand(grid.axes(args.grid), rows, args.seeds, grid.parameters(args.parameters))
     made = plan.make(
@@ -64,7 +88,9 @@ def call(args: argparse.Namespace) -> int:
     print(f"{made.place.study}: {made.counts()}")
     workers = args.workers
     if workers is None:
-        workers = 1 if args.slurm else cluster.default_workers(len(todo), cluster.gpus(), args.threads)
+        workers = (
+            1 if args.slurm or args.scheduler else cluster.default_workers(len(todo), cluster.gpus(), args.threads)
+        )
     if args.dry_run:
         _dry_run(made, todo, max(1, workers))
         return 0
@@ -73,7 +99,7 @@ def call(args: argparse.Namespace) -> int:
         todo,
         workers=workers,
         scheduler=args.scheduler,
-        slurm=grid.parameters(args.slurm_option) if args.slurm else None,
+        slurm=slurm,
         threads=args.threads,
         dashboard=args.dashboard,
     )

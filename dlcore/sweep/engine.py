@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from dlcore.records import write_atomically
+from dlcore import cache
+from dlcore.records import RecordStore, write_atomically
 from dlcore.sweep import cells
 from dlcore.sweep.cells import DONE, FAILED, STOPPED, Outcome
 from dlcore.sweep.cluster import DEATHS
@@ -39,8 +40,11 @@ def freeze(plan: Plan) -> None:
 
 def tidy(plan: Plan) -> None:
     """Removes what killed processes left half-written."""
-    for path in cells.leftovers(plan.place, [cell.key for cell in plan.cells]):
+    for path in cells.leftovers(plan.place):
         path.unlink(missing_ok=True)
+    for folder in (plan.place.folder, plan.place.folder.parents[1]):
+        cache.sweep(folder, again=True)
+    RecordStore(plan.place.store).tidy(plan.place.study, again=True)
 
 
 def here(plan: Plan, todo: Iterable[Cell], progress: bool = True) -> bool:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
-import csv
 import itertools
+import reprlib
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from dlcore import reading
 from dlcore.config import Config, unknown_choice
 
 LARGEST = 100_000  # cells; a mistyped step should not fill the memory
@@ -44,8 +46,10 @@ def value(text: str) -> Any:
     (0.1, 'mlp', None)
     """
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd escapes in quotes
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the latter two: thousands of brackets
         return text
 
 
@@ -58,8 +62,13 @@ def pair(text: str) -> tuple[str, str]:
 
 
 def parameters(pairs: Iterable[str]) -> dict[str, Any]:
-    """Returns the parameters of `name=value` words."""
-    return {name: value(text) for name, text in map(pair, pairs)}
+    """Returns the parameters of `name=value` words. Raises ValueError for a name that is there twice."""
+    found: dict[str, Any] = {}
+    for name, text in map(pair, pairs):
+        if name in found:
+            raise ValueError(f"{name!r} is given twice: {name}={found[name]} and {name}={text}")
+        found[name] = value(text)
+    return found
 
 
 def values(text: str) -> list[Any]:
@@ -87,14 +96,18 @@ def _range(text: str) -> list[float | int]:
             raise InvalidOperation
     except (InvalidOperation, ValueError):
         raise ValueError(f"{text!r} is not a range; write start:stop:step, for example 0:0.9:0.1") from None
-    if step == 0 or (stop - start) / step < 0:
+    if step == 0 or (stop - start < 0 < step) or (stop - start > 0 > step):
         raise ValueError(f"the range {text!r} never gets from {start} to {stop} in steps of {step}")
-    if (stop - start) / step >= LARGEST:
+    try:
+        count = (stop - start) / step
+    except ArithmeticError:
+        count = Decimal(LARGEST)
+    if count >= LARGEST:
         raise ValueError(f"the range {text!r} has more than {LARGEST:,} values")
     whole = all(
         number == number.to_integral_value() and number.as_tuple().exponent == 0 for number in (start, stop, step)
     )
-    numbers = (start + i * step for i in range(int((stop - start) / step) + 1))
+    numbers = (start + i * step for i in range(int(count) + 1))
     return [int(number) if whole else float(number) for number in numbers]
 
 
@@ -125,13 +138,28 @@ def read_file(path: str | Path) -> list[dict[str, Any]]:
     import yaml
 
     try:
-        raw = yaml.safe_load(path.read_text("utf8"))
-    except yaml.YAMLError as error:
+        raw = yaml.load(reading.read_text(path), Loader=_loader())
+    except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     products = raw if isinstance(raw, list) else [raw]
     if not products or not all(isinstance(p, dict) and p for p in products):
         raise ValueError(f"{path}: names with values are needed (a product), or a list of such mappings (their union)")
     return [cell for p in products for cell in product({str(k): _listed(path, k, v) for k, v in p.items()})]
+
+
+def _loader() -> type:
+    """Returns YAML's safe loader, which takes the second of two equal names without a word, made strict."""
+    import yaml
+
+    class Strict(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict:
+            names = [self.construct_object(name, deep=True) for name, _ in node.value]
+            for i, name in enumerate(names):
+                if name in names[:i]:
+                    raise yaml.constructor.ConstructorError(None, None, f"{name!r} is there twice", node.start_mark)
+            return super().construct_mapping(node, deep)
+
+    return Strict
 
 
 def _listed(path: Path, name: Any, entry: Any) -> list[Any]:
@@ -145,26 +173,16 @@ def _scalar(path: Path, name: Any, entry: Any) -> list[Any]:
     if isinstance(entry, str):
         return values(entry)  # YAML takes 1e-3 and 0:0.9:0.1 for strings
     if entry is not None and not isinstance(entry, (bool, int, float)):
-        raise ValueError(f"{path}: {name} = {entry!r} is not a plain value")
+        # of a list of lists of lists by reference, the whole text may fill the memory
+        raise ValueError(f"{path}: {name} = {reprlib.repr(entry)} is not a plain value")
     return [entry]
 
 
 def _read_csv(path: Path) -> list[dict[str, Any]]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        lines = csv.reader(file)
-        names = [name.strip() for name in next(lines, [])]
-        if not names or not all(names) or len(set(names)) < len(names):
-            raise ValueError(f"{path}: the first line must name each parameter once, not {','.join(names)!r}")
-        cells = []
-        for row in lines:
-            if not row:
-                continue
-            if len(row) != len(names):
-                raise ValueError(f"{path}, line {lines.line_num}: {len(row)} entries for {len(names)} names")
-            cells.append({name: value(text.strip()) for name, text in zip(names, row, strict=True) if text.strip()})
-    if not cells:
+    names, body = reading.rows(path)
+    if not body:
         raise ValueError(f"{path} has no rows")
-    return cells
+    return [{name: value(text) for name, text in zip(names, row, strict=True) if text} for _, row in body]
 
 
 def product(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -181,9 +199,44 @@ def product(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(grid, entries, strict=True)) for entries in itertools.product(*grid.values())]
 
 
+def _several(entry: Any) -> bool:
+    """Whether a value is a collection: a list, an array, a column of a table, a generator, and no word."""
+    return hasattr(entry, "__iter__") and not isinstance(entry, (str, bytes)) and getattr(entry, "ndim", 1) > 0
+
+
+def _entries(name: str, given: Any) -> list[Any]:
+    """Returns the values that a grid has for a name: those of any collection, or the one value."""
+    if isinstance(given, Mapping):
+        raise ValueError(f"the grid's values of {name} are a mapping, {given!r}; a list of values is needed")
+    found = list(given) if _several(given) else [given]
+    if isinstance(given, (set, frozenset)):  # its order is another in each process
+        found.sort(key=lambda entry: (str(type(entry)), entry))
+    for entry in found:
+        if _several(entry):
+            raise ValueError(f"the grid's values of {name} hold {entry!r}; plain values are needed")
+    return found
+
+
+def _rows(given: Any) -> list[dict[str, Any]]:
+    """Returns the rows of a table or of any collection of mappings; an empty entry of a table is the default."""
+    if given is None:
+        return [{}]
+    if isinstance(given, Mapping):
+        raise ValueError("rows is one mapping; a list of mappings or a data frame is needed (or pass it as the grid)")
+    if hasattr(given, "to_dict") and hasattr(given, "columns"):
+        missing = given.isna().to_dict("records")
+        table = given.to_dict("records")
+        return [{str(n): v for n, v in row.items() if not empty[n]} for row, empty in zip(table, missing, strict=True)]
+    found = list(given)
+    for row in found:
+        if not (isinstance(row, Mapping) or hasattr(row, "to_dict")):
+            raise ValueError(f"rows hold {row!r}; each must name its fields: {{'noise': 0.1}}")
+    return [dict(row) for row in found]
+
+
 def expand(
-    grid: Mapping[str, Sequence[Any]],
-    rows: Sequence[Mapping[str, Any]] | None = None,
+    grid: Mapping[str, Any],
+    rows: Any = None,
     seeds: int | None = None,
     fixed: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
@@ -192,13 +245,19 @@ def expand(
     Raises:
         ValueError: a name that is given in two places, no seed, a list for a fixed parameter.
     """
-    rows, fixed, grid = list(rows) if rows is not None else [{}], dict(fixed or {}), dict(grid)
+    rows, fixed = _rows(rows), dict(fixed or {})
+    grid = {name: _entries(name, entry) for name, entry in grid.items()}
     for name, entry in fixed.items():
-        if isinstance(entry, (tuple, list)):
+        if _several(entry):
             raise ValueError(f"{name} has several values; write --grid {name}={','.join(map(str, entry))}")
     if seeds is not None:
+        if isinstance(seeds, bool) or _several(seeds) or seeds != int(seeds):
+            raise ValueError(f"--seeds {seeds}: a number of seeds is needed; a grid names seeds of your own")
+        seeds = int(seeds)
         if seeds < 1:
             raise ValueError(f"--seeds {seeds}: at least one is needed")
+        if seeds > LARGEST:
+            raise ValueError(f"--seeds {seeds:,}: at most {LARGEST:,}")
         if "seed" in grid:
             raise ValueError("'seed' is given twice: by --seeds and by --grid")
         grid["seed"] = list(range(seeds))

@@ -46,7 +46,7 @@ class Estimate(NamedTuple):
 
 @dataclass
 class Plan:
-    """The checked cells of a sweep, where they go, and what of them there is."""
+    """The checked cells of a sweep, where they go, and their state."""
 
     place: Place
     cells: list[Cell]
@@ -137,7 +137,7 @@ def make(
 
     Raises:
         ValueError: an unknown study, a parameter or a value that is not valid, a field that the notebook does not set.
-        FileNotFoundError: the study's notebook is nowhere.
+        FileNotFoundError: the study's notebook was not found.
     """
     from dlcore import studies  # imports torch, which a scheduler need not have
 

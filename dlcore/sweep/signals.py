@@ -40,6 +40,36 @@ def restored(*signals: int) -> Iterator[None]:
                 signal.signal(number, old)
 
 
+@contextlib.contextmanager
+def heard() -> Iterator[None]:
+    """Hears Ctrl-C inside the block, and the end of child processes, although the parent told this process not to.
+
+    A shell starts what runs in the background with SIGINT ignored, as nohup scripts and some batch systems do; others
+    leave it blocked. With SIGCHLD ignored, a failed command would count as a success.
+    """
+    if not _main():
+        yield
+        return
+    deaf = [number for number in _INHERITED if signal.getsignal(number) == signal.SIG_IGN]
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, ()) if hasattr(signal, "pthread_sigmask") else set()
+    before = {number: signal.signal(number, _INHERITED[number]) for number in deaf}
+    if masked:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+        if masked:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+
+
+# what a program takes that was not told otherwise
+_INHERITED: dict[int, Any] = {signal.SIGINT: signal.default_int_handler}
+if hasattr(signal, "SIGCHLD"):
+    _INHERITED[signal.SIGCHLD] = signal.SIG_DFL
+
+
 def interrupted(*_: Any) -> None:
     """Takes SIGTERM, which batch systems send, for Ctrl-C."""
     raise KeyboardInterrupt

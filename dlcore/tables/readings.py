@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from dlcore.metrics.scaling_budget import budget
-from dlcore.tables.learning_curves import BASE, LAWS, SYNTHETIC, CurveFit, holdouts, scaling_fits
+from dlcore.tables.learning_curves import (
+    BASE,
+    LAWS,
+    SYNTHETIC,
+    CurveFit,
+    architecture_name,
+    holdouts,
+    scaling_fits,
+)
 from dlcore.tables.side_by_side import size_by_size
 
 
@@ -48,6 +56,20 @@ def last_steps(fits: Sequence[CurveFit]) -> pd.DataFrame:
         row |= {"measured": -np.diff(losses)[0] / step, "predicted": -np.diff(np.log(f.predict(sizes)))[0] / step}
         found.append({**row, "knee": f.knee})
     return pd.DataFrame(found)
+
+
+def kept_steps(rows: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> pd.DataFrame:
+    """Returns where in its cosine schedule the kept model of the clean baseline was, the one of the least held-out loss.
+
+    One row a number of `pairs`, one column a corpus: the share of the scheduled steps at that model, a mean over seeds.
+    Args: rows of `scaling`; curves: key of a record -> its curves.
+    """
+    own = rows[(rows.setting == f"{architecture_name(BASE[0])}, clean") & rows.key.isin(curves)] if len(rows) else rows
+    if own.empty:
+        return pd.DataFrame(columns=["pairs"])
+    steps = [curves[k]["steps"][int(np.argmin(curves[k]["dev_loss"]))] for k in own.key]
+    kept = own.assign(kept=np.array(steps) / own.steps).pivot_table(index="pairs", columns="curve", values="kept")
+    return kept.rename_axis(None, axis=1).reset_index()
 
 
 def all_pairs(rows: pd.DataFrame, band: float = 0.05) -> pd.DataFrame:

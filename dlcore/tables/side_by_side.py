@@ -82,7 +82,7 @@ def beside_counting(rows: pd.DataFrame, unseen: Callable[[int], float]) -> pd.Da
 def counting_ratios(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns the 512-unit settings' excess over the counting learner's on the same pairs, both above the setting's own floor.
 
-    One row per `setting` and `pairs`: `ratio` of the means over seeds, `runs`, and `upper`, whether a run ended with its steps
+    One row per `setting` and `pairs`: `ratio` of the means over seeds, `runs`, and `upper`, whether a run stopped at the step budget
     (then the ratio is an upper bound). Only usable sizes; no rows without runs of preset "gpu".
     """
     wide = rows[(rows.curve == f"{SYNTHETIC} (gpu)") & rows.usable.astype(bool)] if len(rows) else rows

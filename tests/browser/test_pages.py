@@ -1,6 +1,7 @@
 """The finished site as a reader meets it: keyboard, dark and light, desktop and phone, screen reader, no network."""
 
 import base64
+import json
 from pathlib import Path
 
 import pytest
@@ -227,7 +228,14 @@ def test_numbers_in_sentences_come_from_the_records(visit, name):
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_the_download_is_the_clean_notebook(site, name):
-    source = ROOT / Path(name).with_suffix(".ipynb")
-    copy = ROOT / "_build" / "html" / "_sources" / "notebooks" / source.name
-    assert copy.read_bytes() == source.read_bytes()
+def test_the_download_is_the_committed_plain_edition_with_the_pages_numbers(visit, name):
+    """Of the very same build: its numbers are those that the page shows, in their order."""
+    committed = ROOT / "notebooks" / "plain" / f"{Path(name).stem}.ipynb"
+    copy = ROOT / "_build" / "html" / "_sources" / "notebooks" / committed.name
+    assert copy.read_text("utf8") == committed.read_text("utf8"), "run: make notebooks"
+    text = "\n".join(c["source"] for c in json.loads(copy.read_text("utf8"))["cells"] if c["cell_type"] == "markdown")
+    page, place = visit(name), 0
+    for value in page.locator(".pasted-text").all_text_contents():
+        place = text.index(value, place) + len(value)
+    launch = page.locator("a[href*='colab.research.google.com']").first.get_attribute("href")
+    assert launch.endswith(f"/blob/main/notebooks/plain/{committed.name}")

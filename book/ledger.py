@@ -1,0 +1,191 @@
+"""The ledger's page: every claim as a row that can be filtered, with links to its figure, study, records and region.
+
+Without scripts it is a plain table; `_static/ledger.js` adds the filters.
+"""
+
+from __future__ import annotations
+
+import datetime
+import html
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from dlcore import claims as ledger
+from dlcore.claims import pages
+from dlcore.claims.measures import WITHOUT_RUNS
+
+ROOT = Path(__file__).resolve().parents[1]
+SCALES = ("small", "near the papers' size", "published numbers")
+# The figure that shows what a claim is about: the first pattern that fits the claim's name.
+FIGURES = {
+    r"rrm-bound|interpolation-is-vacuous|gap-|augmented|transductive|learns|rationality-small|probe-leaves": "gap-decomposition",
+    r"separation|memorization-(cifar10|at-paper)|flat|end-to-end": "noise-sweep",
+    r"memorization-certificate|memorization-falls|cluster": "bound-by-size",
+    r"table-": "table-procedure",
+    r"stitching-path": "stitching-path",
+    r"stitching-width": "stitching-width",
+    r"stitching-cka-order": "stitching-similarity",
+    r"stitching-cka": "stitching-cka",
+    r"stitching-freeze": "freeze-training",
+    r"stitching-late": "stitching-cross-stage",
+    r"stitching-(more-data|less-data|confound|time)": "stitching-more-data",
+    r"stitching": "stitching-penalty",
+    r"nn-is|convnet-between|mlp-noise": "spectrum",
+    r"knn": "knn-law",
+    r"cats|other-animals|mlp-does|digits-sub|fashion-sub": "joint-density",
+    r"tv-below": "tv-by-size",
+    r"laplace|gaussian|forest": "tv-against-epsilon",
+    r"constant": "marginals",
+    r"agreement": "agreement",
+    r"kernel-path": "kernel-path",
+    r"training-time": "training-time",
+    r"human": "human-noise",
+    r"published-512m|published-early": "extrapolation",
+    r"published": "published-points",
+    r"size-": "data-and-size",
+    r"reference|excess-exponent-wide": "beside-counting",
+    r"largest-size|knee-moves|fitted-floor|excess-exponent|filter|longer": "learning-curves",
+    r"back-translation": "learning-curves",
+    r"tatoeba": "size-by-size",
+    r"noise-|source|misaligned|architecture|width": "exponents-constants",
+}
+
+
+def figure(name: str) -> str:
+    """Returns the name of the figure that shows what a claim is about. Raises: LookupError for a claim without one."""
+    for pattern, found in FIGURES.items():
+        if re.match(pattern, name):
+            return found
+    raise LookupError(f"the claim {name!r} has no figure: add a pattern to FIGURES in book/ledger.py")
+
+
+def chapter(number: int) -> str:
+    """Returns the name of a chapter's page, without its ending."""
+    return next((ROOT / "notebooks").glob(f"{number}_*.py")).stem
+
+
+def scale(claim: ledger.Claim) -> str:
+    """Returns the size of a claim's runs, one of SCALES."""
+    if claim.id in WITHOUT_RUNS:
+        return SCALES[2]
+    return SCALES["preset gpu" in claim.setting]
+
+
+def commits() -> dict[datetime.datetime, str]:
+    """Returns the commits that changed a file of claims, by date; none where there is no whole history to look at."""
+    git = ["git", "-C", str(ROOT)]
+    try:
+        shallow = subprocess.run(
+            [*git, "rev-parse", "--is-shallow-repository"], capture_output=True, text=True, check=True
+        )
+        if shallow.stdout.strip() != "false":
+            return {}
+        log = [*git, "log", "--full-history", "--format=%cI %H", "--", ":(top,glob)**/claims.yml"]
+        lines = subprocess.run(log, capture_output=True, text=True, check=True).stdout.splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {datetime.datetime.fromisoformat(date): commit for date, commit in map(str.split, lines)}
+
+
+def data(claims: Iterable[ledger.Claim], url: str | None) -> list[dict[str, Any]]:
+    """Returns the ledger as plain data with each claim's scale and links; links into the repository need its address."""
+    known, found = commits(), []
+    for claim, row in zip(claims, pages.ledger_json(list(claims)), strict=True):
+        links = {"figure": f"../notebooks/{chapter(claim.chapter)}.html#fig-{figure(claim.id)}"}
+        if url:
+            links["study"] = f"{url}/blob/main/dlcore/studies/{row['study']}.py"
+            if claim.id not in WITHOUT_RUNS:
+                links["records"] = f"{url}/tree/main/dlcore/records/{row['study']}"
+            if claim.dates and (commit := known.get(claim.dates.region)):
+                links["region"] = f"{url}/commit/{commit}"
+        found.append({**row, "scale": scale(claim), "links": links})
+    return found
+
+
+def _choice(label: str, name: str, values: list[str], rows: list[dict[str, Any]]) -> str:
+    # what a row has of this name, to count the rows of every choice
+    def has(row: dict[str, Any], value: str) -> bool:
+        return row["headline"] if value == "headline" else str(row[name]) == value
+
+    options = "".join(
+        f"<option value='{html.escape(v)}'>{html.escape(v)} ({n})</option>"
+        for v in values
+        if (n := sum(has(r, v) for r in rows))
+    )
+    return f"<label>{label} <select name='{name}'><option value=''>all</option>{options}</select></label>"
+
+
+def _dates(claim: ledger.Claim, links: dict[str, str]) -> str:
+    if not claim.dates:
+        return ""
+    region, first = (d and f"<time datetime='{d.isoformat()}'>{d:%Y-%m-%d %H:%M}</time>" for d in claim.dates)
+    when = f"<a href='{links['region']}'>region {region}</a>" if "region" in links else f"region {region}"
+    return f"<span class='dates'>{when}{f', first run {first}' if first else ''}</span>"
+
+
+def _row(claim: ledger.Claim, row: dict[str, Any]) -> str:
+    links = row["links"]
+    names = {"figure": "figure", "study": "code", "records": "records"}
+    asked = " ".join(f"<a href='{links[k]}'>{word}</a>" for k, word in names.items() if k in links)
+    keys = {
+        "chapter": row["chapter"],
+        "verdict": row["verdict"],
+        "scale": row["scale"],
+        "kind": row["kind"],
+        "timing": row["timing"],
+    }
+    marks = "".join(f" data-{k}='{html.escape(str(v), quote=True)}'" for k, v in keys.items())
+    if row["headline"]:
+        marks += " data-headline='1'"
+    cells = [
+        (
+            "Claim",
+            f"<a class='name' href='#{claim.id}' title='Link to this row'>{claim.id}</a> {html.escape(claim.claim)}<small>{html.escape(claim.setting)}</small>",
+        ),
+        ("Thesis", html.escape(claim.reference)),
+        ("Here", html.escape(claim.ours) + f"<small>region: {claim.accept[0]:g} to {claim.accept[1]:g}</small>"),
+        ("Verdict", pages.badge(claim)),
+        ("See", f"<span class='links'>{asked}</span>{_dates(claim, links)}"),
+    ]
+    return (
+        f"<tr id='{claim.id}'{marks}>"
+        + "".join(f"<td data-label='{label}'>{text}</td>" for label, text in cells)
+        + "</tr>"
+    )
+
+
+def page(claims: list[ledger.Claim], url: str | None) -> str:
+    """Returns the page's HTML: filters, the table in a part for each chapter, and a link to all of it as JSON."""
+    rows = data(claims, url)
+    told = ", ".join(f"{n} {v}" for v, n in pages.counts(claims).items() if n)
+    filters = "".join(
+        [
+            _choice("chapter", "chapter", [str(n) for n in ledger.STUDIES], rows),
+            _choice("verdict", "verdict", list(ledger.VERDICTS), rows),
+            _choice("scale", "scale", list(SCALES), rows),
+            _choice("kind", "kind", ["headline", *ledger.KINDS], rows),
+            _choice("region fixed", "timing", list(ledger.TIMINGS), rows),
+            "<label>words <input type='search' name='words' size='14'></label>",
+            "<button type='reset'>show all</button>",
+        ]
+    )
+    heads = ("Claim, and setting here", "Thesis", "Here, 95 % interval", "Verdict", "See")
+    parts = []
+    for number in ledger.STUDIES:
+        own = "".join(_row(c, r) for c, r in zip(claims, rows, strict=True) if c.chapter == number)
+        title = f"<a href='../notebooks/{chapter(number)}.html'>{number} {pages.TITLES[number - 1]}</a>"
+        parts.append(f"<tbody><tr class='part'><th colspan='5' scope='rowgroup'>{title}</th></tr>{own}</tbody>")
+    return (
+        "<link rel='stylesheet' href='../_static/ledger.css'><div class='ledger'>"
+        f"<form class='filters' hidden aria-label='Filter the ledger'>{filters}</form>"
+        f"<p class='told'><output aria-live='polite'>{len(rows)} rows: {told}</output> "
+        "<a href='claims.json' download>All of it as JSON</a></p>"
+        "<table class='dl-table'><thead><tr>"
+        + "".join(f"<th scope='col'>{h}</th>" for h in heads)
+        + "</tr></thead>"
+        + "".join(parts)
+        + "</table></div><script defer src='../_static/ledger.js'></script>"
+    )

@@ -1,0 +1,218 @@
+"""Where files of the user's go, and how they are written: whole or not at all, under names that no other call has."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import re
+import secrets
+import socket
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+WEEK = 7 * 24 * 3600.0  # nothing is written for so long: a temporary file as old has no owner, wherever that was
+_TEMPORARY = re.compile(r"^\..*\.(?P<host>[^.]+)-(?P<pid>\d+)-[0-9a-f]{8}\.tmp$")
+_OLD = re.compile(r"^\..*\.\d+\.tmp(\.npz)?$")  # of earlier versions, which did not name the machine
+_SWEPT: set[Path] = set()
+
+
+class KeptWarning(UserWarning):
+    """A file that only saves time could not be written; the run goes on without it."""
+
+
+def path_of(variable: str) -> Path | None:
+    """Returns the folder that an environment variable names, `~` expanded; None where it is unset or empty."""
+    if not (given := os.environ.get(variable)):
+        return None
+    return expanded(given)
+
+
+def expanded(path: str | Path) -> Path:
+    """Returns a path with `~` expanded.
+
+    Raises: ValueError when `~` names no known folder; the message says so.
+    """
+    first, *rest = Path(path).parts or [""]
+    if first == "~":
+        if (found := home()) is None:
+            raise ValueError(f"{path}: there is no home folder to put for ~; write the whole path")
+        return found.joinpath(*rest)
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def home() -> Path | None:
+    """Returns the user's home folder; an empty or relative HOME is none, and then the system's list of users decides."""
+    if os.path.isabs(given := os.environ.get("HOME", "")):
+        return Path(given)
+    try:
+        if os.name != "posix":
+            return Path.home()
+        import pwd
+
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except (KeyError, RuntimeError):
+        return None
+
+
+def folder(name: str) -> Path:
+    """Returns the folder `name` of this package in the user's cache: under $XDG_CACHE_HOME, else under ~/.cache.
+
+    A relative XDG_CACHE_HOME is ignored, as its specification demands. Raises: ValueError where there is no home.
+    """
+    given = path_of("XDG_CACHE_HOME")
+    if given is not None and given.is_absolute():
+        return given / "dlcore" / name
+    if (found := home()) is None:
+        raise ValueError(
+            "there is no home folder for the cache; set XDG_CACHE_HOME to an absolute path "
+            "(or DLCORE_RECORDS and DLCORE_DATA to the folders of records and data)"
+        )
+    return found / ".cache" / "dlcore" / name
+
+
+class _File(io.RawIOBase):
+    """A binary file that remembers why a write failed: torch.save says "unexpected pos 128 vs 0" instead."""
+
+    def __init__(self, path: Path) -> None:
+        # a descriptor of its own name: "x" refuses one that is there
+        self.inner = open(path, "xb")  # noqa: SIM115
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self.inner.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def finish(self, sync: bool) -> None:
+        """Hands everything to the system, and to the disk when `sync`."""
+        try:
+            self.inner.flush()
+            if sync:
+                os.fsync(self.inner.fileno())
+        except OSError as error:
+            self.error = error
+            raise
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what could not be written was said before
+            self.inner.close()
+        super().close()
+
+    def seekable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self.inner.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.inner.tell()
+
+    def flush(self) -> None:
+        if not self.inner.closed:
+            self.finish(sync=False)
+
+
+@contextlib.contextmanager
+def writing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
+    """Yields a file that takes the place of `path` when the block ends without an error, and else leaves no trace.
+
+    A reader, or a kill at any moment, sees the old file or all of the new one. Two threads or processes that write
+    the same path have a temporary file each. What killed processes left in the folder is removed.
+
+    Args:
+        sync: waits until it is on the disk, so that not even a power failure leaves half of it.
+    Raises: OSError when the disk is full or the folder cannot be written; the message names path and reason.
+    """
+    if path.is_dir():  # the error of os.replace would name the temporary file
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
+    temporary = path.with_name(f".{path.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    file = None
+    try:
+        with contextlib.closing(_File(temporary)) as file:
+            yield file
+            file.finish(sync)
+        os.replace(temporary, path)
+    except BaseException as error:
+        failed = error if isinstance(error, OSError) else file and file.error
+        if failed is None:
+            raise
+        raise OSError(failed.errno, failed.strerror or str(failed), str(path)) from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a text file as `writing` does, and waits until it is on the disk."""
+    with writing(path, sync=True) as file:
+        file.write(text.encode())
+
+
+def keep(path: Path, write: Callable[[BinaryIO], object]) -> bool:
+    """Writes a file that only saves time; returns whether it could. A failure is a warning, and the run goes on."""
+    try:
+        with writing(path) as file:
+            write(file)
+    except OSError as error:
+        warnings.warn(f"not kept, the run goes on without it: {error}", KeptWarning, stacklevel=2)
+        return False
+    return True
+
+
+def forget(path: Path) -> None:
+    """Removes a kept file that is damaged, where that is allowed."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def sweep(place: Path, *, again: bool = False) -> None:
+    """Removes the temporary files in a folder whose processes are gone; once a process and folder, unless `again`."""
+    if place in _SWEPT and not again:
+        return
+    _SWEPT.add(place)
+    with contextlib.suppress(OSError), os.scandir(place) as entries:
+        for entry in entries:
+            if entry.name.endswith((".tmp", ".tmp.npz")) and entry.name.startswith(".") and _left_behind(entry):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _left_behind(entry: os.DirEntry) -> bool:
+    if found := _TEMPORARY.match(entry.name):
+        if found["host"] == _host():
+            return not alive(int(found["pid"]))
+    elif not _OLD.match(entry.name):
+        return False
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime > WEEK
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of this machine has this number; True where that cannot be asked."""
+    if os.name != "posix":  # elsewhere signal 0 is Ctrl-C
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # another user's, or a system that cannot be asked
+        return True
+    return True
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname()) or "host"

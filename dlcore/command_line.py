@@ -1,0 +1,115 @@
+"""The grammar of the command line: every mistake is one line, which names the valid choices, and exit status 2."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import subprocess
+from pathlib import Path
+from typing import Any, NoReturn
+
+from dlcore.config import closest
+
+# what a user's input, files, disk and machine can lead to; anything else is a fault of the program, with a traceback
+EXPECTED = (
+    ValueError,
+    OSError,
+    RuntimeError,
+    ArithmeticError,
+    ImportError,
+    MemoryError,
+    EOFError,
+    csv.Error,
+    subprocess.SubprocessError,
+)
+LONGEST = 1000  # characters of the line
+
+
+def one_line(error: BaseException) -> str:
+    """Returns what went wrong as one line.
+
+    >>> one_line(ValueError("two\\nlines")), one_line(OverflowError())
+    ('two lines', 'OverflowError')
+    """
+    text = " ".join(str(error).split())
+    if not text or isinstance(error, (ArithmeticError, MemoryError)):  # "integer division by zero" says too little
+        text = ": ".join(filter(None, (type(error).__name__, text)))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+
+
+class Once(argparse.Action):
+    """Stores the value of an option, which may be there once."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: str | None = None) -> None:
+        given = vars(namespace).setdefault("_given", set())
+        if option is not None and self.dest in given:
+            raise argparse.ArgumentError(self, "is given twice")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises ValueError with one line instead of printing the usage and ending the process; takes no abbreviations."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "allow_abbrev": False})
+        self.register("action", None, Once)
+        self.register("action", "store", Once)
+
+    hint = ""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises the error."""
+        raise ValueError(f"{message}; {self.hint or f'{self.prog} --help says more'}")
+
+    def unknown(self, words: list[str]) -> NoReturn:
+        """Raises the error for words that are no arguments, with the option that is meant."""
+        options = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+        near = closest(next((w for w in words if w.startswith("-")), words[0]).partition("=")[0], options)
+        hint = f"; did you mean {near}?" if near else f"; options: {' '.join(options)}"
+        raise ValueError(f"unrecognized arguments: {' '.join(words)}{hint}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            choices = list(map(str, action.choices))
+            near = closest(value, choices)
+            hint = f"; did you mean {near!r}?" if near else ";"
+            raise argparse.ArgumentError(action, f"unknown {value!r}{hint} choose from: {', '.join(choices)}")
+
+
+def whole(low: int) -> Any:
+    """Returns the type of an option that takes a whole number from `low`, of at most nine digits; 1e3 is one."""
+
+    def convert(text: str) -> int:
+        try:
+            number = float(text)
+            if number == int(number) and low <= number < 1e9:
+                return int(number)
+        except (ValueError, OverflowError):
+            pass
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from {low}")
+
+    return convert
+
+
+def word(text: str) -> str:
+    """The type of an option that must not be empty."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError("it holds a null character")
+    return text
+
+
+def folder(text: str) -> str:
+    """The type of an option that names a folder, which need not be there yet."""
+    path = Path(word(text))
+    for place in (path, *path.parents):
+        try:
+            if place.exists():
+                if not place.is_dir():
+                    raise argparse.ArgumentTypeError(f"{place} is not a folder")
+                break
+        except OSError as error:
+            raise argparse.ArgumentTypeError(f"{text[:80]!r}: {error.strerror}") from None
+    return text

@@ -1,0 +1,50 @@
+"""Numbers of chapter 3's sentences beside the ledger, by the name under which the page prints them."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from dlcore.claims import two_digits
+from dlcore.metrics.statistics import mean_interval
+
+# name -> which runs, and the column whose mean is printed
+_MEANS = {
+    "cats-clean": ("cifar10", "subgroup", "ResNet", 0.0, "flip_rate_test"),
+    "cats-epsilon": ("cifar10", "subgroup", "ResNet", 0.3, "epsilon"),
+    "human-epsilon": ("cifar10", "human", "ResNet", None, "epsilon"),
+    "fashion-nn": ("fashion_mnist", "subgroup", "1-NN", 0.3, "flip_rate_test"),
+    "fashion-epsilon": ("fashion_mnist", "subgroup", "convnet", 0.3, "epsilon"),
+    "marginal-error": ("fashion_mnist", "imbalance", "MLP", None, "label_error"),
+}
+
+
+def numbers(table: pd.DataFrame) -> dict[str, float | str]:
+    """Returns what chapter 3's sentences glue beside the ledger: name -> number or text; infinity, or "no run", without runs.
+
+    cats-clean: share of test cats labelled object without noise. *-epsilon: the premise, of the ResNet on CIFAR-10, of
+    the convnet on Fashion-MNIST, and under people's labels. fashion-nn: share of pullovers that 1-NN returns.
+    marginal-error: of the MLP with unequal classes. mlp-8000: TV minus epsilon of the MLP on MNIST-1D, with its interval.
+
+    Args: table: of `tables.distributional`.
+    """
+    own = table[~table.feature.astype(bool) & (table.preset == "laptop")] if len(table) else table
+    found: dict[str, float | str] = {}
+    for name, (dataset, experiment, family, noise, column) in _MEANS.items():
+        rows = _of(own, dataset, experiment, family)
+        rows = rows if noise is None or rows.empty else rows[rows.noise == noise]
+        values = rows[column].dropna() if len(rows) else rows
+        found[name] = float(values.mean()) if len(values) else math.inf
+    rows = _of(own, "mnist1d", "four", "MLP")
+    excess = (rows.debiased - rows.epsilon)[rows.n_train == 8000].dropna() if len(rows) else rows
+    if len(excess) < 2:
+        return found | {"mlp-8000": "no run"}
+    value, low, high = two_digits(*mean_interval(excess)[:3]).split()
+    return found | {"mlp-8000": f"{value} ({low} to {high})"}
+
+
+def _of(table: pd.DataFrame, dataset: str, experiment: str, family: str) -> pd.DataFrame:
+    if table.empty:
+        return table
+    return table[(table.dataset == dataset) & (table.experiment == experiment) & (table.family == family)]

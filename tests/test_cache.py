@@ -1,0 +1,212 @@
+"""Files are written whole or not at all; a full disk is called one; what killed processes left is removed."""
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dlcore import cache, optimization
+from dlcore.cache import KeptWarning
+from dlcore.records import Record, RecordStore
+from dlcore.studies import kept
+from dlcore.studies.distributional import Config
+
+FULL = Path("/dev/full")
+
+
+class _Full:
+    """A file on a disk that is full after some bytes."""
+
+    def __init__(self, path, room):
+        self.file, self.room = open(path, "xb"), room  # noqa: SIM115
+
+    def write(self, data):
+        data = memoryview(data).cast("B")
+        self.room -= len(data)
+        if self.room < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self.file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+@pytest.fixture(params=[0, 128, 3000], ids=lambda room: f"{room} bytes left")
+def full_disk(request, monkeypatch):
+    """Every file that is written whole meets a full disk."""
+    monkeypatch.setattr(cache, "open", lambda path, mode: _Full(path, request.param), raising=False)
+
+
+def _writers():
+    net = nn.Linear(60, 60)
+    adam = torch.optim.Adam(net.parameters())
+    steps = torch.optim.lr_scheduler.LambdaLR(adam, lambda _: 1.0)
+    return {
+        "checkpoint": lambda path: optimization.save(path, {"a": 1}, net, adam, steps, {}),
+        "arrays": lambda path: kept.write_arrays(path, a=np.random.default_rng(0).random(5000)),
+        "network": lambda path: cache.keep(path, lambda file: torch.save(net.state_dict(), file)),
+    }
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "arrays", "network"])
+def test_what_only_saves_time_is_left_out_on_a_full_disk_and_the_reason_is_named(kind, tmp_path, full_disk):
+    with pytest.warns(KeptWarning, match=rf"No space left on device.*{kind}"):
+        _writers()[kind](tmp_path / kind)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "arrays", "network"])
+def test_what_is_kept_can_be_read(kind, tmp_path):
+    path = tmp_path / "new" / kind
+    _writers()[kind](path)
+    assert [p.name for p in path.parent.iterdir()] == [kind]
+    if kind == "arrays":
+        assert kept.read_arrays(path)["a"].shape == (5000,)
+    else:
+        assert torch.load(path, weights_only=True)
+
+
+def test_a_run_whose_record_finds_no_room_says_so(tmp_path, full_disk):
+    store = RecordStore(tmp_path, packaged=False)
+    config = Config()
+    record = Record("distributional", {}, {f"metric {i}": i / 7 for i in range(400)})
+    with pytest.raises(OSError, match=f"No space left on device.*{config.key}.json") as raised:
+        store.load_or_run(config, lambda *_, **__: record)
+    assert raised.value.errno == errno.ENOSPC
+    assert not list((tmp_path / "distributional").glob(".*"))
+
+
+def test_a_folder_that_cannot_be_made_is_a_warning_or_an_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.warns(KeptWarning, match="Not a directory|File exists"):
+        assert not cache.keep(tmp_path / "file" / "x", lambda file: file.write(b"x"))
+    with pytest.raises(OSError, match="Not a directory|File exists"):
+        cache.write_atomically(tmp_path / "file" / "x", "x")
+
+
+def test_an_error_of_the_writer_is_its_own(tmp_path):
+    path = tmp_path / "x"
+    path.write_text("before")
+    with pytest.raises(ZeroDivisionError):
+        cache.keep(path, lambda file: file.write(b"after") / 0)
+    assert path.read_text() == "before"
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def _dead() -> int:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    return gone.pid
+
+
+def test_what_dead_processes_left_is_removed_and_nothing_else(tmp_path):
+    host, dead = cache._host(), _dead()
+    gone = [f".a.json.{host}-{dead}-00000000.tmp", ".b.pt.elsewhere-1-00000001.tmp", ".c.json.1.tmp", ".d.9.tmp.npz"]
+    stay = [f".a.json.{host}-{os.getpid()}-00000002.tmp", ".e.pt.elsewhere-1-00000003.tmp", "f.tmp", ".g.tmp", "h.json"]
+    stay += [".i.json.1.tmp"]
+    for name in gone + stay:
+        (tmp_path / name).touch()
+    old = time.time() - 2 * cache.WEEK
+    for name in [*gone[1:], "f.tmp", ".g.tmp"]:
+        os.utime(tmp_path / name, (old, old))
+    cache.sweep(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(stay)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from dlcore import cache
+cache.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+with cache.writing(Path(sys.argv[1])) as file:
+    file.write(b"x")
+"""
+
+
+@pytest.mark.parametrize("folder", ["", "unfinished", "networks", "controls", "reverse", "features", "end_to_end"])
+def test_the_next_run_removes_what_a_kill_at_the_last_moment_left(folder, tmp_path, store):
+    config = Config()
+    place = store.path / "distributional" / folder
+    subprocess.run([sys.executable, "-c", KILLED, str(place / "x")], check=False)
+    assert len(list(place.glob(".*.tmp"))) == 1
+    store.load_or_run(config, lambda *_, **__: Record("distributional", {}, {"tv": 1.0}))
+    assert not list(store.path.rglob(".*.tmp"))
+    # and the one after it, which only looks its record up
+    subprocess.run([sys.executable, "-c", KILLED, str(place / "x")], check=False)
+    cache._SWEPT.clear()  # as in another process
+    store.load_or_run(config, None)
+    assert not list(store.path.rglob(".*.tmp"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals differ elsewhere")
+def test_processes_that_are_alive_are_told_from_dead_ones():
+    assert cache.alive(os.getpid())
+    assert not cache.alive(_dead())
+    assert not cache.alive(10**30)
+
+
+# Places
+
+
+@pytest.mark.parametrize(
+    ("variables", "records", "data"),
+    [
+        ({"HOME": "/h"}, "/h/.cache/dlcore/records", "/h/.cache/dlcore/data"),
+        ({"HOME": "/h", "XDG_CACHE_HOME": "/x"}, "/x/dlcore/records", "/x/dlcore/data"),
+        ({"HOME": "/h", "XDG_CACHE_HOME": ""}, "/h/.cache/dlcore/records", "/h/.cache/dlcore/data"),
+        ({"HOME": "/h", "XDG_CACHE_HOME": "x"}, "/h/.cache/dlcore/records", "/h/.cache/dlcore/data"),
+        ({"HOME": "/h", "XDG_CACHE_HOME": "~/x"}, "/h/x/dlcore/records", "/h/x/dlcore/data"),
+        ({"HOME": "/h", "DLCORE_RECORDS": ""}, "/h/.cache/dlcore/records", "/h/.cache/dlcore/data"),
+        ({"HOME": "/h", "DLCORE_RECORDS": "~/r"}, "/h/r", "/h/.cache/dlcore/data"),
+        ({"HOME": "/h", "DLCORE_RECORDS": "/r"}, "/r", "/h/.cache/dlcore/data"),
+        ({"XDG_CACHE_HOME": "/x"}, "/x/dlcore/records", "/x/dlcore/data"),
+        ({"DLCORE_RECORDS": "/r"}, "/r", None),
+        ({}, None, None),
+        ({"HOME": ""}, None, None),
+        ({"HOME": "relative", "XDG_CACHE_HOME": "~"}, None, None),
+        ({"DLCORE_RECORDS": "~/r"}, None, None),
+    ],
+    ids=str,
+)
+def test_folders_are_where_the_variables_say(variables, records, data, monkeypatch):
+    """HOME unset is an unknown user, too: `docker run --user 12345`."""
+    from dlcore.data import cache_folder
+    from dlcore.records import default_path
+
+    for name in ("HOME", "XDG_CACHE_HOME", "DLCORE_RECORDS", "DLCORE_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    def nobody(*_):
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    for find, expected in ((default_path, records), (cache_folder, data)):
+        if expected is None:
+            with pytest.raises(ValueError, match="there is no home folder"):
+                find()
+        else:
+            assert find() == Path(expected)
+
+
+def test_without_a_home_the_shipped_records_and_the_embedded_data_are_there(monkeypatch):
+    from dlcore import data, doctor
+
+    for name in ("XDG_CACHE_HOME", "DLCORE_RECORDS", "DLCORE_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cache, "home", lambda: None)
+    assert len(RecordStore().table("scaling")) > 100
+    assert data.available()["mnist"].startswith("missing")
+    assert "go nowhere: there is no home folder" in doctor.report()
+    with pytest.raises(FileNotFoundError, match=r"mnist was not found.*DLCORE_DATA is not set"):
+        data.load("mnist")
+    with pytest.raises(ValueError, match="set XDG_CACHE_HOME"):
+        RecordStore().save(Config(), Record("distributional", {}, {"tv": 1.0}))

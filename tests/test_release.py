@@ -1,0 +1,227 @@
+"""What is published: workflows that call make, packages that hold everything and little more, one version everywhere."""
+
+import functools
+import importlib.metadata
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+import dlcore
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book"))
+
+import dist  # noqa: E402
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+URL = "https://github.com/someone/else"
+
+
+def _steps(node):
+    """Returns every step of a workflow or action."""
+    if isinstance(node, dict):
+        return [
+            *(s for s in node.get("steps", []) if isinstance(s, dict)),
+            *(s for v in node.values() for s in _steps(v)),
+        ]
+    return [s for v in node for s in _steps(v)] if isinstance(node, list) else []
+
+
+def _targets():
+    return set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text("utf8"), re.M))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.stem)
+def test_a_workflow_calls_targets_that_a_person_can_call(path):
+    workflow = yaml.safe_load(path.read_text("utf8"))
+    commands = "\n".join(step.get("run", "") for step in _steps(workflow["jobs"]))
+    called = set(re.findall(r"\bmake ([a-z][\w-]*)", commands))
+    assert called, "a workflow without make has a command that nobody can run at home"
+    assert called <= _targets()
+    for job in workflow["jobs"].values():
+        assert job["timeout-minutes"] <= 90
+    # what a job may do is said, and no more than it needs
+    assert workflow["permissions"].get("contents") in ("read", "write")
+    assert not re.search(r"pip install|python -m", commands)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.stem)
+def test_a_workflow_uses_actions_of_github_and_ours(path):
+    for step in _steps(yaml.safe_load(path.read_text("utf8"))):
+        if "uses" in step:
+            assert re.fullmatch(r"actions/[a-z-]+@v\d+|\./\.github/actions/setup", step["uses"])
+
+
+def test_the_workflows_of_the_card_are_there():
+    assert {p.stem for p in WORKFLOWS} == {"test", "book", "colab", "links", "release"}
+    on = {p.stem: yaml.safe_load(p.read_text("utf8"))[True] for p in WORKFLOWS}  # YAML reads `on` as a truth value
+    assert "pull_request" in on["test"]
+    assert "pull_request" in on["book"]
+    assert "schedule" in on["colab"]
+    assert "schedule" in on["links"]
+    matrix = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text("utf8"))["jobs"]["test"]["strategy"][
+        "matrix"
+    ]
+    assert matrix["python"] == ["3.11", "3.13"]
+
+
+def test_what_is_cached_is_what_the_build_reads():
+    """A path that the build does not write would cache nothing, in silence."""
+    build = (ROOT / "book" / "build.py").read_text("utf8")
+    cache = next(
+        s["with"]["path"]
+        for s in _steps(yaml.safe_load((ROOT / ".github/workflows/book.yml").read_text("utf8")))
+        if "cache@" in s.get("uses", "")
+    )
+    for path in cache.split():
+        assert f'"{path.split("/")[-1]}"' in build, path
+
+
+def test_every_target_of_make_is_explained():
+    text = (ROOT / "Makefile").read_text("utf8")
+    phony = set(re.search(r"^\.PHONY: (.*)$", text, re.M)[1].split())
+    assert phony == _targets()
+    explained = set(re.findall(r'@echo "make ([\w-]+)', text))
+    assert phony - {"help"} == explained
+
+
+def _pins(name):
+    lines = [line for line in (ROOT / name).read_text("utf8").splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines), "no address, path or range"
+    return {re.sub(r"[-_.]+", "-", line.split("==")[0]).lower(): line.split("==")[1] for line in lines}
+
+
+def test_the_lock_holds_what_is_required_and_what_that_needs():
+    required, locked = _pins("requirements.txt"), _pins("requirements.lock")
+    assert required.items() <= locked.items()
+    open_, seen = list(required), set()
+    while open_:
+        name = open_.pop()
+        try:
+            needs = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue  # not needed on this platform, or not installed here
+        if name in seen:
+            continue
+        seen.add(name)
+        assert name in locked
+        open_ += [re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", n)[0]).lower() for n in needs if ";" not in n]
+    assert len(seen) > 150
+
+
+@functools.cache
+def _exported(folder):
+    source = dist.export(folder / "source", URL)
+    # one file a run is what the repository holds; the packages are made for one file a group
+    for study in sorted((source / "dlcore" / "records").iterdir()):
+        runs = sorted(study.glob("*.json"), key=lambda run: json.dumps(json.loads(run.read_text("utf8"))["config"]))
+        if runs:
+            (study / "all.jsonl").write_text("".join(run.read_text("utf8").rstrip("\n") + "\n" for run in runs), "utf8")
+        for run in runs:
+            run.unlink()
+    dist.packages(source, folder / "dist")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    """A folder with source/, and dist/ made of it."""
+    return _exported(tmp_path_factory.mktemp("release"))
+
+
+def test_the_wheel_is_small_and_whole(packages):
+    (wheel,) = (packages / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        metadata = archive.read(next(n for n in names if n.endswith("METADATA"))).decode()
+    assert wheel.stat().st_size < 4e6
+    assert len(names) < 400
+    tracked = {
+        str(p.relative_to(packages / "source")) for p in (packages / "source" / "dlcore").rglob("*.*") if p.is_file()
+    }
+    assert tracked <= names, sorted(tracked - names)
+    assert not any(n.startswith(("tests/", "book/", "notebooks/")) for n in names)
+    assert "dlcore/py.typed" in names
+    assert f"Project-URL: Repository, {URL}" in metadata
+    assert not re.search(r"\]\((?!https?://|#)", metadata), (
+        "a link of the README that leads nowhere on the package index"
+    )
+    assert metadata.count("Requires-Dist: torch") >= 1
+
+
+def test_the_source_distribution_is_the_repository(packages):
+    (archive,) = (packages / "dist").glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        names = {name.partition("/")[2] for name in tar.getnames()}
+    source = packages / "source"
+    missing = {
+        str(p.relative_to(source)) for p in source.rglob("*") if p.is_file() and "egg-info" not in str(p)
+    } - names
+    assert not missing, sorted(missing)[:10]
+    assert not any(
+        re.search(r"egg-info/SOURCES|__pycache__|^\.git/|^_build", n) for n in names - {"dlcore.egg-info/SOURCES.txt"}
+    )
+
+
+def test_the_site_as_a_zip_is_the_same_twice(tmp_path):
+    html = tmp_path / "html"
+    (html / "book").mkdir(parents=True)
+    (html / "index.html").write_text("one")
+    (html / "book" / "a.html").write_text("two")
+    found = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        dist.site(html, tmp_path / name / "site.zip")
+        found.append((tmp_path / name / "site.zip").read_bytes())
+        (html / "index.html").touch()
+    assert found[0] == found[1]
+    with zipfile.ZipFile(tmp_path / "a" / "site.zip") as archive:
+        assert archive.namelist() == ["site/book/a.html", "site/index.html"]
+
+
+def test_checksums_are_those_that_sha256sum_checks(tmp_path):
+    (tmp_path / "a b.txt").write_text("x")
+    dist.checksums(tmp_path)
+    if shutil.which("sha256sum"):
+        subprocess.run(
+            ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=tmp_path, check=True, capture_output=True
+        )
+    assert (
+        (tmp_path / "SHA256SUMS")
+        .read_text()
+        .startswith("2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881  a b.txt")
+    )
+
+
+def test_one_version_one_title_one_licence():
+    cff = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf8"))
+    zenodo = json.loads((ROOT / ".zenodo.json").read_text("utf8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
+    assert cff["version"] == dlcore.__version__
+    assert cff["title"] == zenodo["title"]
+    assert cff["license"] == zenodo["license"] == project["license"]
+    assert (
+        [a["name"] for a in cff["authors"]]
+        == [a["name"] for a in zenodo["creators"]]
+        == [a["name"] for a in project["authors"]]
+    )
+    assert zenodo["keywords"] == project["keywords"]
+    assert dist.notes((ROOT / "CHANGELOG.md").read_text("utf8"), dlcore.__version__)
+
+
+def test_a_version_without_notes_is_no_release():
+    text = "# Changelog\n\n## 0.2.0 (2027-01-02)\n\n- New.\n\n## 0.1.0 (2026-11-30)\n\n- First.\n"
+    assert dist.notes(text, "0.2.0") == "- New.\n"
+    assert dist.notes(text, "0.1.0") == "- First.\n"
+    for version in ("0.3.0", "0.1"):
+        with pytest.raises(ValueError, match=rf"no section '## {version} \(YYYY-MM-DD\)'"):
+            dist.notes(text, version)
