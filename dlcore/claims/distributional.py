@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -204,8 +206,8 @@ def _one_class(t: Table, family: str) -> Table:
     return t if t.noisy.nunique() == 10 else t[:0]
 
 
-def _over_seeds(values: pd.Series, runs: int) -> Measured:
-    return mean(values)._replace(runs=runs)
+def _over_seeds(values: pd.Series, runs: int, within: tuple[float, float] = (-math.inf, math.inf)) -> Measured:
+    return mean(values, within)._replace(runs=runs)
 
 
 def _worst_class(t: Table, family: str) -> Measured | None:
@@ -231,9 +233,10 @@ def _rank(t: Table, family: str, column: str) -> Measured | None:
         return None
     epsilon = t.noisy.map(t.groupby("noisy").class_epsilon.mean())
     found = [g[column].corr(epsilon[g.index], method="spearman") for _, g in t.groupby("seed")]
-    return _over_seeds(pd.Series(found).dropna(), len(t))
+    return _over_seeds(pd.Series(found).dropna(), len(t), (-1, 1))
 
 
+MEASURES["ten-classes-forest"] = with_arguments(_worst_class, "forest")
 for _name, _family in (("1nn", "1-NN"), ("mlp", "MLP"), ("convnet", "convnet")):
     MEASURES[f"ten-classes-{_name}"] = with_arguments(_worst_class, _family)
     MEASURES[f"ten-classes-returned-{_name}"] = with_arguments(_returned, _family)
