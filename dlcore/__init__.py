@@ -13,3 +13,31 @@ __main__               python -m dlcore run | sweep | record | claims | data | d
 """
 
 __version__ = "0.1.0"
+
+# what an experiment needs, for one line of import; a name brings its module with it, and torch, only when it is used
+_PUBLIC = {
+    "dlcore.config": ("Config",),
+    "dlcore.data.transduction": ("Transduction",),
+    "dlcore.metrics.distributional": ("feature_calibration",),
+    "dlcore.models": ("Shape", "network", "seq2seq"),
+    "dlcore.noise": ("apply_confusion", "cyclic_confusion", "flip_labels"),
+    "dlcore.pretraining": ("features", "pretrain"),
+    "dlcore.probing": ("probe_rationality", "rationality"),
+    "dlcore.records": ("RecordStore",),
+    "dlcore.sequence_training": ("SequenceConfig", "fit_pairs", "token_loss"),
+    "dlcore.stitching": ("penalty_curve", "stitch"),
+    "dlcore.training": ("TrainConfig", "fit", "fit_many", "predict"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _PUBLIC.items():
+        if name in names:
+            import importlib
+
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module 'dlcore' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *(name for names in _PUBLIC.values() for name in names)])

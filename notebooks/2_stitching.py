@@ -106,8 +106,25 @@ config = Config.from_namespace(globals())
 # %% [markdown]
 # ## One run, live
 #
-# Two networks are trained (the record is reused if this very configuration has been run before) and stitched at every
-# stage, beside the two controls.
+# The whole experiment, on 1,000 signals: three networks, one of them untrained, and a linear map in the middle.
+
+# %%
+from dlcore import TrainConfig, data, fit, flip_labels, network, stitch
+
+signals = data.load("mnist1d", n_train=1000, seed=seed)
+x, y, tests = signals.train_inputs, signals.train_labels, (signals.test_inputs, signals.test_labels)
+taught = flip_labels(y, 10, 0.9 * config.noise, seed).labels  # a random label is right one time in ten
+top, bottom, untrained = (network("convnet", x.shape[1:], 10, seed=3 * seed + k, width=16) for k in range(3))
+for net, labels in ((top, y), (bottom, taught)):
+    fit(net, (x, labels), TrainConfig(epochs=20, optimizer="adam", learning_rate=2e-3, seed=seed))
+for name, net in (("another network", bottom), ("the top itself", top), ("an untrained one", untrained)):
+    found = stitch(net, top, "conv3", data=(x, y, *tests))
+    print(f"{name:16} under the top: error {found.error:.2f}, penalty {found.penalty:+.2f}")
+# without noise: -0.02, -0.02 and +0.18; after half of the labels were random, the other network costs 0.07
+
+# %% [markdown]
+# And the record of the study: two networks stitched at every stage, beside the two controls. It is reused if this very
+# configuration has been run before.
 
 # %%
 from dlcore import tables

@@ -110,8 +110,26 @@ config = Config.from_namespace(globals())
 # %% [markdown]
 # ## One run, live
 #
-# One classifier is trained on noisy labels (the record is reused if this very configuration has been run before), and
-# the same procedure is trained on the partition's own labels to measure $\epsilon$.
+# The whole experiment, on digits: labels that move from class $l$ to $l + 1$, and a network that learns them all.
+
+# %%
+from dlcore import TrainConfig, apply_confusion, cyclic_confusion, data, feature_calibration, fit, network, predict
+
+digits = data.load("digits", seed=seed)
+law = cyclic_confusion(10, config.noise)
+labels = apply_confusion(digits.train_labels, law, seed).labels
+net = network("mlp", digits.train_inputs.shape[1:], 10, seed=seed)
+curves = fit(net, (digits.train_inputs, labels), TrainConfig.interpolating(seed=seed))
+found = predict(net, digits.test_inputs).cpu().numpy()
+moved = (found == (digits.test_labels + 1) % 10).mean()
+tv = feature_calibration(digits.test_labels, found, law).debiased
+print(f"training error {curves.train_error[-1]:.2f} after {curves.epochs} epochs")
+print(f"moved: {config.noise:.2f} of the labels, {moved:.2f} of the test outputs; TV {tv:.2f}")
+# at 30 % noise: no training error, and 0.24 of the test outputs moved
+
+# %% [markdown]
+# And the record of the study: one classifier on noisy labels, and the same procedure on the partition's own labels to
+# measure $\epsilon$. It is reused if this very configuration has been run before.
 
 # %%
 from dlcore import tables
@@ -419,17 +437,24 @@ show(claims.ledger_html(ledger))
 #
 # :::{exercise}
 # :label: ex-laplace
-# Set `architecture = "kernel_laplace"` and vary `bandwidth`. Where does the flip rate have its minimum, and why do
-# both ends go up?
+# Noise on every class: set `experiment = "cyclic"` and `architecture = "kernel_laplace"`, and add a line `bandwidth = 0.01`
+# to the parameters. Run with values up to 10. Where is the rate of the noise's target on test smallest, and why do both
+# ends go up?
 # :::
 #
 # :::{solution} ex-laplace
 # :class: dropdown
-# A very narrow kernel is close to 1-NN, so to a sampler. A wide one interpolates with a smooth function that must bend
-# at every noisy point. Between the two a test point sees a weighted vote of several neighbours, and votes remove noise.
+# Near 0.15: {glue:text}`distributional/laplace-vote:.2f` there, {glue:text}`distributional/laplace-narrow:.2f` at 0.01
+# and {glue:text}`distributional/laplace-wide:.2f` at 10. A very narrow kernel is 1-NN, a sampler. A wide one interpolates
+# with a smooth function that must bend at every noisy point. Between the two a test point sees a weighted vote of several
+# neighbours, and votes remove noise. (With one noisy class, `subgroup`, some 60 test points decide, and the minimum
+# drowns: compare several seeds.)
 # :::
 
 # %% tags=["hide-input"]
+for name, bandwidth in {"narrow": 0.01, "vote": 0.15, "wide": 10.0}.items():
+    run = store.load_or_run(Config(experiment="cyclic", architecture="kernel_laplace", bandwidth=bandwidth))
+    glue(f"distributional/laplace-{name}", run.metrics["flip_rate_test"], display=False)
 glue("distributional/vote", float(dg.knn_flip_rate(9, 0.2)), display=False)
 glue("distributional/noisy", float(dg.symmetric_noise_agreement(0.2, 10)), display=False)
 

@@ -96,8 +96,31 @@ config = Config.from_namespace(globals())
 #
 # The corpus is a synthetic language pair, because there its entropy is *known*: word frequencies follow Zipf's law with
 # exponent $s = 1.5$, verbs go last and adjectives behind their noun, determiners agree in gender, and every
-# fourth word has two translations that nothing in the source tells apart. A few seconds of training, far from any
-# finding (the record is reused if this very configuration has been run before):
+# fourth word has two translations that nothing in the source tells apart. The whole experiment, with a short list of
+# words and a small model:
+
+# %%
+from math import log
+
+from dlcore import SequenceConfig, Shape, Transduction, fit_pairs, seq2seq, token_loss
+from dlcore.data.transduction_noise import Noise
+
+task, rule = Transduction(list_size=64), Noise(config.noise_kind, config.noise)
+development, test = task.sample(200, stream="dev"), task.sample(300, stream="test")
+shape = Shape(task.source_vocabulary, task.target_vocabulary, width=32, encoder_layers=1, decoder_layers=1)
+sizes, excess = (64, 256, 1024), []
+for size in sizes:
+    model, steps = seq2seq(shape, seed=seed), 16 * round(size**0.5)
+    recipe = SequenceConfig(steps=steps, batch_tokens=512, learning_rate=1e-2, warm=30, evaluate_every=100, seed=seed)
+    fit_pairs(model, task.sample(size, seed=seed, noise=rule), development, recipe)
+    excess.append(token_loss(model, test) - task.floor(rule))
+print("nats above the floor:", ", ".join(f"{value:.2f} with {size} pairs" for size, value in zip(sizes, excess)))
+print(f"exponent from the smallest to the largest: {log(excess[0] / excess[-1]) / log(sizes[-1] / sizes[0]):.2f}")
+# at 20 % noise: 2.91, 1.77 and 1.16 nats, an exponent of 0.33; without noise 0.37
+
+# %% [markdown]
+# And the record of the study, with the long list, at its smallest size, far from any finding. It is reused if this very
+# configuration has been run before.
 
 # %%
 from dlcore import tables

@@ -128,6 +128,24 @@ def test_torch_is_not_needed(module):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_one_line_of_import_has_what_an_experiment_needs():
+    """The names of the package are those of its modules, and none is loaded before it is used."""
+    code = (
+        "import dlcore, importlib, sys\n"
+        "assert not {'torch', 'numpy', 'pandas'} & set(sys.modules)\n"
+        "for module, names in dlcore._PUBLIC.items():\n"
+        "    for name in names:\n"
+        "        assert name in dir(dlcore)\n"
+        "        assert getattr(dlcore, name) is getattr(importlib.import_module(module), name)\n"
+        "from dlcore import data, noise, TrainConfig, network, stitch\n"
+        "assert data.load and noise.flip_labels and callable(stitch)\n"
+        "try: dlcore.netwrok\n"
+        "except AttributeError as error: assert str(error) == \"module 'dlcore' has no attribute 'netwrok'\"\n"
+        "else: raise AssertionError\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_a_module_has_one_subject(path):
     assert len(path.read_text("utf8").splitlines()) <= 400, "two modules in one file?"

@@ -60,6 +60,21 @@ def test_an_experiment_runs_at_its_defaults_or_is_refused_at_once(experiment):
         assert run(Config(experiment=experiment, noise=0.0)).metrics["train_error"] == 0
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_laplace_kernels_minimum_is_where_the_exercise_says(seed):
+    """Narrow: nearest neighbours, at the labels' own rate; 0.15: a vote; wide: in between. Run afresh, not read."""
+    rates = {
+        b: run(Config(experiment="cyclic", architecture="kernel_laplace", bandwidth=b, seed=seed)).metrics[
+            "flip_rate_test"
+        ]
+        for b in (0.01, 0.05, 0.15, 0.66, 10.0)
+    }
+    assert min(rates, key=rates.get) == 0.15
+    assert rates[0.15] < 0.1
+    assert rates[0.01] == pytest.approx(0.3, abs=0.06)
+    assert rates[0.01] > rates[10.0] > rates[0.15] + 0.05
+
+
 def test_flip_rate():
     counts = np.array([[3, 1], [2, 2]])
     assert flip_rate(counts, ((0, 1),)) == (0.25, 4)
