@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from dlcore import optimization, runtime
+from dlcore import borrowed, optimization, runtime
 
 # Parameters of one network up to which a stack is faster, for chains of linear layers. On a CPU measured by
 # benchmarks/ensembles.py, one thread. On a GPU not measured: there such a network is bound by launches, which a stack shares.
@@ -26,8 +26,7 @@ _ELEMENTWISE = (nn.ReLU, nn.Tanh, nn.GELU, nn.SiLU, nn.Sigmoid, nn.LeakyReLU, nn
 
 def _layers(model: nn.Module) -> list[nn.Module] | None:
     """Returns the layers of a chain, linear ones and ones without parameters, or None for another network."""
-    hooks = (model._forward_hooks, model._forward_pre_hooks, model._backward_hooks, model._backward_pre_hooks)
-    if any(hooks) or "forward" in vars(model):
+    if borrowed.altered(model):
         return None
     if type(model).forward is nn.Sequential.forward:
         parts = [_layers(part) for part in model.children()]
@@ -59,14 +58,41 @@ def pays(models: Sequence[nn.Module], where: torch.device) -> bool:
 
 
 def alike(models: Sequence[nn.Module]) -> bool:
-    """Whether the networks differ in their weights alone, and share none."""
+    """Whether the networks differ in their weights alone, and share none.
+
+    A part is more than its weights and what it prints: hooks, a slope or a function kept as an attribute.
+    """
 
     def form(model: nn.Module) -> tuple[Any, ...]:
         shapes = [(name, p.shape, p.requires_grad) for name, p in model.named_parameters()]
         return str(model), shapes, [(name, b.shape) for name, b in model.named_buffers()]
 
     weights = [id(p) for model in models for p in model.parameters()]
-    return all(form(m) == form(models[0]) for m in models[1:]) and len(weights) == len(set(weights))
+    if any(form(m) != form(models[0]) for m in models[1:]) or len(weights) != len(set(weights)):
+        return False
+    parts = zip(*(model.modules() for model in models), strict=True)
+    return all(_same(_rest(part), _rest(group[0])) for group in parts for part in group[1:])
+
+
+def _rest(part: nn.Module) -> dict[str, Any]:
+    """Returns what a part holds beside its weights, its parts and its mode."""
+    known = ("_parameters", "_buffers", "_modules", "training")
+    # hooks have numbers of their own in every part
+    return {k: list(v.values()) if k.endswith("_hooks") else v for k, v in vars(part).items() if k not in known}
+
+
+def _same(one: Any, two: Any) -> bool:
+    """Whether two attributes are equal; what cannot be compared is not."""
+    if isinstance(one, torch.Tensor):
+        return isinstance(two, torch.Tensor) and torch.equal(one, two)
+    if isinstance(one, dict) and isinstance(two, dict):
+        return one.keys() == two.keys() and all(_same(one[k], two[k]) for k in one)
+    if isinstance(one, (list, tuple)) and type(one) is type(two):
+        return len(one) == len(two) and all(map(_same, one, two))
+    try:
+        return type(one) is type(two) and bool(one == two)
+    except Exception:
+        return False
 
 
 @dataclass
@@ -201,7 +227,6 @@ def fit_stack(
             _advance(group, until, config, augment, checkpoint_seconds, bar)
     for run in runs:
         run.curves.stopped = "all epochs" if run.curves.stopped == "running" else run.curves.stopped
-        run.model.eval()
 
 
 def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint_seconds: float, bar: tqdm) -> None:
@@ -223,7 +248,7 @@ def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint
             batch, given = inputs[rows], targets.gather(1, rows)
             if augment is not None:
                 batch = torch.stack([augment(x, g) for x, g in zip(batch, generators, strict=True)])
-            with cast:
+            with borrowed.batch_of(stack.base, rows.shape[1], used, config.batch_size), cast:
                 logits = stack(batch)
             nats = functional.cross_entropy(logits.flatten(0, 1).float(), given.flatten(), reduction="none")
             values = nats.view(given.shape).mean(1)
@@ -296,6 +321,7 @@ def _errors(stack: Stack, rows: list[int], inputs: torch.Tensor, targets: torch.
     wrong = torch.zeros(len(rows), dtype=torch.float64, device=inputs.device)
     with cast:
         for part, given in zip(inputs.split(1024), targets[rows].split(1024, 1), strict=True):
-            found = stack(part.expand(len(rows), *part.shape), rows).argmax(2)
+            # each network gets its own copy: it may write to what it is given
+            found = stack(part.repeat(len(rows), *[1] * part.ndim), rows).argmax(2)
             wrong += (found != given).double().sum(1)
     return (wrong / len(inputs)).tolist()

@@ -47,7 +47,7 @@ def rate(step: int, kind: str, total: int, warm: int) -> float:
         return (max(1, warm) / max(1, step + 1)) ** 0.5
     done = min(1.0, (step - warm) / max(1, total - warm))
     # in torch's single precision, as in the first records: a last digit would change their curves
-    return 0.5 * (1 + torch.cos(torch.tensor(torch.pi * done)).item())
+    return 0.5 * (1 + torch.cos(torch.tensor(torch.pi * done, dtype=torch.float32)).item())
 
 
 def schedule(of: torch.optim.Optimizer, kind: str, total: int, warm: int) -> torch.optim.lr_scheduler.LambdaLR:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dlcore import augment, objectives, runtime, training
+from dlcore import augment, borrowed, objectives, runtime, training
 from dlcore.arrays import as_tensor
 from dlcore.models import network, networks
 
@@ -83,6 +83,7 @@ RECIPE: dict[str, Any] = {
 }
 
 
+@borrowed.own_settings()
 def pretrain(
     inputs: torch.Tensor,
     objective: str,
@@ -109,7 +110,7 @@ def pretrain(
         raise ValueError(f"{len(inputs)} input: nothing to compare it with")
     net, dimension = encoder(architecture, inputs, seed=seed, **sizes)
     with runtime.seeded(seed, 0x55E1F):
-        whole = objectives.SelfSupervised(net, dimension, objective, temperature=temperature)
+        whole = objectives.SelfSupervised(net, dimension, objective, temperature=temperature).to(inputs.dtype)
     random_view = view(tuple(inputs.shape[1:]))
     config = training.TrainConfig(
         epochs=epochs,
@@ -128,17 +129,20 @@ def pretrain(
         label=f"{objective} {architecture} seed {seed}",
         **options,
     )
-    return net, curves
+    return net.eval(), curves
 
 
+@torch.inference_mode(False)
 @torch.no_grad()
 def features(net: nn.Module, inputs: torch.Tensor, batch_size: int = 1024) -> np.ndarray:
-    """Returns the representation of inputs, (n, d) float32, in evaluation mode."""
-    inputs, where = to_unit(inputs), next(net.parameters()).device
+    """Returns the representation of inputs, (n, d) float32, in evaluation mode; the network is given back as it was."""
+    inputs = to_unit(inputs)
+    where = borrowed.device_of(net, inputs.device)
     # as in training: convolutions of images run faster with the channels last
-    layout = torch.channels_last if inputs.ndim == 4 else torch.contiguous_format
-    if inputs.ndim == 4:
-        net.to(memory_format=layout)
-    net.eval()
-    parts = (part.to(where, memory_format=layout) for part in inputs.split(batch_size))
-    return torch.cat([net(part).flatten(1).float().cpu() for part in parts]).numpy()
+    layout = torch.channels_last if inputs.ndim == 4 and borrowed.plain(net) else torch.contiguous_format
+    with borrowed.evaluating(net):
+        if inputs.ndim == 4:
+            net.to(memory_format=layout)
+        parts = (part.to(where, copy=True, memory_format=layout) for part in inputs.split(batch_size))
+        outputs = (borrowed.one_tensor(net(part)).flatten(1) for part in parts)
+        return torch.cat([out.to("cpu", torch.float32, copy=True) for out in outputs]).numpy()

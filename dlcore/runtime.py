@@ -96,12 +96,19 @@ def seeded(*seed: int) -> Iterator[torch.Generator]:
     Several integers (a seed and an epoch, say) are hashed together, so streams do not overlap.
     """
     mixed = mix(*seed)
+    with same_random_state():
+        torch.manual_seed(mixed)
+        yield torch.Generator().manual_seed(mixed)
+
+
+@contextlib.contextmanager
+def same_random_state() -> Iterator[None]:
+    """Gives torch's random state back after the block as it was before."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     if devices and parallel.size() > 1:  # the other GPUs belong to the other processes
         devices = [torch.cuda.current_device()]
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(mixed)
-        yield torch.Generator().manual_seed(mixed)
+        yield
 
 
 class Stopped(Exception):

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from dlcore import optimization, parallel, runtime
+from dlcore import borrowed, optimization, parallel, runtime
 from dlcore.config import unknown_choice
 from dlcore.data.pairs import PAD, Pairs, Ragged, token_batches
 
@@ -119,6 +119,7 @@ def _check(pairs: Pairs, model: nn.Module, what: str) -> None:
             raise ValueError(f"{what} {side} token {low if low <= PAD else high} is outside 1..{size - 1}")
 
 
+@torch.inference_mode(False)
 @torch.no_grad()
 def sentence_losses(model: nn.Module, pairs: Pairs, batch_tokens: int = 8192, cast: Any = None) -> np.ndarray:
     """Returns the teacher-forced loss of each pair in nats per sentence (n,) float64, EOS included.
@@ -129,21 +130,20 @@ def sentence_losses(model: nn.Module, pairs: Pairs, batch_tokens: int = 8192, ca
     Raises: ValueError for no pairs or tokens that the model does not know.
     """
     _check(pairs, model, "scored")
-    where, training = next(model.parameters()).device, model.training
+    where = next(model.parameters()).device
     cast = cast or torch.autocast(where.type, enabled=False)
     source, target = _Resident(pairs.source, where), _Resident(pairs.target, where)
     longest = int(max(source.lengths.max(), target.lengths.max()))
     result = np.empty(len(pairs))
-    model.eval()
-    for rows in token_batches(pairs, max(batch_tokens, longest)):
-        x, y = source.batch(rows), target.batch(rows)
-        keep = y != PAD
-        with cast:
-            logits = model.logits(model.hidden(x, y)[keep])
-        nats = functional.cross_entropy(logits.float(), y[keep], reduction="none").double()
-        table = torch.zeros(y.shape, dtype=torch.float64, device=where).masked_scatter_(keep, nats)
-        result[rows] = table.sum(1).cpu().numpy()
-    model.train(training)
+    with borrowed.evaluating(model):
+        for rows in token_batches(pairs, max(batch_tokens, longest)):
+            x, y = source.batch(rows), target.batch(rows)
+            keep = y != PAD
+            with cast:
+                logits = model.logits(model.hidden(x, y)[keep])
+            nats = functional.cross_entropy(logits.float(), y[keep], reduction="none").double()
+            table = torch.zeros(y.shape, dtype=torch.float64, device=where).masked_scatter_(keep, nats)
+            result[rows] = table.sum(1).cpu().numpy()
     return result
 
 
@@ -165,7 +165,7 @@ def fit_pairs(
     progress: bool = False,
     label: str = "",
 ) -> SequenceCurves:
-    """Trains a `models.seq2seq` model in place, leaves it with its best weights, and returns the curves.
+    """Trains a `models.seq2seq` model, leaves it with its best weights and in the mode it had, and returns the curves.
 
     Batches are drawn from (seed, epoch), dropout from (seed, step of the evaluation) alone, so a run that is
     killed and started again with the same `checkpoint` ends with the curve of an uninterrupted one.
@@ -180,97 +180,101 @@ def fit_pairs(
     parallel.only_one("training on sentence pairs")
     _check(train, model, "training")
     _check(dev, model, "development")
-    where = runtime.device(device) if isinstance(device, str) else device
-    if where.type == "cpu":
-        runtime.keep_memory()
-    model.to(where)
-    low = config.precision == "bfloat16" or (
-        config.precision == "auto" and where.type == "cuda" and runtime.fast_bfloat16(where)
-    )
-    cast = torch.autocast(where.type, dtype=torch.bfloat16, enabled=low)
-    source, target = _Resident(train.source, where), _Resident(train.target, where)
-    optimizer = optimization.optimizer(model, config, fused=where.type in ("cpu", "cuda"))
-    schedule = optimization.schedule(optimizer, config.schedule, config.steps, config.warm)
-    curves, path = SequenceCurves(), Path(checkpoint) if checkpoint else None
-    identity = {"config": asdict(config), "model_shape": asdict(model.shape), "pairs": [train.checksum, dev.checksum]}
-    step = epoch = index = tokens = stale = 0
-    best = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    if path is not None and path.exists():
-        saved = optimization.resume(path, identity, model, optimizer, schedule, where)
-        if saved is not None:
-            curves, best = SequenceCurves(**saved["curves"]), saved["best"]
-            step, epoch, index, tokens, stale = saved["at"]
-            curves.resumed += 1
+    with borrowed.training(model):
+        where = runtime.device(device) if isinstance(device, str) else device
+        if where.type == "cpu":
+            runtime.keep_memory()
+        model.to(where)
+        low = config.precision == "bfloat16" or (
+            config.precision == "auto" and where.type == "cuda" and runtime.fast_bfloat16(where)
+        )
+        cast = torch.autocast(where.type, dtype=torch.bfloat16, enabled=low, cache_enabled=False)
+        source, target = _Resident(train.source, where), _Resident(train.target, where)
+        optimizer = optimization.optimizer(model, config, fused=where.type in ("cpu", "cuda"))
+        schedule = optimization.schedule(optimizer, config.schedule, config.steps, config.warm)
+        curves, path = SequenceCurves(), Path(checkpoint) if checkpoint else None
+        identity = {
+            "config": asdict(config),
+            "model_shape": asdict(model.shape),
+            "pairs": [train.checksum, dev.checksum],
+        }
+        step = epoch = index = tokens = stale = 0
+        best = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        if path is not None and path.exists():
+            saved = optimization.resume(path, identity, model, optimizer, schedule, where)
+            if saved is not None:
+                curves, best = SequenceCurves(**saved["curves"]), saved["best"]
+                step, epoch, index, tokens, stale = saved["at"]
+                curves.resumed += 1
 
-    def of_epoch(number: int) -> list[tuple[np.ndarray, torch.Tensor]]:
-        """Returns the rows of an epoch's batches, here and on the device: one copy an epoch, none in a step."""
-        batches = token_batches(train, config.batch_tokens, seed=(config.seed, 7, number))
-        there = torch.from_numpy(np.concatenate(batches)).to(where)
-        return list(zip(batches, there.split([len(rows) for rows in batches]), strict=True))
+        def of_epoch(number: int) -> list[tuple[np.ndarray, torch.Tensor]]:
+            """Returns the rows of an epoch's batches, here and on the device: one copy an epoch, none in a step."""
+            batches = token_batches(train, config.batch_tokens, seed=(config.seed, 7, number))
+            there = torch.from_numpy(np.concatenate(batches)).to(where)
+            return list(zip(batches, there.split([len(rows) for rows in batches]), strict=True))
 
-    batches = of_epoch(epoch)
-    start = written = time.perf_counter()
-    spent = curves.seconds
-    bar = tqdm(total=config.steps, initial=step, desc=label or "training", disable=not progress, unit="step")
+        batches = of_epoch(epoch)
+        start = written = time.perf_counter()
+        spent = curves.seconds
+        bar = tqdm(total=config.steps, initial=step, desc=label or "training", disable=not progress, unit="step")
 
-    def keep() -> None:
-        if path is not None:
-            extra = {"curves": asdict(curves), "best": best, "at": [step, epoch, index, tokens, stale]}
-            optimization.save(path, identity, model, optimizer, schedule, extra)
+        def keep() -> None:
+            if path is not None:
+                extra = {"curves": asdict(curves), "best": best, "at": [step, epoch, index, tokens, stale]}
+                optimization.save(path, identity, model, optimizer, schedule, extra)
 
-    while step < config.steps and curves.stopped == "running":
-        model.train()
-        until = min(config.steps, step + config.evaluate_every)
-        seen, nats = 0, torch.zeros((), dtype=torch.float64, device=where)  # a GPU's tokens are a tensor too
-        with runtime.seeded(config.seed, 0x5E9, step):
-            for _ in range(until - step):
-                if index == len(batches):
-                    epoch, index = epoch + 1, 0
-                    batches = of_epoch(epoch)
-                rows = batches[index]
-                index += 1
-                with cast:
-                    loss = model.loss(source.batch(*rows), target.batch(*rows))
-                optimizer.zero_grad(set_to_none=True)
-                loss.objective.backward()
-                nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-                optimizer.step()
-                schedule.step()
-                nats += loss.nats
-                seen += loss.tokens
-        bar.update(until - step)
-        step, tokens, mean = until, tokens + int(seen), float(nats) / int(seen)
-        if mean != mean:
-            raise FloatingPointError(f"the loss is not a number at step {step}; lower learning_rate?")
-        held_out = token_loss(model, dev, 4 * config.batch_tokens, cast)
-        for name, entry in (("steps", step), ("tokens", tokens), ("train_loss", mean), ("dev_loss", held_out)):
-            getattr(curves, name).append(entry)
-        if curves.best < 0 or held_out < curves.dev_loss[curves.best] - config.least_gain:
-            curves.best, stale = len(curves.steps) - 1, 0
-            best = {k: v.detach().clone() for k, v in model.state_dict().items()}
-        else:
-            stale += 1
-        if evaluate is not None:
-            model.eval()
-            with torch.no_grad(), cast:
-                for name, entry in evaluate(model, step).items():
-                    curves.values.setdefault(name, []).append(entry)
-        if config.patience and stale >= config.patience:
-            curves.stopped = "no gain"
-        elif step == config.steps:
-            curves.stopped = "all steps"
-        curves.seconds = spent + time.perf_counter() - start
-        if time.perf_counter() - written > checkpoint_seconds or curves.stopped != "running":
-            keep()
-            written = time.perf_counter()
-        try:
-            runtime.report(label or "training", step, config.steps, loss=mean, held_out=held_out)
-        except runtime.Stopped:
-            keep()
-            raise
-        bar.set_postfix(train=f"{mean:.3f}", dev=f"{held_out:.3f}", refresh=False)
-    bar.close()
-    curves.stopped = "all steps" if curves.stopped == "running" else curves.stopped
-    model.load_state_dict(best)
-    model.eval()
+        while step < config.steps and curves.stopped == "running":
+            model.train()
+            until = min(config.steps, step + config.evaluate_every)
+            seen, nats = 0, torch.zeros((), dtype=torch.float64, device=where)  # a GPU's tokens are a tensor too
+            with runtime.seeded(config.seed, 0x5E9, step):
+                for _ in range(until - step):
+                    if index == len(batches):
+                        epoch, index = epoch + 1, 0
+                        batches = of_epoch(epoch)
+                    rows = batches[index]
+                    index += 1
+                    with cast:
+                        loss = model.loss(source.batch(*rows), target.batch(*rows))
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.objective.backward()
+                    nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+                    optimizer.step()
+                    schedule.step()
+                    nats += loss.nats
+                    seen += loss.tokens
+            bar.update(until - step)
+            step, tokens, mean = until, tokens + int(seen), float(nats) / int(seen)
+            if mean != mean:
+                raise FloatingPointError(f"the loss is not a number at step {step}; lower learning_rate?")
+            held_out = token_loss(model, dev, 4 * config.batch_tokens, cast)
+            for name, entry in (("steps", step), ("tokens", tokens), ("train_loss", mean), ("dev_loss", held_out)):
+                getattr(curves, name).append(entry)
+            if curves.best < 0 or held_out < curves.dev_loss[curves.best] - config.least_gain:
+                curves.best, stale = len(curves.steps) - 1, 0
+                best = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            else:
+                stale += 1
+            if evaluate is not None:
+                model.eval()
+                with torch.no_grad(), cast:
+                    for name, entry in evaluate(model, step).items():
+                        curves.values.setdefault(name, []).append(entry)
+            if config.patience and stale >= config.patience:
+                curves.stopped = "no gain"
+            elif step == config.steps:
+                curves.stopped = "all steps"
+            curves.seconds = spent + time.perf_counter() - start
+            if time.perf_counter() - written > checkpoint_seconds or curves.stopped != "running":
+                keep()
+                written = time.perf_counter()
+            try:
+                runtime.report(label or "training", step, config.steps, loss=mean, held_out=held_out)
+            except runtime.Stopped:
+                keep()
+                raise
+            bar.set_postfix(train=f"{mean:.3f}", dev=f"{held_out:.3f}", refresh=False)
+        bar.close()
+        curves.stopped = "all steps" if curves.stopped == "running" else curves.stopped
+        model.load_state_dict(best)
     return curves

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from dlcore import ensembles, optimization, parallel, runtime
+from dlcore import borrowed, ensembles, optimization, parallel, runtime
 from dlcore.arrays import as_inputs, as_integers, as_tensor
 from dlcore.training_config import Curves, TrainConfig
 
@@ -42,14 +42,29 @@ class _Prepared(NamedTuple):
     keep: Callable[[], None]
 
 
-def _can_be_last(model: nn.Module, where: torch.device) -> bool:
-    """Whether a network of images trains with its channels last, which is faster.
+def _can_be_last(model: nn.Module, inputs: torch.Tensor, where: torch.device) -> bool:
+    """Whether a network trains with its channels last, which is faster: one of images that gives the same outputs so.
 
-    On CPUs without AVX-512, torch 2.14 with one thread writes outside its memory in the backward pass of convolutions of fewer
-    than 8 channels in that layout, and the process dies.
+    Layers of one's own may ask for a view that this layout does not have: a copy of the network tries. On CPUs without
+    AVX-512, torch 2.14 with one thread writes outside its memory in the backward pass of convolutions of fewer than 8
+    channels in that layout, and the process dies.
     """
     few = (isinstance(m, nn.Conv2d) and m.out_channels < 8 for m in model.modules())
-    return where.type != "cpu" or not any(few)
+    if inputs.ndim != 4 or (where.type == "cpu" and any(few)):
+        return False
+    if borrowed.plain(model):
+        return True
+    try:
+        trial, few_inputs = borrowed.copied(model), inputs[:2]
+        found = []
+        for layout in (torch.contiguous_format, torch.channels_last):
+            with torch.no_grad(), runtime.seeded(0):
+                trial.train().to(memory_format=layout)(few_inputs.to(where, copy=True, memory_format=layout))
+                trial.eval()
+                found.append(trial(few_inputs.to(where, copy=True, memory_format=layout)))
+        return torch.allclose(*found, rtol=1e-3, atol=1e-4 * float(found[0].abs().max()))
+    except Exception:
+        return False
 
 
 def _as_data(model: nn.Module, data: Any, loss: Loss) -> tuple[torch.Tensor, torch.Tensor]:
@@ -65,18 +80,13 @@ def _checked_labels(model: nn.Module, inputs: torch.Tensor, targets: torch.Tenso
 
     Raises: ValueError, before any work, where a network does not take the inputs or has no output for a class.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
-        with torch.no_grad(), runtime.seeded(0):
-            out = model(inputs[:1].clone())
+        with borrowed.evaluating(model), torch.no_grad(), runtime.seeded(0):
+            out = borrowed.run(model, inputs[:1])
     except Exception as error:
         raise ValueError(
             f"the network does not run on inputs of shape {(1, *inputs.shape[1:])} and {inputs.dtype}: {error}"
         ) from error
-    finally:
-        for module, mode in modes:
-            module.training = mode
     if not isinstance(out, torch.Tensor) or out.ndim < 2:
         what = f"the shape {tuple(out.shape)}" if isinstance(out, torch.Tensor) else f"a {type(out).__name__}"
         raise ValueError(f"the network returns {what} for one input: class scores (1, classes) are needed")
@@ -97,15 +107,16 @@ def _prepare(
     if where.type == "cpu":
         runtime.keep_memory()
     model.to(where)
+    layout = torch.channels_last if _can_be_last(model, inputs, where) else torch.contiguous_format
     images = inputs.ndim == 4
-    layout = torch.channels_last if images and _can_be_last(model, where) else torch.contiguous_format
     if images:
         model.to(memory_format=layout)
     inputs, targets = inputs.to(where, memory_format=layout), targets.to(where)
     if loss is cross_entropy:
         targets = _checked_labels(model, inputs, targets)
     low = config.precision == "bfloat16" or (config.precision == "auto" and images and runtime.fast_bfloat16(where))
-    cast = torch.autocast(where.type, dtype=torch.bfloat16, enabled=low)
+    # no cache: under an autocast of the caller it would outlive the step, and the weights with it
+    cast = torch.autocast(where.type, dtype=torch.bfloat16, enabled=low, cache_enabled=False)
 
     used = len(inputs)
     if config.drop_last and used > config.batch_size:
@@ -144,8 +155,10 @@ def fit(
     progress: bool = False,
     label: str = "",
 ) -> Curves:
-    """Trains `model` in place and returns its curves.
+    """Trains the weights of `model` and returns its curves; its mode and memory format are as they were afterwards.
 
+    Whatever mode its parts have, they are trained in training mode; before you use the network, call `model.eval()`, or
+    use `predict`. A last batch of one sample goes through BatchNorm with the running statistics: it has no variance.
     The data are moved to the device once. Each epoch's order, augmentation and dropout are drawn from
     (seed, epoch) alone, so a run that is killed and started again with the same `checkpoint` repeats the epochs
     after the last checkpoint and ends with the curve of an uninterrupted run.
@@ -165,84 +178,85 @@ def fit(
         evaluate: called after every epoch in evaluation mode; what it returns joins the curves.
         checkpoint: file for resuming, written at most every `checkpoint_seconds`; the caller deletes it.
     Raises: ValueError for empty data, lengths that disagree, NaN inputs, labels that are no integers or have no output
-        of the network, inputs that it does not take; FloatingPointError when the loss
-        becomes not-a-number; a checkpoint of another configuration is named and ignored.
+        of the network, inputs that it does not take, nothing but batches of one sample where there is BatchNorm, or
+        weights made under `torch.inference_mode()`; FloatingPointError when the loss becomes not-a-number; a checkpoint
+        of another configuration is named and ignored.
     """
     where = runtime.device(device) if isinstance(device, str) else device
-    ready = _prepare(model, data, config, checkpoint, where, loss)
-    inputs, targets, cast, used, optimizer, schedule, curves, keep = ready
-    parallel.agree("the epochs of the checkpoint", curves.epochs)
+    with borrowed.training(model):
+        ready = _prepare(model, data, config, checkpoint, where, loss)
+        inputs, targets, cast, used, optimizer, schedule, curves, keep = ready
+        parallel.agree("the epochs of the checkpoint", curves.epochs)
 
-    start = written = time.perf_counter()
-    spent = curves.seconds
-    bar = tqdm(
-        total=config.epochs,
-        initial=curves.epochs,
-        desc=label or "training",
-        disable=not progress or parallel.rank() > 0,
-        unit="epoch",
-    )
+        start = written = time.perf_counter()
+        spent = curves.seconds
+        bar = tqdm(
+            total=config.epochs,
+            initial=curves.epochs,
+            desc=label or "training",
+            disable=not progress or parallel.rank() > 0,
+            unit="epoch",
+        )
 
-    with parallel.replicated(model, loss, where) as objective:
-        while curves.epochs < config.epochs and curves.stopped == "running":
-            epoch = curves.epochs
-            model.train()
-            with runtime.seeded(config.seed, epoch) as generator:
-                order = torch.randperm(len(inputs), generator=generator).to(where)
-                on_device, alike = (torch.Generator(where).manual_seed(generator.initial_seed()) for _ in range(2))
-                if parallel.rank() > 0:  # the dropout of other rows is other dropout
-                    torch.manual_seed(generator.initial_seed() + parallel.rank())
-                sums = torch.zeros(2, dtype=torch.float64, device=where)
-                for rows in order[:used].split(config.batch_size):
-                    batch = inputs[rows]
-                    if augment is not None:
-                        batch = augment(batch, on_device)
-                    with parallel.share(len(rows), alike) as mine:
-                        batch, rows = mine.of(batch), rows[mine.rows]
-                        with cast:
-                            out = objective(batch, targets[rows])
-                    value, errors = out if isinstance(out, tuple) else (out, out.new_tensor(torch.nan))
-                    optimizer.zero_grad(set_to_none=True)
-                    (value * mine.weight).backward()
-                    optimizer.step()
-                    schedule.step()
-                    if mine.counts:
-                        sums += torch.stack([value.detach().double() * len(rows), errors.double()])
-            mean_loss, error = (parallel.add(sums) / used).tolist()
-            if mean_loss != mean_loss:
-                raise FloatingPointError(f"the loss is not a number in epoch {epoch + 1}; lower learning_rate?")
-            if config.stop_at_zero_error and error < 0.05 + config.target_error:
-                # the running error lags behind the weights; the full pass is cheap once it is small
-                rows = parallel.own(len(inputs))
-                wrong = (predict(model, inputs[rows], cast=cast) != targets[rows]).double().sum()
-                error = float(parallel.add(wrong) / len(inputs))
-            curves.train_loss.append(mean_loss)
-            curves.train_error.append(error)
-            if evaluate is not None:
-                model.eval()
-                with torch.no_grad(), cast:
-                    for name, entry in evaluate(model, epoch + 1).items():
-                        curves.values.setdefault(name, []).append(entry)
-            if config.stop_at_zero_error and error <= config.target_error:
-                curves.stopped = "zero training error"
-            elif curves.epochs == config.epochs:
-                curves.stopped = "all epochs"
-            curves.seconds = spent + time.perf_counter() - start
-            if time.perf_counter() - written > checkpoint_seconds or curves.stopped != "running":
-                keep()
-                written = time.perf_counter()
-            try:
-                if parallel.rank() == 0:
-                    runtime.report(label or "training", curves.epochs, config.epochs, loss=mean_loss, error=error)
-            except runtime.Stopped:
-                keep()
-                raise
-            bar.set_postfix(loss=f"{mean_loss:.3f}", error=f"{error:.3f}", refresh=False)
-            bar.update()
-    bar.close()
-    parallel.from_first(None)  # the last checkpoint is written before any process goes on
-    curves.stopped = "all epochs" if curves.stopped == "running" else curves.stopped
-    model.eval()
+        with parallel.replicated(model, loss, where) as objective:
+            while curves.epochs < config.epochs and curves.stopped == "running":
+                epoch = curves.epochs
+                model.train()
+                with runtime.seeded(config.seed, epoch) as generator:
+                    order = torch.randperm(len(inputs), generator=generator).to(where)
+                    on_device, alike = (torch.Generator(where).manual_seed(generator.initial_seed()) for _ in range(2))
+                    if parallel.rank() > 0:  # the dropout of other rows is other dropout
+                        torch.manual_seed(generator.initial_seed() + parallel.rank())
+                    sums = torch.zeros(2, dtype=torch.float64, device=where)
+                    for rows in order[:used].split(config.batch_size):
+                        batch = inputs[rows]
+                        if augment is not None:
+                            batch = augment(batch, on_device)
+                        with parallel.share(len(rows), alike) as mine:
+                            batch, rows = mine.of(batch), rows[mine.rows]
+                            with borrowed.batch_of(model, mine.total, used, config.batch_size), cast:
+                                out = objective(batch, targets[rows])
+                        value, errors = out if isinstance(out, tuple) else (out, out.new_tensor(torch.nan))
+                        optimizer.zero_grad(set_to_none=True)
+                        (value * mine.weight).backward()
+                        optimizer.step()
+                        schedule.step()
+                        if mine.counts:
+                            sums += torch.stack([value.detach().double() * len(rows), errors.double()])
+                mean_loss, error = (parallel.add(sums) / used).tolist()
+                if mean_loss != mean_loss:
+                    raise FloatingPointError(f"the loss is not a number in epoch {epoch + 1}; lower learning_rate?")
+                if config.stop_at_zero_error and error < 0.05 + config.target_error:
+                    # the running error lags behind the weights; the full pass is cheap once it is small
+                    rows = parallel.own(len(inputs))
+                    wrong = (predict(model, inputs[rows], cast=cast) != targets[rows]).double().sum()
+                    error = float(parallel.add(wrong) / len(inputs))
+                curves.train_loss.append(mean_loss)
+                curves.train_error.append(error)
+                if evaluate is not None:
+                    model.eval()
+                    with torch.no_grad(), cast:
+                        for name, entry in evaluate(model, epoch + 1).items():
+                            curves.values.setdefault(name, []).append(entry)
+                if config.stop_at_zero_error and error <= config.target_error:
+                    curves.stopped = "zero training error"
+                elif curves.epochs == config.epochs:
+                    curves.stopped = "all epochs"
+                curves.seconds = spent + time.perf_counter() - start
+                if time.perf_counter() - written > checkpoint_seconds or curves.stopped != "running":
+                    keep()
+                    written = time.perf_counter()
+                try:
+                    if parallel.rank() == 0:
+                        runtime.report(label or "training", curves.epochs, config.epochs, loss=mean_loss, error=error)
+                except runtime.Stopped:
+                    keep()
+                    raise
+                bar.set_postfix(loss=f"{mean_loss:.3f}", error=f"{error:.3f}", refresh=False)
+                bar.update()
+        bar.close()
+        parallel.from_first(None)  # the last checkpoint is written before any process goes on
+        curves.stopped = "all epochs" if curves.stopped == "running" else curves.stopped
     return curves
 
 
@@ -311,15 +325,16 @@ def fit_many(
                 "a stack needs models of one architecture, classes as targets, cross_entropy and one process"
             )
         if able and (ensembles.pays(group, where) if stack is None else stack):
-            ready: list[_Prepared] = []
-            for k in rows:  # the data once, not once a model
-                same = ready[0].inputs if ready else inputs
-                ready.append(_prepare(models[k], (same, targets[k]), configs[k], checkpoints[k], where, loss))
-            runs = [
-                ensembles.Run(models[k], r, configs[k].seed, labels[k], evaluate[k])
-                for k, r in zip(rows, ready, strict=True)
-            ]
-            ensembles.fit_stack(runs, config, **options)
+            with borrowed.training(*group):
+                ready: list[_Prepared] = []
+                for k in rows:  # the data once, not once a model
+                    same = ready[0].inputs if ready else inputs
+                    ready.append(_prepare(models[k], (same, targets[k]), configs[k], checkpoints[k], where, loss))
+                runs = [
+                    ensembles.Run(models[k], r, configs[k].seed, labels[k], evaluate[k])
+                    for k, r in zip(rows, ready, strict=True)
+                ]
+                ensembles.fit_stack(runs, config, **options)
             found |= {k: r.curves for k, r in zip(rows, ready, strict=True)}
             continue
         for k in rows:
@@ -328,18 +343,16 @@ def fit_many(
     return [found[k] for k in range(count)]
 
 
+@torch.inference_mode(False)
 @torch.no_grad()
 def predict(model: nn.Module, inputs: torch.Tensor, batch_size: int = 1024, cast: Any = None) -> torch.Tensor:
-    """Returns the predicted classes (n,), in evaluation mode, on the model's device; restores the mode after.
+    """Returns the predicted classes (n,), in evaluation mode, on the model's device; every part's mode is as before.
 
     Shapes: inputs (n, ...), a tensor, an array or a list, as for `fit`.
     """
     inputs = as_inputs("inputs", inputs, model)
-    where = next(model.parameters()).device
-    training = model.training
-    model.eval()
+    where = borrowed.device_of(model, inputs.device)
     cast = cast or torch.autocast(where.type, enabled=False)
-    with cast:
-        out = torch.cat([model(part.to(where)).argmax(1) for part in inputs.split(batch_size)])
-    model.train(training)
-    return out
+    with borrowed.evaluating(model), cast:
+        outputs = (borrowed.run(model, part, where) for part in inputs.split(batch_size))
+        return torch.cat([borrowed.one_tensor(out).argmax(1) for out in outputs])

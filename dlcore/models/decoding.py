@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from dlcore import runtime
+from dlcore import borrowed, runtime
 from dlcore.config import unknown_choice
 from dlcore.models.seq2seq import BOS, EOS, PAD, Seq2Seq
 
@@ -123,13 +123,12 @@ def translate(
     """
     if method not in METHODS:
         raise unknown_choice("decoding method", method, METHODS)
-    where, training = next(model.parameters()).device, model.training
-    model.eval()
+    where = next(model.parameters()).device
     lengths = np.array([len(s) for s in sources])
     if len(lengths) and lengths.min() == 0:
         raise ValueError(f"source {int(lengths.argmin())} is empty")
     order, result, at = np.argsort(lengths, kind="stable"), [None] * len(lengths), 0
-    with runtime.seeded(seed, 0xDEC0DE) as generator:
+    with borrowed.evaluating(model), runtime.seeded(seed, 0xDEC0DE) as generator:
         on_device = torch.Generator(where).manual_seed(generator.initial_seed())
         while at < len(order):
             count = max(1, batch_tokens // (lengths[order[at]] * (size if method == "beam" else 1)))
@@ -147,5 +146,4 @@ def translate(
             at += len(rows)
             if on_progress is not None:
                 on_progress(at)
-    model.train(training)
     return result

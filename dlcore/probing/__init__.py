@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from dlcore import noise, runtime, training
+from dlcore import borrowed, noise, runtime, training
 from dlcore.arrays import LARGEST, as_integers, as_reals, as_tensor
 from dlcore.config import unknown_choice
 from dlcore.metrics import rationality as rr
@@ -136,6 +136,7 @@ def _votes(near: np.ndarray, y: torch.Tensor, classes: int) -> np.ndarray:
     return found
 
 
+@borrowed.own_settings()
 def _mlp(
     x: torch.Tensor,
     y: torch.Tensor,
@@ -158,7 +159,7 @@ def _mlp(
     found: list[list[np.ndarray]] = [[], []]
     loss = []
     for r, target in enumerate(y):
-        net = network("mlp", tuple(x.shape[1:]), classes, seed=seed + r, width=width, depth=1)
+        net = network("mlp", tuple(x.shape[1:]), classes, seed=seed + r, width=width, depth=1).float()
         settings = training.TrainConfig(
             epochs=epochs, optimizer="adam", learning_rate=1e-3, batch_size=min(128, len(x)), seed=seed + r
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from dlcore import runtime
+from dlcore import borrowed, runtime
 from dlcore.stitching.families import CLOSED
 from dlcore.stitching.halves import stage_names
 from dlcore.stitching.kept import Kept
@@ -48,6 +47,7 @@ class StagePenalty:
     random_excess: float
 
 
+@borrowed.own_settings()
 def penalty_curve(
     bottom: nn.Module,
     top: nn.Module,
@@ -132,9 +132,7 @@ def penalty_curve(
 
                     control = kept is not None and kind != "main"
                     names = (low, high, family, seed)
-                    done[key] = (kept.of(one.model, second.model, names, make) if control else make())._replace(
-                        model=None
-                    )
+                    done[key] = (kept.of(one, second, names, make) if control else make())._replace(model=None)
                 return done[key]
 
             for low, high in pairs:
@@ -175,7 +173,7 @@ def stage_pairs(
     else:
         names = []
         for model in (bottom, top):
-            at = next((p.device for p in model.parameters()), torch.device("cpu"))
+            at = borrowed.device_of(model, torch.device("cpu"))
             names.append(stage_names(model, data.train_inputs[:2].to(at)))
         found = [(name, name) for name in names[0] if name in names[1]]
     if not found:
@@ -190,12 +188,14 @@ def _untrained(random: Any, bottom: nn.Module, seed: int) -> nn.Module | None:
         return random_bottom(bottom, seed)
     if isinstance(random, nn.Module):
         return random
-    built = random(seed)
+    with runtime.seeded(seed, 0x4A2D):  # what it draws depends on the seed alone
+        built = random(seed)
     if not isinstance(built, nn.Module):
         raise ValueError(f"random must build a network from a seed, not {type(built).__name__}")
     return built
 
 
+@borrowed.own_settings()
 def random_bottom(model: nn.Module, seed: int = 0) -> nn.Module:
     """Returns an untrained copy of a network: every parameter drawn again, no storage shared with the original.
 
@@ -208,7 +208,7 @@ def random_bottom(model: nn.Module, seed: int = 0) -> nn.Module:
     >>> bool((random_bottom(net)[0][0].weight == net[0][0].weight).any())
     False
     """
-    fresh = copy.deepcopy(model)
+    fresh = borrowed.copied(model, "the bottom")
     reset: set[int] = set()
     with runtime.seeded(seed, 0x4A2D):
         for module in fresh.modules():
@@ -216,7 +216,8 @@ def random_bottom(model: nn.Module, seed: int = 0) -> nn.Module:
             if callable(draw):
                 draw()
                 reset |= {id(p) for p in module.parameters(recurse=False)}
-    old = dict(model.named_parameters())
+    with borrowed.bare(model) as inner:
+        old = dict(inner.named_parameters())
     same = [
         name
         for name, p in fresh.named_parameters()
@@ -225,6 +226,6 @@ def random_bottom(model: nn.Module, seed: int = 0) -> nn.Module:
     if same:
         raise ValueError(
             f"{', '.join(same[:5])}{' and more' if len(same) > 5 else ''} cannot be re-initialised: their modules have no "
-            "reset_parameters; give random=a function that builds an untrained network from a seed"
+            "reset_parameters that draws them; give random=a function that builds an untrained network from a seed"
         )
     return fresh

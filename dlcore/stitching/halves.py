@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from dlcore import borrowed, runtime
 from dlcore.arrays import as_inputs
 from dlcore.config import closest
 
 
-class _Reached(Exception):
-    """Ends a forward pass at a stage, so that what comes after is not computed."""
+class _Reached(BaseException):
+    """Ends a forward pass at a stage, so that what comes after is not computed; no network catches it by mistake."""
 
 
 class Head(nn.Module):
-    """The network until the output of a stage; `norms` are the BatchNorm layers that it runs."""
+    """The network until the output of a stage; `norms` are the BatchNorm layers that it runs. It works on a copy."""
 
     def __init__(self, model: nn.Module, stage: str, example: torch.Tensor) -> None:
         super().__init__()
@@ -30,6 +30,7 @@ class Head(nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Returns the activation."""
+        inputs = inputs.clone()
         if self._stage is None:
             return self.model(inputs)
         out = []
@@ -52,7 +53,8 @@ class Tail(nn.Module):
     """The network after a stage, as a function of the activation; `norms` are the BatchNorm layers that it runs.
 
     A chain of modules is cut. Any other network is run as a whole, on inputs of zeros, with the stage's output
-    replaced: its result does not depend on the inputs, which is checked here.
+    replaced. Head and tail together give the network's own output, which is checked here. The activation is copied,
+    because layers may work in place on it, and put in rows where a layer may ask for a view of it.
     """
 
     def __init__(self, model: nn.Module, stage: str, example: torch.Tensor) -> None:
@@ -63,40 +65,58 @@ class Tail(nn.Module):
         self._stage = None if chain else [found]
         self.norms = _norms(self.model) if chain else _norms_by_time(model, found, example)[1]
         self._example = example[:1]
-        if chain is None:
-            self._check_cut(stage, example)
+        self._format = torch.preserve_format if borrowed.plain(model) else torch.contiguous_format
+        self._check_cut(model, stage, example)
 
     def forward(self, activation: torch.Tensor) -> torch.Tensor:
         """Returns the network's output for an activation in place of the stage's own."""
+        activation = activation.clone(memory_format=self._format)
         if self._stage is None:
             return self.model(activation)
         zeros = torch.zeros((len(activation), *self._example.shape[1:]), dtype=self._example.dtype)
-        return self._replaced(zeros.to(activation.device), activation)
-
-    def _replaced(self, inputs: torch.Tensor, activation: torch.Tensor) -> torch.Tensor:
         handle = self._stage[0].register_forward_hook(lambda *_: activation)
         try:
-            return self.model(inputs)
+            return self.model(zeros.to(activation.device))
         finally:
             handle.remove()
 
     @torch.no_grad()
-    def _check_cut(self, stage: str, example: torch.Tensor) -> None:
-        activation = Head(self.model, stage, example)(example)
-        seen, unseen = (self._replaced(x, activation) for x in (example, torch.zeros_like(example)))
-        if not torch.allclose(seen, unseen, rtol=1e-4, atol=1e-5):
+    def _check_cut(self, model: nn.Module, stage: str, example: torch.Tensor) -> None:
+        with borrowed.evaluating(model):
+            wholes = []
+            for _ in range(2):
+                with runtime.seeded(0):
+                    wholes.append(borrowed.run(model, example))
+            with runtime.seeded(0):
+                activation = Head(model, stage, example)(example)
+                if self._stage is None:  # a chain goes on where it stopped, another network starts again
+                    cut = self(activation)
+            if self._stage is not None:
+                with runtime.seeded(0):
+                    cut = self(activation)
+        if not _close(*wholes):
+            raise ValueError(
+                "the top gives different outputs for the same inputs, twice in a row and with the same random numbers: "
+                "it keeps a state, so no cut can be checked; its outputs must depend on its inputs alone"
+            )
+        if not _close(wholes[0], cut):
             raise ValueError(
                 f"the input reaches the output of the top without passing stage {stage!r} (a skip connection goes "
                 "around it), so a stitch there proves nothing; cut between blocks, not inside one"
             )
 
 
+def _close(one: torch.Tensor, two: torch.Tensor) -> bool:
+    """Whether two outputs are equal but for rounding."""
+    if one.shape != two.shape:
+        return False
+    size = one.abs().nan_to_num(0, 0, 0).max().item()
+    return torch.allclose(one, two, rtol=1e-4, atol=1e-5 * size, equal_nan=True)
+
+
 def find_stage(model: nn.Module, stage: str, role: str = "the network") -> nn.Module:
     """Returns the module of that name. Raises ValueError that names the nearest and lists the network's parts."""
-    try:
-        found = model.get_submodule(stage) if stage else None
-    except AttributeError:
-        found = None
+    found = borrowed.find(model, stage)[0]
     if found is None:
         near = closest(stage, [name for name, _ in model.named_modules() if name])
         hint = f"; did you mean {near!r}?" if near else ";"
@@ -112,11 +132,12 @@ def checked_stage(model: nn.Module, stage: str, example: torch.Tensor, role: str
         output is not one tensor with a row for each input.
     """
     module = find_stage(model, stage, role)
+    _check_heard(module, f"stage {stage!r} of {role}")
     outputs: list = []
     handle = module.register_forward_hook(lambda _m, _a, output: outputs.append(output))
     try:
         with torch.no_grad():
-            model(example)
+            borrowed.run(model, example)
     finally:
         handle.remove()
     if len(outputs) != 1:
@@ -131,37 +152,58 @@ def checked_stage(model: nn.Module, stage: str, example: torch.Tensor, role: str
     return tuple(out.shape[1:])
 
 
+def _check_heard(module: nn.Module, what: str) -> None:
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ValueError(
+            f"{what} is inside TorchScript, which lets nobody listen to its parts (those of a scripted nn.Sequential "
+            "excepted); give the network from before torch.jit"
+        )
+
+
 def stage_names(model: nn.Module, example: torch.Tensor) -> list[str]:
     """Returns the names of a network's parts at which it can be cut, in the order in which they run.
 
-    These are the direct children that have parameters or follow one, run once, and are not the last.
+    These are the direct children that have parameters or follow one, run once, and are not the last; of a network that
+    is all in one part, the children of that part.
 
     Args: example: a batch of inputs, two or more.
 
     >>> stage_names(nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), torch.zeros(2, 4))
     ['1', '2']
     """
-    model, example = eager(model), as_inputs("example", example, model)
+    example = as_inputs("example", example, model)
+    with borrowed.evaluating(model), borrowed.bare(model) as inner:
+        prefix, parent = "", inner
+        order = _order(inner, inner, example)
+        while len(set(order)) == 1 and any(True for _ in parent.get_submodule(order[0]).children()):
+            # all is in one part, as in a wrapper: the cuts are inside it
+            prefix, parent = f"{prefix}{order[0]}.", parent.get_submodule(order[0])
+            order = _order(inner, parent, example)
+    once = [name for name in order if order.count(name) == 1][:-1]
+    trained = [any(True for _ in parent.get_submodule(name).parameters()) for name in once]
+    first = trained.index(True) if True in trained else 0
+    return [prefix + name for name in once[first:]]
+
+
+@torch.no_grad()
+def _order(model: nn.Module, parent: nn.Module, example: torch.Tensor) -> list[str]:
+    """Returns the names of the children of a part in the order in which they run in a pass of the network."""
     order: list[str] = []
+    for name, child in parent.named_children():
+        _check_heard(child, f"part {name!r} of the network")
     handles = [
-        child.register_forward_hook(lambda _m, _a, out, name=name: order.append(name))
-        for name, child in model.named_children()
+        child.register_forward_hook(lambda _m, _a, _out, name=name: order.append(name))
+        for name, child in parent.named_children()
     ]
-    mode = model.training
-    model.eval()
     try:
-        with torch.no_grad():
-            model(example)
+        borrowed.run(model, example)
     finally:
-        model.train(mode)
         for handle in handles:
             handle.remove()
-    once = [name for name in order if order.count(name) == 1][:-1]
-    trained = [any(True for _ in model.get_submodule(name).parameters()) for name in once]
-    first = trained.index(True) if True in trained else 0
-    return once[first:]
+    return order
 
 
+@torch.inference_mode(False)
 @torch.no_grad()
 def activations(
     model: nn.Module, inputs: torch.Tensor, stages: Sequence[str], batch_size: int = 512
@@ -175,46 +217,42 @@ def activations(
     >>> {k: tuple(v.shape) for k, v in activations(net, torch.zeros(5, 2), ["0", "1"]).items()}
     {'0': (5, 3), '1': (5, 3)}
     """
-    model, inputs = eager(model), as_inputs("inputs", inputs, model)
-    where = next((p.device for p in model.parameters()), inputs.device)
-    training = model.training
-    model.eval()
+    inputs = as_inputs("inputs", inputs, model)
+    where = borrowed.device_of(model, inputs.device)
     parts: dict[str, list[torch.Tensor]] = {stage: [] for stage in stages}
     handles = []
-    try:
-        for stage in parts:
-            checked_stage(model, stage, inputs[:2].to(where), "the network")
-        # a clone: a later layer may work in place
-        handles = [
-            find_stage(model, stage).register_forward_hook(lambda _m, _a, out, into=into: into.append(out.clone()))
-            for stage, into in parts.items()
-        ]
-        for batch in inputs.split(batch_size):
-            model(batch.to(where))
-    finally:
-        for handle in handles:
-            handle.remove()
-        model.train(training)
+    with borrowed.evaluating(model), borrowed.bare(model) as inner:
+        try:
+            for stage in parts:
+                checked_stage(inner, stage, inputs[:2].to(where), "the network")
+            # a clone: a later layer may work in place
+            handles = [
+                find_stage(inner, stage).register_forward_hook(lambda _m, _a, out, into=into: into.append(out.clone()))
+                for stage, into in parts.items()
+            ]
+            for batch in inputs.split(batch_size):
+                borrowed.run(inner, batch, where)
+        finally:
+            for handle in handles:
+                handle.remove()
     return {stage: torch.cat(found) for stage, found in parts.items()}
 
 
-def eager(model: nn.Module) -> nn.Module:
-    """Returns what `torch.compile` wraps: a compiled network ignores hooks that are set after its first run."""
-    return getattr(model, "_orig_mod", model)
-
-
-def private(model: nn.Module, where: torch.device) -> nn.Module:
-    """Returns a frozen copy in evaluation mode on a device; the original stays as it is."""
-    return copy.deepcopy(eager(model)).to(where).requires_grad_(False).eval()
+def private(model: nn.Module, where: torch.device, role: str) -> nn.Module:
+    """Returns a frozen copy in evaluation mode on a device, without wrappers; the original stays as it is."""
+    mine = borrowed.copied(model, role).to(where).eval()
+    for parameter in mine.parameters():  # TorchScript has no requires_grad_ of its own
+        parameter.requires_grad_(False)
+    return mine
 
 
 def _chain(model: nn.Module, stage: str) -> tuple[nn.Module, nn.Module] | None:
-    """Returns both halves of a (nested) nn.Sequential, or None for any other network."""
+    """Returns both halves of a (nested) nn.Sequential, or None for any other network, or one whose call does more."""
     before: list[nn.Module] = []
     after: list[nn.Module] = []
     here = model
-    for part in stage.split("."):
-        if type(here).forward is not nn.Sequential.forward:
+    for part in borrowed.find(model, stage)[1].split("."):
+        if type(here).forward is not nn.Sequential.forward or borrowed.altered(here):
             return None
         names = list(here._modules)
         index = names.index(part)
@@ -241,7 +279,8 @@ def _norms_by_time(
     handles = [m.register_forward_pre_hook(lambda m, _: sides[bool(done)].append(m)) for m in _norms(model)]
     handles.append(stage.register_forward_hook(lambda *_: done.append(True)))
     try:
-        model(example)
+        with borrowed.evaluating(model):
+            borrowed.run(model, example)
     finally:
         for handle in handles:
             handle.remove()

@@ -8,16 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from dlcore import cache
+from dlcore import borrowed, cache
 from dlcore.stitching.options import StitchOptions
 from dlcore.stitching.stitch import Stitch
-from dlcore.stitching.subject import StitchData
+from dlcore.stitching.subject import StitchData, Subject
 from dlcore.training import Curves
 
 # raise it when a change of code changes what a stitch measures
-FORMAT = 1
+FORMAT = 2
 
 
 class Kept:
@@ -31,17 +30,21 @@ class Kept:
             options, device="", cache_bytes=0, training=dataclasses.replace(options.training, seed=0)
         )
         self._data = _digest(FORMAT, repr(how), *data)
-        self._models: dict[int, tuple[nn.Module, str]] = {}
+        self._networks: dict[int, tuple[Subject, str]] = {}
 
-    def _model(self, model: nn.Module) -> str:
-        if id(model) not in self._models:
-            # the network is held, so that its id stays its own
-            self._models[id(model)] = model, _digest(str(model), *model.state_dict().values())
-        return self._models[id(model)][1]
+    def _network(self, of: Subject) -> str:
+        if id(of) not in self._networks:
+            # a network is more than its weights: what else it computes with shows in its outputs
+            with torch.no_grad():
+                out = borrowed.run(of.model, of.example)
+            out = out if isinstance(out, torch.Tensor) else repr(out)
+            # it is held, so that its id stays its own
+            self._networks[id(of)] = of, _digest(str(of.model), *of.model.state_dict().values(), out)
+        return self._networks[id(of)][1]
 
-    def of(self, bottom: nn.Module, top: nn.Module, names: tuple, make: Callable[[], Stitch]) -> Stitch:
+    def of(self, bottom: Subject, top: Subject, names: tuple, make: Callable[[], Stitch]) -> Stitch:
         """Returns the kept stitch, or makes and keeps it. A damaged file costs time, never the run."""
-        found = self.folder / f"{_digest(self._data, self._model(bottom), self._model(top), repr(names))[:24]}.pt"
+        found = self.folder / f"{_digest(self._data, self._network(bottom), self._network(top), repr(names))[:24]}.pt"
         try:
             fields = torch.load(found, map_location="cpu", weights_only=True)
             arrays = {name: fields.pop(name).numpy() for name in ("wrong", "top_wrong")}

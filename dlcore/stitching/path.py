@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
-from dlcore import runtime
+from dlcore import borrowed, runtime
 from dlcore.stitching.curves import stage_pairs
 from dlcore.stitching.options import StitchOptions
 from dlcore.stitching.stitch import standard_error, stitch_subjects
@@ -34,6 +34,7 @@ class Path(NamedTuple):
     barrier_se: float
 
 
+@borrowed.own_settings()
 def connectivity(
     bottom: nn.Module,
     top: nn.Module,

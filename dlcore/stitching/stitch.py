@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dlcore import runtime
+from dlcore import borrowed, runtime
 from dlcore.stitching import families
 from dlcore.stitching.halves import Head, Tail, find_stage
 from dlcore.stitching.layouts import layout_of
@@ -40,17 +39,6 @@ class Stitched(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Returns the top's output; takes inputs, or activations of the bottom where there is no head."""
-        if self.training and len(x) == 1:
-            # one row has no variance: a last batch of one goes through with the running statistics
-            self.stitcher.eval()
-            for norm in self._norms:
-                norm.eval()
-            out = self._map(x)
-            self.train()
-            return out
-        return self._map(x)
-
-    def _map(self, x: torch.Tensor) -> torch.Tensor:
         if self.head is not None:
             with torch.no_grad():
                 x = self.head(x)
@@ -83,6 +71,7 @@ class Stitch(NamedTuple):
     model: nn.Module
 
 
+@borrowed.own_settings()
 def stitch(
     bottom: nn.Module,
     top: nn.Module,
@@ -155,8 +144,8 @@ def stitch_subjects(
     later = find_stage(top.model, options.match_stage, "the top") if options.match_stage else None
     if mode == "recalibrate":
         # statistics change, so each stitch has its own; what is shared by tail and matched stage stays shared
-        tail, later = copy.deepcopy((tail, later)) if tail.norms else (tail, later)
-        head = copy.deepcopy(head) if head.norms and not options.cache and trained else head
+        tail, later = borrowed.copied((tail, later), top.role) if tail.norms else (tail, later)
+        head = borrowed.copied(head, bottom.role) if head.norms and not options.cache and trained else head
     moves_head = trained and mode == "recalibrate" and bool(head.norms)
     keep = options.augment is None and (not moves_head if options.cache is None else options.cache)
     kept = bottom.kept(bottom_stage) if keep else None
@@ -181,7 +170,7 @@ def stitch_subjects(
     with runtime.seeded(options.training.seed, 0x57):
         stitcher = families.build(
             family, arrange, summary, options.init, options.kernel_size, options.rank, options.ridge
-        ).to(bottom.where)
+        ).to(bottom.where, torch.float32)  # also where the caller's default is another
     model = Stitched(head if kept is None else None, stitcher, tail, norms)
     inputs, tests = (data.train_inputs, data.test_inputs) if kept is None else kept
     curves = Curves(stopped="closed form")
@@ -236,7 +225,7 @@ def _recalibrate(model: Stitched, norms: list[nn.Module], inputs: torch.Tensor, 
     model.stitcher.eval()
     with torch.no_grad():
         for batch in _batches(inputs):
-            model._map(batch.to(where))
+            model(batch.to(where))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 
@@ -277,7 +266,7 @@ def _objective(top: Subject, data: StitchData, options: StitchOptions, later: nn
 
     def on_features(model, inputs, targets):
         seen = []
-        handle = later.register_forward_hook(lambda _m, _a, out: seen.append(out))
+        handle = later.register_forward_hook(lambda _m, _a, out: seen.append(out.clone()))
         try:
             model(inputs)
         finally:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from dlcore import borrowed
 from dlcore.arrays import as_integers, as_tensor
 from dlcore.stitching.halves import Head, activations, checked_stage, private
 
@@ -62,7 +63,7 @@ def checked_data(data) -> StitchData:
 @torch.no_grad()
 def pass_over(model: nn.Module, inputs: torch.Tensor, where: torch.device) -> torch.Tensor:
     """Returns the model's outputs for all inputs, batch by batch."""
-    return torch.cat([model(batch.to(where)) for batch in inputs.split(BATCH)])
+    return torch.cat([borrowed.run(model, batch, where).clone() for batch in inputs.split(BATCH)])
 
 
 def evaluated(
@@ -90,7 +91,7 @@ class Subject:
     ) -> None:
         if not isinstance(model, nn.Module):
             raise ValueError(f"{role} must be an nn.Module, not {type(model).__name__}")
-        self.model, self.role, self.data, self.where = private(model, where), role, data, where
+        self.model, self.role, self.data, self.where = private(model, where, role), role, data, where
         self.cache_bytes, self.plan = cache_bytes, tuple(dict.fromkeys(plan))
         self.example = data.train_inputs[:2].to(where)
         self._check_runs()
@@ -105,7 +106,7 @@ class Subject:
             raise ValueError(f"{self.role} has weights of {kinds.pop()}; stitching works in float32: model.float()")
         try:
             with torch.no_grad():
-                self.model(self.example)
+                borrowed.run(self.model, self.example)
         except Exception as error:
             raise ValueError(
                 f"{self.role} does not run on inputs of shape {(len(self.example), *self.example.shape[1:])} and "
@@ -137,7 +138,7 @@ class Subject:
     def check_labels(self, data: StitchData) -> int:
         """Returns the number of classes. Raises ValueError unless the output is (n, classes) and every label is one of the classes."""
         with torch.no_grad():
-            out = self.model(self.example)
+            out = borrowed.run(self.model, self.example)
         if not isinstance(out, torch.Tensor) or out.ndim != 2:
             what = tuple(out.shape) if isinstance(out, torch.Tensor) else f"a {type(out).__name__}"
             raise ValueError(
