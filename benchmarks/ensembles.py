@@ -73,8 +73,7 @@ def row(name: str, shape: tuple[int, ...], width: int, count: int, samples: int,
 
 def recorded(quick: bool, where: torch.device) -> harness.Table:
     """Returns the table of chapter 1's end-to-end MLPs on digits: clean labels and noisy vectors, to zero error."""
-    from dlcore.studies import noisy_experiment
-    from dlcore.studies.rationality import Config
+    from dlcore.studies.rationality import Config, noisy_experiment
 
     small = {"n_train": 100, "epochs": 3, "draws": 2} if quick else {}
     config = Config(dataset="digits", objective="supervised", architecture="mlp", noise=0.2, **small)

@@ -17,8 +17,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dlcore.models.decoding import beam, greedy
-from dlcore.models.seq2seq import ARCHITECTURES, BOS, EOS, Shape, seq2seq
+from dlcore.translation.decoding import beam, greedy
+from dlcore.translation.models import ARCHITECTURES, BOS, EOS, Shape, seq2seq
 
 VOCABULARY, WIDTH, HEADS, LAYERS, DROPOUT = 2000, 128, 4, 3, 0.1
 PAIRS, LENGTH = 64, 20

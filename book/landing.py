@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from dlcore import claims as ledger
-from dlcore import tables
+from dlcore import studies
 from dlcore.claims import pages
 from dlcore.records import PACKAGED, RecordStore
+from dlcore.studies.stitching.table import by_stage
 
 START = 0.4  # the noise rate that the figure begins with
 
@@ -76,7 +77,7 @@ def noise_table() -> pd.DataFrame:
     the wrong label that was taught; `true`: the right one. A point whose label was not flipped cannot be wrong by noise, so
     that the accuracy on noisy labels is (1 - rate) x accuracy of those + rate x share that was taught.
     """
-    t = tables.rationality(RecordStore(PACKAGED).table("rationality"))
+    t = studies.table("rationality", RecordStore(PACKAGED).table("rationality"))
     t = t[t.usual & (t.dataset == "digits") & (t.experiment == "gaps")]
     which = {"end": t.objective == "supervised", "probe": (t.objective == "simclr") & (t.probe == "ridge")}
     columns = {}
@@ -190,8 +191,8 @@ def pictures() -> dict[int, str]:
         )
     }
     records = {r.key: r for r in store.records("stitching")}
-    stages = tables.stages(
-        tables.stitching(store.table("stitching"), records=records), {k: r.curves for k, r in records.items()}
+    stages = by_stage(
+        studies.table("stitching", store.table("stitching"), records=records), {k: r.curves for k, r in records.items()}
     )
     usual = (stages.dataset == "mnist1d") & (stages.architecture == "convnet") & (stages.pair == "two seeds")
     usual &= (stages["map"] == "the paper's") & (stages.stitcher_data == "top")
@@ -203,7 +204,7 @@ def pictures() -> dict[int, str]:
         ],
         "Test error added by the first layers of another network, over depth: near zero when trained, growing when untrained",
     )
-    t = tables.distributional(store.table("distributional"))
+    t = studies.table("distributional", store.table("distributional"))
     t = t[t.usual & (t.experiment == "cyclic") & (t.dataset == "digits")]
     rate = t.groupby(["family", "noise"]).flip_rate_test.mean().unstack()
     found[3] = picture(
@@ -213,7 +214,7 @@ def pictures() -> dict[int, str]:
         ],
         "Rate of the noise's label on new digits against its rate in training: the diagonal for one neighbour, a step for 15",
     )
-    t = tables.scaling(store.table("scaling"))
+    t = studies.table("scaling", store.table("scaling"))
     loss = t[t.curve == "transduction"].groupby(["setting", "pairs"]).loss.mean().unstack(0)
     settings = {
         "2L2L, back-translated by 1,024 pairs, width 64": ("null", "back-translated"),

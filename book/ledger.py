@@ -15,7 +15,7 @@ from typing import Any
 
 from dlcore import claims as ledger
 from dlcore.claims import pages
-from dlcore.claims.measures import WITHOUT_RUNS
+from dlcore.measures import WITHOUT_RUNS
 
 ROOT = Path(__file__).resolve().parents[1]
 SCALES = ("small", "near the papers' size", "published numbers")

@@ -17,14 +17,14 @@ __version__ = "0.1.0"
 # what an experiment needs, for one line of import; a name brings its module with it, and torch, only when it is used
 _PUBLIC = {
     "dlcore.config": ("Config",),
-    "dlcore.data.transduction": ("Transduction",),
+    "dlcore.translation.task": ("Transduction",),
     "dlcore.metrics.distributional": ("feature_calibration",),
     "dlcore.models": ("Shape", "network", "seq2seq"),
     "dlcore.noise": ("apply_confusion", "cyclic_confusion", "flip_labels"),
     "dlcore.pretraining": ("features", "pretrain"),
     "dlcore.probing": ("probe_rationality", "rationality"),
     "dlcore.records": ("RecordStore",),
-    "dlcore.sequence_training": ("SequenceConfig", "fit_pairs", "token_loss"),
+    "dlcore.translation.training": ("SequenceConfig", "fit_pairs", "token_loss"),
     "dlcore.stitching": ("penalty_curve", "stitch"),
     "dlcore.training": ("TrainConfig", "fit", "fit_many", "predict"),
 }

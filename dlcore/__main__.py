@@ -15,8 +15,9 @@ from dlcore.sweep import grid, signals
 
 def run(args: argparse.Namespace) -> int:
     """Runs one configuration, or groups of the recorded grid, and stores the records."""
-    from dlcore import parallel, recorded, studies
+    from dlcore import parallel, studies
     from dlcore.records import RecordStore
+    from dlcore.sweep import recorded
 
     study = studies.study(args.study)
     store = RecordStore(args.store)
@@ -42,8 +43,9 @@ def run(args: argparse.Namespace) -> int:
 
 def record(args: argparse.Namespace) -> int:
     """Promotes reviewed records of the local store into the package."""
-    from dlcore import recorded, studies
+    from dlcore import studies
     from dlcore.records import RecordStore
+    from dlcore.sweep import recorded
 
     studies.study(args.study)
     store = RecordStore(args.store)

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 WEEK = 7 * 24 * 3600.0  # nothing is written for so long: a temporary file as old has no owner, wherever that was
 _TEMPORARY = re.compile(r"^\..*\.(?P<host>[^.]+)-(?P<pid>\d+)-[0-9a-f]{8}\.tmp$")
 _OLD = re.compile(r"^\..*\.\d+\.tmp(\.npz)?$")  # of earlier versions, which did not name the machine
@@ -216,3 +218,20 @@ def alive(pid: int) -> bool:
 
 def _host() -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname()) or "host"
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """Returns the arrays of a file by name, or None where there is none. A damaged file costs time, never the run."""
+    try:
+        with np.load(path) as found:
+            return dict(found)
+    except FileNotFoundError:
+        return None
+    except Exception:
+        forget(path)
+        return None
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """Writes arrays, so that a reader or a kill sees either nothing or all of them; on a full disk, a warning."""
+    keep(path, lambda file: np.savez(file, **arrays))

@@ -148,13 +148,15 @@ for procedure in (probe, end_to_end):
 # been run before.
 
 # %%
-from dlcore import tables
+from dlcore import studies
+from dlcore.names import method
 from dlcore.records import RecordStore
+from dlcore.studies.rationality.table import beside_the_paper, probes, slopes_in_n
 
 store = RecordStore()
 record = store.load_or_run(config)
 m = record.metrics
-print(f"{tables.method(config.objective)} on {config.dataset}, noise {config.noise:.0%}, {config.draws} noise draws")
+print(f"{method(config.objective)} on {config.dataset}, noise {config.noise:.0%}, {config.draws} noise draws")
 print(
     f"train {m['train']:.3f}, test {m['test']:.3f}; on the noisy labels {m.get('train_on_noisy_labels', m['train']):.3f}"
 )
@@ -190,8 +192,8 @@ import numpy as np
 from dlcore import claims, figures, published
 from dlcore.metrics import rationality as rr
 
-table = tables.rationality(store.table("rationality"))
-highlight = {"dataset": config.dataset, "method": tables.method(config.objective), "noise": config.noise}
+table = studies.table("rationality", store.table("rationality"))
+highlight = {"dataset": config.dataset, "method": method(config.objective), "noise": config.noise}
 glue("rationality/records", len(table), display=False)
 simclr, fashion = (
     {"objective": "simclr", "usual": True, "probe": "ridge"},
@@ -280,7 +282,7 @@ figures.noise_sweep(table, highlight)
 # usual penalties (they are choices in both charts, at 5, 20 and 40 % noise):
 
 # %% tags=["hide-input"]
-show(tables.probes(table), 3)
+show(probes(table), 3)
 
 # %% [markdown]
 # A logistic probe with scikit-learn's usual penalty ($C = 1$) is *not* simple at 1,000 samples: on digits it loses
@@ -295,7 +297,7 @@ show(tables.probes(table), 3)
 # and train their linear layer with Adam for 100 epochs; ours is the optimum of a penalised problem.
 
 # %% tags=["hide-input"]
-show(tables.beside_the_paper(table), 2)
+show(beside_the_paper(table), 2)
 
 # %% [markdown]
 # Without pretraining the same probe classifies {glue:text}`rationality/large-untrained:.1%` of the test images. Our gap,
@@ -418,7 +420,7 @@ figures.bound_by_size(table)
 # margins improve as well, shallower ones that $n$ is not yet far above the number of features.
 
 # %% tags=["hide-input"]
-show(tables.slopes_in_n(table), 2)
+show(slopes_in_n(table), 2)
 
 # %% [markdown]
 # ### Performance on the table

@@ -127,15 +127,15 @@ for name, net in (("another network", bottom), ("the top itself", top), ("an unt
 # configuration has been run before.
 
 # %%
-from dlcore import tables
+from dlcore import studies
 from dlcore.records import RecordStore
+from dlcore.studies.stitching.table import by_stage, order_table, pair
+from dlcore.summaries import FINDINGS
 
 store = RecordStore()
 record = store.load_or_run(config)
 c = record.curves
-print(
-    f"{config.architecture} on {config.dataset}, {tables.pair(record.config)}: top's test error {c['top_error'][0]:.3f}"
-)
+print(f"{config.architecture} on {config.dataset}, {pair(record.config)}: top's test error {c['top_error'][0]:.3f}")
 for i, stage in enumerate(c["top_stage"]):
     print(
         f"{stage:10} penalty {c['penalty'][i]:+.3f}  self-stitch {c['self_penalty'][i]:+.3f}  "
@@ -178,12 +178,12 @@ for row in penalty_curve(other, yours, (x, y, x_test, y_test), ["layer2"], train
 
 # %% tags=["hide-input"]
 from dlcore import claims, figures
-from dlcore.prose import stitching as prose
+from dlcore.studies.stitching import sentences as prose
 
-records = {r.key: r for r in store.records("stitching") if r.config["preset"] in tables.FINDINGS}
-table = tables.stitching(store.table("stitching"), records=records)
-stages = tables.stages(table, {k: r.curves for k, r in records.items()})
-highlight = {"pair": tables.pair(record.config)}
+records = {r.key: r for r in store.records("stitching") if r.config["preset"] in FINDINGS}
+table = studies.table("stitching", store.table("stitching"), records=records)
+stages = by_stage(table, {k: r.curves for k, r in records.items()})
+highlight = {"pair": pair(record.config)}
 for name, value in {"records": len(table), **prose.numbers(table, stages)}.items():
     glue(f"stitching/{name}", value, display=False)
 
@@ -325,7 +325,7 @@ figures.similarity_against_penalty(stages, highlight)
 # %% tags=["hide-input"]
 names = {"mnist1d, mlp": "MNIST-1D, MLP", "mnist1d, convnet": "MNIST-1D, convnet"}
 names |= {"fashion_mnist, resnet": "Fashion-MNIST, ResNet", "cifar10, resnet18": "CIFAR-10, ResNet-18"}
-show(tables.order_table(stages, names))
+show(order_table(stages, names))
 
 # %% [markdown]
 # It depends on the pair. Between two seeds it does not: {glue:text}`stitching/order` for convnets, and

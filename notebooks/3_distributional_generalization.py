@@ -132,15 +132,17 @@ print(f"moved: {config.noise:.2f} of the labels, {moved:.2f} of the test outputs
 # measure $\epsilon$. It is reused if this very configuration has been run before.
 
 # %%
-from dlcore import tables
+from dlcore import studies
+from dlcore.names import family
 from dlcore.records import RecordStore
+from dlcore.summaries import FINDINGS
 
 store = RecordStore()
 record = store.load_or_run(config)
 premise = epsilon_config(config)
 epsilon = store.load_or_run(premise).metrics["test_error"] if premise else 0.0
 m = record.metrics
-family = tables.family(config.architecture, config.neighbours)
+family = family(config.architecture, config.neighbours)
 print(
     f"{config.experiment} noise {config.noise:.0%} on {config.dataset}, {family}; training error {m['train_error']:.3f}"
 )
@@ -193,13 +195,13 @@ show(bias, 4)
 # %% tags=["hide-input"]
 from dlcore import claims, figures
 from dlcore.metrics.nearest import nearest_neighbour_bound
-from dlcore.prose import distributional as prose
+from dlcore.studies.distributional import sentences as prose
 
-table = tables.distributional(store.table("distributional"))
-records = {r.key: r for r in store.records("distributional") if r.config["preset"] in tables.FINDINGS}
+table = studies.table("distributional", store.table("distributional"))
+records = {r.key: r for r in store.records("distributional") if r.config["preset"] in FINDINGS}
 highlight = {
     "dataset": config.dataset,
-    "family": tables.family(config.architecture, config.neighbours),
+    "family": family(config.architecture, config.neighbours),
     "noise": config.noise,
 }
 pooled = sum(len(t) for t in [table])

@@ -103,7 +103,7 @@ config = Config.from_namespace(globals())
 from math import log
 
 from dlcore import SequenceConfig, Shape, Transduction, fit_pairs, seq2seq, token_loss
-from dlcore.data.transduction_noise import Noise
+from dlcore.translation.noise import Noise
 
 task, rule = Transduction(list_size=64), Noise(config.noise_kind, config.noise)
 development, test = task.sample(200, stream="dev"), task.sample(300, stream="test")
@@ -123,14 +123,26 @@ print(f"exponent from the smallest to the largest: {log(excess[0] / excess[-1]) 
 # configuration has been run before.
 
 # %%
-from dlcore import tables
+from dlcore import studies
 from dlcore.records import RecordStore
+from dlcore.studies.scaling.comparisons import beside_counting, counting_ratios, exponents_under_noise
+from dlcore.studies.scaling.readings import (
+    back_translation,
+    filtering,
+    held_out_laws,
+    kept_steps,
+    translation_quality,
+    translations,
+)
+from dlcore.studies.scaling.size import joint_fit, widest_predicted
+from dlcore.studies.scaling.table import PUBLISHED, architecture_name, noise_name, published_scaling, scaling_fits
+from dlcore.summaries import FINDINGS
 
 store = RecordStore()
 record = store.load_or_run(config)
 m = record.metrics
-name = tables.noise_name(config.noise_kind, config.noise)
-print(f"{tables.architecture_name(config.architecture)}, {name}, {config.pairs} pairs, {m['parameters']:,} parameters")
+name = noise_name(config.noise_kind, config.noise)
+print(f"{architecture_name(config.architecture)}, {name}, {config.pairs} pairs, {m['parameters']:,} parameters")
 print(f"test loss {m['loss']:.3f} nats per symbol, BLEU {m['bleu']:.1f}")
 if "oracle" in m:
     print(f"of the true law {m['oracle']:.3f}; a learner calibrated to such pairs ends at {m['floor']:.3f}")
@@ -145,7 +157,7 @@ import textwrap
 
 from dlcore.metrics import scaling
 
-example = tables.published_scaling().query("setting == '6L28L'")
+example = published_scaling().query("setting == '6L28L'")
 sizes, losses = list(example.pairs), list(example.loss)
 found = scaling.report(sizes, losses, unit="sentence pairs")
 print(textwrap.fill(found.sentence, 96))
@@ -170,20 +182,20 @@ import pandas as pd
 from IPython.display import display
 
 from dlcore import claims, figures
-from dlcore.data.transduction import Transduction
-from dlcore.data.transduction_noise import Noise
-from dlcore.prose import scaling as prose
+from dlcore.studies.scaling import sentences as prose
+from dlcore.translation.noise import Noise
+from dlcore.translation.task import Transduction
 
-table = tables.scaling(store.table("scaling"))
-published = tables.published_scaling()
+table = studies.table("scaling", store.table("scaling"))
+published = published_scaling()
 rows = table if len(table) else published
-fits = tables.scaling_fits(pd.concat([table, published], ignore_index=True))
-highlight = {"noise": name, "architecture": tables.architecture_name(config.architecture)}
+fits = scaling_fits(pd.concat([table, published], ignore_index=True))
+highlight = {"noise": name, "architecture": architecture_name(config.architecture)}
 glue("scaling/records", len(table), display=False)
 task = Transduction()
 for end, pairs in {"first": 1024, "last": 16384}.items():
     glue(f"scaling/unseen-{end}", float(np.log2(task.unseen(pairs) / task.unseen(2 * pairs))), display=False)
-beside = tables.beside_counting(table, task.unseen)
+beside = beside_counting(table, task.unseen)
 
 # %% [markdown]
 # ### Learning curves and their laws
@@ -236,7 +248,7 @@ if len(beside):
 # own floor, over the counting learner's on the same pairs:
 
 # %% tags=["hide-input"]
-parts = tables.counting_ratios(table)
+parts = counting_ratios(table)
 if len(parts):
     parts = parts.assign(text=parts.ratio.map("{:.2f}".format) + parts.upper.map({True: " (bound)", False: ""}))
     show(parts.pivot(index="pairs", columns="setting", values="text").rename_axis(None, axis=1).reset_index())
@@ -251,7 +263,7 @@ if len(parts):
 # And how well do they translate? The baselines, with BLEU (0 to 100) of greedy translations of 200 held-out sentences:
 
 # %% tags=["hide-input"]
-quality = tables.translation_quality(table)
+quality = translation_quality(table)
 if len(quality):
     quality["curve"] = quality.curve.map(figures.scaling.corpus_name)
     show(quality.rename(columns={"curve": "data", "bleu": "BLEU"}).round({"loss": 3, "BLEU": 1}))
@@ -292,9 +304,7 @@ if len(quality):
 # %% tags=["hide-input"]
 rates = (0.1, 0.2, 0.4)
 kinds = ("target", "source_unigram", "source_uniform", "misaligned")
-floors = [
-    {"noise": tables.noise_name(k, 0.1)[:-5]} | {f"{r:.0%}": task.floor(Noise(k, r)) for r in rates} for k in kinds
-]
+floors = [{"noise": noise_name(k, 0.1)[:-5]} | {f"{r:.0%}": task.floor(Noise(k, r)) for r in rates} for k in kinds]
 show(pd.DataFrame([{"noise": "none"} | {f"{r:.0%}": task.floor() for r in rates}, *floors]).round(4))
 
 # %% [markdown]
@@ -303,7 +313,7 @@ show(pd.DataFrame([{"noise": "none"} | {f"{r:.0%}": task.floor() for r in rates}
 
 # %% tags=["hide-input"]
 if len(table):
-    show(tables.exponents_under_noise(table).round(3))
+    show(exponents_under_noise(table).round(3))
 
 # %% [markdown]
 # For the counting learner the true exponent stays where it is and $p$ drifts down with the noise, only because its law
@@ -331,7 +341,7 @@ if len(table):
 # that it leaves:
 
 # %% tags=["hide-input"]
-show(tables.filtering(table).drop(columns=["recall", "false_alarm"], errors="ignore").round(3))
+show(filtering(table).drop(columns=["recall", "false_alarm"], errors="ignore").round(3))
 
 # %% [markdown]
 # In logarithms the filter changes the loss by {glue:text}`scaling/filter-small` at 1,024 pairs and by
@@ -405,7 +415,7 @@ figures.size_by_size({"2L2L, clean": table, "6L6L": published})
 # batches, were not fitted.
 
 # %% tags=["hide-input"]
-if tables.joint_fit(table) is not None:
+if joint_fit(table) is not None:
     display(figures.data_and_size(table))
 
 # %% [markdown]
@@ -424,7 +434,7 @@ if tables.joint_fit(table) is not None:
 # which a law of size must beat to be of use:
 
 # %% tags=["hide-input"]
-show(tables.widest_predicted(table).round(4))
+show(widest_predicted(table).round(4))
 
 # %% [markdown]
 # The law's misfit, in root mean square of logarithms, is {glue:text}`scaling/size-misfit` over all widths and
@@ -456,7 +466,7 @@ figures.marginal_value_of_data(fits, highlight)
 # what back-translation does at scale {cite}`edunov2018understanding` depends on how it is sampled.
 
 # %% tags=["hide-input"]
-reverse = tables.back_translation(table)
+reverse = back_translation(table)
 names = {
     "power": "exponent, pure power",
     "knee": "knee 1/C",
@@ -523,7 +533,7 @@ figures.extrapolation(fits)
 # of how many curves:
 
 # %% tags=["hide-input"]
-held = tables.held_out_laws(fits)
+held = held_out_laws(fits)
 show(held.rename(columns=figures.scaling.corpus_name))
 
 # %% [markdown]
@@ -533,10 +543,10 @@ show(held.rename(columns=figures.scaling.corpus_name))
 # What the losses mean: held-out sentences, translated greedily by the clean baseline at three sizes (long ones are cut).
 
 # %% tags=["hide-input"]
-shown = tables.translations(r for r in store.records("scaling") if r.config["preset"] in tables.FINDINGS)
+shown = translations(r for r in store.records("scaling") if r.config["preset"] in FINDINGS)
 if shown.empty:  # no sweep at hand: three tiny runs
     tiny = [store.load_or_run(Config(preset="smoke", pairs=n, steps=100)) for n in (64, 256, 1024)]
-    shown = tables.translations(tiny)
+    shown = translations(tiny)
 show(shown)
 
 # %% [markdown]
@@ -589,7 +599,7 @@ show(shown)
 # Where the kept model of the clean baseline stood in its schedule, as a share of the scheduled steps:
 
 # %% tags=["hide-input"]
-kept = tables.kept_steps(table, {r.key: r.curves for r in store.records("scaling")})
+kept = kept_steps(table, {r.key: r.curves for r in store.records("scaling")})
 show(kept.rename(columns=figures.scaling.corpus_name), 2)
 
 # %% [markdown]
@@ -613,7 +623,7 @@ ledger = claims.evaluate(chapter=4)
 for c in ledger:
     glue(f"scaling/{c.id}", c.brief, display=False)
 for law, letter in (("bansal", "p"), ("floor", "c")):
-    values = [float(f.fit.exponent) for f in fits if (f.curve, f.law) == (tables.PUBLISHED, law)]
+    values = [float(f.fit.exponent) for f in fits if (f.curve, f.law) == (PUBLISHED, law)]
     glue(f"scaling/{letter}-least", min(values), display=False)
     glue(f"scaling/{letter}-most", max(values), display=False)
 for glued, wanted in {"early-stop": "early-stop", "shared-f": "shared-p", "missed": "512m-bansal"}.items():

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from dlcore import cache, optimization
+from dlcore import cache as kept
 from dlcore.cache import KeptWarning
 from dlcore.records import Record, RecordStore
-from dlcore.studies import kept
 from dlcore.studies.distributional import Config
 
 FULL = Path("/dev/full")

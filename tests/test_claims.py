@@ -11,8 +11,8 @@ import pytest
 import yaml
 from scipy import stats
 
-from dlcore import claims
-from dlcore.claims import history, measures, multiplicity
+from dlcore import claims, measures
+from dlcore.claims import history, multiplicity
 from dlcore.metrics.statistics import mean_interval
 
 

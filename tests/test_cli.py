@@ -54,9 +54,10 @@ def test_as_a_module():
 
 
 def test_recorded_groups_run_in_workers_and_skip_what_is_done(tmp_path, monkeypatch, capsys):
-    from dlcore import recorded, studies
+    from dlcore import studies
     from dlcore.records import RecordStore
     from dlcore.studies.distributional import Config
+    from dlcore.sweep import recorded
 
     few = [Config(preset="laptop", seed=s, n_train=200) for s in range(3)]
     monkeypatch.setattr(studies, "recorded", lambda name: {"few": few})
@@ -68,9 +69,10 @@ def test_recorded_groups_run_in_workers_and_skip_what_is_done(tmp_path, monkeypa
 
 
 def test_a_failing_run_is_listed_and_the_others_go_on(tmp_path, monkeypatch, capsys):
-    from dlcore import recorded, studies
+    from dlcore import studies
     from dlcore.records import RecordStore
     from dlcore.studies.distributional import Config
+    from dlcore.sweep import recorded
 
     bad = Config(preset="laptop", n_train=1796, experiment="agreement", noise=0.0)
     monkeypatch.setattr(studies, "recorded", lambda name: {"few": [bad, Config(preset="laptop", n_train=200)]})
@@ -81,8 +83,9 @@ def test_a_failing_run_is_listed_and_the_others_go_on(tmp_path, monkeypatch, cap
 
 
 def test_promotion_refuses_uncommitted_code(tmp_path, monkeypatch):
-    from dlcore import recorded, runtime
+    from dlcore import runtime
     from dlcore.records import RecordStore
+    from dlcore.sweep import recorded
 
     monkeypatch.setattr(runtime, "commit", lambda: "abc+changes")
     with pytest.raises(RuntimeError, match="commit first"):

@@ -6,16 +6,11 @@ import pytest
 
 from dlcore import keys, pretraining, studies
 from dlcore.records import PACKAGED, RecordStore
-from dlcore.studies import (
-    corpora,
-    distributional,
-    noisy_experiment,
-    pairs,
-    rationality,
-    recipes,
-    scaling,
-    stitching,
-)
+from dlcore.studies import distributional, rationality, scaling, stitching
+from dlcore.studies.distributional import recipes
+from dlcore.studies.rationality import noisy_experiment
+from dlcore.studies.scaling import corpora
+from dlcore.studies.stitching import networks as pairs
 from dlcore.training_config import TrainConfig
 
 SUPERVISED = {"objective": "supervised", "dataset": "mnist1d"}

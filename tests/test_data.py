@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from dlcore import data
-from dlcore.data import kept, mnist1d, tabular, text, vision
+from dlcore.data import memory as kept
+from dlcore.data import mnist1d, tabular, vision
+from dlcore.translation import text
 
 REAL = os.environ.get("DLCORE_DATA")
 needs_data = pytest.mark.skipif(not REAL, reason="DLCORE_DATA is not set: no real data to read")

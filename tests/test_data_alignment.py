@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from dlcore.data.alignment import Model1, best
-from dlcore.data.pairs import Pairs, Ragged
-from dlcore.data.transduction import Transduction
-from dlcore.data.transduction_noise import Noise
-from dlcore.studies import corpora
+from dlcore.studies.scaling import corpora
+from dlcore.translation.alignment import Model1, best
+from dlcore.translation.noise import Noise
+from dlcore.translation.sentence_pairs import Pairs, Ragged
+from dlcore.translation.task import Transduction
 
 
 def _slow_theta(pairs, iterations):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlcore import noise
-from dlcore.data import bpe, text
+from dlcore.translation import bpe, text
 
 REAL = os.environ.get("DLCORE_DATA")
 needs_data = pytest.mark.skipif(not REAL, reason="DLCORE_DATA is not set: no real data to read")

@@ -7,10 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcore.data import grammar
-from dlcore.data import transduction_noise as noises
-from dlcore.data.pairs import BOS, EOS, PAD, Pairs, Ragged, back_translate, equal_rows, length_filter, token_batches
-from dlcore.data.transduction import STREAMS, Noise, Transduction
+from dlcore.translation import grammar
+from dlcore.translation import noise as noises
+from dlcore.translation.sentence_pairs import (
+    BOS,
+    EOS,
+    PAD,
+    Pairs,
+    Ragged,
+    back_translate,
+    equal_rows,
+    length_filter,
+    token_batches,
+)
+from dlcore.translation.task import STREAMS, Noise, Transduction
 
 TASK = Transduction()
 TINY = Transduction(list_size=4, alphabet=6)

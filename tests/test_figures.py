@@ -7,16 +7,19 @@ import pandas as pd
 import pytest
 import vl_convert
 
-from dlcore import figures, tables
-from dlcore.data.transduction import Transduction
-from dlcore.figures import theme
+from dlcore import figures, studies
+from dlcore.charts import theme
 from dlcore.records import PACKAGED, RecordStore
+from dlcore.studies.scaling.comparisons import beside_counting
+from dlcore.studies.scaling.table import published_scaling, scaling_fits
+from dlcore.studies.stitching.table import by_stage
+from dlcore.translation.task import Transduction
 
 
 @pytest.fixture(scope="module")
 def shipped():
     store = RecordStore(PACKAGED)
-    table = tables.distributional(store.table("distributional"))
+    table = studies.table("distributional", store.table("distributional"))
     return table, {r.key: r for r in store.records("distributional")}
 
 
@@ -53,7 +56,7 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def rationality():
-    return tables.rationality(RecordStore(PACKAGED).table("rationality"))
+    return studies.table("rationality", RecordStore(PACKAGED).table("rationality"))
 
 
 RATIONALITY = {
@@ -69,11 +72,11 @@ RATIONALITY = {
 def stitching():
     store = RecordStore(PACKAGED)
     records = {r.key: r for r in store.records("stitching")}
-    table = tables.stitching(store.table("stitching"), records=records)
+    table = studies.table("stitching", store.table("stitching"), records=records)
     return (
         table,
         {k: r.arrays for k, r in records.items()},
-        tables.stages(table, {k: r.curves for k, r in records.items()}),
+        by_stage(table, {k: r.curves for k, r in records.items()}),
     )
 
 
@@ -89,8 +92,8 @@ STITCHING = {
 
 
 def _scaling_curves(own=True):
-    rows = tables.scaling(RecordStore(PACKAGED).table("scaling")) if own else tables.published_scaling()
-    return rows, tables.scaling_fits(pd.concat([rows, tables.published_scaling()]) if own else rows, bootstrap=40)
+    rows = studies.table("scaling", RecordStore(PACKAGED).table("scaling")) if own else published_scaling()
+    return rows, scaling_fits(pd.concat([rows, published_scaling()]) if own else rows, bootstrap=40)
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +107,10 @@ SCALING = {
     "marginal-value": lambda rows, fits: figures.marginal_value_of_data(fits),
     "published-points": lambda rows, fits: figures.published_points(fits),
     "extrapolation": lambda rows, fits: figures.extrapolation(fits),
-    "size-by-size": lambda rows, fits: figures.size_by_size({"6L6L": tables.published_scaling(), "2L2L, clean": rows}),
+    "size-by-size": lambda rows, fits: figures.size_by_size({"6L6L": published_scaling(), "2L2L, clean": rows}),
 }
 OWN = {
-    "beside-counting": lambda rows, fits: figures.beside_counting(tables.beside_counting(rows, Transduction().unseen)),
+    "beside-counting": lambda rows, fits: figures.beside_counting(beside_counting(rows, Transduction().unseen)),
 }
 
 
@@ -179,7 +182,7 @@ def test_smoke_runs_are_no_findings(store):
 
     store.load_or_run(Config(preset="smoke"))
     assert len(store.table("distributional")) == 1
-    assert tables.distributional(store.table("distributional")).empty
+    assert studies.table("distributional", store.table("distributional")).empty
 
 
 def test_epsilon_is_joined_by_procedure_size_and_seed(store):
@@ -187,8 +190,8 @@ def test_epsilon_is_joined_by_procedure_size_and_seed(store):
 
     noisy = Config(preset="laptop", noise=0.3, seed=4)
     store.load_or_run(noisy)
-    table = tables.distributional(store.table("distributional"))
+    table = studies.table("distributional", store.table("distributional"))
     assert table.epsilon.isna().all()
     clean = store.load_or_run(epsilon_config(noisy))
-    table = tables.distributional(store.table("distributional")).set_index("noise")
+    table = studies.table("distributional", store.table("distributional")).set_index("noise")
     assert table.epsilon[0.3] == pytest.approx(clean.metrics["test_error"])

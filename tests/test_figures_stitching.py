@@ -7,17 +7,18 @@ import pandas as pd
 import pytest
 import vl_convert
 
-from dlcore import figures, published, tables
-from dlcore.figures import stitching_shared as shared
+from dlcore import figures, published, studies
 from dlcore.records import PACKAGED, RecordStore
+from dlcore.studies.stitching.figures import shared
+from dlcore.studies.stitching.table import by_stage
 
 
 @pytest.fixture(scope="module")
 def rows():
     store = RecordStore(PACKAGED)
     records = {r.key: r for r in store.records("stitching")}
-    table = tables.stitching(store.table("stitching"), records=records)
-    return table, tables.stages(table, {k: r.curves for k, r in records.items()})
+    table = studies.table("stitching", store.table("stitching"), records=records)
+    return table, by_stage(table, {k: r.curves for k, r in records.items()})
 
 
 def _csv(chart):

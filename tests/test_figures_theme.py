@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dlcore.figures import controls, page, theme
+from dlcore.charts import controls, page, theme
 
 ROOT = Path(__file__).resolve().parents[1]
 BACKGROUNDS = {"light": "#ffffff", "dark": "#14181e"}  # the theme's, --pst-color-background

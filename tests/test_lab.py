@@ -6,14 +6,14 @@ import time
 import pandas as pd
 import pytest
 
-from dlcore import lab, runtime, tables
-from dlcore.figures import live
+from dlcore import lab, runtime, studies
+from dlcore.lab import charts as live
 from dlcore.lab import compare, kinds
 from dlcore.lab.findings import FINDINGS
-from dlcore.metrics.scaling_budget import steps_of
 from dlcore.records import RecordStore
 from dlcore.stitching import curves
 from dlcore.studies.scaling import Config as Scaling
+from dlcore.studies.scaling.budget import steps_of
 from dlcore.studies.stitching import Config as Stitching
 
 # the panels' own settings take up to a minute; these train real networks for a second or two
@@ -272,12 +272,12 @@ def test_a_pair_is_named_by_what_it_is(settings, name, arm):
 
 
 def test_the_kinds_are_named_as_in_the_chapters(store):
-    table = tables.scaling(store.table("scaling", preset="laptop", dataset="transduction"))
+    table = studies.table("scaling", store.table("scaling", preset="laptop", dataset="transduction"))
     table = table[
         ~table.setting.str.contains("twice the steps")
     ]  # of another number of steps, which the panel names beside the kind
     assert [kinds.translation(row) for row in table.to_dict("records")] == table.setting.tolist()
-    table = tables.stitching(store.table("stitching"))
+    table = studies.table("stitching", store.table("stitching"))
     assert [kinds.bottom(row) for row in table.to_dict("records")] == table.pair.tolist()
 
 

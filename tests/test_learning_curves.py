@@ -7,12 +7,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dlcore import claims, studies, tables
+from dlcore import claims, studies
 from dlcore.lab import kinds
 from dlcore.metrics.scaling import equivalence, fit
-from dlcore.metrics.scaling_budget import budget, rate_of, steps_of
-from dlcore.prose import scaling as prose
 from dlcore.records import PACKAGED, RecordStore
+from dlcore.studies.scaling import sentences as prose
+from dlcore.studies.scaling.budget import budget, rate_of, steps_of
+from dlcore.studies.scaling.comparisons import beside_counting, counting_ratios, exponents_under_noise, paired_by_size
+from dlcore.studies.scaling.readings import (
+    all_pairs,
+    back_translation,
+    held_out_laws,
+    kept_steps,
+    last_steps,
+    translation_quality,
+    translations,
+)
+from dlcore.studies.scaling.table import LAWS, fits_table, holdouts, paired, published_scaling, scaling_fits
 
 SIZES = 2 ** np.arange(7, 16)
 ORACLE, FLOOR = 0.1, 0.1002
@@ -36,7 +47,7 @@ def runs(exponent=0.3, sizes=SIZES, jitter=1e-3, seeds=1, **settings):
 
 
 def table(*parts):
-    return tables.scaling(pd.DataFrame([row for part in parts for row in part]))
+    return studies.table("scaling", pd.DataFrame([row for part in parts for row in part]))
 
 
 def test_names_arms_and_what_noise_adds():
@@ -68,7 +79,7 @@ def test_noisy_test_pairs_have_a_bound_of_their_own():
     assert own.asymptote.to_numpy() == pytest.approx(1.8)
     assert own.above.to_numpy() == pytest.approx(4 * own.pairs.to_numpy() ** -0.3, rel=5e-3)
     assert own.usable.all() == (3 * 4 * SIZES[0] ** -0.3 < 5)
-    (fit,) = tables.scaling_fits(own, ("known",), bootstrap=0)
+    (fit,) = scaling_fits(own, ("known",), bootstrap=0)
     assert fit.fit.exponent == pytest.approx(0.3, abs=0.01)
 
 
@@ -88,7 +99,7 @@ def test_smoke_runs_and_other_learning_rates_are_no_findings():
     assert table(runs(preset="smoke")).empty
     assert table(runs(learning_rate=1e-3)).empty
     assert table(runs(preset="gpu", learning_rate=1e-3, width=512)).curve.unique().tolist() == ["transduction (gpu)"]
-    assert tables.scaling(pd.DataFrame()).empty
+    assert studies.table("scaling", pd.DataFrame()).empty
 
 
 @pytest.mark.parametrize(
@@ -123,7 +134,7 @@ def test_twice_the_steps_are_a_setting_of_their_own():
         "4L1L, clean, twice the steps": "other",
     }
     assert len(found[found.arm == "baseline"]) == len(SIZES)
-    (base,) = tables.scaling_fits(found[found.arm == "baseline"], ("known",), bootstrap=0)
+    (base,) = scaling_fits(found[found.arm == "baseline"], ("known",), bootstrap=0)
     assert base.fit.exponent == pytest.approx(0.3, abs=0.01)
 
 
@@ -155,7 +166,7 @@ def test_tables_keep_the_grid_of_the_study():
     shipped = RecordStore(PACKAGED).table("scaling")
     assert set(shipped.key) <= {c.key for group in groups.values() for c in group}, "a recorded configuration changed"
     tried = {c.key for c in groups["tuning"] if not np.isclose(c.learning_rate, rate_of(c.width))}
-    assert len(tables.scaling(shipped)) == len(shipped) - len(tried)
+    assert len(studies.table("scaling", shipped)) == len(shipped) - len(tried)
 
 
 def test_the_size_at_which_the_grammar_is_learnt_is_not_fitted():
@@ -164,13 +175,13 @@ def test_the_size_at_which_the_grammar_is_learnt_is_not_fitted():
         row["loss_word"] = 5.1 if row["pairs"] < 1024 else 4.9
     found = table(rows)
     assert found[found.usable].pairs.min() == 1024
-    (fit,) = tables.scaling_fits(found, ("known",), bootstrap=0)
+    (fit,) = scaling_fits(found, ("known",), bootstrap=0)
     assert fit.sizes.min() == 1024
 
 
 def test_the_known_floor_recovers_the_exponent():
-    fits = {f.law: f for f in tables.scaling_fits(table(runs(exponent=0.3, seeds=3)), bootstrap=100)}
-    assert set(fits) == set(tables.LAWS)
+    fits = {f.law: f for f in scaling_fits(table(runs(exponent=0.3, seeds=3)), bootstrap=100)}
+    assert set(fits) == set(LAWS)
     known = fits["known"]
     assert known.fit.exponent == pytest.approx(0.3, abs=0.002)
     assert known.predict([1024.0])[0] == pytest.approx(ORACLE + 4 * 1024**-0.3, rel=1e-3)
@@ -184,24 +195,24 @@ def test_the_known_floor_recovers_the_exponent():
 
 @pytest.mark.parametrize("sizes", [[128], [128, 256], [128, 256, 512]])
 def test_too_few_sizes_are_a_gap(sizes):
-    found = tables.scaling_fits(table(runs(sizes=sizes)), bootstrap=0)
+    found = scaling_fits(table(runs(sizes=sizes)), bootstrap=0)
     assert [f.law for f in found] == ([] if len(sizes) < 3 else ["known", "power"])
-    assert tables.holdouts(found).empty or len(sizes) == 3
+    assert holdouts(found).empty or len(sizes) == 3
 
 
 def test_fits_are_compared_with_the_baseline_of_their_corpus():
     same, other = runs(exponent=0.31, architecture="4L1L"), runs(exponent=0.5, architecture="1L4L")
-    found = tables.fits_table(tables.scaling_fits(table(runs(), same, other), ("known",), bootstrap=0))
+    found = fits_table(scaling_fits(table(runs(), same, other), ("known",), bootstrap=0))
     verdicts = found.set_index("setting").verdict.to_dict()
     assert verdicts == {"2L2L, clean": "the baseline", "4L1L, clean": "equivalent", "1L4L, clean": "different"}
 
 
 def test_paired_fits_use_common_sizes():
     both = table(runs(), runs(architecture="4L1L", sizes=SIZES[3:]))
-    a, b = tables.paired(both, "known", "4L1L, clean", "2L2L, clean", bootstrap=0)
+    a, b = paired(both, "known", "4L1L, clean", "2L2L, clean", bootstrap=0)
     assert (a.setting, b.setting) == ("2L2L, clean", "4L1L, clean")
     assert a.sizes.tolist() == b.sizes.tolist() == SIZES[3:].tolist()
-    assert tables.paired(both, "known", "1L4L, clean", "2L2L, clean") == ()
+    assert paired(both, "known", "1L4L, clean", "2L2L, clean") == ()
 
 
 def test_the_table_of_fits_compares_as_the_ledger_does():
@@ -210,9 +221,9 @@ def test_the_table_of_fits_compares_as_the_ledger_does():
     for row in bent:
         row["loss"] = ORACLE + (row["loss"] - ORACLE) * (0.4 if row["pairs"] < 1024 else 1)
     base = runs(jitter=2e-2, sizes=SIZES[3:])
-    found = tables.fits_table(tables.scaling_fits(table(base, bent), ("known",)))
+    found = fits_table(scaling_fits(table(base, bent), ("known",)))
     row = found.set_index("setting").loc["1L4L, clean"]
-    pair = tables.paired(table(base, bent), "known", "1L4L, clean", "2L2L, clean")
+    pair = paired(table(base, bent), "known", "1L4L, clean", "2L2L, clean")
     ledger_test = equivalence(pair[0].fit, pair[1].fit, alpha=0.025)
     assert (row.sizes, row.compared) == (9, 6)
     assert row.difference == pytest.approx(ledger_test.difference)
@@ -221,19 +232,19 @@ def test_the_table_of_fits_compares_as_the_ledger_does():
 
 
 def test_settings_with_too_few_common_sizes_are_not_compared():
-    fits = tables.scaling_fits(table(runs(sizes=SIZES[:5]), runs(architecture="4L1L", sizes=SIZES[4:])), ("known",), 0)
-    assert tables.fits_table(fits).set_index("setting").verdict["4L1L, clean"] == "too few common sizes"
+    fits = scaling_fits(table(runs(sizes=SIZES[:5]), runs(architecture="4L1L", sizes=SIZES[4:])), ("known",), 0)
+    assert fits_table(fits).set_index("setting").verdict["4L1L, clean"] == "too few common sizes"
 
 
 def test_the_largest_size_is_predicted_by_the_law_that_made_it():
-    fits = tables.scaling_fits(table(runs(jitter=1e-6)), ("known", "power"), bootstrap=0)
-    errors = tables.holdouts(fits).set_index("law").log_error
+    fits = scaling_fits(table(runs(jitter=1e-6)), ("known", "power"), bootstrap=0)
+    errors = holdouts(fits).set_index("law").log_error
     assert abs(errors["known"]) < 1e-4
     assert errors["power"] < -0.005, "a power law without a floor promises too much"
 
 
 def test_published_points_give_the_table_of_the_refits():
-    fits = tables.scaling_fits(tables.published_scaling(), ("bansal", "floor"), bootstrap=0)
+    fits = scaling_fits(published_scaling(), ("bansal", "floor"), bootstrap=0)
     p = {f.setting: f.fit.exponent for f in fits if f.law == "bansal"}
     known = {"6L6L": 0.271, "28L6L": 0.211, "6L28L": 0.254, "Dec-only": 0.327, "TEnc-LSTM": 0.266}
     assert p == pytest.approx(known, abs=2e-3)
@@ -293,7 +304,7 @@ def test_the_floor_of_back_translation():
     rows = runs(**more)
     for row in rows:
         row["loss"] = 0.6 + 40 * row["pairs"] ** -0.5
-    found = tables.back_translation(table(runs(), rows)).set_index("setting").iloc[-1]
+    found = back_translation(table(runs(), rows)).set_index("setting").iloc[-1]
     assert found.c == pytest.approx(0.5, abs=0.01)
     assert found.floor == pytest.approx(0.6, abs=0.01)
     assert found.c_low <= 0.5 <= found.c_high
@@ -304,13 +315,13 @@ def test_exponents_under_noise_of_models_and_counting():
     rows = runs(0.4, jitter=0) + runs(0.3, noise_kind="target", noise=0.4, floor=FLOOR + 0.3, jitter=0)
     for row in rows:
         row["reference"] = row["oracle"] + row["floor"] - FLOOR + 2 * row["pairs"] ** -0.35
-    found = tables.exponents_under_noise(table(rows)).set_index("setting")
+    found = exponents_under_noise(table(rows)).set_index("setting")
     assert found["model, known floor"].to_dict() == pytest.approx(
         {"2L2L, clean": 0.4, "2L2L, target words 40 %": 0.3}, abs=1e-3
     )
     assert found["counting, known floor"].to_numpy() == pytest.approx([0.35, 0.35], abs=1e-3)
     assert (found["counting, p"] < 0.35).all()  # what the drift in the ruler looks like
-    assert tables.exponents_under_noise(table(rows[:1])).empty
+    assert exponents_under_noise(table(rows[:1])).empty
 
 
 def test_exponents_size_by_size():
@@ -325,13 +336,13 @@ def test_exponents_size_by_size():
             row["loss"] = (
                 5 * np.exp(0.1 * np.sin(row["pairs"])) * row["pairs"] ** (-0.2 - (row["architecture"] != "2L2L") / 10)
             )
-    found = tables.size_by_size(table(runs(jitter=1e-4), noisy, *text)).set_index("setting")
+    found = paired_by_size(table(runs(jitter=1e-4), noisy, *text)).set_index("setting")
     assert found.difference["2L2L, target words 40 %"] == pytest.approx(0, abs=0.002)
     assert found.verdict["2L2L, target words 40 %"] == "equivalent"
     assert found.difference["4L1L, clean"] == pytest.approx(0.1)
     assert found.verdict["4L1L, clean"] == "different"
-    assert tables.size_by_size(table(runs())).empty
-    assert tables.size_by_size(pd.DataFrame()).empty
+    assert paired_by_size(table(runs())).empty
+    assert paired_by_size(pd.DataFrame()).empty
 
 
 def test_excess_beside_the_counting_learner():
@@ -341,15 +352,15 @@ def test_excess_beside_the_counting_learner():
     narrow = runs(0.4, sizes[:2], jitter=0)
     for row in wide + narrow:
         row |= {"excess": row["loss"] - ORACLE, "reference": ORACLE + 2 * row["pairs"] ** -0.25}
-    found = tables.beside_counting(table(wide, narrow), lambda n: n**-0.2)
+    found = beside_counting(table(wide, narrow), lambda n: n**-0.2)
     assert found.pairs.tolist() == sizes
     assert found.wide_ratio.to_numpy() == pytest.approx([2 * n**-0.25 for n in sizes])
     assert found.wide_exponent.to_numpy() == pytest.approx([0.5, 0.5, np.nan], nan_ok=True)
     assert found.narrow_exponent.to_numpy() == pytest.approx([0.4, np.nan, np.nan], nan_ok=True)
     assert found.counting_exponent.to_numpy() == pytest.approx([0.25, 0.25, np.nan], nan_ok=True)
     assert found.unseen_exponent.to_numpy() == pytest.approx([0.2, 0.2, np.nan], nan_ok=True)
-    assert tables.beside_counting(table(narrow), lambda n: 1.0).empty
-    assert tables.beside_counting(pd.DataFrame(), lambda n: 1.0).empty
+    assert beside_counting(table(narrow), lambda n: 1.0).empty
+    assert beside_counting(pd.DataFrame(), lambda n: 1.0).empty
 
 
 def test_ratios_to_the_counting_learner_above_own_floors():
@@ -360,30 +371,30 @@ def test_ratios_to_the_counting_learner_above_own_floors():
     for row in clean + noisy:
         row["reference"] = row["oracle"] + row["floor"] - FLOOR + 2 * row["pairs"] ** -0.25
     clean[-1]["stopped"] = "all steps"
-    found = tables.counting_ratios(table(clean, noisy)).set_index(["setting", "pairs"])
+    found = counting_ratios(table(clean, noisy)).set_index(["setting", "pairs"])
     own = found.loc["2L2L, target words 20 %"]
     assert own.ratio.to_numpy() == pytest.approx([2 * n**-0.15 for n in sizes])
     assert found.loc["2L2L, clean"].ratio.to_numpy() == pytest.approx([2 * n**-0.25 for n in sizes])
     assert found.loc["2L2L, clean"].runs.tolist() == [2, 2, 2]
     assert found.upper.tolist() == [False, False, True, False, False, False]
-    assert tables.counting_ratios(table(runs())).empty
-    assert tables.counting_ratios(pd.DataFrame()).empty
+    assert counting_ratios(table(runs())).empty
+    assert counting_ratios(pd.DataFrame()).empty
 
 
 def test_readings_of_known_power_laws():
     found = table(runs(jitter=0, seeds=2, floor=FLOOR), runs(0.4, architecture="4L1L", jitter=0))
-    fits = tables.scaling_fits(found, ("known", "power"), bootstrap=0)
-    last = tables.last_steps(fits).set_index(["setting", "law"])
+    fits = scaling_fits(found, ("known", "power"), bootstrap=0)
+    last = last_steps(fits).set_index(["setting", "law"])
     loss = [ORACLE + 4 * n**-0.3 for n in SIZES[-2:]]
     assert last.measured["2L2L, clean", "power"] == pytest.approx(np.log(loss[0] / loss[1]) / np.log(2))
     assert last.predicted["2L2L, clean", "known"] == pytest.approx(last.measured["2L2L, clean", "known"], rel=1e-3)
     assert last.predicted["2L2L, clean", "power"] > last.measured["2L2L, clean", "power"] + 0.01
-    held = tables.held_out_laws(fits).set_index("law").transduction
-    assert held[tables.LAWS["known"]] == "0.0000 (2)"
-    assert float(held[tables.LAWS["power"]].split()[0]) > 0.005
-    assert held[tables.LAWS["power"]].endswith("(2)")
-    assert tables.held_out_laws([]).empty
-    (one,) = tables.all_pairs(found).itertuples()
+    held = held_out_laws(fits).set_index("law").transduction
+    assert held[LAWS["known"]] == "0.0000 (2)"
+    assert float(held[LAWS["power"]].split()[0]) > 0.005
+    assert held[LAWS["power"]].endswith("(2)")
+    assert held_out_laws([]).empty
+    (one,) = all_pairs(found).itertuples()
     assert (one.baseline, one.setting) == ("2L2L, clean", "4L1L, clean")
     assert one.difference == pytest.approx(0.1, abs=0.01)
 
@@ -392,11 +403,11 @@ def test_bleu_beside_the_loss():
     rows = runs(seeds=2) + runs(architecture="4L1L")
     for i, row in enumerate(rows):
         row["bleu"] = 10.0 + 2 * (i % 2)
-    found = tables.translation_quality(table(rows))
+    found = translation_quality(table(rows))
     assert found.pairs.tolist() == SIZES.tolist()
     assert set(found.bleu) == {11.0}
     assert set(found.runs) == {2}
-    assert tables.translation_quality(pd.DataFrame()).empty
+    assert translation_quality(pd.DataFrame()).empty
     assert "tok:none" in prose.signature("none")
 
 
@@ -406,9 +417,9 @@ def test_sentences_follow_the_runs():
 
     def said(*parts):
         rows = table(*parts) if parts else pd.DataFrame()
-        every, points = ledger(*parts).values(), tables.published_scaling()
-        fits = tables.scaling_fits(rows, bootstrap=0) if parts else []
-        return prose.numbers(list(every), rows, points, fits, tables.held_out_laws(fits))
+        every, points = ledger(*parts).values(), published_scaling()
+        fits = scaling_fits(rows, bootstrap=0) if parts else []
+        return prose.numbers(list(every), rows, points, fits, held_out_laws(fits))
 
     found = said(runs(0.4), runs(0.4, **kinds_of_noise))
     assert (found["noise-arms"], found["noise-up"], found["outcome-noise-10"]) == ("1", "0", "not met")
@@ -424,10 +435,10 @@ def test_sentences_follow_the_runs():
 
 
 def test_everything_that_the_page_glues_is_computed():
-    rows, points = tables.scaling(RecordStore(PACKAGED).table("scaling")), tables.published_scaling()
-    fits = tables.scaling_fits(pd.concat([rows, points]), bootstrap=0)
+    rows, points = studies.table("scaling", RecordStore(PACKAGED).table("scaling")), published_scaling()
+    fits = scaling_fits(pd.concat([rows, points]), bootstrap=0)
     every = claims.evaluate(chapter=4)
-    found = prose.numbers(every, rows, points, fits, tables.held_out_laws(fits))
+    found = prose.numbers(every, rows, points, fits, held_out_laws(fits))
     text = (Path(__file__).parents[1] / "notebooks" / "4_data_scaling.py").read_text("utf8")
     wanted = set(re.findall(r"`scaling/([\w-]+)[:`]", text))
     elsewhere = {
@@ -467,12 +478,12 @@ def test_translations_are_of_real_text_where_there_is_any():
         Kept(9, "other", seed=1),
         Kept(9, "large", preset="gpu"),
     ]
-    assert list(tables.translations(synthetic + odd).columns) == ["source", "true target", "D = 1", "D = 3", "D = 5"]
-    assert tables.translations(synthetic + text[:2])["D = 3"].tolist() == ["made 3"]
-    (found,) = tables.translations(odd + synthetic + text)["D = 20"]
+    assert list(translations(synthetic + odd).columns) == ["source", "true target", "D = 1", "D = 3", "D = 5"]
+    assert translations(synthetic + text[:2])["D = 3"].tolist() == ["made 3"]
+    (found,) = translations(odd + synthetic + text)["D = 20"]
     assert found.startswith("real 20")
     assert len(found) == 120
-    assert tables.translations(odd).empty
+    assert translations(odd).empty
 
 
 def test_one_size_tests_nothing():
@@ -493,7 +504,7 @@ def test_exponents_and_their_differences_are_covered_where_the_law_misses_and_on
                     above = 30 * float(pairs) ** -0.45 * np.exp(off + rng.normal(0, 0.005))
                     rows.append({"curve": "c", "setting": setting, "arm": "a", "pairs": pairs, "seed": seed})
                     rows[-1] |= {"loss": 0.5 + above, "asymptote": 0.5, "usable": True}
-        base, other = tables.paired(pd.DataFrame(rows), "known", "other", "2L2L, clean", bootstrap=200)
+        base, other = paired(pd.DataFrame(rows), "known", "other", "2L2L, clean", bootstrap=200)
         low, high = base.fit.interval("c")
         hits.append(low <= 0.45 <= high)
         found = equivalence(base.fit, other.fit, alpha=0.025)
@@ -507,10 +518,10 @@ def test_exponents_and_their_differences_are_covered_where_the_law_misses_and_on
 
 
 def test_where_the_kept_model_stood_in_its_schedule():
-    rows = tables.scaling(pd.DataFrame(runs(sizes=[128, 256], seeds=2)).assign(key=list("abcd")))
+    rows = studies.table("scaling", pd.DataFrame(runs(sizes=[128, 256], seeds=2)).assign(key=list("abcd")))
     steps = rows.set_index("key").steps
     curves = {k: {"steps": [steps[k] // 4, steps[k] // 2, steps[k]], "dev_loss": [3.0, 2.0, 2.5]} for k in "abd"}
     curves["b"]["dev_loss"] = [3.0, 2.0, 1.0]
-    found = tables.kept_steps(rows, curves).set_index("pairs")
+    found = kept_steps(rows, curves).set_index("pairs")
     assert found["transduction"].tolist() == pytest.approx([0.75, 0.5], abs=0.01)
-    assert tables.kept_steps(pd.DataFrame(), {}).empty
+    assert kept_steps(pd.DataFrame(), {}).empty

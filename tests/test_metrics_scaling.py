@@ -9,12 +9,12 @@ from scipy import optimize, stats
 
 from dlcore import published
 from dlcore.metrics import scaling
-from dlcore.metrics.scaling_compare import equivalence
-from dlcore.metrics.scaling_curve import DELTA, Curve
-from dlcore.metrics.scaling_joint import JOINT_LAWS
-from dlcore.metrics.scaling_laws import LAWS
-from dlcore.metrics.scaling_shared import _Joint, _ratio
-from dlcore.metrics.scaling_solver import minimise, multistart
+from dlcore.metrics.scaling.compare import equivalence
+from dlcore.metrics.scaling.curve import DELTA, Curve
+from dlcore.metrics.scaling.joint import JOINT_LAWS
+from dlcore.metrics.scaling.laws import LAWS
+from dlcore.metrics.scaling.shared import _Joint, _ratio
+from dlcore.metrics.scaling.solver import minimise, multistart
 
 SIZES = 2.0 ** np.arange(9, 20)
 LONG = 2.0 ** np.arange(7, 27)

@@ -60,7 +60,7 @@ def test_seeds_of_one_size_are_welcome():
 
 
 def test_the_alternating_estimator_is_worse_on_its_own_points():
-    from dlcore.tables import published_scaling
+    from dlcore.studies.scaling.table import published_scaling
 
     points = published_scaling().query("setting == '6L6L' and pairs < 512e6")
     early = alternating_fit(points.pairs, points.loss)

@@ -10,14 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcore.data.pairs import Pairs, Ragged, back_translate
-from dlcore.data.transduction import Noise, Transduction
-from dlcore.metrics import translation
-from dlcore.models.attention import dropout, positions
-from dlcore.models.decoding import beam, greedy, translate
-from dlcore.models.lexical import LexiconLearner, reference_curve
-from dlcore.models.seq2seq import ARCHITECTURES, Shape, parameter_counts, seq2seq
-from dlcore.sequence_training import SequenceConfig, fit_pairs, sentence_losses, token_loss
+from dlcore.translation import bleu as translation
+from dlcore.translation.attention import dropout, positions
+from dlcore.translation.counting import LexiconLearner, reference_curve
+from dlcore.translation.decoding import beam, greedy, translate
+from dlcore.translation.models import ARCHITECTURES, Shape, parameter_counts, seq2seq
+from dlcore.translation.sentence_pairs import Pairs, Ragged, back_translate
+from dlcore.translation.task import Noise, Transduction
+from dlcore.translation.training import SequenceConfig, fit_pairs, sentence_losses, token_loss
 
 KINDS = [*({"architecture": a} for a in ARCHITECTURES), {"architecture": "decoder_only", "source_loss": 0.5}]
 TASK = Transduction(list_size=20, alphabet=10)

@@ -200,7 +200,7 @@ def test_alone_everything_is_as_it_was():
 def _facts():
     """What a process sees of itself, gathered."""
     from dlcore import runtime
-    from dlcore.sequence_training import SequenceConfig, fit_pairs
+    from dlcore.translation.training import SequenceConfig, fit_pairs
 
     seen, masks = [], []
 

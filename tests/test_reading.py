@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from dlcore import data, reading
-from dlcore.data import tabular, text, vision
+from dlcore.data import tabular, vision
 from dlcore.sweep import grid
+from dlcore.translation import text
 
 SIZE, LOSS = [1000, 2000, 4000], [0.5, 0.25, 0.125]
 GOOD = "size,loss\n1000,0.5\n2000,0.25\n4000,0.125\n"

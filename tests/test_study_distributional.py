@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dlcore import data, tables
-from dlcore.claims import measures
-from dlcore.studies.distributional import Config, one_class_epsilon_config, run
-from dlcore.studies.tasks import EXPERIMENTS, PARTITIONS, flip_rate, make_task
-from dlcore.tables.partitions import ONE_CLASS
+from dlcore import data, measures, studies
+from dlcore.studies.distributional import Config, run
+from dlcore.studies.distributional.experiment import one_class_epsilon_config
+from dlcore.studies.distributional.table import ONE_CLASS
+from dlcore.studies.distributional.tasks import EXPERIMENTS, PARTITIONS, flip_rate, make_task
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,7 @@ def test_columns_of_one_noisy_class(store):
     noisy = Config(**settings, noise=0.4, noisy_class=6)
     clean, premise = Config(**settings, noise=0.0), one_class_epsilon_config(noisy)
     found = {c.key: store.load_or_run(c) for c in (noisy, clean, premise)}
-    row = tables.distributional(store.table("distributional"), records=found).set_index("key").loc[noisy.key]
+    row = studies.table("distributional", store.table("distributional"), records=found).set_index("key").loc[noisy.key]
     counts, before = (np.array(found[c.key].arrays["counts_test"]) for c in (noisy, clean))
     label = np.array(PARTITIONS["digits"].binary)
     n, total = counts[6].sum(), counts.sum()
@@ -192,7 +192,7 @@ def test_columns_of_one_noisy_class(store):
     assert 0.5 < row.returned < 1.5
     wrong = [c[range(10), 1 - label] for c in (counts, before)]
     assert row.elsewhere == pytest.approx(1 - (wrong[0] - wrong[1])[6] / (wrong[0] - wrong[1]).sum())
-    without = tables.distributional(store.table("distributional"))
+    without = studies.table("distributional", store.table("distributional"))
     assert without[list(ONE_CLASS)].isna().all(axis=None)
 
 

@@ -11,8 +11,7 @@ import torch
 from dlcore import ensembles, objectives, published, studies, training
 from dlcore.metrics import rationality as rr
 from dlcore.records import RecordStore
-from dlcore.studies import noisy_experiment, representations
-from dlcore.studies.rationality import Config, run
+from dlcore.studies.rationality import Config, noisy_experiment, representations, run
 
 SMALL = {"n_train": 200, "draws": 20}
 

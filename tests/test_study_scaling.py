@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from dlcore import studies
-from dlcore.metrics.scaling_budget import rate_of
 from dlcore.records import RecordStore
-from dlcore.studies import corpora
-from dlcore.studies.scaling import ARCHITECTURES, Config, run
+from dlcore.studies.scaling import Config, corpora, run
+from dlcore.studies.scaling.budget import rate_of
+from dlcore.studies.scaling.experiment import ARCHITECTURES
 
 TINY = {"pairs": 64, "steps": 20, "width": 16, "test_pairs": 40}
 

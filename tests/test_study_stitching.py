@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 import torch
 
-from dlcore import augment, tables, training
-from dlcore.claims import measures
+from dlcore import augment, measures, studies, training
 from dlcore.data import Dataset
-from dlcore.prose import stitching as prose
 from dlcore.records import PACKAGED, RecordStore
-from dlcore.studies import pairs, recorded
+from dlcore.studies import recorded
 from dlcore.studies import stitching as study
 from dlcore.studies.stitching import Config
+from dlcore.studies.stitching import networks as pairs
+from dlcore.studies.stitching import sentences as prose
+from dlcore.studies.stitching.table import by_stage, order_table, rank_correlations
 
 SMOKE = {**Config.PRESETS["smoke"], "epochs": 10, "width": 16, "n_train": 600, "stitch_epochs": 2}
 
@@ -140,7 +141,7 @@ def test_a_converged_pair_says_how_it_was_found(store, monkeypatch):
     assert all(np.subtract(found["validation_error"], found["validation_error_first"]) <= 0)
     assert record.metrics["num_test"] == 297  # the other 300 chose
     table = store.table("stitching")
-    table = tables.stitching(table[table.key == record.key], presets=["smoke"], records={record.key: record})
+    table = studies.table("stitching", table[table.key == record.key], presets=["smoke"], records={record.key: record})
     row = table.set_index("key").loc[record.key]
     assert row["map"] == "the paper's, converged"
     assert not row.usual
@@ -178,7 +179,7 @@ def test_a_population_measures_what_three_chapters_ask(store):
     assert not torch.equal(given, pairs.labels_of(noisy.twin, source)[0][300:]), "noise of its own"
     assert np.isnan(found[clean.key].metrics["memorization"])
     table = store.table("stitching")
-    table = tables.stitching(table[table.key.isin(found)], presets=["smoke"], records=found).set_index("key")
+    table = studies.table("stitching", table[table.key.isin(found)], presets=["smoke"], records=found).set_index("key")
     row, before = table.loc[noisy.key], 1 - found[clean.key].metrics["bottom_error"]
     assert row.pair == "disjoint halves, 40 % random labels"
     assert row.memorized_share == pytest.approx(m["memorization"] / (1 - m["flip_rate"]))
@@ -247,7 +248,7 @@ def test_what_the_table_takes_from_the_curves(store, record, closed, frozen):
     records = {r.key: r for r in (record, closed, frozen)}
     every = store.table("stitching")
     every = every[every.key.isin(records)]
-    table = tables.stitching(every, presets=("smoke",), records=records).set_index("key")
+    table = studies.table("stitching", every, presets=("smoke",), records=records).set_index("key")
     row, m = table.loc[record.key], record.metrics
     worst = max(m["top_error"] + p for p in record.curves["penalty"])
     assert row.barrier == pytest.approx(worst - max(m["top_error"], m["bottom_error"]))
@@ -264,7 +265,7 @@ def test_what_the_table_takes_from_the_curves(store, record, closed, frozen):
         e for e, excess in zip(frozen.curves["freeze_error"], frozen.curves["excess"], strict=True) if excess <= 0.02
     ]
     assert table.freeze_error[frozen.key] == (free[-1] if free else pytest.approx(np.nan, nan_ok=True))
-    bare = tables.stitching(every, presets=("smoke",))
+    bare = studies.table("stitching", every, presets=("smoke",))
     assert bare.barrier.isna().all()
 
 
@@ -291,7 +292,7 @@ def test_rank_correlations_are_of_one_pair():
     rows = pd.DataFrame(
         {"key": list("aaabbb"), "excess": [3, 2, 1, 1, 2, 3], "linear_cka": [0.9, 0.5, 0.1, 0.9, 0.5, 0.1]}
     )
-    assert tables.rank_correlations(rows).to_dict() == {"a": pytest.approx(1), "b": pytest.approx(-1)}
+    assert rank_correlations(rows).to_dict() == {"a": pytest.approx(1), "b": pytest.approx(-1)}
 
 
 def _row(kind, **more):
@@ -358,8 +359,8 @@ def test_the_page_s_numbers_come_from_the_rows_that_they_name():
 def test_the_page_s_numbers_are_there_on_the_shipped_records():
     store = RecordStore(PACKAGED)
     records = {r.key: r for r in store.records("stitching")}
-    table = tables.stitching(store.table("stitching"), records=records)
-    found = prose.numbers(table, tables.stages(table, {k: r.curves for k, r in records.items()}))
+    table = studies.table("stitching", store.table("stitching"), records=records)
+    found = prose.numbers(table, by_stage(table, {k: r.curves for k, r in records.items()}))
     assert "no run" not in found.values()
     assert all(np.isfinite(value) for value in found.values() if not isinstance(value, str))
 
@@ -373,7 +374,7 @@ def test_ranks_by_kind_of_pair_and_setting():
     ]
     stages = _per_stage(rows)
     stages.loc[(stages.key == rows[1]["key"]), "linear_cka"] = [0.5, 0.9]
-    table = tables.order_table(stages, {"cifar10, resnet18": "ResNet-18", "mnist1d, mlp": "MLP"})
+    table = order_table(stages, {"cifar10, resnet18": "ResNet-18", "mnist1d, mlp": "MLP"})
     assert table.to_dict("list") == {
         "bottom": ["two seeds", "two superclasses"],
         "ResNet-18": ["+0.00 (-1.00 to +1.00; 2)", "+1.00 (1)"],

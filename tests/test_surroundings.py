@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from dlcore import machine, parallel, recorded, runtime
+from dlcore import machine, parallel, runtime
 from dlcore.records import Record, RecordStore
 from dlcore.studies.distributional import Config
-from dlcore.sweep import cells, cluster, signals, sweep
+from dlcore.sweep import cells, cluster, recorded, signals, sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 CHEAP = {"n_train": 120, "architecture": "knn"}

@@ -4,9 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dlcore import claims, figures, tables
-from dlcore.metrics.scaling_budget import budget, rate_of
-from dlcore.prose import scaling as prose
+from dlcore import claims, figures, studies
+from dlcore.studies.scaling import sentences as prose
+from dlcore.studies.scaling.budget import budget, rate_of
+from dlcore.studies.scaling.readings import filtering
+from dlcore.studies.scaling.size import against_usual, joint_fit, widest_predicted
+from dlcore.studies.scaling.table import scaling_fits
 
 P, Q = 0.4, 0.6
 SIZES = 2 ** np.arange(10, 16)
@@ -27,12 +30,12 @@ def made(widths, seeds=1, jitter=0.002, more=(), raw=False):
                 row |= {"reverse_pairs": None, "reverse_width": None, "reverse_steps": None, "device": "cpu: one"}
                 row |= {"loss_se": 0.001, "excess": above}
                 rows.append(row | budget(preset, int(pairs))._asdict())
-    return pd.DataFrame(rows) if raw else tables.scaling(pd.DataFrame(rows))
+    return pd.DataFrame(rows) if raw else studies.table("scaling", pd.DataFrame(rows))
 
 
 def test_the_law_is_recovered_and_its_interval_holds_it():
     rows = made([16, 32, 64, 128], seeds=2)
-    found = tables.joint_fit(rows, bootstrap=200)
+    found = joint_fit(rows, bootstrap=200)
     assert found.parameters["q"] == pytest.approx(Q, abs=0.03)
     assert found.parameters["p"] == pytest.approx(P, abs=0.02)
     low, high = found.intervals["q"]
@@ -40,7 +43,7 @@ def test_the_law_is_recovered_and_its_interval_holds_it():
 
 
 def test_the_widest_is_predicted_by_the_law_and_not_by_the_next_width():
-    found = tables.widest_predicted(made([16, 32, 64, 128], jitter=0.0)).set_index("law")
+    found = widest_predicted(made([16, 32, 64, 128], jitter=0.0)).set_index("law")
     assert found.error["kaplan"] < 1e-4
     assert found.error["no size"] > 0.05
     assert set(found.index) == {"kaplan", "hoffmann", "no size"}
@@ -48,11 +51,11 @@ def test_the_widest_is_predicted_by_the_law_and_not_by_the_next_width():
 
 
 def test_too_few_widths_have_no_law():
-    assert tables.joint_fit(made([32, 64])) is None
-    assert tables.widest_predicted(made([32, 64, 128])).empty
+    assert joint_fit(made([32, 64])) is None
+    assert widest_predicted(made([32, 64, 128])).empty
     empty = pd.DataFrame()
-    assert tables.joint_fit(empty) is None
-    assert tables.widest_predicted(empty).empty
+    assert joint_fit(empty) is None
+    assert widest_predicted(empty).empty
     with pytest.raises(ValueError, match="three widths"):
         figures.data_and_size(made([32, 64]))
 
@@ -62,7 +65,7 @@ def test_other_settings_do_not_enter():
     other = rows.assign(setting="4L1L, clean", arm="architecture", above=9.0)
     late = rows.assign(usable=False, above=9.0)
     both = pd.concat([rows, other, late], ignore_index=True)
-    assert tables.joint_fit(both).parameters == pytest.approx(tables.joint_fit(rows).parameters)
+    assert joint_fit(both).parameters == pytest.approx(joint_fit(rows).parameters)
 
 
 def test_the_chart_draws_a_width_it_was_not_fitted_to():
@@ -79,8 +82,8 @@ def test_the_chart_draws_a_width_it_was_not_fitted_to():
         (512, "no"),
     }
     assert max(r["pairs"] for r in lines if r["width"] == 512) == 2**20
-    without = tables.joint_fit(made([16, 32, 64, 128])).parameters
-    assert tables.joint_fit(rows).parameters == pytest.approx(without)
+    without = joint_fit(made([16, 32, 64, 128])).parameters
+    assert joint_fit(rows).parameters == pytest.approx(without)
 
 
 def test_claims_of_size_follow_from_the_rows():
@@ -122,34 +125,34 @@ def test_twice_the_steps_are_compared_run_by_run():
     rows = made([32, 64], seeds=2)
     longer = rows[(rows.pairs == 4096) & (rows.seed == 1)]
     longer = longer.assign(setting=longer.setting + ", twice the steps", arm="other", above=0.9 * longer.above)
-    found = tables.against_usual(pd.concat([rows, longer], ignore_index=True), "twice the steps")
+    found = against_usual(pd.concat([rows, longer], ignore_index=True), "twice the steps")
     assert found.to_dict("list") == {
         "width": [32, 64],
         "pairs": [4096] * 2,
         "seed": [1] * 2,
         "ratio": pytest.approx([0.9] * 2),
     }
-    assert tables.against_usual(rows, "twice the steps").empty
-    assert tables.against_usual(pd.DataFrame(), "twice the steps").empty
+    assert against_usual(rows, "twice the steps").empty
+    assert against_usual(pd.DataFrame(), "twice the steps").empty
 
 
 def test_narrow_models_with_the_rate_of_wide_ones_stay_apart():
     rows = made([16, 32, 64, 128])
     raw = made([16, 32, 64, 128], raw=True)
     untuned = raw[raw.width < 64].assign(learning_rate=3e-3, loss=raw.loss + 0.5)
-    found = tables.scaling(pd.concat([raw, untuned], ignore_index=True))
+    found = studies.table("scaling", pd.concat([raw, untuned], ignore_index=True))
     extra = found[found.setting.str.contains("rate")]
     assert sorted(extra.setting.unique()) == ["2L2L, clean, width 16, rate 0.003", "2L2L, clean, width 32, rate 0.003"]
     assert set(extra.arm) == {"other"}
-    assert tables.joint_fit(found).parameters == pytest.approx(tables.joint_fit(rows).parameters)
+    assert joint_fit(found).parameters == pytest.approx(joint_fit(rows).parameters)
     assert len(found) == len(raw) + len(untuned)
     said = prose._size(found)
     assert prose.NONE not in (said["size-untuned-16"], said["size-untuned-32"])
-    assert tables.scaling(raw.assign(learning_rate=0.1)).empty
+    assert studies.table("scaling", raw.assign(learning_rate=0.1)).empty
     half = raw[(raw.width == 128) & (raw.pairs == 2048)].assign(learning_rate=1.5e-3)
     half["loss"] = 0.1 + 0.5 * (half.loss - 0.1)
-    both = tables.scaling(pd.concat([raw, untuned, half], ignore_index=True))
-    assert tables.against_usual(both, "rate 0.0015").ratio.tolist() == pytest.approx([0.5])
+    both = studies.table("scaling", pd.concat([raw, untuned, half], ignore_index=True))
+    assert against_usual(both, "rate 0.0015").ratio.tolist() == pytest.approx([0.5])
     assert prose._size(both)["size-half-rate"] == "0.50 at 2,048 pairs"
 
 
@@ -162,20 +165,20 @@ def test_what_a_filter_does_is_read_off_the_seeds_that_both_have():
     rows = rows.assign(filter_recall=np.where(after, 0.95, np.nan), filter_false_alarm=np.where(after, 0.01, np.nan))
     rows = rows[~(after & (rows.seed == 1) & (rows.pairs > 1024))]
     clean = made([64])
-    found = tables.filtering(pd.concat([rows, clean], ignore_index=True)).set_index("pairs")
+    found = filtering(pd.concat([rows, clean], ignore_index=True)).set_index("pairs")
     assert found.seeds.to_dict() == {n: 2 if n == 1024 else 1 for n in SIZES}
     assert found.ratio.to_numpy() == pytest.approx(0.9)
     assert found.recall.to_numpy() == pytest.approx(0.95)
-    law = tables.scaling_fits(clean, ("known",), bootstrap=0)[0]
+    law = scaling_fits(clean, ("known",), bootstrap=0)[0]
     assert found.left.to_numpy() == pytest.approx(law.predict(0.8 * found.index))
-    assert tables.filtering(clean).empty
-    assert tables.filtering(pd.DataFrame()).empty
+    assert filtering(clean).empty
+    assert filtering(pd.DataFrame()).empty
 
 
 def test_sentences_on_size_and_filter_follow_from_the_rows():
     rows = made([16, 32, 64, 128])
-    assert prose._size(rows)["size-hoffmann"] == f"{tables.joint_fit(rows, 'hoffmann').rmsle:.3f}"
-    assert prose._size(rows)["size-misfit-wider"] == f"{tables.joint_fit(rows[rows.width > 16]).rmsle:.3f}"
+    assert prose._size(rows)["size-hoffmann"] == f"{joint_fit(rows, 'hoffmann').rmsle:.3f}"
+    assert prose._size(rows)["size-misfit-wider"] == f"{joint_fit(rows[rows.width > 16]).rmsle:.3f}"
     assert prose._size(rows)["size-steps"] == prose.NONE
     assert prose._size(rows)["size-ratio"].endswith("at 32,768")
     assert set(prose._size(made([64])).values()) == {prose.NONE}

@@ -4,15 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dlcore import figures, tables
-from dlcore.figures import controls
+from dlcore import figures, studies
+from dlcore.charts import controls
 from dlcore.metrics import rationality as rr
 from dlcore.records import PACKAGED, RecordStore
+from dlcore.studies.rationality.table import beside_the_paper, probes, slopes_in_n
 
 
 @pytest.fixture(scope="module")
 def table():
-    return tables.rationality(RecordStore(PACKAGED).table("rationality"))
+    return studies.table("rationality", RecordStore(PACKAGED).table("rationality"))
 
 
 def test_a_method_is_named_with_its_probe_where_it_is_not_the_usual_one(table):
@@ -54,7 +55,7 @@ def test_every_usual_run_is_in_the_charts(table):
 
 
 def test_probes_are_means_over_seeds(table):
-    found = tables.probes(table).set_index(["data", "probe"])
+    found = probes(table).set_index(["data", "probe"])
     own = table[table.usual & (table.objective == "vicreg") & (table.dataset == "digits") & (table.probe == "logistic")]
     worst = own[np.isclose(own.noise, 0.4)]
     assert found.loc[("digits", "logistic"), "lost"] == pytest.approx((worst.test - worst.test_after_noise).mean())
@@ -64,7 +65,7 @@ def test_probes_are_means_over_seeds(table):
 def test_the_papers_row_and_the_ratios():
     row = {"preset": "gpu", "objective": "simclr", "noise": 0.05, "train": 0.8, "test": 0.75, "generalization": 0.0286}
     row |= {"robustness": 0.0028, "memorization": 0.0158, "rationality": 0.0, "bound_miller_madow": 0.2}
-    found = tables.beside_the_paper(pd.DataFrame([row])).set_index("quantity")
+    found = beside_the_paper(pd.DataFrame([row])).set_index("quantity")
     assert found.paper["generalization gap"] == pytest.approx(1.43)
     assert found.ratio["generalization gap"] == pytest.approx(2, abs=0.01)
     assert found.ratio["memorization"] == pytest.approx(2, abs=0.01)
@@ -75,7 +76,7 @@ def test_the_papers_row_and_the_ratios():
         100 * rr.sharp_memorization_bound(0.02, 100, 0.05), abs=0.01
     )
     assert np.isnan(found.ratio["test accuracy"])
-    assert tables.beside_the_paper(pd.DataFrame()).empty
+    assert beside_the_paper(pd.DataFrame()).empty
 
 
 def test_slopes_are_those_of_the_rows_they_are_fitted_to():
@@ -86,7 +87,7 @@ def test_slopes_are_those_of_the_rows_they_are_fitted_to():
         for seed in range(3)
         for n in (100, 200, 400)
     ]
-    found = tables.slopes_in_n(pd.DataFrame(rows))
+    found = slopes_in_n(pd.DataFrame(rows))
     assert found.slope.tolist() == pytest.approx([-0.75])
     assert found.seeds.tolist() == [3]
 

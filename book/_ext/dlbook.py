@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pydata_sphinx_theme
 
-from dlcore.figures import page, theme
+from dlcore.charts import page, theme
 
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2/")
 ROWS = re.compile(rf'<script type="{re.escape(page.ROWS)}">(.*?)</script>', re.S)

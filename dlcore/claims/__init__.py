@@ -17,11 +17,14 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from dlcore import tables
-from dlcore.claims import distributional, history, rationality, scaling, stitching
-from dlcore.claims.measures import MEASURES, WITHOUT_RUNS, Measured
+from dlcore.claims import history
 from dlcore.claims.multiplicity import holm, place, smallest_error
+from dlcore.measures import MEASURES, WITHOUT_RUNS, Measured
 from dlcore.records import PACKAGED, RecordStore
+from dlcore.studies.distributional import claims as distributional
+from dlcore.studies.rationality import claims as rationality
+from dlcore.studies.scaling import claims as scaling
+from dlcore.studies.stitching import claims as stitching
 
 __all__ = [
     "Claim",

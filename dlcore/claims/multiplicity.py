@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from dlcore.claims.measures import CONFIDENCE, Measured
+from dlcore.measures import CONFIDENCE, Measured
 
 
 def place(measured: Measured, accept: tuple[float, float]) -> str:

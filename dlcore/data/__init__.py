@@ -15,7 +15,9 @@ import numpy as np
 
 from dlcore import cache
 from dlcore.config import unknown_choice
-from dlcore.data import kept, mnist1d, tabular, text, vision
+from dlcore.data import memory as kept
+from dlcore.data import mnist1d, tabular, vision
+from dlcore.translation import text
 
 EMBEDDED = {"digits": "scikit-learn", "mnist1d": "generated"}
 NAMES = (*EMBEDDED, *vision.SETS, *tabular.TABLES)

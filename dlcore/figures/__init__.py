@@ -1,18 +1,29 @@
 """Tables of records -> Altair charts, the same in the page, Jupyter and Colab. Never imports torch."""
 
-from dlcore.figures.beyond import agreement, kernel_path, knn_law, long_curves, training_time
-from dlcore.figures.calibration import human_cells, human_noise, marginals, tv_against_epsilon, tv_by_size
-from dlcore.figures.certificates import bound_by_size, leverage, table_procedure
-from dlcore.figures.data_and_size import data_and_size
-from dlcore.figures.rationality import gap_decomposition, noise_sweep
-from dlcore.figures.scaling import learning_curves, marginal_value_of_data
-from dlcore.figures.scaling_direct import beside_counting, size_by_size
-from dlcore.figures.scaling_exponents import exponent_constants, extrapolation, published_points
-from dlcore.figures.shared import DATASETS
-from dlcore.figures.spectrum import joint_density, spectrum
-from dlcore.figures.stitching import cross_stage, more_is_better, penalty_by_depth, similarity_against_penalty
-from dlcore.figures.stitching_path import barrier_by_width, freeze_training, stitching_path
-from dlcore.figures.theme import setup
+from dlcore.charts.shared import DATASETS
+from dlcore.charts.theme import setup
+from dlcore.studies.distributional.figures.agreement import agreement, kernel_path, knn_law, long_curves, training_time
+from dlcore.studies.distributional.figures.calibration import (
+    human_cells,
+    human_noise,
+    marginals,
+    tv_against_epsilon,
+    tv_by_size,
+)
+from dlcore.studies.distributional.figures.spectrum import joint_density, spectrum
+from dlcore.studies.rationality.figures.certificates import bound_by_size, leverage, table_procedure
+from dlcore.studies.rationality.figures.gaps import gap_decomposition, noise_sweep
+from dlcore.studies.scaling.figures.comparisons import beside_counting, size_by_size
+from dlcore.studies.scaling.figures.exponents import exponent_constants, extrapolation, published_points
+from dlcore.studies.scaling.figures.learning_curves import learning_curves, marginal_value_of_data
+from dlcore.studies.scaling.figures.size import data_and_size
+from dlcore.studies.stitching.figures.path import barrier_by_width, freeze_training, stitching_path
+from dlcore.studies.stitching.figures.penalty import (
+    cross_stage,
+    more_is_better,
+    penalty_by_depth,
+    similarity_against_penalty,
+)
 
 __all__ = [
     "DATASETS",

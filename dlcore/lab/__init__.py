@@ -22,7 +22,7 @@ import pandas as pd
 
 from dlcore import figures, runtime
 from dlcore.config import unknown_choice
-from dlcore.figures import live
+from dlcore.lab import charts as live
 from dlcore.lab.compare import differences, table_of
 from dlcore.lab.findings import FINDINGS, Finding
 from dlcore.records import Record, RecordStore

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from dlcore import figures, studies, tables
-from dlcore.figures.theme import ROLES
+from dlcore import figures, studies
+from dlcore.charts.theme import ROLES
 from dlcore.lab import kinds
 from dlcore.records import RecordStore
 
@@ -66,11 +66,11 @@ class Finding:
 
 
 def _rationality(store: RecordStore) -> pd.DataFrame:
-    return tables.rationality(store.table("rationality"))
+    return studies.table("rationality", store.table("rationality"))
 
 
 def _distributional(store: RecordStore) -> pd.DataFrame:
-    return tables.distributional(store.table("distributional"))
+    return studies.table("distributional", store.table("distributional"))
 
 
 FINDINGS: dict[str, Finding] = {

@@ -7,8 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from dlcore import figures, tables
+from dlcore import figures, studies
+from dlcore.names import rate_name
 from dlcore.records import RecordStore
+from dlcore.studies.scaling.table import architecture_name, noise_name, published_scaling, scaling_fits
+from dlcore.studies.stitching.table import by_stage, has_usual_width, pair
 
 UNTRAINED = "untrained bottom"
 CLEAN = "2L2L, clean"
@@ -29,7 +32,7 @@ def bottom(config: Mapping[str, Any]) -> str:
         return f"bottom {100 * below:.0f} % of the data"
     if 0.25 < top < 1 and top != below:
         return f"bottom {100 * below:.0f} % of the data, top {100 * top:.0f} %"
-    return tables.pair(config)
+    return pair(config)
 
 
 def bottom_arm(config: Mapping[str, Any]) -> str:
@@ -43,21 +46,21 @@ def bottom_arm(config: Mapping[str, Any]) -> str:
         return "noise"
     if get("bottom_width") != get("width"):
         return "width"
-    if tables.pair(config) != "two seeds":
+    if pair(config) != "two seeds":
         return "other"
-    return "two seeds" if tables.has_usual_width(config) else f"two seeds of width {get('width'):.0f}"
+    return "two seeds" if has_usual_width(config) else f"two seeds of width {get('width'):.0f}"
 
 
 def stages(store: RecordStore) -> pd.DataFrame:
-    """Returns the rows of `tables.stages` for every finding of a store."""
-    table = tables.stitching(store.table("stitching"))
+    """Returns the rows of `tables.by_stage` for every finding of a store."""
+    table = studies.table("stitching", store.table("stitching"))
     keys = set(table.key) if len(table) else set()
-    return tables.stages(table, {r.key: r.curves for r in store.records("stitching") if r.key in keys})
+    return by_stage(table, {r.key: r.curves for r in store.records("stitching") if r.key in keys})
 
 
 def stitched(store: RecordStore) -> pd.DataFrame:
     """Returns a row for every stage of every pair, with its configuration, kind and arm; and for the untrained bottoms."""
-    table = tables.stitching(store.table("stitching"))
+    table = studies.table("stitching", store.table("stitching"))
     if table.empty:
         return table
     configs = table.to_dict("records")
@@ -96,11 +99,11 @@ def translation(config: Mapping[str, Any]) -> str:
     >>> translation({"architecture": "4L1L", "noise": 0.0, "noise_kind": "none", "width": 32})
     '4L1L, clean, width 32'
     """
-    name = tables.architecture_name(config["architecture"])
+    name = architecture_name(config["architecture"])
     wide = "" if config["width"] == USUAL_WIDTH else f", width {config['width']:.0f}"
     models = (config.get(n, float("nan")) for n in ("reverse_pairs", "reverse_width", "filter_pairs"))
-    off = tables.rate_name(config.get("learning_rate"), config["width"], config.get("preset", "laptop"))
-    return f"{name}, {tables.noise_name(config['noise_kind'], config['noise'], *models)}{wide}{off}"
+    off = rate_name(config.get("learning_rate"), config["width"], config.get("preset", "laptop"))
+    return f"{name}, {noise_name(config['noise_kind'], config['noise'], *models)}{wide}{off}"
 
 
 def translation_arm(config: Mapping[str, Any]) -> str:
@@ -110,7 +113,7 @@ def translation_arm(config: Mapping[str, Any]) -> str:
 
 def scaled(store: RecordStore) -> pd.DataFrame:
     """Returns a row for every translation run, with its kind and arm; and for the counting learner on clean pairs."""
-    table = tables.scaling(store.table("scaling"), any_budget=True)  # a reader's own run may have any
+    table = studies.table("scaling", store.table("scaling"), any_budget=True)  # a reader's own run may have any
     if table.empty:
         return table
     configs = table.to_dict("records")
@@ -130,7 +133,7 @@ def _with(rows: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
 
 def learning_curves(store: RecordStore) -> Any:
     """Returns chapter 4's chart of the recorded runs."""
-    rows = tables.scaling(store.table("scaling"))
-    published = tables.published_scaling()
-    fits = tables.scaling_fits(pd.concat([rows, published], ignore_index=True))
+    rows = studies.table("scaling", store.table("scaling"))
+    published = published_scaling()
+    fits = scaling_fits(pd.concat([rows, published], ignore_index=True))
     return figures.learning_curves(rows if len(rows) else published, fits)

@@ -2,6 +2,6 @@
 
 from dlcore.models.classical import CLASSICAL, classical
 from dlcore.models.networks import NETWORKS, network, stages
-from dlcore.models.seq2seq import ARCHITECTURES, Shape, seq2seq
+from dlcore.translation.models import ARCHITECTURES, Shape, seq2seq
 
 __all__ = ["ARCHITECTURES", "CLASSICAL", "NETWORKS", "Shape", "classical", "network", "seq2seq", "stages"]

@@ -14,11 +14,11 @@ path        stitching connectivity: from one network to the other, stage by stag
 
 from dlcore.stitching.curves import StagePenalty, penalty_curve, random_bottom
 from dlcore.stitching.families import FAMILIES, INITIALISATIONS
+from dlcore.stitching.fitting import Stitch, stitch
 from dlcore.stitching.halves import activations, stage_names
 from dlcore.stitching.options import StitchOptions
 from dlcore.stitching.path import Path, connectivity
 from dlcore.stitching.search import Search
-from dlcore.stitching.stitch import Stitch, stitch
 from dlcore.stitching.subject import StitchData
 
 __all__ = [

@@ -14,11 +14,11 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from dlcore import borrowed, runtime
+from dlcore.stitching.cached import Kept
 from dlcore.stitching.families import CLOSED
+from dlcore.stitching.fitting import Stitch, standard_error, stitch_subjects
 from dlcore.stitching.halves import stage_names
-from dlcore.stitching.kept import Kept
 from dlcore.stitching.options import StitchOptions
-from dlcore.stitching.stitch import Stitch, standard_error, stitch_subjects
 from dlcore.stitching.subject import StitchData, Subject, checked_data
 
 

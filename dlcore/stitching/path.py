@@ -10,8 +10,8 @@ from torch import nn
 
 from dlcore import borrowed, runtime
 from dlcore.stitching.curves import stage_pairs
+from dlcore.stitching.fitting import standard_error, stitch_subjects
 from dlcore.stitching.options import StitchOptions
-from dlcore.stitching.stitch import standard_error, stitch_subjects
 from dlcore.stitching.subject import StitchData, Subject, checked_data
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import torch
 
+from dlcore.stitching.fitting import Stitch, stitch_subjects
 from dlcore.stitching.options import StitchOptions
-from dlcore.stitching.stitch import Stitch, stitch_subjects
 from dlcore.stitching.subject import StitchData, Subject, evaluated
 
 STARTS = ("least_squares", "random")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcore.figures.theme import ROLES
+from dlcore.charts.theme import ROLES
 from dlcore.studies import STUDIES
 
 ROOT = Path(__file__).resolve().parents[2]

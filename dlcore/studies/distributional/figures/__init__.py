@@ -1,0 +1,1 @@
+"""The charts of chapter 3; never import torch."""

@@ -1,0 +1,236 @@
+"""Charts of chapter 3: agreement, and generalization of the output law without interpolation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from dlcore.charts.controls import Saying, menu, near, ordered, pick, slider
+from dlcore.charts.shared import INK, RATE, Highlight, begin, in_points, named
+from dlcore.charts.theme import ROLES, finish, paired, roles, singled
+from dlcore.metrics.distributional import knn_flip_rate
+from dlcore.summaries import over_seeds
+
+
+def agreement(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
+    """Agreement of two classifiers trained on disjoint halves, against accuracy on labels of the training law."""
+    rows = named(table[(table.experiment == "agreement") & table.usual])
+    rows = rows.assign(accuracy_shown=rows.test_accuracy_noisy)
+    rows = rows[["data", "family", "noise", "n_train", "seed", "accuracy_shown", "agreement"]].round(4)
+    start, noises = begin(highlight), sorted(rows.noise.unique())
+    families = ["all", *ordered(rows.family)]
+    rate = slider(noises, pick(start, "noise", noises, 0.0), "symmetric noise")
+    chosen = menu(families, "all", "architecture", "dl_family")
+    names = ["all", *dict.fromkeys(rows.data)]
+    dataset = menu(names, "all", "data", "dl_data")
+    base = alt.Chart(rows).transform_filter(f"(dl_data === 'all' || datum.data === dl_data) && {near('noise')}")
+    mine = "dl_family === 'all' || datum.family === dl_family"
+    scale = alt.Scale(domain=[0, 1])
+    x = alt.X("accuracy_shown:Q", title="accuracy against labels of the training law", scale=scale, axis=RATE)
+    y = alt.Y("agreement:Q", title="agreement of two independent classifiers", scale=scale, axis=RATE)
+    line = pd.DataFrame({"accuracy_shown": [0, 1], "agreement": [0, 1]})
+    chart = alt.layer(
+        alt.Chart(line).mark_line(strokeDash=[6, 4], color=ROLES["sampler"], strokeWidth=2).encode(x=x, y=y),
+        base.mark_point(filled=True, size=50).encode(
+            x=x,
+            y=y,
+            color=singled("dl_family !== 'all' && datum.family === dl_family"),
+            opacity=alt.condition(mine, alt.value(0.9), alt.value(0.35)),
+            tooltip=[
+                "data",
+                "family",
+                "n_train",
+                "seed",
+                alt.Tooltip("accuracy_shown:Q", format=".3f"),
+                alt.Tooltip("agreement:Q", format=".3f"),
+            ],
+        ),
+    )
+    return finish(
+        chart.properties(width="container", height=400),
+        name="agreement",
+        controls=[rate, dataset, chosen],
+        title="Agreement tracks accuracy for accurate classifiers and fails for weak trees",
+        subtitle="One point per pair of classifiers, trained on disjoint halves; the dashed line is the agreement property.",
+        description="Scatter of agreement against accuracy for pairs of classifiers trained on disjoint data. Accurate "
+        "families lie near the diagonal; single trees and narrow kernels fall below it on hard data, smoothers above it "
+        "when labels are noisy.",
+        rows=rows,
+    )
+
+
+def knn_law(table: pd.DataFrame) -> alt.LayerChart:
+    """k-NN flip rate on train and test beside the binomial law."""
+    rows = table[
+        (table.experiment == "cyclic")
+        & (table.architecture == "knn")
+        & (table.dataset == "digits")
+        & (table.noise == 0.3)
+    ]
+    parts = [
+        over_seeds(rows, ["neighbours"], f"flip_rate_{side}")
+        .rename(columns={f"flip_rate_{side}": "rate"})
+        .assign(side=side)
+        for side in ("train", "test")
+    ]
+    found = pd.concat(parts, ignore_index=True).round(4)
+    theory = pd.DataFrame({"neighbours": range(1, 52, 2)})
+    theory["rate"] = [float(knn_flip_rate(k, 0.3)) for k in theory.neighbours]
+    x = alt.X(
+        "neighbours:Q",
+        title="neighbours k",
+        scale=alt.Scale(type="log", domain=[0.9, 60]),
+        axis=alt.Axis(values=[1, 3, 5, 9, 15, 31, 51]),
+    )
+    y = alt.Y("rate:Q", title="rate of the noise's target", axis=RATE)
+    colour = roles("side", {"train": "train", "test": "test"})
+    chart = alt.layer(
+        alt.Chart(theory).mark_line(color=ROLES["bayes"], strokeDash=[6, 4]).encode(x=x, y=y),
+        alt.Chart(found).mark_rule().encode(x=x, y="low:Q", y2="high:Q", color=colour),
+        alt.Chart(found)
+        .mark_point(size=70, strokeWidth=2)
+        .encode(
+            x=x,
+            y=y,
+            color=colour,
+            shape=alt.Shape("side:N", legend=None),
+            tooltip=["neighbours", "side", "rate", "seeds"],
+        ),
+    )
+    return finish(
+        chart.properties(width="container", height=280),
+        name="knn-law",
+        title="k-NN follows the binomial law on train and test alike, though it does not interpolate",
+        subtitle="Digits, 30 % noise on every class. Dashed: Pr[Bin(k, 0.3) > k/2]. Bars: 95 % intervals over 40 splits.",
+        description="Rate of predicting the noise's target against k, for train and test points, with the binomial law.",
+        rows=found,
+    )
+
+
+def kernel_path(table: pd.DataFrame) -> alt.HConcatChart:
+    """Kernel ridge path: TV(train, test) above its null for a wide Gaussian and a Laplace kernel, and the rates of the chosen."""
+    wide = {"kernel_gaussian": 0.66, "kernel_laplace": 1.65}
+    rows = table[(table.experiment == "cyclic") & (table.dataset == "digits") & (table.noise == 0.3)]
+    rows = rows[rows.architecture.map(wide) == rows.bandwidth]
+    # a logarithm has no zero: the interpolating end stands at a tenth of the smallest ridge
+    least = float(rows.ridge[rows.ridge > 0].min()) / 10
+    rows = rows.assign(excess=rows.tt_tv - rows.tt_null_mean, ridge_shown=rows.ridge.where(rows.ridge > 0, least))
+    parts = []
+    for column, series in (
+        ("flip_rate_train", "on train"),
+        ("flip_rate_test", "on test"),
+        ("excess", "TV(train, test) above its null"),
+    ):
+        by = ["family", "ridge", "ridge_shown"]
+        parts.append(over_seeds(rows, by, column).rename(columns={column: "value"}).assign(series=series))
+    found = pd.concat(parts, ignore_index=True).round(4)
+    families = ordered(found.family)
+    kernel = menu(families, families[0], "kernel", "dl_family")
+    ends = found[found.series.str.startswith("TV")]
+    x = alt.X(
+        "ridge_shown:Q",
+        title=f"ridge (0 stands at {least:g})",
+        scale=alt.Scale(type="log", nice=False, padding=10),
+        axis=alt.Axis(tickCount=4, format="~g"),
+    )
+    mine = singled("datum.family === dl_family")
+    base = alt.Chart(ends)
+    tip = ["family", "ridge", alt.Tooltip("value:Q", format=".3f"), "seeds"]
+    names = ends.loc[ends.groupby("family").value.idxmax()]
+    left = alt.layer(
+        alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y="zero:Q"),
+        base.mark_rule(strokeWidth=1.5).encode(x=x, y="low:Q", y2="high:Q", color=mine),
+        base.mark_point(filled=True, size=45, opacity=1).encode(
+            x=x, y=alt.Y("value:Q", title="TV(train, test) above its null", axis=RATE), color=mine, tooltip=tip
+        ),
+        base.mark_line(strokeWidth=2).encode(x=x, y="value:Q", detail="family:N", color=alt.value(ROLES["null"])),
+        base.transform_filter("datum.family === dl_family")
+        .mark_line(strokeWidth=2.5, color=ROLES["chosen"])
+        .encode(x=x, y="value:Q"),
+        alt.Chart(names).mark_text(dy=-12, color=INK, opacity=0.85).encode(x=x, y="value:Q", text="family:N"),
+    ).properties(height=300)
+    rates = alt.Chart(found[~found.series.str.startswith("TV")]).transform_filter("datum.family === dl_family")
+    colour = roles("series", {"on train": "train", "on test": "test"})
+    right = alt.layer(
+        rates.mark_area(opacity=0.18).encode(x=x, y="low:Q", y2="high:Q", color=colour),
+        rates.mark_line(point={"size": 40, "opacity": 1}).encode(
+            x=x,
+            y=alt.Y("value:Q", title="rate of the noise's target", axis=RATE),
+            color=colour,
+            tooltip=["series", *tip],
+        ),
+    ).properties(height=300)
+    most = ends.groupby("family").value.max()
+    said = ", ".join(f"{in_points(most[f])} points with a {f}" for f in families)
+    return finish(
+        paired(left, right),
+        name="kernel-path",
+        controls=[kernel],
+        title=f"Along a ridge path train and test outputs differ by at most {said}",
+        subtitle="Digits, 30 % noise on every class; the Gaussian kernel is wide. Means, 95 % intervals over 10 splits.",
+        description="Left: the distance between outputs on train and on test above its null, against the ridge, for both "
+        "kernels. Right: the rates of predicting the noise's target on train and test for the chosen kernel.",
+        rows=found,
+    )
+
+
+def training_time(curves: pd.DataFrame) -> alt.LayerChart:
+    """TV(train, test) and its null while a network trains; takes a long table: setting, noise, seed, epoch, ..."""
+    if curves.empty:
+        raise ValueError("no record has curves of train and test while training: run the group 'sparse'")
+    settings = list(dict.fromkeys(curves.setting))
+    setting = menu(settings, settings[0], "data and architecture", "dl_setting")
+    noises = sorted(curves.noise.unique())
+    rate = slider(noises, pick(None, "noise", noises, 0.4))
+    base = alt.Chart(curves).transform_filter(f"datum.setting === dl_setting && {near('noise')}")
+    x = alt.X("epoch:Q", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(tickCount=6), title="epoch")
+    y = alt.Y("value:Q", title="distance or error", axis=RATE)
+    domain = ["TV(train, test)", "its null", "train error (noisy labels)", "test error (clean labels)"]
+    colour = roles("series", dict(zip(domain, ("chosen", "null", "train", "test"), strict=True)))
+    said = {}
+    for key, part in curves.groupby(["setting", "noise"], sort=False):
+        run = part.groupby(["series", "epoch"]).value.mean()
+        tv, error = run[domain[0]].sort_index(), run[domain[2]].sort_index()
+        said[key] = (
+            f"{key[0]}, {key[1]:.0%} noise: TV(train, test) goes from {in_points(tv.iloc[0])} to {in_points(tv.iloc[-1])} points "
+            f"while the error on the noisy training labels goes from {in_points(error.iloc[0])} to {in_points(error.iloc[-1])} %"
+        ).replace("% noise", " % noise")
+    chart = alt.layer(
+        base.mark_line(opacity=0.35).encode(x=x, y=y, color=colour, detail="seed:N"),
+        base.mark_line(strokeWidth=3).encode(
+            x=x, y=alt.Y("mean(value):Q", title="distance or error", axis=RATE), color=colour
+        ),
+    )
+    return finish(
+        chart.properties(width="container", height=320),
+        name="training-time",
+        controls=[setting, rate],
+        title=Saying((setting, rate), said, "Train and test outputs part while noise is memorised"),
+        subtitle="Sparse random confusion. Thin lines: seeds.",
+        description="Distance between the joint laws of class and prediction on train and on test during training, its "
+        "value for equal laws, and the two errors, against the epoch.",
+        rows=curves,
+    )
+
+
+def long_curves(records: Iterable[Any], families: Mapping[str, str]) -> pd.DataFrame:
+    """Returns the long table of `training_time` from records of the experiment "sparse"; `families`: key -> setting."""
+    series = {
+        "tv_train_test": "TV(train, test)",
+        "tv_train_test_null": "its null",
+        "train_error": "train error (noisy labels)",
+        "test_error": "test error (clean labels)",
+    }
+    found = []
+    for r in records:
+        if r.key not in families:
+            continue
+        for name, label in series.items():
+            for epoch, value in zip(r.curves["epoch"], r.curves[name], strict=True):
+                entry = {"setting": families[r.key], "noise": r.config["noise"], "seed": r.config["seed"]}
+                found.append({**entry, "epoch": epoch, "series": label, "value": value})
+    columns = ["setting", "noise", "seed", "epoch", "series", "value"]
+    return pd.DataFrame(found, columns=columns).round(4)

@@ -1,0 +1,195 @@
+"""Charts of chapter 3: from sampler to Bayes rule, and the joint densities on train and test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dlcore.charts.controls import Saying, menu, near, ordered, pick, slider
+from dlcore.charts.shared import CLASS_NAMES, FEW, RATE, Highlight, begin, in_points, named
+from dlcore.charts.theme import ROLES, finish, paired, singled
+from dlcore.summaries import over_seeds
+
+
+def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatChart:
+    """Test flip rate against the training noise for every family, between the Bayes step and the sampler diagonal."""
+    rows = named(table[(table.experiment == "cyclic") & table.usual & table.dataset.isin(["digits", "mnist1d"])])
+    rows = rows[["data", "family", "noise", "seed", "flip_rate_test", "train_error"]].round(4)
+    start, families = begin(highlight), ordered(rows.family)
+    noises = sorted(rows.noise.unique())
+    rate = slider(noises, pick(start, "noise", noises, 0.3))
+    chosen = menu(families, pick(start, "family", families, "1-NN"), "architecture", "dl_family")
+    names = list(dict.fromkeys(rows.data))
+    dataset = menu(names, pick(start, "dataset", names, names[0]), "data", "dl_data")
+    means = over_seeds(rows, ["data", "family", "noise"], "flip_rate_test")
+    mine = "datum.family === dl_family"
+    colour = singled(mine)
+    x = alt.X("noise:Q", title="noise rate in training", axis=FEW, scale=alt.Scale(domain=[0, 0.92]))
+    y = alt.Y("flip_rate_test:Q", title="rate of the noise's target on test", axis=RATE, scale=alt.Scale(domain=[0, 1]))
+    sampler = pd.DataFrame({"noise": [0, 0.9], "flip_rate_test": [0, 0.9]})
+    bayes = pd.DataFrame({"noise": [0, 0.5, 0.5, 0.9], "flip_rate_test": [0, 0, 1, 1], "order": range(4)})
+    tip = ["family", "noise", "seed", alt.Tooltip("flip_rate_test:Q", format=".3f")]
+    base = alt.Chart(means).transform_filter("datum.data === dl_data").encode(x=x, y=y)
+    seeds = alt.Chart(rows).transform_filter(f"datum.data === dl_data && {mine}").encode(x=x, y=y)
+    left = alt.layer(
+        alt.Chart(sampler).mark_line(strokeDash=[6, 4], color=ROLES["sampler"], strokeWidth=2).encode(x=x, y=y),
+        alt.Chart(bayes)
+        .mark_line(strokeDash=[2, 3], color=ROLES["bayes"], strokeWidth=2)
+        .encode(x=x, y=y, order="order:Q"),
+        base.mark_line().encode(
+            color=colour,
+            detail="family:N",
+            opacity=alt.condition(mine, alt.value(1), alt.value(0.6)),
+            strokeWidth=alt.condition(mine, alt.value(3.5), alt.value(1.2)),
+        ),
+        seeds.mark_circle(size=30, opacity=0.7).encode(color=colour, tooltip=tip),
+        alt.Chart(pd.DataFrame({"zero": [0]}))
+        .transform_calculate(noise="dl_noise")
+        .mark_rule(color=ROLES["null"])
+        .encode(x=x),
+        alt.Chart(pd.DataFrame({"noise": [0.91], "flip_rate_test": [0.66], "text": ["sampler"]}))
+        .mark_text(color=ROLES["sampler"], align="right")
+        .encode(x=x, y=y, text="text:N"),
+        alt.Chart(pd.DataFrame({"noise": [0.47], "flip_rate_test": [0.95], "text": ["Bayes rule"]}))
+        .mark_text(color=ROLES["bayes"], align="right")
+        .encode(x=x, y=y, text="text:N"),
+    ).properties(height=330)
+    here = f"datum.data === dl_data && {near('noise')}"
+    said = {}
+    for (name, noise), part in means.groupby(["data", "noise"], sort=False):
+        at = part.set_index("family").flip_rate_test.sort_values()
+        if noise > 0:
+            said[(name, noise)] = (
+                f"{name}, {noise:.0%} noise: the rate of the noise's target on test runs from {in_points(at.iloc[0])} % "
+                f"({at.index[0]}) to {in_points(at.iloc[-1])} % ({at.index[-1]})"
+            ).replace("% noise", " % noise")
+    across = alt.X("flip_rate_test:Q", title="at the chosen noise rate", axis=FEW, scale=alt.Scale(domain=[0, 1]))
+    down = alt.Y("family:N", title=None, sort=families)
+    line = alt.Chart(pd.DataFrame({"zero": [0]})).transform_calculate(
+        sampler="dl_noise", bayes="dl_noise > 0.5 ? 1 : 0"
+    )
+    right = alt.layer(
+        line.mark_rule(strokeDash=[6, 4], color=ROLES["sampler"], strokeWidth=2).encode(x="sampler:Q"),
+        line.mark_rule(strokeDash=[2, 3], color=ROLES["bayes"], strokeWidth=2).encode(x="bayes:Q"),
+        alt.Chart(rows)
+        .transform_filter(here)
+        .mark_circle(size=26, opacity=0.55)
+        .encode(x=across, y=down, color=colour),
+        alt.Chart(means)
+        .transform_filter(here)
+        .mark_rule(strokeWidth=2)
+        .encode(x=alt.X("low:Q", scale=alt.Scale(domain=[0, 1])), x2="high:Q", y=down, color=colour),
+        alt.Chart(means)
+        .transform_filter(here)
+        .mark_point(shape="diamond", filled=True, size=90)
+        .encode(
+            x=across,
+            y=down,
+            color=colour,
+            tooltip=["family", alt.Tooltip("flip_rate_test:Q", format=".3f"), "seeds"],
+        ),
+    ).properties(height=330)
+    return finish(
+        paired(left, right),
+        name="spectrum",
+        controls=[dataset, rate, chosen],
+        title=Saying((dataset, rate), said, "Interpolating classifiers form a spectrum from samplers to Bayes rules"),
+        subtitle="Labels move from class l to l + 1 with the noise rate. Dots: seeds; diamonds and bars: mean, 95 % interval.",
+        description="Left: test rate of predicting the noise's target against the training noise rate, one line per "
+        "model family, with the sampler diagonal and the Bayes step at one half. Right: every family at the chosen "
+        "noise rate. 1-NN lies on the diagonal; forests, Laplace kernels and 15-NN follow the step.",
+        rows=rows,
+    )
+
+
+def _comes_back(cells: pd.DataFrame) -> dict[tuple[str, float], str]:
+    """Returns the finding of every state: the share of the noisy class with the noise's label, in training and on test."""
+    said = {}
+    for (setting, noise), part in cells[cells.noise > 0].groupby(["setting", "noise"], sort=False):
+        # the noisy class is the one whose training labels are the most mixed
+        mixed = part[part.train < 0.75].sort_values("train").groupby("class").train.min()
+        if len(mixed):
+            own = part[part["class"] == mixed.idxmax()].set_index("prediction")
+            label = own.train.idxmin() if noise < 0.5 else own.train.index[0]
+            said[(setting, noise)] = (
+                f"{setting}: of class {mixed.idxmax()} {in_points(own.train[label])} % are labelled {label} by the classifier on "
+                f"training points, {in_points(own.test[label])} % on test points ({noise:.0%} were relabelled)"
+            ).replace("% were", " % were")
+    return said
+
+
+def joint_density(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Highlight = None) -> alt.HConcatChart:
+    """Paired heat maps of p(prediction | class) on train and test, noisy subgroup.
+
+    `arrays` maps a record's key to its arrays (`counts_train`, `counts_test`); seeds are pooled.
+    """
+    rows = named(table[(table.experiment == "subgroup") & table.usual & ~table.feature.astype(bool)])
+    names = {"digits": [str(k) for k in range(10)]} | CLASS_NAMES
+    labels = {
+        "digits": ("5 to 9", "0 to 4"),
+        "fashion_mnist": ("accessory", "garment"),
+        "cifar10": ("object", "animal"),
+    }
+    found = []
+    for (dataset, data, family, noise), group in rows.groupby(["dataset", "data", "family", "noise"], sort=False):
+        pooled = [sum(np.array(arrays[k][side]) for k in group.key) for side in ("counts_train", "counts_test")]
+        shares = [p / np.maximum(p.sum(1, keepdims=True), 1) for p in pooled]
+        for level in range(shares[0].shape[0]):
+            for k in range(shares[0].shape[1]):
+                entry = {"setting": f"{data}: {family}", "noise": noise, "class": names[dataset][level]}
+                entry |= {"prediction": labels[dataset][k], "train": shares[0][level, k], "test": shares[1][level, k]}
+                found.append({**entry, "seeds": len(group)})
+    cells = pd.DataFrame(found).round(4)
+    settings = list(dict.fromkeys(cells.setting))
+    noises = sorted(cells.noise.unique())
+    start = begin(highlight)
+    wanted = {"setting": f"{start.get('dataset')}: {start.get('family')}"}
+    rate = slider(noises, pick(start, "noise", noises, 0.3))
+    setting = menu(
+        settings, pick(wanted, "setting", settings, "CIFAR-10: ResNet"), "data and architecture", "dl_setting"
+    )
+    base = alt.Chart(cells).transform_filter(f"datum.setting === dl_setting && {near('noise')}")
+
+    classes, predictions = (list(dict.fromkeys(cells[c])) for c in ("class", "prediction"))
+
+    def panel(side: str) -> alt.LayerChart:
+        x = alt.X(
+            "prediction:N", title=f"predicted on {side}", sort=predictions, axis=alt.Axis(labelAngle=0, orient="top")
+        )
+        y = alt.Y("class:N", title="class", sort=classes)
+        colour = alt.Color(
+            f"{side}:Q",
+            title="share of the class",
+            scale=alt.Scale(domain=[0, 1], scheme="blues"),
+            legend=alt.Legend(orient="bottom", format=".0%", values=[0, 0.5, 1]) if side == "train" else None,
+        )
+        tip = [
+            "class",
+            "prediction",
+            alt.Tooltip("train:Q", format=".1%"),
+            alt.Tooltip("test:Q", format=".1%"),
+            "seeds",
+        ]
+        text = base.mark_text().encode(
+            x=x,
+            y=y,
+            text=alt.Text(f"{side}:Q", format=".1%"),
+            color=alt.condition(f"datum.{side} > 0.55", alt.value("white"), alt.value("#1a1a1a")),
+        )
+        return alt.layer(base.mark_rect().encode(x=x, y=y, color=colour, tooltip=tip), text).properties(height=300)
+
+    return finish(
+        paired(panel("train"), panel("test")).resolve_scale(color="shared"),
+        name="joint-density",
+        controls=[setting, rate],
+        title=Saying(
+            (setting, rate), _comes_back(cells), "Noise put on one class in training: where does it come back?"
+        ),
+        subtitle="Share of each true class that gets each label; one class of the second label is flipped to the first.",
+        description="Two heat maps of the share of each class predicted as each label, on train and on test, for the "
+        "chosen data set, architecture and noise rate. Where distributional generalization holds the two look alike.",
+        rows=cells,
+    )

@@ -1,0 +1,1 @@
+"""The charts of chapter 1; never import torch."""

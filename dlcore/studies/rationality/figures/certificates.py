@@ -1,0 +1,170 @@
+"""Charts of chapter 1: what sets memorization, what bounds it, and the procedure that puts test points on the table."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dlcore.charts.controls import Saying, held, menu, nearest, pick, slider
+from dlcore.charts.shared import INK, RATE, Highlight, begin, in_points, named
+from dlcore.charts.theme import ROLES, finish, roles, shapes, singled
+from dlcore.studies.rationality.figures.gaps import METHODS
+from dlcore.studies.rationality.table import by_size
+from dlcore.summaries import over_seeds
+
+
+def leverage(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
+    """Memorization against the mean leverage of a ridge probe, tr H / n."""
+    rows = named(table[(table.probe == "ridge") & (table.experiment == "gaps") & ~table.augmented.astype(bool)])
+    rows = rows[rows.memorization > 0]
+    names = ["data", "method", "noise", "n_train", "strength", "dimension_used", "seed", "leverage"]
+    rows = rows[[*names, "memorization", "generalization"]].round(4)
+    start = begin(highlight)
+    noises = sorted(rows.noise.unique())
+    rows = nearest(rows, "data")
+    rate = slider(noises, pick(start, "noise", noises, 0.2))
+    methods = ["all", *[m for m in METHODS if m in set(rows.method)]]
+    chosen = menu(methods, "all", "method", "dl_method")
+    base = alt.Chart(rows).transform_filter(held())
+    x = alt.X(
+        "leverage:Q",
+        title="mean leverage tr H / n: the share of a point's own label in its score",
+        scale=alt.Scale(type="log", domain=[0.005, 1.05]),
+        axis=alt.Axis(values=[0.01, 0.03, 0.1, 0.3, 1], format=".0%"),
+    )
+    y = alt.Y("memorization:Q", title="memorization gap", axis=RATE, scale=alt.Scale(domain=[0, 1]))
+    mine = "dl_method === 'all' || datum.method === dl_method"
+    chart = base.mark_point(filled=True, size=45).encode(
+        x=x,
+        y=y,
+        color=singled("dl_method !== 'all' && datum.method === dl_method"),
+        shape=shapes("data", list(dict.fromkeys(rows.data))),
+        opacity=alt.condition(mine, alt.value(0.9), alt.value(0.35)),
+        tooltip=[*names, alt.Tooltip("memorization:Q", format=".2%"), alt.Tooltip("generalization:Q", format=".2%")],
+    )
+    at = rows[np.isclose(rows.noise, 0.2)]
+    rank = at.leverage.corr(at.memorization, method="spearman")
+    return finish(
+        alt.layer(chart).properties(width="container", height=330),
+        name="leverage",
+        controls=[rate, chosen],
+        title=f"The larger a probe's leverage, the more of the noise it memorises (rank correlation {rank:.2f} at 20 %)",
+        subtitle="One point per run: ridge probes of every kind of feature, width, penalty and sample size.",
+        description="Scatter of the memorization gap against tr H over n of the ridge probe, one point per run, at the "
+        "chosen noise rate. Memorization rises with leverage; at one leverage data sets and features still differ.",
+        rows=rows,
+    )
+
+
+def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
+    """Memorization and its bounds as the training set grows, features made from the same training set."""
+    rows = named(by_size(table))
+    kinds = {
+        "memorization": "memorization gap, measured",
+        "certificate": "2 x 2 certificate",
+        "bound_miller_madow": "Theorem II, Miller-Madow",
+        "generalization": "generalization gap",
+    }
+    parts = [
+        over_seeds(rows, ["data", "method", "n_train"], name).rename(columns={name: "value"}).assign(kind=label)
+        for name, label in kinds.items()
+    ]
+    found = pd.concat(parts, ignore_index=True)
+    found = found[found.value > 0]
+    # a logarithm has no zero: an interval that reaches it ends at the lowest value drawn
+    found["low"] = found.low.clip(lower=found.value.min())
+    found = found.round(5)
+    methods = [m for m in METHODS if m in set(found.method)]
+    chosen = menu(methods, pick(None, "method", methods, "VICReg"), "method", "dl_method")
+    datasets = list(dict.fromkeys(found.data))
+    dataset = menu(datasets, pick(None, "data", datasets, "MNIST-1D"), "data", "dl_data")
+    base = alt.Chart(found).transform_filter("datum.method === dl_method && datum.data === dl_data")
+    x = alt.X(
+        "n_train:Q",
+        title="training samples",
+        scale=alt.Scale(type="log", nice=False, padding=15),
+        axis=alt.Axis(values=[125, 250, 500, 1000, 2000, 4000], grid=False),
+    )
+    at = alt.Axis(format="~%", values=[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10])
+    y = alt.Y("value:Q", title="share of the points", scale=alt.Scale(type="log", nice=False, padding=10), axis=at)
+    series = dict(zip(kinds.values(), ("chosen", "bayes", "paper", "test"), strict=True))
+    colour = roles("kind", series, alt.Legend(orient="bottom", columns=2, symbolOpacity=1))
+    full = alt.Chart(pd.DataFrame({"value": [1.0], "text": ["100 %: a bound above says nothing"]}))
+    chart = alt.layer(
+        full.mark_rule(color=ROLES["null"], strokeDash=[6, 4], strokeWidth=1.5).encode(y="value:Q"),
+        full.mark_text(align="left", baseline="bottom", dx=4, dy=-3, color=INK, opacity=0.85).encode(
+            x=alt.value(0), y="value:Q", text="text:N"
+        ),
+        base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour),
+        base.mark_rule().encode(x=x, y="low:Q", y2="high:Q", color=colour),
+        base.mark_point(filled=True, size=60, opacity=1).encode(
+            x=x, y=y, color=colour, tooltip=["method", "kind", "n_train", alt.Tooltip("value:Q", format=".2%"), "seeds"]
+        ),
+    )
+    wide = found.pivot_table(index=["data", "method", "n_train"], columns="kind", values="value").sort_index()
+    said = {}
+    for key, part in wide.groupby(level=[0, 1]):
+        ends = part.reset_index("n_train").iloc[[0, -1]]
+        gap, bound = ends[kinds["memorization"]], ends[kinds["certificate"]]
+        said[key] = (
+            f"{key[0]}, {key[1]}: from {ends.n_train.iloc[0]:,} to {ends.n_train.iloc[1]:,} samples memorization goes from "
+            f"{in_points(gap.iloc[0])} to {in_points(gap.iloc[1])} points, its certificate from {in_points(bound.iloc[0])} to "
+            f"{in_points(bound.iloc[1])}"
+        )
+    return finish(
+        chart.properties(width="container", height=320),
+        name="bound-by-size",
+        controls=[dataset, chosen],
+        title=Saying(
+            (dataset, chosen), said, "With one kind of classifier, memorization and its bounds fall as n grows"
+        ),
+        subtitle="Ridge probe, 20 % noise. Bars: 95 % intervals over seeds.",
+        description="Memorization gap, two bounds on it and the generalization gap against the number of training samples, "
+        "on logarithmic axes, for the chosen features. All fall with n; the bounds stay above the measured gap. A line marks "
+        "100 per cent, above which a bound says nothing.",
+        rows=found,
+    )
+
+
+def table_procedure(table: pd.DataFrame) -> alt.LayerChart:
+    """Accuracy of putting test points into the training set, beside the identity and beside plain test accuracy."""
+    rows = named(table[table.experiment == "table"])
+    names = ["data", "method", "noise", "seed", "test", "table_predicted", "table_measured", "rationality"]
+    rows = rows[names].round(5).assign(difference=lambda t: (t.table_measured - t.table_predicted).round(5))
+    rows["gain"] = (rows.table_measured - rows.test).round(5)
+    rows["setting"] = rows.data + ", " + rows.method
+    cells = over_seeds(rows, ["setting"], "difference").round(5)
+    order = list(dict.fromkeys(rows.setting))
+    x = alt.X(
+        "difference:Q", title="measured minus predicted, points of accuracy", axis=alt.Axis(format="+.1%", tickCount=6)
+    )
+    y = alt.Y("setting:N", title=None, sort=order, axis=alt.Axis(labelLimit=220))
+    tip = [
+        "setting",
+        "seed",
+        *[alt.Tooltip(f"{n}:Q", format=".2%") for n in ("test", "table_predicted", "table_measured")],
+    ]
+    chart = alt.layer(
+        alt.Chart(pd.DataFrame({"zero": [0]}))
+        .mark_rule(strokeDash=[6, 4], color=ROLES["bayes"], strokeWidth=2)
+        .encode(x="zero:Q"),
+        alt.Chart(rows).mark_circle(size=24, opacity=0.5, color=ROLES["null"]).encode(x=x, y=y, tooltip=tip),
+        alt.Chart(cells).mark_rule(strokeWidth=2.5, color=ROLES["chosen"]).encode(x="low:Q", x2="high:Q", y=y),
+        alt.Chart(cells)
+        .mark_point(shape="diamond", size=90, filled=True, color=ROLES["chosen"], opacity=1)
+        .encode(x=x, y=y, tooltip=["setting", alt.Tooltip("difference:Q", format="+.2%"), "seeds"]),
+    )
+    off = cells.difference.abs().max()
+    zero = int(((cells.low <= 0) & (cells.high >= 0)).sum())
+    return finish(
+        chart.properties(width="container", height=alt.Step(34)),
+        name="table-procedure",
+        title=f"Test points inserted under random labels gain what the identity predicts, to {100 * off:.1f} points; "
+        f"{zero} of {len(cells)} intervals hold zero",
+        subtitle="Dots: splits; diamonds: mean, 95 % interval. Dashed: the identity.",
+        description="Measured accuracy of inserted test points minus the accuracy predicted by the identity, a dot for each "
+        f"split and the mean with its interval, by data and method. The means lie within {100 * off:.1f} points of zero; by "
+        f"being inserted the points gain {100 * rows.gain.min():.1f} to {100 * rows.gain.max():.1f} points.",
+        rows=rows.drop(columns="setting"),
+    )

@@ -1,0 +1,305 @@
+"""What the ledger measures of chapter 4, on the table of `dlcore.tables.scaling` and on the published points."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from dlcore import published
+from dlcore.measures import (
+    CONFIDENCE,
+    MEASURES,
+    WITHOUT_RUNS,
+    Measured,
+    Table,
+    mean,
+    measure,
+    with_arguments,
+)
+from dlcore.metrics.scaling import alternating_fit, equivalence, profile_interval, shared_exponent
+from dlcore.studies.scaling.size import joint_fit, widest_predicted, widths
+from dlcore.studies.scaling.table import CurveFit, holdouts, noise_name, paired, published_scaling, scaling_fits
+
+BASE = "2L2L, clean"
+SYNTHETIC, TEXT, WIDE = "transduction", "tatoeba_eng-deu", "transduction (gpu)"
+
+
+# The published points need no run
+
+REFITS = ("6L6L", "28L6L", "6L28L", "Dec-only", "TEnc-LSTM")
+
+
+@functools.cache
+def _published() -> tuple[Table, tuple[CurveFit, ...], Table]:
+    """Returns the 53 points, their fits under every law, and the errors at the held-out 512 million pairs."""
+    rows = published_scaling()
+    fits = tuple(scaling_fits(rows, ("bansal", "floor", "power", "broken")))
+    return rows, fits, holdouts(fits)
+
+
+def _refits() -> dict[str, CurveFit]:
+    return {f.setting: f for f in _published()[1] if f.law == "bansal"}
+
+
+def _exponent(t: Table, architecture: str) -> Measured:
+    return Measured(*profile_interval(_refits()[architecture].fit, confidence=CONFIDENCE.get()))
+
+
+def _exact(value: float, runs: int) -> Measured:
+    """Returns a number without an interval of its own: a test statistic, an error of one held-out size."""
+    return Measured(float(value), float(value), float(value), runs)
+
+
+def _held_out(t: Table, law: str) -> Measured:
+    held = _published()[2]
+    errors = held[held.law == law].log_error.abs()
+    return _exact(errors.mean(), len(errors))
+
+
+for name in REFITS:
+    MEASURES[f"published-p-{name.lower()}"] = with_arguments(_exponent, name)
+for name in ("bansal", "floor", "power", "broken"):
+    MEASURES[f"published-512m-{name}"] = with_arguments(_held_out, name)
+
+
+@measure("published-shared-p")
+def _(t):
+    curves = {f.setting: (f.sizes, f.losses) for f in _refits().values()}
+    return _exact(shared_exponent(curves).statistic, sum(f.sizes.size for f in _refits().values()))
+
+
+def _spread(a: CurveFit, b: CurveFit) -> Measured:
+    """Returns the difference of two exponents, b - a, with its interval."""
+    found = equivalence(a.fit, b.fit, alpha=(1 - CONFIDENCE.get()) / 2)
+    return Measured(found.difference, found.low, found.high, a.sizes.size + b.sizes.size)
+
+
+def _largest_of_pairs(fits: Iterable[CurveFit], compare: Callable[..., Measured | None]) -> Measured | None:
+    """Returns the largest comparison of two fits, of all pairs, with a simultaneous interval as `largest_interval` has it."""
+    pairs = list(itertools.permutations(fits, 2))
+
+    def at(confidence: float) -> np.ndarray:
+        asked = CONFIDENCE.set(confidence)
+        try:
+            return np.array([m[:3] for a, b in pairs if (m := compare(a, b)) is not None])
+        finally:
+            CONFIDENCE.reset(asked)
+
+    outer = at(CONFIDENCE.get())
+    if not outer.size:
+        return None
+    low = np.nanmax(at(1 - (1 - CONFIDENCE.get()) / len(pairs))[:, 1])
+    return Measured(*map(float, (outer[:, 0].max(), low, np.nanmax(outer[:, 2]))), runs=sum(f.sizes.size for f in fits))
+
+
+@measure("published-p-spread")
+def _(t):
+    return _largest_of_pairs(_refits().values(), _spread)
+
+
+def _ratio(a: CurveFit, b: CurveFit, parameter: str) -> Measured | None:
+    """Returns b's parameter over a's with an interval, from those of the two (MOVER on logs)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x, y = (np.log([f.fit.parameters[parameter], *f.fit.interval(parameter, CONFIDENCE.get())]) for f in (a, b))
+        low = y[0] - x[0] - np.hypot(max(y[0] - y[1], 0), max(x[2] - x[0], 0))
+        high = y[0] - x[0] + np.hypot(max(y[2] - y[0], 0), max(x[0] - x[1], 0))
+    if not np.isfinite(y[0] - x[0]):
+        return None
+    return Measured(*(float(np.exp(v)) for v in (y[0] - x[0], low, high)), runs=a.sizes.size + b.sizes.size)
+
+
+def _knees(a: CurveFit, b: CurveFit) -> Measured | None:
+    return _ratio(a, b, "C")
+
+
+@measure("published-knee-moves")
+def _(t):
+    return _largest_of_pairs(_refits().values(), _knees)
+
+
+@measure("published-early-stop")
+def _(t):
+    printed = published.read("alabdulmohsin2022").query("law == 'M3'").set_index("architecture").absolute_log_error
+    worst = 0.0
+    for name in REFITS:
+        if name == "Dec-only":  # its printed row repeats that of 6L6L
+            continue
+        f = _refits()[name]
+        early = alternating_fit(f.sizes[:-1], f.losses[:-1]).predict(f.sizes[-1])
+        worst = max(worst, abs(abs(np.log(early / f.losses[-1])) - printed[name]))
+    return _exact(worst, 4)
+
+
+WITHOUT_RUNS.update(name for name in MEASURES if name.startswith("published-"))
+
+
+# Recorded runs
+
+
+def _difference(t: Table, setting: str, law: str = "known", curve: str = SYNTHETIC) -> Measured | None:
+    """Measures a setting's exponent minus the baseline's, both on the sizes that both can use."""
+    fits = paired(t[t.curve == curve], law, setting, BASE)
+    return _spread(*fits) if fits else None
+
+
+def _fit(t: Table, setting: str, law: str, curve: str = SYNTHETIC) -> CurveFit | None:
+    found = scaling_fits(t[(t.curve == curve) & (t.setting == setting)], (law,))
+    return found[0] if found else None
+
+
+def _excess_exponent(t: Table, curve: str) -> Measured | None:
+    f = _fit(t, BASE, "known", curve)
+    return f and Measured(f.fit.exponent, *f.fit.interval("c", CONFIDENCE.get()), f.sizes.size)
+
+
+MEASURES["excess-exponent"] = with_arguments(_excess_exponent, SYNTHETIC)
+MEASURES["excess-exponent-wide"] = with_arguments(_excess_exponent, WIDE)
+
+
+@measure("reference-exponent")
+def _(t):
+    clean = t[(t.curve == SYNTHETIC) & (t.setting == BASE) & t.reference.notna() & t.usable.astype(bool)]
+    found = scaling_fits(clean.assign(loss=clean.reference), ("known",))
+    if not found:
+        return None
+    return Measured(found[0].fit.exponent, *found[0].fit.interval("c", CONFIDENCE.get()), len(clean))
+
+
+for rate in (10, 20, 40):
+    MEASURES[f"noise-exponent-{rate}"] = with_arguments(_difference, f"2L2L, target words {rate} %")
+for rate in (10, 20, 40):
+    MEASURES[f"noise-kl-exponent-{rate}"] = with_arguments(
+        _difference, f"2L2L, target words {rate} %, scored on noisy pairs"
+    )
+
+
+@measure("noise-kl-above-clean")
+def _(t):
+    here = t[(t.curve == SYNTHETIC) & (t.pairs == 32768)].set_index("seed")
+    noisy, clean = (
+        here[here.setting == name].above for name in ("2L2L, target words 20 %, scored on noisy pairs", BASE)
+    )
+    return mean((noisy / clean).dropna())
+
+
+MEASURES["noise-p-40"] = with_arguments(_difference, "2L2L, target words 40 %", "bansal")
+for name, label in {
+    "source-unigram": "source words by frequency 20 %",
+    "source-uniform": "source words uniform 20 %",
+    "misaligned": "misaligned pairs 20 %",
+}.items():
+    MEASURES[f"{name}-exponent"] = with_arguments(_difference, f"2L2L, {label}")
+for name, label in {"4l1l": "4L1L", "1l4l": "1L4L", "decoder-only": "decoder only", "lstm": "Transformer-LSTM"}.items():
+    MEASURES[f"architecture-exponent-{name}"] = with_arguments(_difference, f"{label}, clean")
+MEASURES["noise-exponent-20-wide"] = with_arguments(_difference, "2L2L, target words 20 %", "known", WIDE)
+MEASURES["architecture-exponent-decoder-only-wide"] = with_arguments(_difference, "decoder only, clean", "known", WIDE)
+# three sizes: the fits' interval covers (98 % of 60 simulated pairs) and is a third as wide as Student's t of one degree of freedom
+MEASURES["longer-exponent"] = with_arguments(_difference, "2L2L, clean, twice the steps")
+MEASURES["width-exponent"] = with_arguments(_difference, "2L2L, clean, width 128")
+for width in (16, 32):
+    MEASURES[f"width-exponent-{width}"] = with_arguments(_difference, f"2L2L, clean, width {width}")
+
+
+@measure("size-exponent")
+def _(t):
+    found = joint_fit(t, bootstrap=400)
+    return found and Measured(found.parameters["q"], *found.intervals["q"], found.curve.y.size)
+
+
+@measure("size-misfit")
+def _(t):
+    found = joint_fit(t)
+    return found and _exact(found.rmsle, found.curve.y.size)
+
+
+@measure("size-held-out")
+def _(t):
+    found = widest_predicted(t)
+    if found.empty:
+        return None
+    (error,) = found.error[found.law == "kaplan"]
+    return _exact(error, len(widths(t)))
+
+
+FILTERED = "2L2L, misaligned pairs 20 %, filtered by 1,024 pairs"
+UNFILTERED = "2L2L, misaligned pairs 20 %"
+
+
+@measure("filter-exponent")
+def _(t):
+    fits = paired(t[t.curve == SYNTHETIC], "known", FILTERED, UNFILTERED)
+    return _spread(*fits) if fits else None
+
+
+def _gain(t: Table, pairs: int) -> Measured | None:
+    """Measures the log loss of filtered minus unfiltered pairs at one size, of as many seeds as both have.
+
+    A t interval over seeds; of one seed that of the test sentences, as if the two models' errors were independent.
+    """
+    here = t[(t.curve == SYNTHETIC) & (t.pairs == pairs)].set_index("seed")
+    one, two = (here[here.setting == name] for name in (FILTERED, UNFILTERED))
+    change = (np.log(one.loss) - np.log(two.loss)).dropna()
+    if len(change) != 1:
+        return mean(change)
+    half = 1.96 * float(np.hypot(*((x.loss_se / x.loss)[change.index].iloc[0] for x in (one, two))))
+    return Measured(change.iloc[0], change.iloc[0] - half, change.iloc[0] + half, 2)
+
+
+MEASURES["filter-small"] = with_arguments(_gain, 1024)
+MEASURES["filter-large"] = with_arguments(_gain, 32768)
+
+
+@measure("knee-moves")
+def _(t):
+    rows = t[(t.curve == SYNTHETIC) & t.arm.isin(["baseline", "architecture"])]
+    fits = [f for f in scaling_fits(rows, ("bansal",)) if f.fit.parameters["C"] > 0]
+    return _largest_of_pairs(fits, _knees) if len(fits) > 2 else None
+
+
+def _fitted_floor(t: Table, setting: str) -> Measured | None:
+    """Measures the additive floor that a fit finds minus the one that the noise implies."""
+    f = _fit(t, setting, "floor")
+    if f is None:
+        return None
+    known = t[(t.curve == SYNTHETIC) & (t.setting == setting)].asymptote.mean()
+    low, high = f.fit.intervals["floor"]
+    return Measured(f.limit - known, low - known, high - known, f.sizes.size)
+
+
+MEASURES["fitted-floor-clean"] = with_arguments(_fitted_floor, BASE)
+MEASURES["fitted-floor-40"] = with_arguments(_fitted_floor, "2L2L, target words 40 %")
+
+
+def _knee(t: Table, pairs: int, width: int) -> Measured | None:
+    """Measures C of the thesis's law times the reverse model's pairs."""
+    f = _fit(t, f"2L2L, {noise_name('back_translation', 0, pairs, width)}", "bansal")
+    if f is None or not f.fit.parameters["C"] > 0:
+        return None
+    low, high = f.fit.intervals["C"]
+    return Measured(f.fit.parameters["C"] * pairs, low * pairs, high * pairs, f.sizes.size)
+
+
+MEASURES["back-translation-knee-1024"] = with_arguments(_knee, 1024, 64)
+MEASURES["back-translation-knee-4096"] = with_arguments(_knee, 4096, 64)
+MEASURES["back-translation-exponent"] = with_arguments(
+    _difference, f"2L2L, {noise_name('back_translation', 0, 1024, 64)}", "power"
+)
+
+
+@measure("largest-size-predicted")
+def _(t):
+    f = _fit(t, BASE, "bansal")
+    errors = holdouts([f] if f else []).log_error.abs()
+    return _exact(errors.mean(), len(errors)) if len(errors) else None
+
+
+for name, label in {
+    "decoder-only": "decoder only, clean",
+    "lstm": "Transformer-LSTM, clean",
+    "noise": "2L2L, target words 20 %",
+    "misaligned": "2L2L, misaligned pairs 20 %",
+}.items():
+    MEASURES[f"tatoeba-p-{name}"] = with_arguments(_difference, label, "bansal", TEXT)

@@ -1,0 +1,302 @@
+"""Chapter 4, data scaling: how the test loss of a translation model falls with the number of sentence pairs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from dlcore import cache, runtime
+from dlcore.config import Config as BaseConfig
+from dlcore.config import option
+from dlcore.records import Record
+from dlcore.studies.scaling import corpora
+from dlcore.studies.scaling.budget import rate_of, steps_of
+from dlcore.translation import bleu as translation
+from dlcore.translation import decoding
+from dlcore.translation.models import Seq2Seq, Shape, parameter_counts, seq2seq
+from dlcore.translation.sentence_pairs import Ragged, back_translate
+from dlcore.translation.task import Transduction
+from dlcore.translation.training import SequenceConfig, fit_pairs, sentence_losses
+
+# name -> architecture of `translation.models`, encoder and decoder layers
+ARCHITECTURES: dict[str, tuple[str, int, int]] = {
+    "2L2L": ("transformer", 2, 2),
+    "4L1L": ("transformer", 4, 1),
+    "1L4L": ("transformer", 1, 4),
+    "decoder_only": ("decoder_only", 2, 2),
+    "transformer_lstm": ("transformer_lstm", 2, 2),
+}
+NOISES = ("none", "target", "source_unigram", "source_uniform", "misaligned", "back_translation")
+SHOWN = 10  # sentences whose translation is kept
+SCORED = 200  # sentences that are translated
+# warm: the share of the steps, one in so many; evaluations of the held-out loss in the whole run
+RECIPE: dict[str, Any] = {"warm": 20, "evaluations": 20}
+TRAINING: dict[str, Any] = {
+    "optimizer": "adam",
+    "schedule": "cosine",
+    "weight_decay": 0.0,
+    "clip": 1.0,
+    "patience": 6,
+    "least_gain": 0.0,
+}
+
+
+@dataclass(frozen=True)
+class Config(BaseConfig):
+    """One translation model trained on D pairs. Reproduces Bansal et al. 2022 (ICML), at a small scale.
+
+    Run one with `python -m dlcore run scaling pairs=4096`: three minutes on one core. What to expect on the synthetic
+    task: a loss above the oracle's that falls roughly as D^-0.5, faster than the theory's D^-1/3.
+
+    Development and test pairs are clean unless `held_out` says otherwise. The loss is in nats per target token, EOS included.
+    """
+
+    STUDY: ClassVar[str] = "scaling"
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smoke": {"pairs": 256, "width": 32, "steps": 60, "test_pairs": 200},
+        "laptop": {"pairs": 4096},
+        "gpu": {"pairs": 1048576, "width": 512, "steps": 4267, "learning_rate": 1e-3, "batch_tokens": 16384},
+    }
+
+    preset: str = option("smoke", help="where the run belongs", choices=("smoke", "laptop", "gpu"))
+    dataset: str = option(corpora.SYNTHETIC, help="corpus", choices=corpora.DATASETS)
+    architecture: str = option("2L2L", help="encoder and decoder of the model", choices=tuple(ARCHITECTURES))
+    noise: float = option(0.0, help="rate of the noise in the training pairs", low=0.0, below=1.0)
+    noise_kind: str | None = option(None, help="what the noise does; None: target words", choices=NOISES)
+    seed: int = option(0, help="seed of the training pairs, the model and the training", low=0)
+    pairs: int = option(256, help="training pairs D", low=2, high=100_000_000)
+    reverse_pairs: int | None = option(
+        None, help="pairs of the reverse model of back-translation", low=2, high=100_000_000
+    )
+    reverse_width: int | None = option(None, help="width of the reverse model", low=8, high=65_536)
+    reverse_steps: int | None = option(None, help="steps of the reverse model", low=1, high=100_000_000)
+    filter_pairs: int | None = option(
+        None,
+        help="trusted pairs of the filter that drops a share `noise` of misaligned pairs",
+        low=2,
+        high=100_000_000,
+        since=2,
+    )
+    width: int = option(64, help="units of the model", low=8, high=65_536)
+    dropout: float = option(0.1, help="share of units dropped", low=0.0, below=1.0)
+    steps: int | None = option(
+        None, help="largest number of steps; held-out loss ends training", low=1, high=100_000_000
+    )
+    learning_rate: float | None = option(
+        None, help="peak learning rate of Adam; None: 0.003, with fewer than 64 units times 64 / width", low=1e-8
+    )
+    batch_tokens: int = option(2048, help="sentence pairs times longest sequence of a batch", low=128, high=10_000_000)
+    test_pairs: int = option(corpora.TEST, help="test pairs", low=10, high=1_000_000)
+    held_out: str = option(
+        "clean",
+        help="development and test pairs: clean, or with the noise of the training pairs",
+        choices=corpora.HELD_OUT,
+        since=3,
+    )
+    constants: str | None = option(None, help="the rest of the recipe, which this version fixes", since=3)
+
+    def resolve(self) -> dict[str, Any]:
+        """Fills the kind of noise, the steps, the learning rate, and the reverse model."""
+        filled: dict[str, Any] = {}
+        if self.noise_kind is None:
+            filled["noise_kind"] = "target" if self.noise else "none"
+        kind = filled.get("noise_kind", self.noise_kind)
+        if self.learning_rate is None:
+            filled["learning_rate"] = rate_of(self.width)
+        if self.steps is None:
+            filled["steps"] = steps_of(self.pairs)
+        if kind == "back_translation":
+            if self.reverse_pairs is None:
+                filled["reverse_pairs"] = 1024
+            if self.reverse_width is None:
+                filled["reverse_width"] = self.width
+            if self.reverse_steps is None:
+                filled["reverse_steps"] = steps_of(filled.get("reverse_pairs", self.reverse_pairs))
+        return filled
+
+    def fixed(self) -> dict[str, Any]:
+        """Returns the constants that are no fields."""
+        found = {**TRAINING, **RECIPE, "n_dev": corpora.DEV, "n_scored": SCORED}
+        if self.dataset != corpora.SYNTHETIC:
+            found |= {"longest": corpora.LONGEST, "vocabulary": corpora.VOCABULARY}
+        return found
+
+    def validate(self) -> None:
+        """Refuses settings that would do nothing: two names for one run are an error waiting to happen."""
+        noisy = self.noise_kind not in ("none", "back_translation")
+        if noisy != (self.noise > 0):
+            raise ValueError(f"noise = {self.noise} and noise_kind {self.noise_kind!r} contradict each other")
+        if (self.reverse_pairs is not None or self.reverse_width is not None) != (
+            self.noise_kind == "back_translation"
+        ):
+            raise ValueError("reverse_pairs and reverse_width apply to noise_kind 'back_translation'")
+        if self.filter_pairs is not None and (self.noise_kind, self.dataset) != ("misaligned", corpora.SYNTHETIC):
+            raise ValueError(f"filter_pairs applies to noise_kind 'misaligned' of dataset {corpora.SYNTHETIC!r}")
+        if self.noise_kind == "back_translation" and self.dataset != corpora.SYNTHETIC:
+            raise ValueError(f"noise_kind 'back_translation' needs dataset {corpora.SYNTHETIC!r}")
+        if self.held_out == "noisy" and (not noisy or self.dataset != corpora.SYNTHETIC or self.filter_pairs):
+            raise ValueError(f"held_out 'noisy' needs noise, dataset {corpora.SYNTHETIC!r} and no filter: a known law")
+        if self.noise_kind == "source_uniform" and self.dataset != corpora.SYNTHETIC:
+            raise ValueError("noise_kind 'source_uniform' needs the synthetic task; real text has 'source_unigram'")
+
+
+def _shape(config: Config, vocabulary: tuple[int, int], width: int) -> Shape:
+    architecture, encoder, decoder = ARCHITECTURES[config.architecture]
+    return Shape(
+        *vocabulary,
+        architecture=architecture,
+        width=width,
+        encoder_layers=encoder,
+        decoder_layers=decoder,
+        dropout=config.dropout,
+        shared=config.dataset != corpora.SYNTHETIC,
+    )
+
+
+def _training(config: Config, steps: int) -> SequenceConfig:
+    return SequenceConfig(
+        steps=steps,
+        batch_tokens=config.batch_tokens,
+        learning_rate=config.learning_rate,
+        warm=max(1, steps // RECIPE["warm"]),
+        evaluate_every=max(1, steps // RECIPE["evaluations"]),
+        **TRAINING,
+        # curves of one preset compare, whatever machine made them
+        precision="auto" if config.preset == "gpu" else "float32",
+        seed=config.seed,
+    )
+
+
+def _reverse(config: Config, options: dict[str, Any]) -> tuple[Seq2Seq, float]:
+    """Returns the model that translates targets back into sources, and its loss; it is kept for runs of other sizes."""
+    task = Transduction()
+    vocabulary = (task.target_vocabulary, task.source_vocabulary)
+    shape = Shape(*vocabulary, width=config.reverse_width, dropout=config.dropout)
+    model, path = seq2seq(shape, seed=config.seed + 1), options["checkpoint"]
+    names = ("seed", "reverse_pairs", "reverse_width", "reverse_steps", "dropout", "learning_rate", "batch_tokens")
+    names += ("constants",)
+    text = json.dumps([getattr(config, n) for n in names] + [min(corpora.DEV, config.test_pairs)])
+    kept = path.parents[1] / "reverse" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt" if path else None
+    if kept is not None and kept.exists():
+        try:
+            saved = torch.load(kept, map_location="cpu", weights_only=True)
+            model.load_state_dict(saved["model"])
+            return model, saved["loss"]
+        except Exception:  # a damaged copy costs time, never the run
+            cache.forget(kept)
+    pairs = task.sample(config.reverse_pairs, seed=config.seed, stream="reverse").reversed()
+    dev = task.sample(min(corpora.DEV, config.test_pairs), stream="dev").reversed()
+    own = {**options, "checkpoint": path.with_suffix(".reverse.pt") if path else None}
+    curves = fit_pairs(model, pairs, dev, _training(config, config.reverse_steps), label="reverse model", **own)
+    loss = curves.dev_loss[curves.best]
+    if kept is not None:
+        saved = {"model": model.state_dict(), "loss": loss}
+        if cache.keep(kept, lambda file: torch.save(saved, file)):
+            own["checkpoint"].unlink(missing_ok=True)
+    return model, loss
+
+
+def run(config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str = "auto") -> Record:
+    """Trains one model on D pairs and returns its record.
+
+    Metrics, nats per target token on test pairs: `loss`; on the synthetic task also `oracle`, the loss of the
+    true law on the same sentences, `excess` = loss - oracle with its standard error over sentences, `floor`, what the
+    learner that is calibrated to such noisy pairs would end with, and `reference`, the count-based learner on the same pairs.
+    With noisy `held_out` pairs oracle, excess and floor are those of the noisy law, so that `excess` estimates a KL
+    divergence, and `loss_clean`, `excess_clean` are of the clean pairs. `loss_word`, `excess_word` per content word; of a filter `filter_recall` and `filter_false_alarm`, the shares of the
+    misaligned and of the intact pairs that it dropped (`num_train` are left, of `pairs`). `bleu` (0 to 100) and `exact` of
+    greedy translations of 200 sentences.
+    """
+    options = {"checkpoint": checkpoint, "progress": progress, "device": device}
+    corpus = corpora.load(config)
+    train, reverse_loss = corpus.train, None
+    if config.noise_kind == "back_translation":
+        reverse, reverse_loss = _reverse(config, options)
+        train = back_translate(train, lambda targets: _never_empty(Ragged.of(decoding.translate(reverse, targets))))
+    shape = _shape(config, corpus.vocabulary, config.width)
+    model = seq2seq(shape, seed=config.seed)
+    curves = fit_pairs(
+        model,
+        train,
+        corpus.dev,
+        _training(config, config.steps),
+        label=f"{config.architecture} D={config.pairs}",
+        **options,
+    )
+
+    losses, tokens = sentence_losses(model, corpus.test), corpus.test.target.lengths
+    metrics: dict[str, Any] = {
+        "num_train": len(train),
+        "num_test": len(losses),
+        "parameters": parameter_counts(shape)["total"],
+        "train_tokens": int(train.target.lengths.sum()),
+        "tokens_seen": curves.tokens[-1],
+        "steps_run": curves.steps[-1],
+        "stopped": curves.stopped,
+        "changed_pairs": corpus.changed,
+        "loss": float(losses.sum() / tokens.sum()),
+        "loss_se": _ratio_error(losses, tokens),
+        "train_loss": curves.train_loss[curves.best],
+        "dev_loss": curves.dev_loss[curves.best],
+    }
+    if corpus.oracle is not None:
+        over = losses - corpus.oracle
+        metrics |= {
+            "oracle": float(corpus.oracle.sum() / tokens.sum()),
+            "floor": corpus.floor,
+            "excess": float(over.sum() / tokens.sum()),
+            "excess_se": _ratio_error(over, tokens),
+            "loss_word": float(losses.sum() / corpus.words.sum()),
+            "excess_word": float(over.sum() / corpus.words.sum()),
+        }
+        if corpus.reference is not None:
+            metrics["reference"] = float(corpus.reference.sum() / tokens.sum())
+    if corpus.clean is not None:
+        clean, truth = corpus.clean
+        losses, tokens = sentence_losses(model, clean), clean.target.lengths
+        metrics["loss_clean"] = float(losses.sum() / tokens.sum())
+        metrics["excess_clean"] = float((losses - truth).sum() / tokens.sum())
+    if reverse_loss is not None:
+        metrics["reverse_dev_loss"] = reverse_loss
+    metrics |= corpus.filtered
+    shown_of = corpus.test if corpus.clean is None else corpus.clean[0]
+    few = shown_of.take(slice(0, min(SCORED, len(shown_of))))
+    found = decoding.translate(model, few.source)
+    truth = list(few.target.without_end())
+    written = [[corpus.show(t, "target") for t in side] for side in (found, truth)]
+    plain = config.dataset == corpora.SYNTHETIC
+    metrics["bleu"] = translation.bleu(*written, tokenize="none" if plain else "13a").value
+    metrics["exact"] = translation.exact_match(found, truth)
+    shown = [
+        {"source": corpus.show(s, "source"), "target": t, "translation": h}
+        for s, t, h in zip(few.source.take(slice(0, SHOWN)), written[1], written[0], strict=False)
+    ]
+    logged = {
+        "steps": curves.steps,
+        "tokens": curves.tokens,
+        "train_loss": curves.train_loss,
+        "dev_loss": curves.dev_loss,
+    }
+    about = {"name": config.dataset, "split": corpus.split, "checksum": corpus.train.checksum}
+    where = next(model.parameters()).device
+    return Record(
+        "scaling", config.to_dict(), metrics, logged, {"translations": shown}, about, runtime.environment(where)
+    )
+
+
+def _never_empty(sources: Ragged) -> Ragged:
+    """Returns the sources, an empty one replaced by the first token that is not a mark."""
+    return Ragged.of([s if len(s) else [4] for s in sources])
+
+
+def _ratio_error(values: np.ndarray, tokens: np.ndarray) -> float:
+    """Returns the standard error of sum(values) / sum(tokens) over sentences."""
+    residual = values - values.sum() / tokens.sum() * tokens
+    return float(np.sqrt(np.square(residual).sum()) / tokens.sum())

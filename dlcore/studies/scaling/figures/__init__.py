@@ -1,0 +1,1 @@
+"""The charts of chapter 4; never import torch."""

@@ -1,0 +1,128 @@
+"""Charts of chapter 4 that fit no law: exponents compared size by size, and the excess beside the counting learner's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dlcore.charts.controls import menu, pick
+from dlcore.charts.shared import Highlight, inside
+from dlcore.charts.theme import ROLES, finish, paired, roles
+from dlcore.studies.scaling.comparisons import curve_ratios, paired_by_size
+from dlcore.studies.scaling.figures.exponents import BAND
+from dlcore.studies.scaling.figures.learning_curves import PAIRS, arm_colour, choice, corpus_name
+
+
+def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None) -> alt.HConcatChart:
+    """Every setting's loss over the baseline's against size, and the difference of exponents that its slope is.
+
+    Args: parts: name of a baseline -> rows of `tables.derived` or `tables.published_scaling` that it belongs to.
+    """
+    curves = pd.concat([curve_ratios(rows, base) for base, rows in parts.items()], ignore_index=True)
+    slopes = pd.concat([paired_by_size(rows, base, BAND) for base, rows in parts.items()], ignore_index=True)
+    if slopes.empty:
+        raise ValueError("no setting has three sizes in common with its baseline")
+    for rows in (curves, slopes):
+        rows["data"], rows["setting"] = rows.pop("curve").map(corpus_name), rows.setting.map(choice)
+    curves["ratio"] = curves.ratio.round(4)
+    numbers = ["difference", "low", "high"]
+    slopes[numbers] = slopes[numbers].round(4)
+    counts = slopes.assign(equal=slopes.verdict == "equivalent").groupby("data", sort=False).equal.agg(["sum", "size"])
+    said = ", ".join(f"{row['sum']} of {row['size']} on {name}" for name, row in counts.iterrows())
+    data, tall = list(counts.index), max(300, 30 * int(counts["size"].max()))
+    dataset = menu(data, pick(dict(highlight or {}), "data", data, data[0]), "data", "dl_data")
+    here = "datum.data === dl_data"
+    colour = arm_colour()
+    hover = alt.selection_point(name="dl_setting", fields=["setting"], on="pointerover")
+    strong = alt.condition(hover, alt.value(1), alt.value(0.15))
+    base = alt.Chart(curves).transform_filter(here)
+    x = alt.X("pairs:Q", title="sentence pairs", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
+    y = alt.Y(
+        "ratio:Q", title="loss / baseline's", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format=".2~f")
+    )
+    detail = alt.Detail("setting:N")
+    tip = ["setting:N", alt.Tooltip("pairs:Q", format=","), alt.Tooltip("ratio:Q", format=".3f")]
+    one = alt.Chart(pd.DataFrame({"ratio": [1.0]})).mark_rule(color=ROLES["null"], strokeDash=[4, 4])
+    left = alt.layer(
+        one.encode(y="ratio:Q"),
+        base.mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour, detail=detail, opacity=strong),
+        base.mark_point(filled=True, size=40)
+        .encode(x=x, y=y, color=colour, detail=detail, opacity=strong, tooltip=tip)
+        .add_params(hover),
+    ).properties(height=tall)
+    dots = alt.Chart(slopes).transform_filter(here)
+    down, words = inside(dots, "setting", list(dict.fromkeys(slopes.setting)))
+    across = alt.X("difference:Q", title="exponent minus the baseline's", axis=alt.Axis(format=".2f", tickCount=5))
+    tip = ["setting:N", *[alt.Tooltip(f"{n}:Q", format=".3f") for n in numbers], "sizes:Q"]
+    tip.append(alt.Tooltip("verdict:N", title=f"within {BAND}?"))
+    band = alt.Chart(pd.DataFrame({"from": [-BAND], "to": [BAND]}))
+    right = alt.layer(
+        band.mark_rect(opacity=0.18, color=ROLES["null"]).encode(x=alt.X("from:Q", title=None), x2="to:Q"),
+        dots.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q", y=down, color=colour, opacity=strong),
+        dots.mark_point(filled=True, size=75).encode(x=across, y=down, color=colour, opacity=strong, tooltip=tip),
+        words,
+    ).properties(height=tall)
+    return finish(
+        paired(left, right),
+        name="size-by-size",
+        controls=[dataset],
+        title=f"Without a law, exponents within {BAND} of the baseline's: {counts['sum'].sum()} of {counts['size'].sum()}",
+        subtitle=f"{said}. Bars: 95 %.",
+        description="Left: the loss of every setting over the baseline's loss, against sentence pairs, in logarithms, above the "
+        "known floor where there is one. Right: the difference of exponents, minus the slope of those lines, with 95 per cent "
+        "intervals and a grey band of plus and minus 0.05.",
+        rows=slopes,
+    )
+
+
+def beside_counting(beside: pd.DataFrame) -> alt.HConcatChart:
+    """Excess losses of the clean baselines and of the counting learner, and their exponents from one size to the next.
+
+    Args: beside: `tables.beside_counting`.
+    """
+    names = {"narrow": "64 units", "wide": "512 units", "counting": "counting learner", "unseen": "unseen mass (exact)"}
+    # as in the first chart the baseline is grey and what is set beside it pink; theory is violet
+    colour = roles("who", dict(zip(names.values(), ("null", "chosen", "sampler", "bayes"), strict=True)))
+    losses = beside.melt("pairs", [*names][:3], "who", "excess").dropna()
+    losses["who"], losses["excess"] = losses.who.map(names), losses.excess.round(5)
+    steps = beside.melt("pairs", [f"{n}_exponent" for n in names], "who", "exponent").dropna()
+    steps["who"] = steps.who.str.removesuffix("_exponent").map(names)
+    steps["exponent"], steps["next"] = steps.exponent.round(4), 4 * steps.pairs
+    # drawn in the middle of the two sizes
+    steps["pairs"] = (steps.pairs * 2).astype(int)
+    x = alt.X("pairs:Q", title="sentence pairs", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
+    y = alt.Y(
+        "excess:Q", title="excess loss, nats", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format="~g")
+    )
+    tip = ["who:N", alt.Tooltip("pairs:Q", format=","), alt.Tooltip("excess:Q", format=".4f")]
+    base = alt.Chart(losses).encode(x=x, y=y, color=colour, tooltip=tip)
+    left = alt.layer(base.mark_line(strokeWidth=1.5), base.mark_point(filled=True, size=55)).properties(height=280)
+    up = alt.Y("exponent:Q", title="exponent to the next size", axis=alt.Axis(format=".1f", tickCount=5))
+    tip = ["who:N", alt.Tooltip("exponent:Q", format=".3f"), alt.Tooltip("next:Q", format=",", title="until, pairs")]
+    base = alt.Chart(steps).encode(x=x, y=up, color=colour, tooltip=tip)
+    third = alt.Chart(pd.DataFrame({"exponent": [1 / 3], "text": ["1/3"]})).encode(y="exponent:Q")
+    right = alt.layer(
+        third.mark_rule(strokeDash=[6, 4], color=ROLES["null"]),
+        third.mark_text(align="left", dy=10, color=ROLES["null"]).encode(x=alt.value(3), text="text:N"),
+        base.mark_line(strokeWidth=1.5),
+        base.mark_point(filled=True, size=55),
+    ).properties(height=280)
+    late = beside[beside.wide_ratio.notna()].iloc[-3:]
+    least, most = late.wide_ratio.min(), late.wide_ratio.max()
+    numbers = beside.select_dtypes("floating").columns
+    rows = beside.assign(**{n: beside[n].map(lambda v: float(f"{v:.5g}") if np.isfinite(v) else None) for n in numbers})
+    return finish(
+        paired(left, right),
+        name="beside-counting",
+        title=f"From {late.pairs.iloc[0]:,} pairs on, 2L2L's excess is {least:.1f} to {most:.1f} times the counting learner's",
+        subtitle="Clean pairs; excess over the true law. Right: exponents between sizes a factor 4 apart; dashed: theory for an endless list.",
+        description="Left: excess loss of transformers of 64 and 512 units and of the counting learner against sentence pairs, "
+        "in logarithms, on clean pairs; the lines of the transformers come closer to that of the counting learner, at the three "
+        f"largest sizes they are {least:.1f} to {most:.1f} times above it, with one run each. "
+        "Right: the exponent from each size to the next, for these and for the exact unseen mass of a finite list of words, "
+        "which rises from about a third to 0.7.",
+        rows=rows,
+    )

@@ -1,0 +1,311 @@
+"""Charts of chapter 4: learning curves with their laws, and what the next pair is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dlcore.charts.controls import Saying, menu, pick
+from dlcore.charts.shared import INK, Highlight
+from dlcore.charts.theme import ROLES, finish
+from dlcore.metrics.scaling import marginal_value
+from dlcore.studies.scaling.readings import last_steps
+from dlcore.studies.scaling.table import LAWS, CurveFit
+
+CORPORA = {
+    "transduction": "synthetic translation",
+    "tatoeba_eng-deu": "Tatoeba English-German",
+    "tatoeba_eng-fra": "Tatoeba English-French",
+    "bible_eng-deu": "Bible English-German",
+    "bansal2022": "Bansal et al., published",
+}
+# what a curve is compared for, and its role: the baseline is the control, noise is noise of the training labels
+ARMS = {
+    "baseline": "null",
+    "architecture": "chosen",
+    "width": "chosen",
+    "training": "chosen",
+    "noise": "train",
+    "other": "null",
+}
+PAIRS = alt.Axis(format="~s", tickCount=6, labelOverlap=True)
+
+
+def corpus_name(curve: str) -> str:
+    """Returns the display name of the corpus of a curve."""
+    name, mark, more = curve.partition(" ")
+    return CORPORA.get(name, name) + mark + more
+
+
+def choice(setting: str) -> str:
+    """Returns a setting as a menu names it: by what makes it differ from the baseline.
+
+    >>> choice("2L2L, target words 40 %"), choice("4L1L, clean"), choice("2L2L, clean, width 128")
+    ('target words 40 %', '4L1L', '2L2L, width 128')
+    """
+    short = setting.replace("misaligned pairs", "misaligned")
+    return short.replace(", clean", "") if ", clean" in short else short.removeprefix("2L2L, ")
+
+
+def arm_colour(field: str = "arm") -> alt.Color:
+    """Returns the colour encoding of the arms, the same in every chart; names stand beside the marks."""
+    scale = alt.Scale(domain=list(ARMS), range=[ROLES[role] for role in ARMS.values()])
+    return alt.Color(f"{field}:N", scale=scale, legend=None)
+
+
+def _grid(sizes: np.ndarray) -> np.ndarray:
+    return np.geomspace(sizes.min(), 4 * sizes.max(), 17)
+
+
+def _short(values: np.ndarray) -> list[float]:
+    return [float(f"{v:.4g}") for v in values]
+
+
+def _about(f: CurveFit) -> dict[str, object]:
+    """Returns what the rows of a fit have in common."""
+    found = {"data": corpus_name(f.curve), "setting": f.setting, "choice": choice(f.setting), "arm": f.arm}
+    return found | {"law": LAWS[f.law], "exponent": f.fit.exponent, "knee": f.knee if np.isfinite(f.knee) else None}
+
+
+def _curves(fits: Sequence[CurveFit]) -> pd.DataFrame:
+    parts = []
+    for f in fits:
+        sizes = _grid(f.sizes)
+        values = (sizes, f.predict(sizes), *f.band(sizes))
+        columns = zip(("pairs", "fitted", "low", "high"), map(_short, values), strict=True)
+        parts.append(pd.DataFrame(dict(columns)).assign(**_about(f)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _exponents(keys: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """Returns the finding of every corpus and law: the baseline's exponent, and the range of those of other arms."""
+    said = {}
+    for key, part in keys[~keys.choice.str.startswith("back-translated")].groupby(["data", "law"], sort=False):
+        base = part[part.arm == "baseline"].exponent.dropna()
+        found = [f"{key[0]}, law {key[1]}: exponent {base.iloc[0]:.2f} of the baseline"] if len(base) else []
+        for arm, name in (("architecture", "other architectures"), ("noise", "noise")):
+            own = part[part.arm == arm].exponent.dropna()
+            if found and len(own):
+                low, high = f"{own.min():.2f}", f"{own.max():.2f}"
+                found.append(f"{low} to {high} with {name}" if low != high else f"{low} with {name}")
+        if found:
+            said[key] = ", ".join(found)
+    return said
+
+
+def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.LayerChart:
+    """Loss against pairs for the baseline, an architecture and a kind of noise, with a law, floors and the counting learner.
+
+    Args: rows of `tables.scaling` or `tables.published_scaling`, fits of `tables.scaling_fits` with bootstrap draws.
+    """
+    names = ["data", "setting", "choice", "arm", "pairs", "seed", "loss", "usable", "asymptote", "reference"]
+    points = rows[rows.arm != "other"].assign(data=rows.curve.map(corpus_name), choice=rows.setting.map(choice))
+    for name in ("asymptote", "reference"):
+        points[name] = points.get(name, np.nan)
+    points = points[names].copy()
+    points[["loss", "asymptote", "reference"]] = points[["loss", "asymptote", "reference"]].round(5)
+    points["fitted_to"] = np.where(points.usable.astype(bool), "yes", "no")
+    fits = [f for f in fits if f.arm != "other"]
+    curves, keys = _curves(fits), pd.DataFrame([_about(f) for f in fits])
+    floors = points.groupby(["data", "setting", "choice", "arm"], as_index=False).asymptote.mean().dropna()
+    floors = floors[~floors.choice.str.startswith("back-translated")]
+    means = points.groupby(["data", "setting", "choice", "arm", "pairs"], as_index=False).reference.mean().dropna()
+    points = points.drop(columns=["asymptote", "usable"])
+
+    start = dict(highlight or {})
+    data = list(dict.fromkeys(points.data))
+    models = list(dict.fromkeys(points.choice[points.arm.isin(["architecture", "width", "training"])]))
+    noises = list(dict.fromkeys(points.choice[points.arm == "noise"]))
+    controls = [menu(data, pick(start, "data", data, data[0]), "data", "dl_data")]
+    offered = [keys[["data", "law"]]]
+    mine = "datum.arm === 'baseline'"
+    # the menu of data changes no other menu: begin with what most corpora have
+    common = points.groupby("choice").data.nunique()
+    if models:
+        first = [m for m in models if m in set(points.choice[points.data == controls[0].value])] or models
+        first = max(first, key=common.get)
+        controls.append(menu(models, pick(start, "architecture", models, first), "architecture", "dl_model"))
+        own = points[points.arm.isin(["architecture", "width", "training"])]
+        offered.append(own[["data", "choice"]].rename(columns={"choice": "model"}))
+        mine += " || datum.choice === dl_model"
+    if noises:
+        controls.append(menu(noises, pick(start, "noise", noises, max(noises, key=common.get)), "noise", "dl_kind"))
+        own = points[points.arm == "noise"]
+        offered.append(own[["data", "choice"]].rename(columns={"choice": "kind"}))
+        mine += " || datum.choice === dl_kind"
+    found = [LAWS[law] for law in LAWS if LAWS[law] in set(keys.law)]
+    controls.append(menu(found, pick(start, "law", found, found[0]), "law", "dl_law"))
+    here = f"datum.data === dl_data && ({mine})"
+
+    x = alt.X("pairs:Q", title="training pairs D", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
+    scale = alt.Scale(type="log", nice=False, padding=12)
+    y = alt.Y(
+        "loss:Q", title="test loss, nats per target token", scale=scale, axis=alt.Axis(format=".2~f", tickCount=6)
+    )
+    colour = arm_colour()
+    law = alt.Chart(curves.drop(columns=["knee", "exponent"])).transform_filter(f"{here} && datum.law === dl_law")
+    tip = ["setting", "pairs", "seed", alt.Tooltip("loss:Q", format=".4f"), "fitted_to"]
+    dots = alt.Chart(points).transform_filter(here)
+    # the curves fall, so the upper right corner is free
+    who = alt.Chart(points[["data", "choice", "arm"]].drop_duplicates()).transform_filter(here)
+    corner = [
+        who.transform_filter(only)
+        .mark_text(align="right", fontWeight=600, dx=-6)
+        .encode(x=alt.value(alt.expr("width")), y=alt.value(14 + 17 * i), text="choice:N", color=colour)
+        for i, only in enumerate(("datum.arm === 'baseline'", "datum.choice === dl_model", "datum.choice === dl_kind"))
+        if i == 0 or (models, noises)[i - 1]
+    ]
+    chart = alt.layer(
+        *corner,
+        law.mark_area(opacity=0.16, clip=True).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q", color=colour),
+        alt.Chart(floors)
+        .transform_filter(here)
+        .mark_rule(strokeDash=[6, 4], strokeWidth=1.5)
+        .encode(y="asymptote:Q", color=colour, tooltip=["setting:N", alt.Tooltip("asymptote:Q", format=".4f")]),
+        alt.Chart(means)
+        .transform_filter(here)
+        .mark_line(strokeDash=[1.5, 3], strokeWidth=2)
+        .encode(x=x, y="reference:Q", color=colour, detail="setting:N"),
+        law.mark_line(strokeWidth=2.2).encode(
+            x=x,
+            y="fitted:Q",
+            color=colour,
+            detail="setting:N",
+            tooltip=["setting:N", "law:N"],
+        ),
+        dots.transform_filter("datum.fitted_to === 'yes'")
+        .mark_point(filled=True, size=48, opacity=0.9)
+        .encode(x=x, y=y, color=colour, tooltip=tip),
+        dots.transform_filter("datum.fitted_to === 'no'")
+        .mark_point(size=42)
+        .encode(x=x, y=y, color=colour, tooltip=tip),
+    ).properties(width="container", height=360)
+    return finish(
+        chart,
+        name="learning-curves",
+        controls=controls,
+        there=offered,
+        title=Saying(
+            tuple(c for c in controls if c.name in ("dl_data", "dl_law")), _exponents(keys), "Learning curves"
+        ),
+        subtitle="Dots: runs (hollow: not fitted). Line and band: the law, 95 %. Dashed: floor. Dotted: a learner that counts.",
+        description="Test loss against the number of training pairs on logarithmic axes: the baseline, one architecture and "
+        "one kind of noise, each with the chosen law, its 95 per cent band continued to four times the data, the floor "
+        "of the learner that is calibrated to such pairs, and the loss of a learner that only counts words.",
+        rows=points,
+    )
+
+
+# column -> what a menu calls it
+QUANTITIES = {
+    "saving": "share of the loss removed by twice the data",
+    "elasticity": "per cent of loss removed by 1 % more data",
+    "nats": "nats removed by 1 % more data",
+}
+
+
+def _marginal(fits: Sequence[CurveFit]) -> pd.DataFrame:
+    """Returns what more data brings along every fitted curve."""
+    parts = []
+    for f in fits:
+        sizes = _grid(f.sizes)[:-1]
+        slope = -np.asarray(marginal_value(f.fit, sizes).derivative) * sizes
+        values = {"pairs": sizes, "saving": 1 - f.predict(2 * sizes) / f.predict(sizes)}
+        values |= {"elasticity": slope / f.predict(sizes), "nats": 0.01 * slope}
+        parts.append(pd.DataFrame({name: _short(value) for name, value in values.items()}).assign(**_about(f)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _measured(fits: Sequence[CurveFit]) -> pd.DataFrame:
+    """Returns what more data brought from each size to the next, without a law, in the middle of the two."""
+    parts = []
+    for (curve, setting), f in {(f.curve, f.setting): f for f in fits}.items():
+        sizes = np.unique(f.sizes)
+        losses = np.array([np.log(f.losses[f.sizes == s]).mean() for s in sizes])
+        slope = -np.diff(losses) / np.diff(np.log(sizes))
+        values = {"pairs": np.sqrt(sizes[1:] * sizes[:-1]), "saving": 1 - 2**-slope, "elasticity": slope}
+        values["nats"] = 0.01 * slope * np.exp((losses[1:] + losses[:-1]) / 2)
+        part = pd.DataFrame({name: _short(value) for name, value in values.items()})
+        parts.append(part.assign(data=corpus_name(curve), setting=setting))
+    return pd.concat(parts, ignore_index=True)
+
+
+def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.LayerChart:
+    """What the next pairs bring, for every setting of a corpus under a law, with knee and measured steps of the chosen one."""
+    fits = [f for f in fits if f.law != "broken"]
+    found = [_marginal(fits), _measured(fits).assign(law="measured")]
+    rows = pd.concat(found, ignore_index=True).drop(columns="choice")
+    keys = pd.DataFrame([_about(f) for f in fits])
+    late = last_steps([f for f in fits if f.law == "bansal"])
+    late = late[late.larger > late.knee]
+    more = int((late.measured > late.predicted).sum())
+    start = dict(highlight or {})
+    data, kinds = list(dict.fromkeys(keys.data)), list(QUANTITIES.values())
+    found = [name for name in LAWS.values() if name in set(keys.law)]
+    settings = list(dict.fromkeys(keys.setting))
+    first = pick(start, "data", data, data[0])
+    own = list(dict.fromkeys(keys.setting[keys.data == first]))
+    baseline = keys.setting[(keys.data == first) & (keys.arm == "baseline")]
+    chosen = pick(start, "setting", own, next(iter(baseline), own[0]))
+    controls = [
+        menu(data, first, "data", "dl_data"),
+        menu(settings, chosen, "setting", "dl_setting"),
+        menu(found, found[0], "law", "dl_law"),
+        menu(kinds, kinds[0], "quantity", "dl_quantity"),
+    ]
+    here = "datum.data === dl_data && datum.law === dl_law"
+    mine = "datum.setting === dl_setting"
+    x = alt.X("pairs:Q", title="training pairs D", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
+    y = alt.Y(
+        "value:Q",
+        title=None,
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(format="~g", tickCount=6),
+    )
+    named = " : ".join(f"dl_quantity === '{text}' ? datum.{name}" for name, text in QUANTITIES.items())
+    base = alt.Chart(rows).transform_filter(here).transform_calculate(value=f"{named} : null")
+    base = base.transform_filter("datum.value > 1e-6")
+    dots = alt.Chart(rows).transform_filter(f"datum.law === 'measured' && datum.data === dl_data && {mine}")
+    dots = dots.transform_calculate(value=f"{named} : null").transform_filter("datum.value > 1e-6")
+    knee = alt.Chart(keys).transform_filter(f"{here} && {mine} && isValid(datum.knee) && datum.knee < 1e10")
+    # an axis title cannot follow a menu
+    what = alt.Chart(pd.DataFrame({"zero": [0]})).transform_calculate(text="dl_quantity")
+    what = what.mark_text(align="left", baseline="bottom", dy=-6, color=INK).encode(
+        x=alt.value(0), y=alt.value(0), text="text:N"
+    )
+    chart = alt.layer(
+        what,
+        knee.mark_rule(strokeDash=[6, 4], color=ROLES["paper"], strokeWidth=1.5).encode(
+            x="knee:Q", tooltip=[alt.Tooltip("knee:Q", format=",.0f", title="knee 1/C")]
+        ),
+        base.mark_line().encode(
+            x=x,
+            y=y,
+            color=arm_colour(),
+            detail="setting:N",
+            opacity=alt.condition(mine, alt.value(1), alt.value(0.35)),
+            strokeWidth=alt.condition(mine, alt.value(3.5), alt.value(1.3)),
+            tooltip=["setting:N", alt.Tooltip("pairs:Q", format=",.0f"), alt.Tooltip("value:Q", format=".3g")],
+        ),
+        dots.mark_point(size=60, strokeWidth=1.8, color=ROLES["chosen"]).encode(
+            x="pairs:Q",
+            y="value:Q",
+            tooltip=["setting:N", alt.Tooltip("pairs:Q", format=",.0f"), alt.Tooltip("value:Q", format=".3g")],
+        ),
+    ).properties(width="container", height=330)
+    return finish(
+        chart,
+        name="marginal-value",
+        controls=controls,
+        there=keys,
+        title=f"Beyond the knee the last step brought more than the thesis's law says in {more} of {len(late)} curves",
+        subtitle="Lines: the law, to four times the data. Circles: the chosen setting, measured from size to size. Dashed: its knee.",
+        description="The value of more data against the number of pairs, on logarithmic axes, for every setting of the "
+        "chosen corpus under the chosen law: share of loss removed by doubling, elasticity, or nats removed by one per "
+        "cent more pairs. The chosen setting is bold, its knee is marked, and circles show what was measured from one size to the "
+        "next. The title counts the curves whose largest size lies beyond the knee.",
+        rows=rows,
+    )

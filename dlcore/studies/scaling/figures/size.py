@@ -1,0 +1,102 @@
+"""Chapter 4's chart of one law for data and model size."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dlcore.charts.controls import menu, near, slider
+from dlcore.charts.shared import INK
+from dlcore.charts.theme import ROLES, finish, paired, singled
+from dlcore.studies.scaling.figures.learning_curves import PAIRS
+from dlcore.studies.scaling.size import joint_fit, widths
+from dlcore.studies.scaling.table import scaling_fits
+
+LAWS = {"kaplan": "one knee for each size (Kaplan et al.)", "hoffmann": "two powers added (Hoffmann et al.)"}
+
+
+def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
+    """The excess of clean models of every width against pairs, and against parameters at one number of pairs, with a joint law.
+
+    Args: rows of `tables.derived`, with at least three widths of the baseline. The runs of preset "gpu", which have another
+        budget, are drawn and not fitted: the law's line through their width is a prediction.
+    Raises: ValueError for fewer than three widths.
+    """
+    own = widths(rows)
+    fits = {law: joint_fit(rows, law) for law in LAWS}
+    if fits["kaplan"] is None:
+        raise ValueError("a law in data and model size needs runs of at least three widths")
+    more = rows[(rows.preset == "gpu") & (rows.setting == "2L2L, clean") & rows.usable.astype(bool)]
+    points = pd.concat([own.assign(fitted="yes"), more.assign(fitted="no")])
+    points = points[["width", "parameters", "pairs", "seed", "above", "fitted"]].round({"above": 5})
+    points["power"] = np.log2(points.pairs).round(4)
+    sizes = points.groupby(["width", "fitted"]).parameters.first()
+    grid = np.geomspace(own.pairs.min(), points.pairs.max(), 28)
+    lines, across = [], []
+    models = np.geomspace(sizes.min() / 1.3, 1.3 * sizes.max(), 24)
+    powers = sorted(points[points.fitted == "yes"].power.unique())
+    for law, fit in fits.items():
+        for (width, fitted), n in sizes.items():
+            end = grid if fitted == "no" else grid[grid <= 4 * own.pairs.max()]
+            lines.append(pd.DataFrame({"pairs": end.round(), "above": fit.predict(end, n)}))
+            lines[-1] = lines[-1].assign(width=width, fitted=fitted, law=LAWS[law])
+        for power in powers:
+            across.append(pd.DataFrame({"parameters": models.round(), "above": fit.predict(2**power, models)}))
+            across[-1] = across[-1].assign(power=power, law=LAWS[law])
+    lines, across = (pd.concat(parts, ignore_index=True).round({"above": 5}) for parts in (lines, across))
+    colour = singled("datum.fitted === 'no'")
+    laws = menu(list(LAWS.values()), LAWS["kaplan"], "law", "dl_law")
+    size = slider(powers, powers[-1], "training pairs: 2 to the power", "dl_power", "~g")
+    chosen = "datum.law === dl_law"
+    logs = alt.Scale(type="log", nice=False, padding=24)
+    # one range for all sizes: the slider moves the dots and not the axis
+    limits = [0.9 * own.above.min(), 1.1 * own.above.max()]
+    fixed = alt.Scale(type="log", nice=False, domain=limits)
+    up = alt.Axis(format=".2~f", tickCount=6)
+    y = alt.Y("above:Q", title="loss above the known floor, nats", scale=logs, axis=up)
+    x = alt.X("pairs:Q", title="training pairs D", scale=logs, axis=PAIRS)
+    tip = ["width:N", "pairs:Q", "seed:N", alt.Tooltip("above:Q", format=".4f")]
+    law = alt.Chart(lines).transform_filter(chosen).mark_line(strokeWidth=1.8)
+    dash = alt.StrokeDash("fitted:N", scale=alt.Scale(domain=["yes", "no"], range=[[1, 0], [5, 4]]), legend=None)
+    dots = alt.Chart(points).mark_point(size=42, filled=True, opacity=0.9)
+    last = lines.loc[lines.groupby(["width", "law"]).pairs.idxmax()].assign(
+        width=lambda t: t.width.astype(int).astype(str)
+    )
+    ends = alt.Chart(last).transform_filter(chosen)
+    rule = alt.Chart(pd.DataFrame({"power": powers, "pairs": np.exp2(powers)})).transform_filter(
+        near("power", "dl_power")
+    )
+    left = alt.layer(
+        rule.mark_rule(strokeDash=[2, 3], color=ROLES["null"], strokeWidth=1.5).encode(x=x),
+        law.encode(x=x, y=y, color=colour, strokeDash=dash, detail="width:N"),
+        dots.encode(x=x, y=y, color=colour, tooltip=tip),
+        ends.mark_text(align="left", dx=5, color=INK).encode(x=x, y=y, text="width:N"),
+    ).properties(height=320)
+    model = alt.X(
+        "parameters:Q", title="parameters N", scale=logs, axis=alt.Axis(format="~s", tickCount=4, labelOverlap=True)
+    )
+    here = near("power", "dl_power")
+    right = alt.layer(
+        alt.Chart(across)
+        .transform_filter(f"{chosen} && {here}")
+        .mark_line(strokeWidth=1.8, color=ROLES["null"], clip=True)
+        .encode(x=model, y=alt.Y("above:Q", title="loss above the known floor, nats", scale=fixed, axis=up)),
+        dots.transform_filter(here).encode(x=model, y="above:Q", color=colour, tooltip=tip),
+    ).properties(height=320)
+    # of the power law above the known floor, each width on its own
+    width = own.groupby("setting").width.first()
+    each = scaling_fits(own, ("known",), bootstrap=0)
+    said = ", ".join(f"{f.fit.exponent:.2f} with {width[f.setting]}" for f in each)
+    return finish(
+        paired(left, right),
+        name="data-and-size",
+        controls=[laws, size],
+        there=[across[["law", "power"]]],
+        title=f"The exponent of the excess by width: {said} units",
+        subtitle="Dots: clean runs. Lines: one law fitted to all widths at once, named by width; dashed: a width that it was not fitted to.",
+        description="Left: the loss above the known floor against training pairs, for models of several widths, with one joint law "
+        "fitted to all of them, on logarithmic axes. Right: the same losses at the chosen number of pairs against the number "
+        "of parameters. The widest model was trained with another budget and is not fitted.",
+        rows=points.drop(columns="power"),
+    )

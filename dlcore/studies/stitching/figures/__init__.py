@@ -1,0 +1,1 @@
+"""The charts of chapter 2; never import torch."""

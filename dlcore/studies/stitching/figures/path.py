@@ -1,0 +1,246 @@
+"""Charts of chapter 2 beyond the penalty: the path between two networks, its barrier by width, freeze training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from dlcore.charts.controls import Saying, menu, pick
+from dlcore.charts.shared import Highlight, begin, inside
+from dlcore.charts.theme import ROLES, finish, paired, roles, singled
+from dlcore.studies.stitching.figures.shared import (
+    POINTS,
+    absent,
+    choices,
+    chosen,
+    kind,
+    means,
+    points,
+    setting,
+    spread,
+    zero,
+)
+
+_LEGEND = alt.Legend(orient="bottom", columns=2, symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5)
+
+
+def _lines(means: alt.Chart, pairs: alt.Chart, x: alt.X, colour: Any, tip: list, **y: Any) -> alt.LayerChart:
+    """Returns means with intervals over the thin lines, or the dots, of single pairs; both charts have the column `value`."""
+    base = means.encode(x=x, color=colour)
+    return alt.layer(
+        pairs.encode(x=x, y=alt.Y("value:Q", **y), color=colour),
+        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", **y), y2="high:Q"),
+        base.mark_line(point={"size": 40, "opacity": 1}, strokeWidth=2.5).encode(y=alt.Y("value:Q", **y), tooltip=tip),
+    )
+
+
+def _thin(pairs: alt.Chart) -> alt.Chart:
+    return pairs.mark_line(strokeWidth=1, opacity=0.3).encode(detail="seed:N")
+
+
+def _tip(form: str, *names: str) -> list:
+    return [*(f"{n}:N" for n in names), alt.Tooltip("value:Q", format=form), alt.Tooltip("pairs:Q", title="pairs")]
+
+
+def _summary(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    found = means(rows, [*by, "line", "x", "stage"], "value").round(5)
+    return found.assign(low=found.low.clip(lower=0))  # an error is not below zero
+
+
+def _connects(barriers: pd.DataFrame) -> dict[tuple[str], str]:
+    """Returns the finding of every kind of pair: the mean barrier of each architecture at its usual width."""
+    said = {}
+    usual = barriers[barriers.usual_width]
+    plural = {"MLP": "MLPs", "convnet": "convnets", "ResNet": "small ResNets", "ResNet-18": "ResNet-18"}
+    for pair, part in usual.groupby("pair"):
+        by = part.groupby(part.setting.str.rpartition(", ")[2]).value.mean().sort_values()
+        told = ", ".join(f"{plural.get(name, name)} {points(value)} points" for name, value in by.items())
+        said[(pair,)] = f"Barrier on the path {kind(pair)}: {told}"
+        if pair == "two seeds" and by.min() < 0.03 < by.max():
+            near = [plural.get(n, n) for n, v in by.items() if v < 0.03]
+            far = [plural.get(n, n) for n, v in by.items() if v >= 0.03]
+            said[(pair,)] = (
+                f"{_and(near)} of two seeds are joined by a path of good networks; {_and(far)} are not (barriers {told})"
+            )
+    return said
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatChart:
+    """The path of stitched networks from the top to the bottom, and the barrier of all networks of that kind of pair.
+
+    Args: stages: `dlcore.tables.stages`; table: `dlcore.tables.stitching`.
+    """
+    ends = table.dropna(subset=["bottom_error"]).set_index("key")
+    rows = setting(stages[stages.usual & stages.key.isin(ends.index)])
+    rows = rows.assign(bottom_error=rows.key.map(ends.bottom_error), barrier=rows.key.map(ends.barrier))
+    number = rows.groupby("key").depth.transform("size") + 1
+    place = rows.groupby("key").cumcount() + 1
+    keep = ["setting", "pair", "seed"]
+    trained, untrained = "trained bottom", "untrained bottom"
+
+    def line(name: str, x: pd.Series | float, value: pd.Series, stage: pd.Series | str) -> pd.DataFrame:
+        return rows[keep].assign(line=name, x=x, value=value, stage=stage)
+
+    within = [
+        line(n, place / number, rows.top_error + rows[c], rows.top_stage)
+        for n, c in ((trained, "penalty"), (untrained, "random_penalty"))
+    ]
+    first = [line(n, 0.0, rows.top_error, "the top itself").drop_duplicates([*keep]) for n in (trained, untrained)]
+    last = line(trained, 1.0, rows.bottom_error, "the bottom itself").drop_duplicates([*keep])
+    dots = pd.concat([*first, *within, last], ignore_index=True).dropna(subset=["value"])
+    dots = dots.assign(x=dots.x.round(3), value=dots.value.round(4)).sort_values(
+        ["setting", "pair", "line", "seed", "x"]
+    )
+    cells = _summary(dots, ["setting", "pair"])
+    pairs = [p for p in ("two seeds", "disjoint halves") if p in set(rows.pair)]
+    pairs += sorted(set(rows.pair) - set(pairs))
+    settings = choices(rows)
+    start = begin(highlight)
+    kinds = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
+    where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
+    here = chosen([kinds, where])
+    single = rows.drop_duplicates("key").dropna(subset=["barrier"]).rename(columns={"barrier": "value"})
+    single = single[["setting", "pair", "seed", "value", "usual_width"]].round({"value": 5})
+    barriers = means(single, ["setting", "pair", "usual_width"], "value").round(5)
+    x = alt.X("x:Q", title="from the top (0) to the bottom (1)", scale=alt.Scale(domain=[0, 1]))
+    up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=True)}
+    colour = roles("line", {trained: "chosen", untrained: "null"}, _LEGEND)
+    drawn, thin = (alt.Chart(part).transform_filter(here) for part in (cells, dots.drop(columns="stage")))
+    left = alt.layer(
+        _lines(drawn, _thin(thin), x, colour, _tip(".3f", "line", "stage"), **up),
+        absent(rows, [kinds, where], "No pair of this kind is recorded with these networks."),
+    ).properties(height=380)
+    across = alt.X("value:Q", title="barrier: highest error on the path above the worse end", axis=POINTS)
+    mine = singled("datum.setting === dl_setting")
+    all_, each = (alt.Chart(part).transform_filter("datum.pair === dl_pair") for part in (barriers, single))
+    down, names = inside(all_, "setting", settings)
+    right = alt.layer(
+        alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(x="zero:Q"),
+        each.mark_circle(size=22, opacity=0.5).encode(x=across, y=down, color=mine),
+        all_.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q", y=down, color=mine),
+        all_.mark_point(filled=True, size=70, opacity=1).encode(
+            x=across, y=down, color=mine, tooltip=_tip(".1%", "setting")
+        ),
+        names,
+    ).properties(height=380)
+    return finish(
+        paired(left, right),
+        name="stitching-path",
+        controls=[kinds, where],
+        title=Saying((kinds,), _connects(barriers), "The path of stitched networks from the top to the bottom"),
+        subtitle="Left: every point is a network: its first stages from the bottom, one map, the rest from the top; thin: pairs. "
+        "Right: the barrier of all networks, the chosen in colour. Means and 95 % intervals.",
+        description="Left: test error of the stitched networks on the way from the top, at 0, to the bottom, at 1, for the "
+        "chosen kind of bottom, beside the same with an untrained bottom. What rises above both ends is the barrier. Right: "
+        f"the barrier of all networks. Between two seeds its mean is {spread(barriers[barriers.pair == 'two seeds'].value)}.",
+        rows=cells,
+    )
+
+
+def barrier_by_width(table: pd.DataFrame) -> alt.LayerChart:
+    """The barrier of the path between two seeds against the width of both networks.
+
+    Args: table: `dlcore.tables.stitching`.
+    """
+    rows = table[table.usual & (table.pair == "two seeds")].dropna(subset=["barrier"])
+    rows = setting(rows.assign(usual_width=True)).assign(value=rows.barrier.round(5))
+    cells = means(rows, ["setting", "width"], "value").round(5)
+    settings = list(dict.fromkeys(rows.setting))
+    x = alt.X(
+        "width:Q",
+        title="units or channels of the first stage",
+        scale=alt.Scale(type="log", base=2, nice=False, padding=22),
+        axis=alt.Axis(values=sorted({int(w) for w in rows.width}), format="d"),
+    )
+    up = {"title": "barrier, points of test error", "axis": POINTS}
+    dots = alt.Chart(rows[["setting", "width", "seed", "value"]]).mark_circle(size=22, opacity=0.45)
+    sweeps = [own for _, own in cells.groupby("setting") if len(own) > 1]
+    long = {own.setting.iloc[0] for own in sweeps}
+    # two sweeps are told apart by shape and by their names; single widths stay grey
+    colour = alt.condition(
+        alt.FieldOneOfPredicate("setting", sorted(long)), alt.value(ROLES["chosen"]), alt.value(ROLES["null"])
+    )
+    lines = _lines(alt.Chart(cells).encode(detail="setting:N"), dots, x, colour, _tip(".1%", "setting", "width"), **up)
+    names = cells.sort_values("width").groupby("setting").tail(1)
+    tops = cells.sort_values("value").groupby("setting").tail(1)
+    names = pd.concat([names[~names.setting.isin(long)], tops[tops.setting.isin(long)]])
+    labels = alt.Chart(names).mark_text(dy=-12, color=ROLES["null"]).encode(x=x, y=alt.Y("high:Q"), text="setting:N")
+    labels = labels.transform_calculate(high="isValid(datum.high) ? datum.high : datum.value")
+    falls = bool(sweeps) and all(own.width[own.value.idxmin()] == own.width.max() for own in sweeps)
+    return finish(
+        alt.layer(zero(), lines, labels).properties(width="container", height=320),
+        name="stitching-width",
+        title="The widest networks have the lowest barrier" if falls else "The barrier by the width of both networks",
+        subtitle="Largest error on the path between two seeds above the worse end. Mean, 95 % interval; dots: pairs.",
+        description="Barrier of the stitching path between two networks of different seeds, against the width of both, "
+        f"by data set and architecture: {', '.join(settings)}.",
+        rows=cells,
+    )
+
+
+def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
+    """A network trained on all data above frozen layers of one that saw few; untrained layers beside them."""
+    ends = table[table.freeze].set_index("key")
+    rows = setting(stages[stages.key.isin(ends.index)])
+    rows = rows.assign(small=rows.key.map(ends.bottom_error), place=rows.groupby("key").cumcount() + 1)
+    keep = ["setting", "pair", "seed"]
+    own, drawn = "small set's stages, frozen", "untrained stages, frozen"
+    small, free = "small set's network itself", "small set's stages, stitched"
+
+    def line(name: str, value: pd.Series, place: pd.Series | int, stage: pd.Series | str) -> pd.DataFrame:
+        return rows[keep].assign(line=name, x=place, value=value, stage=stage)
+
+    parts = [
+        line(own, rows.freeze_error, rows.place, rows.top_stage),
+        line(drawn, rows.freeze_random_error, rows.place, rows.top_stage),
+        line(free, rows.top_error + rows.excess, rows.place, rows.top_stage),
+        line(small, rows.small, rows.place, rows.top_stage),
+        *(line(n, rows.top_error, 0, "nothing frozen").drop_duplicates(keep) for n in (own, drawn, free)),
+        line(small, rows.small, 0, "nothing frozen").drop_duplicates(keep),
+    ]
+    dots = (
+        pd.concat(parts, ignore_index=True)
+        .dropna(subset=["value"])
+        .sort_values(["setting", "pair", "line", "seed", "x"])
+        .round(5)
+    )
+    cells = _summary(dots, ["setting", "pair"])
+    pairs, settings = list(dict.fromkeys(rows.pair)), choices(rows)
+    start = begin(highlight)
+    kinds = menu(pairs, pick(start, "pair", pairs, pairs[0]), "the small set", "dl_pair")
+    where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
+    here = chosen([where, kinds])
+    x = alt.X("x:Q", title="number of first stages frozen", axis=alt.Axis(tickMinStep=1, format="d"))
+    up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=False)}
+    said = {}
+    for key, part in rows.groupby(["setting", "pair"]):
+        gain = (part.freeze_random_error - part.freeze_error).groupby(part.place).mean()
+        said[key] = (
+            f"{key[0]}: one frozen stage that saw few samples gains {points(gain.iloc[0])} points of test error on an "
+            f"untrained one, {len(gain)} stages {points(gain.iloc[-1])}"
+        )
+    colour = roles("line", {own: "chosen", drawn: "null", free: "train", small: "test"}, _LEGEND)
+    return finish(
+        _lines(
+            alt.Chart(cells).transform_filter(here),
+            _thin(alt.Chart(dots).transform_filter(here)),
+            x,
+            colour,
+            _tip(".3f", "line", "stage"),
+            **up,
+        ).properties(width="container", height=330),
+        name="freeze-training",
+        controls=[where, kinds],
+        title=Saying((where, kinds), said, "What frozen stages of a small set are worth"),
+        subtitle="The rest is retrained on all samples. At 0: trained on all samples. Mean, 95 % interval; thin: seeds.",
+        description="Test error of networks whose first stages are frozen, taken from a network trained on a small share "
+        "of the data or untrained, and whose other stages are trained on all data; beside the error of stitching the "
+        "same stages into the full network, and that of the small network.",
+        rows=cells,
+    )

@@ -1,0 +1,344 @@
+"""Charts of chapter 2: penalties over depth, cross-stage matrices, similarity against penalty, more is better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import altair as alt
+import pandas as pd
+
+from dlcore import published
+from dlcore.charts.controls import Saying, menu, pick
+from dlcore.charts.shared import INK, Highlight, begin
+from dlcore.charts.theme import ROLES, finish, paired, roles
+from dlcore.studies.stitching.figures.shared import (
+    DEPTH,
+    INDICES,
+    PAPER,
+    POINTS,
+    PUBLISHED,
+    absent,
+    choices,
+    chosen,
+    kind,
+    means,
+    orders,
+    points,
+    setting,
+    spread,
+    zero,
+)
+from dlcore.studies.stitching.table import USUAL_MAP
+
+# line -> its column, role and dash
+_LINES = {
+    "excess over the self-stitch": ("excess", "chosen", [1, 0]),
+    "penalty": ("penalty", "train", [1, 0]),
+    "self-stitch": ("self_penalty", "null", [1, 0]),
+    "untrained bottom": ("random_penalty", "null", [5, 3]),
+    PAPER: ("published", "paper", [1, 0]),
+}
+_CLOSE = 0.05  # points of test error either side of zero in the enlarged panel
+
+
+def _of_seeds(rows: pd.DataFrame) -> str:
+    """Returns the last sentence of the description: what the pairs of two seeds show, whatever is chosen."""
+    seeds = rows[(rows.pair == "two seeds") & (rows["map"] == USUAL_MAP) & rows.usual_width]
+    seeds = seeds.dropna(subset=["penalty", "random_penalty", "excess"])
+    if seeds.empty:
+        return ""
+    stages = seeds.groupby(["setting", "depth"])[["penalty", "random_penalty", "excess"]].mean()
+    less = int((stages.penalty < stages.random_penalty).sum())
+    return (
+        f"Between two seeds a trained bottom costs less than an untrained one at {less} of {len(stages)} stages; the mean "
+        f"excess of a stage is {spread(stages.excess)}, by stage and networks, and the penalty of an untrained bottom "
+        f"{spread(stages.random_penalty)}."
+    )
+
+
+def _cost(cells: pd.DataFrame) -> dict[tuple[str, str, str], str]:
+    """Returns the finding of every state: the largest excess beside the largest penalty of an untrained bottom."""
+    found = {}
+    own = cells[cells.line.isin(["excess over the self-stitch", "untrained bottom"])]
+    for key, part in own.groupby(["setting", "pair", "map"], sort=False):
+        most = part.groupby("line").value.max()
+        excess = most.get("excess over the self-stitch", float("nan"))
+        if excess != excess:
+            continue
+        text = f"{key[0]}, {kind(key[1])}: a stitch costs at most {points(max(excess, 0))} points of test error more than the map itself"
+        if "untrained bottom" in most:
+            text += f"; an untrained bottom costs up to {points(most['untrained bottom'], 0)}"
+        found[key] = text
+    return found
+
+
+def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatChart:
+    """The penalty over depth with its controls, for a kind of pair and of map, beside the paper's curve; enlarged at zero.
+
+    Args: stages: `dlcore.tables.stages`.
+    """
+    rows = setting(stages[stages.stitcher_data == "top"])
+    start = begin(highlight)
+    by = ["setting", "pair", "map", "line", "depth", "top_stage"]
+    own = [means(rows.assign(line=line), by, column) for line, (column, *_) in _LINES.items() if column != "published"]
+    source = published.read("bansal2021_stitching")
+    theirs = [
+        pd.DataFrame({"setting": PAPER, "pair": p, "map": USUAL_MAP, "line": PAPER, "depth": t.x}).assign(
+            value=t.penalty / 100, pairs=1, top_stage=""
+        )
+        for p, curve in PUBLISHED.items()
+        if len(t := source[source.curve == curve]) and p in set(rows.pair)
+    ]
+    nothing = pd.DataFrame({"pair": [], "map": [], "line": [], "depth": [], "value": [], "pairs": [], "top_stage": []})
+    cells, theirs = (pd.concat(part, ignore_index=True).round(4) for part in (own, theirs or [nothing]))
+    cells = cells.dropna(subset=["value"])
+    pairs = [p for p in PUBLISHED if p in set(rows.pair)] + sorted(set(rows.pair) - set(PUBLISHED))
+    settings, maps = choices(rows), list(dict.fromkeys(rows["map"]))
+    maps.sort(key=lambda name: (not name.startswith(USUAL_MAP), name))
+    controls = [
+        menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting"),
+        menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair"),
+        menu(maps, pick(start, "map", maps, USUAL_MAP), "map", "dl_map"),
+    ]
+    here = chosen(controls)
+    legend = alt.Legend(orient="bottom", columns=2, symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1)
+    colour = roles("line", {line: role for line, (_, role, _) in _LINES.items()}, legend)
+    dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=list(_LINES), range=[d for *_, d in _LINES.values()]))
+    drawn = pd.concat([cells, theirs], ignore_index=True)
+    of_paper = f"datum.setting === '{PAPER}' && datum.pair === dl_pair && datum.map === dl_map"
+    base = alt.Chart(drawn).transform_filter(f"({here}) || ({of_paper})")
+    dots = rows[["setting", "pair", "map", "depth"]].assign(value=rows.excess).dropna().round(4)
+    names = base.transform_filter("datum.line === 'penalty'")
+
+    def panel(up: alt.Y, *more: alt.Chart) -> alt.LayerChart:
+        tip = ["line:N", "top_stage:N", alt.Tooltip("value:Q", format=".1%"), alt.Tooltip("pairs:Q", title="pairs")]
+        return alt.layer(
+            zero(),
+            base.mark_rule(strokeWidth=1.5, clip=True).encode(x=DEPTH, y=alt.Y("low:Q"), y2="high:Q", color=colour),
+            base.mark_line(point={"size": 35, "opacity": 1}, strokeWidth=2.2, clip=True).encode(
+                x=DEPTH, y=up, color=colour, strokeDash=dash, tooltip=tip
+            ),
+            alt.Chart(dots)
+            .transform_filter(here)
+            .mark_circle(size=18, opacity=0.5, color=ROLES["chosen"], clip=True)
+            .encode(x=DEPTH, y=up),
+            *more,
+        ).properties(height=300)
+
+    whole = alt.Y("value:Q", title="points of test error", axis=POINTS)
+    near = alt.Scale(domain=[-_CLOSE, _CLOSE])
+    close = alt.Y("value:Q", title=f"the same, from -{_CLOSE:.0%} to {_CLOSE:.0%}", axis=POINTS, scale=near)
+    # beside the lines, which lie about zero here
+    stage = names.mark_text(angle=270, align="left", dx=4, color=INK, opacity=0.75).encode(
+        x=DEPTH, y=alt.value(alt.expr("height")), text="top_stage:N"
+    )
+    note = absent(rows, controls, "No pair of this kind is recorded with this map and these networks.")
+    return finish(
+        paired(panel(whole, note), panel(close, stage)),
+        name="stitching-penalty",
+        controls=controls,
+        title=Saying(tuple(controls), _cost(cells), "What a stitch costs at each stage, beside its controls"),
+        subtitle="Mean, 95 % interval; dots: the excess of each pair. The excess takes off what the map itself costs. "
+        "Right: the same, enlarged at zero, with the names of the stages.",
+        description="Test error of the stitched network minus that of the top, over the share of stages taken from the "
+        "bottom, for the chosen kind of bottom and of map: the penalty, the self-stitch, the excess over it, an untrained "
+        f"bottom, and the paper's curve on CIFAR-10. {_of_seeds(rows)}",
+        rows=drawn,
+        there=cells,
+    )
+
+
+def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Highlight = None) -> alt.HConcatChart:
+    """Every stage of the bottom into every stage of the top: fitted to the task beside least squares.
+
+    Args: table: `dlcore.tables.stitching`; arrays: key of a record -> its arrays.
+    """
+    rows = setting(table[table.cross.astype(bool)])
+    cells = []
+    for row in rows.to_dict("records"):
+        found = arrays[row["key"]]
+        for fit, name in (("task", "fitted to the task"), ("least_squares", "least squares")):
+            for i, low in enumerate(found["stages"]):
+                for j, high in enumerate(found["stages"]):
+                    cell = {"setting": row["setting"], "fit": name, "bottom": low, "top": high}
+                    cells.append({**cell, "penalty": found[fit][i][j]})
+    grouped = pd.DataFrame(cells).groupby(["setting", "fit", "bottom", "top"], as_index=False, sort=False)
+    shown = grouped.agg(penalty=("penalty", "mean"), pairs=("penalty", "size")).round(5)
+    settings = choices(rows)
+    where = menu(settings, pick(begin(highlight), "setting", settings, settings[0]), "networks", "dl_setting")
+    low, high = min(0.0, float(shown.penalty.min())), float(shown.penalty.max())
+
+    def panel(fit: str) -> alt.LayerChart:
+        base = (
+            alt.Chart(shown)
+            .transform_filter(f"datum.setting === dl_setting && datum.fit === '{fit}'")
+            .encode(
+                x=alt.X("top:N", title="into the top after", sort=None, axis=alt.Axis(labelAngle=-40)),
+                y=alt.Y("bottom:N", title="bottom until", sort=None),
+            )
+        )
+        colour = alt.Color(
+            "penalty:Q",
+            title="penalty",
+            scale=alt.Scale(scheme="blues", domain=[low, high]),
+            legend=alt.Legend(format=".0%", orient="bottom"),
+        )
+        text = alt.condition(f"datum.penalty > {high / 2}", alt.value("white"), alt.value("#222"))
+        return alt.layer(
+            base.mark_rect().encode(color=colour, tooltip=["bottom", "top", alt.Tooltip("penalty:Q", format=".1%")]),
+            base.mark_text().encode(text=alt.Text("penalty:Q", format=".1%"), color=text),
+        ).properties(title=fit, height=240)
+
+    return finish(
+        paired(panel("fitted to the task"), panel("least squares")),
+        name="stitching-cross-stage",
+        controls=[where],
+        title="A late stage stitches into an early one, if the map is fitted to the task",
+        subtitle="Penalty, mean over pairs of seeds. Rows: stage of the bottom; columns: stage of the top.",
+        description="Two heat maps of the stitching penalty for every stage of the bottom into every stage of the top. "
+        "Fitted to the task, late bottoms cost little wherever they are put; by least squares they cost more in an early "
+        "top than in a late one.",
+        rows=shown,
+    )
+
+
+# the paper's CKA of the pair nearest to each of ours
+_CKA = {
+    "two seeds": "two seeds",
+    "SimCLR bottom, supervised top": "supervised and SimCLR",
+    "supervised bottom, SimCLR top": "supervised and SimCLR",
+    "bottom all data, top a quarter": "5K against 25K samples",
+    "bottom 5 % of the data, top a quarter": "5K against 25K samples",
+}
+
+
+def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatChart:
+    """A similarity index over depth, and against the excess of stitching there: the chosen pairs, stage by stage."""
+    rows = setting(stages[stages.usual]).assign(x=lambda t: t.depth.round(4))
+    cells = rows[["setting", "pair", "top_stage", "seed", "x", "excess", *INDICES]].round(3)
+    source = published.read("bansal2021_cka")
+    theirs = [
+        pd.DataFrame({"pair": p, "x": t.x, "value": t.cka})
+        for p, curve in _CKA.items()
+        if p in set(rows.pair) and len(t := source[source.curve == curve])
+    ]
+    theirs = (
+        pd.concat(theirs, ignore_index=True).round(4) if theirs else pd.DataFrame({"pair": [], "x": [], "value": []})
+    )
+    settings = choices(rows)
+    pairs = [p for p in _CKA if p in set(rows.pair)] + sorted(set(rows.pair) - set(_CKA))
+    start = begin(highlight)
+    where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
+    kinds = menu(pairs, pick(start, "pair", pairs, "two seeds"), "bottom", "dl_pair")
+    which = menu(list(INDICES), "linear_cka", "index", "dl_index", list(INDICES.values()))
+    mine = "datum.pair === dl_pair"
+    drawn = alt.Chart(cells).transform_filter("datum.setting === dl_setting")
+    drawn = drawn.transform_calculate(similarity="datum[dl_index]").transform_filter("isValid(datum.similarity)")
+    colour = roles("line", {"here": "chosen", PAPER: "paper"}, alt.Legend(orient="bottom", symbolOpacity=1))
+    x = alt.X("x:Q", title="share of the stages", scale=alt.Scale(domain=[0, 1]))
+    y = alt.Y("similarity:Q", title="similarity of the two networks", scale=alt.Scale(domain=[0, 1]))
+    own = drawn.transform_filter(mine).transform_calculate(line="'here'")
+    paper = alt.Chart(theirs).transform_filter(f"{mine} && dl_index === 'linear_cka'")
+    paper = paper.transform_calculate(line=f"'{PAPER}'", similarity="datum.value")
+    stage = ["top_stage:N", alt.Tooltip("similarity:Q", format=".2f"), alt.Tooltip("excess:Q", format=".1%")]
+    left = alt.layer(
+        own.mark_line(strokeWidth=1, opacity=0.45).encode(x=x, y=y, color=colour, detail="seed:N"),
+        own.mark_line(point={"size": 40, "opacity": 1}, strokeWidth=2.5).encode(
+            x=x,
+            y=alt.Y("mean(similarity):Q", title="similarity of the two networks", scale=alt.Scale(domain=[0, 1])),
+            color=colour,
+            tooltip=["x:Q", alt.Tooltip("mean(similarity):Q", format=".2f", title="similarity")],
+        ),
+        paper.mark_line(point={"size": 40, "opacity": 1}, strokeWidth=2).encode(
+            x=x, y=y, color=colour, tooltip=["line:N", alt.Tooltip("similarity:Q", format=".2f")]
+        ),
+        absent(rows, [where, kinds], "No pair of this kind is recorded with these networks."),
+    ).properties(height=300)
+    across = alt.X("similarity:Q", title="similarity of the two networks at a stage", scale=alt.Scale(domain=[0, 1]))
+    up = alt.Y("excess:Q", title="excess penalty, points of test error", axis=POINTS)
+    others = drawn.transform_filter(f"!({mine})")
+    right = alt.layer(
+        zero(),
+        others.mark_circle(size=18, opacity=0.4, color=ROLES["null"]).encode(
+            x=across, y=up, tooltip=["pair:N", *stage]
+        ),
+        drawn.transform_filter(mine)
+        .mark_line(strokeWidth=1.2, color=ROLES["chosen"], opacity=0.7)
+        .encode(x=across, y=up, detail="seed:N", order="x:Q"),
+        drawn.transform_filter(mine)
+        .mark_circle(size=45, opacity=1, color=ROLES["chosen"])
+        .encode(x=across, y=up, tooltip=["pair:N", *stage]),
+    ).properties(height=300)
+    return finish(
+        paired(left, right),
+        name="stitching-similarity",
+        controls=[where, kinds, which],
+        title="Similar by an index need not mean a cheap stitch",
+        subtitle="Left: the index at each stage; thick: mean, thin: pairs. Right: each stage of each pair, a line for each of the "
+        "chosen pairs, from the first stage to the last; grey: other kinds of bottoms.",
+        description="Left: a similarity index of two networks at each stage, for the chosen kind of pair, beside the paper's "
+        "linear CKA of that kind on CIFAR-10. Right: the same index against the excess stitching penalty at that stage, the "
+        f"stages of a chosen pair joined. {orders(rows)}",
+        rows=cells,
+        there=cells,
+    )
+
+
+def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatChart:
+    """Bottoms trained on more or less data than the top: the stitcher on the top's own samples, and on all of them."""
+    rows = setting(stages[stages.pair.str.endswith("top a quarter") & (stages["map"] == USUAL_MAP)])
+    kinds = {"top": "map trained on the top's own samples", "all": "map trained on all samples, as in the original"}
+    rows = rows.assign(samples=rows.stitcher_data.map(kinds))
+    by = ["setting", "samples", "bottom", "depth", "top_stage"]
+    short = {"bottom 5 % of the data, top a quarter": "5 % of the data", "bottom all data, top a quarter": "all data"}
+    rows = rows.assign(bottom=rows.pair.map(short).fillna("another quarter"))
+    own = rows.drop_duplicates(["setting", "samples", "seed", "depth"]).assign(bottom="the top itself")
+    shown = pd.concat([means(rows, by, "penalty"), means(own, by, "self_penalty")], ignore_index=True).round(5)
+    both = shown.groupby("setting").samples.nunique() == 2
+    settings = [s for s in choices(rows) if both[s]] or choices(rows)
+    where = menu(settings, pick(begin(highlight), "setting", settings, settings[0]), "networks", "dl_setting")
+    # from few samples to many, as their share of the top's own: less, as much, more
+    lines = {"5 % of the data": "null", "another quarter": "train", "all data": "chosen", "the top itself": "test"}
+    colour = roles("bottom", lines, alt.Legend(orient="bottom", title="bottom trained on", symbolOpacity=1, columns=4))
+    last = own[own.samples == kinds["all"]].groupby(["setting", "seed"]).tail(1).groupby("setting").self_penalty.mean()
+    gains = (
+        f"With a map trained on all samples the self-stitch of the last stage costs {spread(last)}."
+        if len(last)
+        else ""
+    )
+    limits = shown[shown.setting.isin(settings)]
+    domain = [float(limits[["low", "value"]].min().min()), float(limits[["high", "value"]].max().max())]
+
+    def panel(samples: str) -> alt.LayerChart:
+        base = alt.Chart(shown).transform_filter(f'datum.setting === dl_setting && datum.samples === "{samples}"')
+        up = alt.Y("value:Q", title="penalty, points of test error", axis=POINTS, scale=alt.Scale(domain=domain))
+        tip = ["bottom:N", "top_stage:N", alt.Tooltip("value:Q", format=".1%"), alt.Tooltip("pairs:Q", title="pairs")]
+        return alt.layer(
+            zero(),
+            base.mark_rule(strokeWidth=1.5).encode(x=DEPTH, y="low:Q", y2="high:Q", color=colour),
+            base.mark_line(point={"size": 40, "opacity": 1}, strokeWidth=2.5).encode(
+                x=DEPTH, y=up, color=colour, tooltip=tip
+            ),
+        ).properties(height=300, title=samples)
+
+    said = {}
+    for name, part in shown.groupby("setting"):
+        at = part[part.depth == part.depth.max()].set_index(["samples", "bottom"]).value
+        keys = [(k, b) for k in kinds.values() for b in ("all data", "the top itself")]
+        if all(k in at for k in keys):
+            gain, confound = at[keys[0]], at[keys[3]]
+            said[(name,)] = (
+                f"{name}: a bottom that saw all data changes the error by {points(gain)} points, a map that saw all data "
+                f"by {points(confound)} even where the bottom is the top's own"
+            )
+    return finish(
+        paired(*(panel(k) for k in kinds.values())),
+        name="stitching-more-data",
+        controls=[where],
+        title=Saying((where,), said, "More data is better, and part of the gain was the map's"),
+        subtitle="The top has a quarter of the samples. Below zero: better than the top's own bottom. Mean, 95 % interval.",
+        description="Stitching penalty over depth for bottoms trained on 5 %, another quarter, or all of the data, and the "
+        f"self-stitch, into a top trained on a quarter; left the map saw the top's own samples, right all of them. {gains}",
+        rows=shown,
+        there=shown[shown.setting.isin(settings)],
+    )

@@ -1,0 +1,141 @@
+"""What the charts of chapter 2 share: names of settings, the paper's curves, means, the note on what was not run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dlcore.charts.controls import Control
+from dlcore.charts.shared import named
+from dlcore.charts.theme import ROLES
+from dlcore.metrics.statistics import mean_interval
+from dlcore.studies.stitching.table import rank_correlations
+
+_NAMES = {"mlp": "MLP", "convnet": "convnet", "resnet": "ResNet", "resnet18": "ResNet-18"}
+PAPER = "the paper, CIFAR-10"
+# the paper's curve of the same kind; its two superclasses are objects and animals, another task than ours, and so not among them
+PUBLISHED = {
+    "two seeds": "two seeds",
+    "disjoint halves": "disjoint halves of the data",
+    "10 % random labels": "10 % random labels",
+    "50 % random labels": "50 % random labels",
+    "100 % random labels": "100 % random labels",
+    "SimCLR bottom, supervised top": "SimCLR bottom, supervised top",
+    "supervised bottom, SimCLR top": "supervised bottom, SimCLR top",
+    "bottom all data, top a quarter": "bottom 25K samples, top 10K",
+    "other quarter of the data, top a quarter": "other 10K samples, top 10K",
+    "bottom 5 % of the data, top a quarter": "bottom 5K samples, top 10K",
+    "epochs x 2": "twice the epochs",
+    "width x 4": "4 times the width",
+    "width x 0.5": "half of the width",
+}
+INDICES = {
+    "linear_cka": "linear CKA",
+    "linear_cka_debiased": "linear CKA, debiased",
+    "procrustes": "Procrustes",
+    "mutual_knn": "mutual 10-NN",
+    "rsa": "RSA",
+}
+DEPTH = alt.X("depth:Q", title="share of the stages taken from the bottom", scale=alt.Scale(domain=[0, 1]))
+POINTS = alt.Axis(format=".0%", tickCount=6)
+
+
+def setting(rows: pd.DataFrame) -> pd.DataFrame:
+    rows = named(rows)
+    widths = [f" of width {int(w)}" for w in rows.width]
+    return rows.assign(
+        setting=rows.data + ", " + rows.architecture.map(_NAMES) + np.where(rows.usual_width, "", widths)
+    )
+
+
+def choices(rows: pd.DataFrame) -> list[str]:
+    """Returns the settings for a menu: the convnets first, networks of other widths last."""
+    found = rows.drop_duplicates("setting")
+    order = found.assign(other=~found.usual_width, late=found.architecture != "convnet")
+    return list(order.sort_values(["other", "late", "setting"], kind="stable").setting)
+
+
+def means(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    found = []
+    for key, group in rows.groupby(by, sort=False):
+        i = mean_interval(group[value].dropna())
+        found.append({**dict(zip(by, key, strict=True)), "value": i.value, "low": i.low, "high": i.high, "pairs": i.n})
+    return pd.DataFrame(found)
+
+
+def points(value: float, digits: int = 1) -> str:
+    """Returns a fraction in points, of which a hundred are all.
+
+    >>> points(0.0731), points(-0.002, 0)
+    ('7.3', '0')
+    """
+    return f"{round(100 * value, digits) + 0.0:.{digits}f}"
+
+
+def spread(values: pd.Series, form: str = ".1%") -> str:
+    """Returns the smallest and the largest value as text.
+
+    >>> spread(pd.Series([0.01, 0.25]))
+    'from 1.0% to 25.0%'
+    """
+    low, high = format(values.min(), form), format(values.max(), form)
+    return low if low == high else f"from {low} to {high}"
+
+
+def orders(stages: pd.DataFrame) -> str:
+    """Returns how far the rank correlation of linear CKA with the excess differs between kinds of pairs, as a sentence."""
+    kinds = stages.drop_duplicates("key").set_index("key")[["setting", "pair"]]
+    means_ = kinds.assign(order=rank_correlations(stages)).dropna().groupby(["setting", "pair"]).order.mean()
+    if means_.empty:
+        return ""
+    return (
+        "The rank correlation of linear CKA with the excess over the stages of a pair, -1 where they agree, is "
+        f"{spread(means_, '+.2f')}, by kind of pair and networks."
+    )
+
+
+def absent(rows: pd.DataFrame, controls: Sequence[Control], text: str) -> alt.Chart:
+    """Returns the note of a chart whose controls stand where no row is; the book's page does not offer such a state.
+
+    Args: controls: menus whose columns are in the rows.
+    """
+    found = rows[[c.column for c in controls]].drop_duplicates()
+    return (
+        alt.Chart(found)
+        .transform_calculate(hit=f"({chosen(controls)}) ? 1 : 0")
+        .transform_aggregate(hits="sum(hit)")
+        .transform_filter("datum.hits === 0")
+        .mark_text(text=text, color=ROLES["null"])
+        .encode(x=alt.value(alt.expr("width / 2")), y=alt.value(40))
+    )
+
+
+def chosen(controls: Sequence[Control]) -> str:
+    """Returns the Vega expression that a row is what menus choose."""
+    return " && ".join(f"datum.{c.column} === {c.name}" for c in controls)
+
+
+def zero() -> alt.Chart:
+    """Returns the line at zero."""
+    base = alt.Chart(pd.DataFrame({"zero": [0]}))
+    return base.mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y=alt.Y("zero:Q"))
+
+
+def kind(pair: str) -> str:
+    """Returns a kind of pair as a sentence names it.
+
+    >>> kind("two seeds"), kind("50 % random labels"), kind("SimCLR bottom, supervised top")
+    ('between two seeds', 'with a bottom taught 50 % random labels', 'with a SimCLR bottom, supervised top')
+    """
+    if pair in ("two seeds", "disjoint halves"):
+        return f"between {'networks of ' if pair == 'disjoint halves' else ''}{pair}"
+    if pair.endswith("random labels"):
+        return f"with a bottom taught {pair}"
+    return (
+        f"with a {pair}"
+        if "bottom" in pair and not pair.startswith("bottom")
+        else f"with a bottom of another kind ({pair})"
+    )

@@ -1,0 +1,1 @@
+"""Translation: the synthetic task and real text, models, decoding, training and BLEU."""
