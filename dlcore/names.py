@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dlcore.studies.scaling.budget import rate_of
+from dlcore.studies.scaling.config import rate_of
 
 _FAMILY = {
     "tree": "tree",

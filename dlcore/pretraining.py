@@ -14,6 +14,7 @@ from torch import nn
 from dlcore import augment, borrowed, objectives, runtime, training
 from dlcore.arrays import as_tensor
 from dlcore.models import network, networks
+from dlcore.training_config import PRETRAINING
 
 
 class Normalise(nn.Module):
@@ -74,15 +75,6 @@ def view(shape: tuple[int, ...]) -> augment.Augment:
     return augment.chain(augment.resized_crop, augment.colour_jitter, blur)
 
 
-# of every objective and network
-RECIPE: dict[str, Any] = {
-    "optimizer": "adamw",
-    "learning_rate": 1e-3,
-    "weight_decay": 1e-4,
-    "schedule": "cosine",
-}
-
-
 @borrowed.own_settings()
 def pretrain(
     inputs: torch.Tensor,
@@ -115,7 +107,7 @@ def pretrain(
     config = training.TrainConfig(
         epochs=epochs,
         batch_size=min(batch_size, len(inputs)),
-        **{**RECIPE, **({} if learning_rate is None else {"learning_rate": learning_rate})},
+        **{**PRETRAINING, **({} if learning_rate is None else {"learning_rate": learning_rate})},
         drop_last=True,
         seed=seed,
     )

@@ -7,6 +7,14 @@ from typing import Any, Self
 
 from dlcore.config import unknown_choice
 
+# how every self-supervised network is pretrained
+PRETRAINING: dict[str, Any] = {
+    "optimizer": "adamw",
+    "learning_rate": 1e-3,
+    "weight_decay": 1e-4,
+    "schedule": "cosine",
+}
+
 
 @dataclass(frozen=True)
 class TrainConfig:

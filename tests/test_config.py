@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dlcore.studies.distributional import Config, epsilon_config
+from dlcore.studies.distributional.config import RECIPES
 from dlcore.studies.distributional.grid import recorded
-from dlcore.studies.distributional.recipes import RECIPES
 
 
 def test_misspelt_parameter_names_the_close_match():

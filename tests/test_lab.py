@@ -13,7 +13,7 @@ from dlcore.lab.findings import FINDINGS
 from dlcore.records import RecordStore
 from dlcore.stitching import curves
 from dlcore.studies.scaling import Config as Scaling
-from dlcore.studies.scaling.budget import steps_of
+from dlcore.studies.scaling.config import steps_of
 from dlcore.studies.stitching import Config as Stitching
 
 # the panels' own settings take up to a minute; these train real networks for a second or two

@@ -12,8 +12,8 @@ from dlcore.lab import kinds
 from dlcore.metrics.scaling import equivalence, fit
 from dlcore.records import PACKAGED, RecordStore
 from dlcore.studies.scaling import sentences as prose
-from dlcore.studies.scaling.budget import budget, rate_of, steps_of
 from dlcore.studies.scaling.comparisons import beside_counting, counting_ratios, exponents_under_noise, paired_by_size
+from dlcore.studies.scaling.config import budget, rate_of, steps_of
 from dlcore.studies.scaling.readings import (
     all_pairs,
     back_translation,

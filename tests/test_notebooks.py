@@ -11,7 +11,7 @@ import papermill
 import pytest
 
 from dlcore import notebook, studies
-from dlcore.studies.distributional.tasks import EXPERIMENTS
+from dlcore.studies.distributional.config import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))

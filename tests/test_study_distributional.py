@@ -7,9 +7,9 @@ from scipy import stats
 
 from dlcore import data, measures, studies
 from dlcore.studies.distributional import Config, run
-from dlcore.studies.distributional.experiment import one_class_epsilon_config
+from dlcore.studies.distributional.config import EXPERIMENTS, one_class_epsilon_config
 from dlcore.studies.distributional.table import ONE_CLASS
-from dlcore.studies.distributional.tasks import EXPERIMENTS, PARTITIONS, flip_rate, make_task
+from dlcore.studies.distributional.tasks import PARTITIONS, flip_rate, make_task
 
 
 @pytest.fixture(scope="module")

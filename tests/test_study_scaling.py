@@ -9,8 +9,7 @@ import pytest
 from dlcore import studies
 from dlcore.records import RecordStore
 from dlcore.studies.scaling import Config, corpora, run
-from dlcore.studies.scaling.budget import rate_of
-from dlcore.studies.scaling.experiment import ARCHITECTURES
+from dlcore.studies.scaling.config import ARCHITECTURES, rate_of
 
 TINY = {"pairs": 64, "steps": 20, "width": 16, "test_pairs": 40}
 

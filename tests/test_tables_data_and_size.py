@@ -6,7 +6,7 @@ import pytest
 
 from dlcore import claims, figures, studies
 from dlcore.studies.scaling import sentences as prose
-from dlcore.studies.scaling.budget import budget, rate_of
+from dlcore.studies.scaling.config import budget, rate_of
 from dlcore.studies.scaling.readings import filtering
 from dlcore.studies.scaling.size import against_usual, joint_fit, widest_predicted
 from dlcore.studies.scaling.table import scaling_fits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dlcore.studies.distributional.experiment import Config, epsilon_config, one_class_epsilon_config
+from dlcore.studies.distributional.config import Config, epsilon_config, one_class_epsilon_config
 
 NOISE = tuple(round(0.1 * i, 1) for i in range(10))
 HALF = NOISE[:6]

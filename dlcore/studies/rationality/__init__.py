@@ -1,5 +1,17 @@
 """Chapter 1, rationality: does a small generalization gap follow from what a procedure does with wrong labels?"""
 
-from dlcore.studies.rationality.experiment import Config, run
+from __future__ import annotations
 
-__all__ = ["Config", "run"]
+from typing import TYPE_CHECKING
+
+from dlcore import lazy
+from dlcore.studies.rationality.config import Config
+
+if TYPE_CHECKING:
+    from dlcore.studies.rationality.experiment import run
+
+__all__ = ["NOTEBOOK", "PRESETS", "Config", "run"]
+PRESETS = Config.PRESETS
+NOTEBOOK = "1_rationality"
+
+__getattr__ = lazy.attributes(__name__, {"experiment": ("run",)})

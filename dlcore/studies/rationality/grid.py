@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dlcore.studies.rationality.experiment import Config
+from dlcore.studies.rationality.config import Config
 
 NOISE = tuple(round(0.1 * i, 1) for i in range(1, 10))
 SELF_SUPERVISED = ("simclr", "vicreg", "barlow_twins", "rotation")

@@ -16,19 +16,11 @@ from dlcore.cache import read_arrays, write_arrays
 from dlcore.metrics import rationality as rr
 from dlcore.models import network
 from dlcore.models.networks import Stages
+from dlcore.studies.rationality.config import TEST_SIZES, VIEWS
 from dlcore.studies.rationality.representations import Features, represent
 
 if TYPE_CHECKING:
-    from dlcore.studies.rationality.experiment import Config
-
-TEST_SIZES = {"mnist1d": 4000}
-VIEWS = 4  # augmented views of each training point that a probe with augmentation is fitted on
-_ADAM = {"optimizer": "adam", "learning_rate": 1e-3, "batch_size": 128}
-END_TO_END: dict[str, dict[str, Any]] = {
-    "digits": {**_ADAM, "epochs": 300, "batch_size": 64},
-    "mnist1d": {**_ADAM, "epochs": 200},
-    "images": {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": 128, "epochs": 60},
-}
+    from dlcore.studies.rationality.config import Config
 
 
 class Draws(NamedTuple):
@@ -47,11 +39,6 @@ class Draws(NamedTuple):
     dimension: int
     degrees_of_freedom: float
     loss: list[float]
-
-
-def kind(dataset: str) -> str:
-    """Returns which recipes a data set takes: "digits", "mnist1d" or "images"."""
-    return dataset if dataset in ("digits", "mnist1d") else "images"
 
 
 def load(config: Config) -> data.Dataset:

@@ -12,13 +12,10 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from dlcore import objectives, parallel, pretraining, runtime
+from dlcore import parallel, pretraining, runtime
 from dlcore.cache import read_arrays, write_arrays
 from dlcore.config import unknown_choice
-
-FIXED = ("pixels", "pca", "random_relu", "clusters", "neighbours")
-NETWORK = ("random", *objectives.OBJECTIVES)
-REPRESENTATIONS = (*NETWORK, *FIXED)
+from dlcore.studies.rationality.config import NETWORK, REPRESENTATIONS
 
 
 class Features(NamedTuple):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlcore import noise as noises
+from dlcore.studies.scaling.config import DEV, LONGEST, SYNTHETIC, VOCABULARY
 from dlcore.translation import text
 from dlcore.translation.alignment import Model1, best
 from dlcore.translation.bpe import BPE, train_bpe
@@ -19,13 +20,7 @@ from dlcore.translation.sentence_pairs import Pairs
 from dlcore.translation.task import Transduction
 
 if TYPE_CHECKING:
-    from dlcore.studies.scaling.experiment import Config
-
-SYNTHETIC = "transduction"
-DATASETS = (SYNTHETIC, *text.SETS)
-DEV, TEST = 1000, 4000
-HELD_OUT = ("clean", "noisy")
-VOCABULARY, LONGEST = 4000, 64
+    from dlcore.studies.scaling.config import Config
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dlcore.studies.scaling.budget import budget, steps_of
-from dlcore.studies.scaling.experiment import ARCHITECTURES, Config
+from dlcore.studies.scaling.config import ARCHITECTURES, Config, budget, steps_of
 
 SIZES = tuple(2**k for k in range(7, 16))
 TEXT_SIZES = tuple(2**k for k in range(9, 17))

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from dlcore.studies.scaling.budget import budget
 from dlcore.studies.scaling.comparisons import paired_by_size as size_by_size
+from dlcore.studies.scaling.config import budget
 from dlcore.studies.scaling.table import BASE, LAWS, SYNTHETIC, CurveFit, architecture_name, holdouts, scaling_fits
 
 

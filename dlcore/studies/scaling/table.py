@@ -12,7 +12,7 @@ from dlcore import published
 from dlcore.metrics import scaling as laws
 from dlcore.metrics.scaling.fit import Fit
 from dlcore.names import rate_name
-from dlcore.studies.scaling.budget import budget, rate_of, steps_of
+from dlcore.studies.scaling.config import budget, rate_of, steps_of
 from dlcore.summaries import FINDINGS, findings
 
 SYNTHETIC, PUBLISHED = "transduction", "bansal2022"

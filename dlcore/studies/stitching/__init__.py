@@ -1,5 +1,17 @@
-"""Chapter 2, stitching: can the first layers of one network take the place of another"s?"""
+"""Chapter 2, stitching: can the first layers of one network take the place of another's?"""
 
-from dlcore.studies.stitching.experiment import Config, run
+from __future__ import annotations
 
-__all__ = ["Config", "run"]
+from typing import TYPE_CHECKING
+
+from dlcore import lazy
+from dlcore.studies.stitching.config import Config
+
+if TYPE_CHECKING:
+    from dlcore.studies.stitching.experiment import run
+
+__all__ = ["NOTEBOOK", "PRESETS", "Config", "run"]
+PRESETS = Config.PRESETS
+NOTEBOOK = "2_stitching"
+
+__getattr__ = lazy.attributes(__name__, {"experiment": ("run",)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dlcore.studies.stitching.experiment import Config
+from dlcore.studies.stitching.config import Config
 
 
 def _make(seeds: Iterable[int], settings: Iterable[dict[str, Any]], **fixed: Any) -> list[Config]:

@@ -16,19 +16,7 @@ from dlcore.models import network
 from dlcore.models.networks import Stages
 from dlcore.stitching import activations
 from dlcore.stitching.halves import Tail
-
-
-class Role(NamedTuple):
-    """How one of the two networks is trained: everything that may tell the bottom from the top."""
-
-    seed: int
-    share: float
-    other_half: bool
-    width: int
-    epochs: int
-    labels: str
-    noise: float
-    objective: str
+from dlcore.studies.stitching.config import PRETRAINING, PROBE, SCHEDULE, SMALL, Role
 
 
 class Inputs(NamedTuple):
@@ -63,15 +51,6 @@ def built(config: Any, role: Role, source: Inputs, seed: int, classes: int | Non
     shape, classes = source.x.shape[1:], classes or source.classes
     net = network(config.architecture, shape, classes, seed=seed, width=role.width, depth=config.depth)
     return Stages(OrderedDict(normalise=pretraining.Normalise(source.x), **OrderedDict(net.named_children())))
-
-
-SMALL: dict[str, Any] = {"batch_size": 128, "learning_rate": 2e-3, "optimizer": "adamw", "weight_decay": 0.0}
-# the authors': SGD, crops and flips; with a larger batch, cosine for their steps, and fewer epochs
-LARGE: dict[str, Any] = {"batch_size": 512, "learning_rate": 0.2, "optimizer": "sgd", "weight_decay": 5e-4}
-SCHEDULE = "cosine"
-# of self-supervised networks: epochs over those of supervised ones, and the least batch
-PRETRAINING = {"epochs": 2, "batch": 256}
-PROBE: dict[str, Any] = {"epochs": 50, "batch_size": 128, "learning_rate": 1e-2, "optimizer": "adam"}
 
 
 def _training(config: Any, role: Role, own: int, all_samples: int) -> dict[str, Any]:
