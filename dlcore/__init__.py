@@ -1,42 +1,37 @@
 """dlcore: training and metrics for an executable companion to a thesis on the empirical study of deep learning.
 
-config, runtime        strict hashed configurations; device, precision, seeds
-data, noise, models    data sets, label noise, networks with named stages and scikit-learn families
-training               the one training loop, resumable
-metrics                pure functions of arrays; no torch
-studies                one per finding: Config, presets, run(config) -> Record
-records, records/      immutable records of runs; those shipped with the package
-claims, figures        the ledger of claims; tables -> Altair charts; no torch
-lab                    live panels of ipywidgets, in JupyterLab and Colab
-notebook, sweep        notebooks by papermill; a study over a grid: this machine, Dask, SLURM
-__main__               python -m dlcore run | sweep | record | claims | data | doctor
+config, records, runtime    strict hashed settings; immutable records of runs; device, precision, seeds
+data, noise, models         data sets, label noise, networks with named stages and scikit-learn families
+training                    the one training loop, resumable
+metrics                     pure functions of arrays; no torch
+probing, stitching,         mechanisms: probes on many label vectors, two networks joined,
+pretraining, translation    self-supervised encoders, sentence pairs and their models
+studies                     one folder a finding: settings, experiment, grid, table, figures, claims, panel
+claims, figures             the ledger of claims; tables -> Altair charts; no torch
+lab, notebook, sweep        live panels; notebooks by papermill; a study over a grid: this machine, Dask, SLURM
+__main__                    python -m dlcore run | sweep | record | claims | data | doctor
 """
+
+from dlcore import lazy
 
 __version__ = "0.1.0"
 
 # what an experiment needs, for one line of import; a name brings its module with it, and torch, only when it is used
 _PUBLIC = {
-    "dlcore.config": ("Config",),
-    "dlcore.translation.task": ("Transduction",),
-    "dlcore.metrics.distributional": ("feature_calibration",),
-    "dlcore.models": ("Shape", "network", "seq2seq"),
-    "dlcore.noise": ("apply_confusion", "cyclic_confusion", "flip_labels"),
-    "dlcore.pretraining": ("features", "pretrain"),
-    "dlcore.probing": ("probe_rationality", "rationality"),
-    "dlcore.records": ("RecordStore",),
-    "dlcore.translation.training": ("SequenceConfig", "fit_pairs", "token_loss"),
-    "dlcore.stitching": ("penalty_curve", "stitch"),
-    "dlcore.training": ("TrainConfig", "fit", "fit_many", "predict"),
+    "config": ("Config",),
+    "metrics.distributional": ("feature_calibration",),
+    "models": ("network",),
+    "noise": ("apply_confusion", "cyclic_confusion", "flip_labels"),
+    "pretraining": ("features", "pretrain"),
+    "probing": ("probe_rationality", "rationality"),
+    "records": ("RecordStore",),
+    "stitching": ("penalty_curve", "stitch"),
+    "training": ("TrainConfig", "fit", "fit_many", "predict"),
+    "translation.models": ("Shape", "seq2seq"),
+    "translation.task": ("Transduction",),
+    "translation.training": ("SequenceConfig", "fit_pairs", "token_loss"),
 }
-
-
-def __getattr__(name: str) -> object:
-    for module, names in _PUBLIC.items():
-        if name in names:
-            import importlib
-
-            return getattr(importlib.import_module(module), name)
-    raise AttributeError(f"module 'dlcore' has no attribute {name!r}")
+__getattr__ = lazy.attributes(__name__, _PUBLIC)
 
 
 def __dir__() -> list[str]:

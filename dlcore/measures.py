@@ -78,3 +78,14 @@ def by(t: Table, column: str | pd.Series, *names: str) -> list[pd.Series]:
     """Returns the values of a column in groups of equal `names`."""
     values = t[column] if isinstance(column, str) else column
     return [group for _, group in values.groupby([t[n] for n in names])]
+
+
+def two_digits(*values: float) -> str:
+    """Returns numbers as text, all with as many decimals, four at most, as the largest of them needs for two digits.
+
+    >>> two_digits(0.1168, 0.0832, 0.1504), two_digits(39.625), two_digits(0.0, -0.0004)
+    ('0.12 0.08 0.15', '40', '0.0000 -0.0004')
+    """
+    largest = max(abs(v) for v in values)
+    decimals = 2 if largest == 0 else min(max(0, 1 - math.floor(math.log10(largest))), 4)
+    return " ".join(f"{round(v, decimals) + 0.0:.{decimals}f}" for v in values)

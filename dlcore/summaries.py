@@ -1,4 +1,4 @@
-"""Which records count as findings, and their means over seeds."""
+"""What the studies' tables share: which records count as findings, means over seeds, display names."""
 
 from __future__ import annotations
 
@@ -10,6 +10,35 @@ import pandas as pd
 from dlcore.metrics.statistics import mean_interval
 
 FINDINGS = ("laptop", "gpu")
+
+
+_FAMILY = {
+    "tree": "tree",
+    "extra_tree": "extra tree",
+    "forest": "forest",
+    "logistic": "logistic",
+    "svm": "SVM",
+    "kernel_gaussian": "Gaussian kernel",
+    "kernel_laplace": "Laplace kernel",
+    "mlp": "MLP",
+    "convnet": "convnet",
+    "resnet": "ResNet",
+    "resnet18": "ResNet-18",
+}
+OBJECTIVES = {
+    "supervised": "end to end",
+    "simclr": "SimCLR",
+    "vicreg": "VICReg",
+    "barlow_twins": "Barlow Twins",
+    "rotation": "rotation",
+    "random": "untrained network",
+    "random_relu": "random ReLU",
+    "pixels": "raw inputs",
+    "pca": "PCA",
+    "clusters": "cluster vote",
+    "neighbours": "neighbour average",
+}
+PROBES = {"ridge": "ridge", "logistic": "logistic", "knn": "k-NN", "mlp": "MLP"}
 
 
 def findings(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, optional: Sequence[str] = ()) -> pd.DataFrame:
@@ -34,3 +63,26 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFra
         )
         found[-1]["seeds"] = interval.n
     return pd.DataFrame(found, columns=[*by, value, "low", "high", "seeds"])
+
+
+def with_controls(rows: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
+    """Returns rows and controls together, told apart by the column `control`."""
+    return pd.concat([rows.assign(control=False), controls.assign(control=True)], ignore_index=True)
+
+
+def family(architecture: str, neighbours: int = 1) -> str:
+    """Returns the display name of a model family.
+
+    >>> family("knn", 15)
+    '15-NN'
+    """
+    return f"{int(neighbours)}-NN" if architecture == "knn" else _FAMILY.get(architecture, architecture)
+
+
+def method(objective: str) -> str:
+    """Returns the display name of what makes the features in chapter 1.
+
+    >>> method("vicreg")
+    'VICReg'
+    """
+    return OBJECTIVES.get(objective, objective)

@@ -149,9 +149,9 @@ for procedure in (probe, end_to_end):
 
 # %%
 from dlcore import studies
-from dlcore.names import method
 from dlcore.records import RecordStore
 from dlcore.studies.rationality.table import beside_the_paper, probes, slopes_in_n
+from dlcore.summaries import method
 
 store = RecordStore()
 record = store.load_or_run(config)

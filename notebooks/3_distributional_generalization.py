@@ -133,9 +133,8 @@ print(f"moved: {config.noise:.2f} of the labels, {moved:.2f} of the test outputs
 
 # %%
 from dlcore import studies
-from dlcore.names import family
 from dlcore.records import RecordStore
-from dlcore.summaries import FINDINGS
+from dlcore.summaries import FINDINGS, family
 
 store = RecordStore()
 record = store.load_or_run(config)

@@ -629,7 +629,7 @@ for law, letter in (("bansal", "p"), ("floor", "c")):
 for glued, wanted in {"early-stop": "early-stop", "shared-f": "shared-p", "missed": "512m-bansal"}.items():
     value = next(c.measured.value for c in ledger if c.id == f"published-{wanted}")
     glue(f"scaling/{glued}", value, display=False)
-for name, value in prose.numbers(ledger, table, published, fits, held).items():
+for name, value in prose.numbers({c.id: c.measured for c in ledger}, table, published, fits, held).items():
     glue(f"scaling/{name}", value, display=False)
 show(claims.ledger_html(ledger))
 

@@ -4,13 +4,12 @@ import dataclasses
 
 import pytest
 
-from dlcore import keys, pretraining, studies
+from dlcore import keys, studies, training_config
 from dlcore.records import PACKAGED, RecordStore
-from dlcore.studies import distributional, rationality, scaling, stitching
-from dlcore.studies.distributional import recipes
-from dlcore.studies.rationality import noisy_experiment
-from dlcore.studies.scaling import corpora
-from dlcore.studies.stitching import networks as pairs
+from dlcore.studies.distributional import config as distributional
+from dlcore.studies.rationality import config as rationality
+from dlcore.studies.scaling import config as scaling
+from dlcore.studies.stitching import config as stitching
 from dlcore.training_config import TrainConfig
 
 SUPERVISED = {"objective": "supervised", "dataset": "mnist1d"}
@@ -23,10 +22,10 @@ TEXT = {"dataset": "tatoeba_eng-deu"}
 CHANGES = [
     ("rationality", {}, rationality.SIZES, "digits", 999),
     ("rationality", {}, rationality.DRAWS, "ridge", 99),
-    ("rationality", {"dataset": "mnist1d"}, noisy_experiment.TEST_SIZES, "mnist1d", 3000),
-    ("rationality", {"augmented": True}, noisy_experiment, "VIEWS", 5),
+    ("rationality", {"dataset": "mnist1d"}, rationality.TEST_SIZES, "mnist1d", 3000),
+    ("rationality", {"augmented": True}, rationality, "VIEWS", 5),
     *(
-        ("rationality", SUPERVISED, noisy_experiment.END_TO_END["mnist1d"], name, value)
+        ("rationality", SUPERVISED, rationality.END_TO_END["mnist1d"], name, value)
         for name, value in (("epochs", 7), ("batch_size", 7), ("learning_rate", 0.7), ("optimizer", "sgd"))
     ),
     ("rationality", IMAGES, TrainConfig, "momentum", 0.7),
@@ -37,7 +36,7 @@ CHANGES = [
         for name in ("width", "depth", "epochs", "batch_size")
     ),
     *(
-        (study, parameters, pretraining.RECIPE, name, value)
+        (study, parameters, training_config.PRETRAINING, name, value)
         for study, parameters in (("rationality", {}), ("stitching", SSL))
         for name, value in (
             ("optimizer", "sgd"),
@@ -51,10 +50,10 @@ CHANGES = [
     ("stitching", {"dataset": "mnist1d"}, stitching.TEST_SIZES, "mnist1d", 999),
     *(
         ("stitching", parameters, held, name, value)
-        for parameters, held in (({}, pairs.SMALL), (LARGE, pairs.LARGE))
+        for parameters, held in (({}, stitching.SMALL), (LARGE, stitching.LARGE))
         for name, value in (("batch_size", 7), ("learning_rate", 0.7), ("optimizer", "adam"), ("weight_decay", 0.7))
     ),
-    ("stitching", {}, pairs, "SCHEDULE", "constant"),
+    ("stitching", {}, stitching, "SCHEDULE", "constant"),
     ("stitching", LARGE, TrainConfig, "momentum", 0.7),
     ("stitching", {}, stitching, "STITCH_RATE", 0.7),
     ("stitching", {}, stitching, "STITCH_BATCH", 7),
@@ -62,13 +61,13 @@ CHANGES = [
     ("stitching", {}, stitching, "STITCH_OPTIMIZER", "sgd"),
     ("stitching", {}, stitching, "MOST_SIMILARITY_INPUTS", 7),
     ("stitching", LARGE, stitching.SIMILARITY_INPUTS, "resnet18", 7),
-    *(("stitching", SSL, pairs.PRETRAINING, name, 7) for name in ("epochs", "batch")),
+    *(("stitching", SSL, stitching.PRETRAINING, name, 7) for name in ("epochs", "batch")),
     *(
-        ("stitching", SSL, pairs.PROBE, name, value)
+        ("stitching", SSL, stitching.PROBE, name, value)
         for name, value in (("epochs", 7), ("batch_size", 7), ("learning_rate", 0.7), ("optimizer", "sgd"))
     ),
     *(
-        ("distributional", NETWORK, recipes.RECIPES["mnist1d", "mlp"], name, value)
+        ("distributional", NETWORK, distributional.RECIPES["mnist1d", "mlp"], name, value)
         for name, value in (
             ("width", 7),
             ("depth", 7),
@@ -79,7 +78,7 @@ CHANGES = [
             ("schedule", "cosine"),
         )
     ),
-    ("distributional", {}, recipes.SIZES, "digits", 999),
+    ("distributional", {}, distributional.SIZES, "digits", 999),
     ("distributional", NETWORK, distributional.TEST_SIZES, "mnist1d", 999),
     ("distributional", {**NETWORK, "optimizer": "sgd"}, TrainConfig, "momentum", 0.7),
     ("distributional", NETWORK, TrainConfig, "weight_decay", 0.7),
@@ -98,9 +97,9 @@ CHANGES = [
     ),
     *(("scaling", {}, scaling.RECIPE, name, 7) for name in ("warm", "evaluations")),
     ("scaling", {}, scaling, "SCORED", 7),
-    ("scaling", {}, corpora, "DEV", 7),
-    ("scaling", TEXT, corpora, "VOCABULARY", 7),
-    ("scaling", TEXT, corpora, "LONGEST", 7),
+    ("scaling", {}, scaling, "DEV", 7),
+    ("scaling", TEXT, scaling, "VOCABULARY", 7),
+    ("scaling", TEXT, scaling, "LONGEST", 7),
     ("scaling", {"preset": "laptop"}, scaling, "steps_of", lambda pairs: 7),
     ("scaling", {"preset": "laptop"}, scaling, "rate_of", lambda width: 0.7),
     ("scaling", {"noise_kind": "back_translation"}, scaling, "steps_of", lambda pairs: 7),
@@ -204,7 +203,7 @@ def test_what_does_not_apply_is_refused():
 
 def test_the_networks_of_a_pair_are_trained_as_the_fields_say():
     config = stitching.Config(optimizer="sgd", learning_rate=0.05, batch_size=64, weight_decay=0.01, epochs=3)
-    how = pairs._training(config, config.top, 100, 200)["config"]
+    how = stitching._training(config, config.top, 100, 200)["config"]
     assert (how.optimizer, how.learning_rate, how.batch_size, how.weight_decay, how.epochs) == (
         "sgd",
         0.05,

@@ -1,106 +1,156 @@
-"""Imports point one way; metrics, figures and claims work without torch; nothing else is reached."""
+"""Imports point one way, at every depth and without a circle; findings stand apart; what draws or judges works without torch."""
 
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from dlcore.studies import STUDIES
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "dlcore"
+FILES = sorted(PACKAGE.rglob("*.py"))
 # a module may import those of its own layer's list and nothing else of the package
 ALLOWED = {
-    "keys": set(),
+    # the ground: plain values and files
     "arrays": set(),
-    "config": {"keys"},
     "cache": set(),
-    "reading": set(),
-    "metrics": {"arrays", "metrics"},
+    "keys": set(),
+    "lazy": set(),
     "machine": set(),
-    "runtime": {"config", "machine", "parallel"},
+    "reading": set(),
+    "published": set(),
+    "config": {"keys"},
     "record_files": {"keys"},
     "records": {"cache", "config", "record_files"},
+    "runtime": {"config", "machine", "parallel"},
     "notebook": {"config"},
-    "noise": {"arrays", "config", "runtime"},
-    "augment": set(),
-    "objectives": {"config", "parallel"},
-    "data": {"cache", "config", "data", "reading"},
-    "models": {"borrowed", "arrays", "config", "runtime", "models"},
-    "probing": {"borrowed", "arrays", "config", "runtime", "noise", "models", "training", "metrics", "probing"},
-    "pretraining": {"borrowed", "arrays", "runtime", "augment", "objectives", "models", "training"},
-    "published": set(),
-    "optimization": {"cache"},
+    "command_line": {"config"},
+    # pure functions of arrays
+    "metrics": {"arrays", "metrics"},
+    # training, of vision and tables
     "parallel": set(),
+    "augment": set(),
     "borrowed": {"runtime"},
-    "ensembles": {"borrowed", "runtime", "optimization"},
+    "noise": {"arrays", "config"},
+    "optimization": {"cache"},
+    "objectives": {"config", "parallel"},
+    "data": {"cache", "config", "data", "reading", "translation"},
+    "models": {"arrays", "config", "lazy", "models", "runtime"},
+    "ensembles": {"borrowed", "optimization", "runtime"},
     "training_config": {"config"},
-    "training": {"borrowed", "arrays", "runtime", "optimization", "parallel", "ensembles", "training_config"},
-    "sequence_training": {"borrowed", "config", "runtime", "data", "optimization", "parallel"},
-    "stitching": {"borrowed", "arrays", "cache", "config", "runtime", "training", "stitching"},
-    "tables": {"metrics", "published", "tables"},
-    "figures": {"figures", "metrics", "published", "records", "tables"},
-    "claims": {"claims", "metrics", "published", "records", "tables"},
-    "prose": {"claims", "metrics", "tables"},
-    "studies": {
-        "cache",
-        "config",
-        "runtime",
-        "data",
-        "noise",
-        "models",
-        "objectives",
-        "parallel",
-        "augment",
-        "training",
-        "training_config",
-        "sequence_training",
-        "pretraining",
-        "probing",
-        "stitching",
-        "metrics",
-        "records",
-        "studies",
+    "training": {"arrays", "borrowed", "ensembles", "optimization", "parallel", "runtime", "training_config"},
+    # mechanisms
+    "pretraining": {
+        *("arrays", "augment", "borrowed", "models", "objectives", "runtime", "training", "training_config"),
     },
-    "recorded": {"config", "machine", "runtime", "records", "studies"},
-    "doctor": {"machine", "runtime", "data", "record_files", "records", "studies"},
-    "sweep": {"cache", "config", "machine", "reading", "runtime", "records", "studies", "notebook", "sweep"},
-    "lab": {"config", "lab", "runtime", "records", "studies", "tables", "figures"},
+    "probing": {
+        *("arrays", "borrowed", "config", "lazy", "metrics", "models", "noise", "probing", "runtime", "training"),
+    },
+    "stitching": {"arrays", "borrowed", "cache", "config", "lazy", "runtime", "stitching", "training"},
+    "translation": {
+        *("borrowed", "cache", "config", "optimization", "parallel", "reading", "runtime", "translation"),
+    },
+    # the kit of charts and claims
+    "charts": {"charts", "records"},
+    "summaries": {"metrics"},
+    "measures": {"metrics"},
+    # the findings, and what shows or runs them
+    "studies": {
+        *("augment", "cache", "charts", "config", "data", "lazy", "measures", "metrics", "models", "noise", "parallel"),
+        *("pretraining", "probing", "published", "records", "runtime", "stitching", "studies", "summaries", "training"),
+        *("training_config", "translation"),
+    },
+    "claims": {"claims", "measures", "records", "studies"},
+    "figures": {"charts", "studies"},
+    "doctor": {"data", "machine", "record_files", "records", "runtime", "studies"},
+    "sweep": {
+        *(
+            "cache",
+            "command_line",
+            "config",
+            "machine",
+            "notebook",
+            "reading",
+            "records",
+            "runtime",
+            "studies",
+            "sweep",
+        ),
+    },
+    "lab": {"charts", "config", "lab", "metrics", "records", "runtime", "studies"},
     "__main__": {
-        "config",
-        "runtime",
-        "parallel",
+        "cache",
+        "claims",
+        "command_line",
         "data",
+        "doctor",
+        "parallel",
+        "reading",
         "records",
         "studies",
-        "recorded",
-        "doctor",
-        "claims",
         "sweep",
     },
-    "__init__": set(),
+    "__init__": {"lazy"},
 }
 
 
-def _module(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {_name(path): path for path in FILES}
 
 
 def _imported(path: Path) -> set[str]:
+    """Returns the modules of the package that a file imports, wherever in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "dlcore":
-            parts = node.module.split(".")[1:]
-            found |= {parts[0]} if parts else {alias.name for alias in node.names}
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in MODULES else node.module)
         elif isinstance(node, ast.Import):
-            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("dlcore.")}
+            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "dlcore"}
     return found
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", FILES, ids=_name)
 def test_imports_point_one_way(path):
-    extra = _imported(path) - ALLOWED[_module(path)]
+    top = (_name(path).split(".") + ["__init__"])[1]
+    extra = {name.split(".")[1] for name in _imported(path) if "." in name} - ALLOWED[top]
     assert not extra, f"{path.name} imports {sorted(extra)}"
+
+
+def test_no_circle_at_any_depth():
+    # the name of a package in an import inside it is its face, which offers names and loads nothing of them
+    graph = {name: _imported(path) - {name} for name, path in MODULES.items()}
+    faces = {name for name, path in MODULES.items() if path.name == "__init__.py" and "lazy" in path.read_text("utf8")}
+    for name in faces:
+        graph[name] = {other for other in graph[name] if not _only_for_types(MODULES[name], other)}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def _only_for_types(path: Path, module: str) -> bool:
+    """Whether a face imports a module under TYPE_CHECKING alone."""
+    tree = ast.parse(path.read_text("utf8"))
+    typing = [n for n in tree.body if isinstance(n, ast.If) and getattr(n.test, "id", "") == "TYPE_CHECKING"]
+    inside = {n.module for block in typing for n in ast.walk(block) if isinstance(n, ast.ImportFrom)}
+    outside = {n.module for n in tree.body if isinstance(n, ast.ImportFrom)}
+    return module in inside - outside
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "studies").rglob("*.py")), ids=_name)
+def test_findings_do_not_import_one_another(path):
+    own = path.relative_to(PACKAGE / "studies").parts[0]
+    others = {name.split(".")[2] for name in _imported(path) if name.startswith("dlcore.studies.")}
+    assert others <= {own}, f"{path} imports {sorted(others - {own})}"
 
 
 @pytest.mark.parametrize(
@@ -112,9 +162,6 @@ def test_imports_point_one_way(path):
         "dlcore.published",
         "dlcore.figures",
         "dlcore.claims",
-        "dlcore.studies.distributional.sentences",
-        "dlcore.studies.scaling.sentences",
-        "dlcore.studies.stitching.sentences",
         "dlcore.records",
         "dlcore.translation.bleu",
         "dlcore.translation.task",
@@ -122,6 +169,14 @@ def test_imports_point_one_way(path):
         # a Dask scheduler, and a worker that executes notebooks
         "dlcore.sweep.cells",
         "dlcore.sweep.cluster",
+        "dlcore.sweep.plan",
+        # the settings of the runs and what is made of their records
+        *(
+            f"dlcore.studies.{name}.{part}"
+            for name in STUDIES
+            for part in ("config", "grid", "table", "claims", "figures", "panel")
+        ),
+        *(f"dlcore.studies.{name}.sentences" for name in ("scaling", "stitching")),
     ],
 )
 def test_torch_is_not_needed(module):
@@ -129,24 +184,32 @@ def test_torch_is_not_needed(module):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_one_line_of_import_has_what_an_experiment_needs():
-    """The names of the package are those of its modules, and none is loaded before it is used."""
-    code = (
-        "import dlcore, importlib, sys\n"
-        "assert not {'torch', 'numpy', 'pandas'} & set(sys.modules)\n"
-        "for module, names in dlcore._PUBLIC.items():\n"
-        "    for name in names:\n"
-        "        assert name in dir(dlcore)\n"
-        "        assert getattr(dlcore, name) is getattr(importlib.import_module(module), name)\n"
-        "from dlcore import data, noise, TrainConfig, network, stitch\n"
-        "assert data.load and noise.flip_labels and callable(stitch)\n"
-        "try: dlcore.netwrok\n"
-        "except AttributeError as error: assert str(error) == \"module 'dlcore' has no attribute 'netwrok'\"\n"
-        "else: raise AssertionError\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_names_that_load_no_torch_are_those_of_the_constructors():
+    from dlcore import models, objectives
+    from dlcore.models import networks
+    from dlcore.studies.rationality.config import NETWORK
+
+    assert tuple(networks.CONSTRUCTORS) == models.NETWORKS
+    assert ("random", *objectives.OBJECTIVES) == NETWORK
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_has_the_same_parts(name):
+    folder = PACKAGE / "studies" / name
+    for part in (
+        "__init__.py",
+        "config.py",
+        "experiment.py",
+        "grid.py",
+        "table.py",
+        "claims.py",
+        "claims.yml",
+        "figures",
+        "panel.py",
+    ):
+        assert (folder / part).exists(), part
+
+
+@pytest.mark.parametrize("path", FILES, ids=_name)
 def test_a_module_has_one_subject(path):
     assert len(path.read_text("utf8").splitlines()) <= 400, "two modules in one file?"

@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 
 from dlcore import lab, runtime, studies
+from dlcore.lab import PANELS, compare
 from dlcore.lab import charts as live
-from dlcore.lab import compare, kinds
-from dlcore.lab.findings import FINDINGS
 from dlcore.records import RecordStore
 from dlcore.stitching import curves
 from dlcore.studies.scaling import Config as Scaling
+from dlcore.studies.scaling import panel as scaling_panel
 from dlcore.studies.scaling.config import steps_of
 from dlcore.studies.stitching import Config as Stitching
+from dlcore.studies.stitching import panel as stitching_panel
 
 # the panels' own settings take up to a minute; these train real networks for a second or two
 SMALL = {
@@ -40,8 +41,8 @@ def store(tmp_path):
 def small(monkeypatch):
     """Adds controls with small values to the panels, and returns what sets them."""
     for study, values in SMALL.items():
-        fields = {**FINDINGS[study].fields, **{n: (v,) for n, v in values.items()}}
-        monkeypatch.setitem(FINDINGS, study, dataclasses.replace(FINDINGS[study], fields=fields))
+        fields = {**PANELS[study].fields, **{n: (v,) for n, v in values.items()}}
+        monkeypatch.setitem(PANELS, study, dataclasses.replace(PANELS[study], fields=fields))
     return lambda study, store: lab.panel(study, store, **SMALL[study], seed=777)
 
 
@@ -58,13 +59,13 @@ def _diamonds(panel):
     return layer.data if getattr(layer.mark, "shape", None) == "diamond" else pd.DataFrame(columns=["setting"])
 
 
-@pytest.mark.parametrize("study", FINDINGS)
+@pytest.mark.parametrize("study", PANELS)
 def test_a_run_grows_a_curve_and_joins_the_store_and_the_chart(study, store, small, monkeypatch):
     drawn = []
     draw = live.live_curve
     monkeypatch.setattr(live, "live_curve", lambda points, **more: drawn.append((len(points), more)) or draw(points))
     panel = small(study, store)
-    finding = panel.finding
+    spec = panel.spec
     drawn.clear()
     monkeypatch.setattr(lab, "REDRAW", 0.0)
     assert _diamonds(panel).empty
@@ -73,14 +74,14 @@ def test_a_run_grows_a_curve_and_joins_the_store_and_the_chart(study, store, sma
     assert "Done in" in panel.status.value
     record = store.load(panel.config())
     assert record.config | SMALL[study] | {"seed": 777} == record.config
-    for name in finding.shown:
+    for name in spec.shown:
         assert f"{name.replace('_', ' ')} {record.metrics[name]:.3f}" in panel.status.value
     counts = [n for n, _ in drawn]
     assert max(counts) > min(counts) > 0
-    assert all(more["label"] and more["unit"] == finding.unit for _, more in drawn)
+    assert all(more["label"] and more["unit"] == spec.unit for _, more in drawn)
     own = _diamonds(panel)
-    expected = record.curves["excess"] if study == "stitching" else [record.metrics[finding.y]]
-    assert own[finding.y].tolist() == pytest.approx(expected)
+    expected = record.curves["excess"] if study == "stitching" else [record.metrics[spec.y]]
+    assert own[spec.y].tolist() == pytest.approx(expected)
     # far smaller than what is recorded, and said so
     assert own.other.all()
     assert "Hollow: no recorded run here has" in " ".join(panel.comparison.chart.title.subtitle)
@@ -90,7 +91,7 @@ def test_a_run_grows_a_curve_and_joins_the_store_and_the_chart(study, store, sma
     assert len(_diamonds(panel)) == len(own)
 
 
-@pytest.mark.parametrize("study", FINDINGS)
+@pytest.mark.parametrize("study", PANELS)
 def test_a_stopped_run_leaves_no_record(study, store, small, tmp_path):
     panel = small(study, store)
     heard = panel._heard
@@ -110,7 +111,7 @@ def test_a_stopped_run_leaves_no_record(study, store, small, tmp_path):
     assert _diamonds(panel).empty
 
 
-@pytest.mark.parametrize("study", FINDINGS)
+@pytest.mark.parametrize("study", PANELS)
 def test_settings_that_contradict_are_shown_and_nothing_runs(study, store, tmp_path):
     wrong, message = CONTRADICTIONS[study]
     panel = lab.panel(study, store, **wrong)
@@ -170,12 +171,12 @@ def test_bad_arguments_are_refused(store, arguments, message):
         lab.panel(store=store, **arguments)
 
 
-@pytest.mark.parametrize("study", FINDINGS)
+@pytest.mark.parametrize("study", PANELS)
 def test_every_panel_offers_valid_settings_and_recorded_runs(store, study, monkeypatch):
     panel = lab.panel(study, store)
     panel.config()
     assert len(panel.comparison.chart.layer) >= 2
-    for name in panel.finding.fields:
+    for name in panel.spec.fields:
         assert name in panel.config().names()
     monkeypatch.setenv("DLCORE_BOOK", "1")
     chart = lab.panel(study, store).to_dict()
@@ -191,30 +192,30 @@ def test_only_the_listening_thread_hears():
 
 
 def test_each_finding_has_a_panel_with_the_controls_of_the_lab():
-    for study, finding in FINDINGS.items():
-        assert finding.study == study
-        assert {"noise", "seed"} <= set(finding.fields)
-        assert {"width", "bottom_width"} & set(finding.fields)
-        assert {"n_train", "pairs"} & set(finding.fields)
-        assert {"architecture", "objective"} & set(finding.fields)
+    for study, spec in PANELS.items():
+        assert spec.study == study
+        assert {"noise", "seed"} <= set(spec.fields)
+        assert {"width", "bottom_width"} & set(spec.fields)
+        assert {"n_train", "pairs"} & set(spec.fields)
+        assert {"architecture", "objective"} & set(spec.fields)
 
 
 def test_a_run_of_recorded_settings_is_filled_and_another_is_hollow(store):
-    finding = FINDINGS["distributional"]
-    recorded = compare.table_of(finding, store)
-    recorded = recorded[(recorded.dataset == "digits") & (recorded.architecture == "mlp") & finding.usual(recorded)]
+    spec = PANELS["distributional"]
+    recorded = compare.table_of(spec, store)
+    recorded = recorded[(recorded.dataset == "digits") & (recorded.architecture == "mlp") & spec.usual(recorded)]
     alike = recorded.iloc[[0]].assign(seed=777)
-    assert compare.differences(finding, alike, recorded) == [{}]
-    assert compare.differences(finding, alike.assign(width=8), recorded) == [{"width": 8}]
-    assert compare.differences(finding, alike.assign(width=8, n_train=99), recorded) == [{"width": 8, "n_train": 99}]
+    assert compare.differences(spec, alike, recorded) == [{}]
+    assert compare.differences(spec, alike.assign(width=8), recorded) == [{"width": 8}]
+    assert compare.differences(spec, alike.assign(width=8, n_train=99), recorded) == [{"width": 8, "n_train": 99}]
     # a noise rate of one's own has its own place on the axis
-    assert compare.differences(finding, alike.assign(noise=0.35), recorded) == [{}]
+    assert compare.differences(spec, alike.assign(noise=0.35), recorded) == [{}]
     # a recipe's own steps follow from the size; others are another setting
-    finding = FINDINGS["scaling"]
-    recorded = compare.table_of(finding, store)
+    spec = PANELS["scaling"]
+    recorded = compare.table_of(spec, store)
     own = pd.DataFrame([{**Scaling(preset="laptop", pairs=777, seed=7).to_dict(), "key": "own"}])
-    assert compare.differences(finding, own, recorded) == [{}]
-    assert compare.differences(finding, own.assign(steps=3), recorded) == [{"steps": 3}]
+    assert compare.differences(spec, own, recorded) == [{}]
+    assert compare.differences(spec, own.assign(steps=3), recorded) == [{"steps": 3}]
 
 
 def test_a_run_of_twice_the_recorded_steps_is_drawn_hollow(store):
@@ -234,11 +235,11 @@ def test_a_run_of_twice_the_recorded_steps_is_drawn_hollow(store):
 def test_the_kinds_that_answer_the_readers_question_are_drawn(store):
     panel = lab.panel("stitching", store, noise=0.0)
     legend = lambda: list(panel.comparison.chart.to_dict()["layer"][0]["encoding"]["color"]["scale"]["domain"])  # noqa: E731
-    assert legend() == ["two seeds", kinds.UNTRAINED]
+    assert legend() == ["two seeds", stitching_panel.UNTRAINED]
     panel.controls["noise"].value = 0.3
     assert legend() == [
         *("two seeds", "10 % random labels", "50 % random labels", "100 % random labels"),
-        kinds.UNTRAINED,
+        stitching_panel.UNTRAINED,
     ]
     assert panel.comparison.chart.title.text == "mlp \u00b7 30 % random labels"
     panel.controls["noise"].value = 0.0
@@ -246,9 +247,13 @@ def test_the_kinds_that_answer_the_readers_question_are_drawn(store):
     assert legend()[1:-1] == ["width x 0.25", "width x 0.5", "width x 2"]
     panel = lab.panel("scaling", store, noise=0.0)
     # widths of one architecture and noise are drawn beside each other
-    assert legend() == [kinds.CLEAN, *(f"2L2L, clean, width {w}" for w in (16, 32, 128)), kinds.COUNTING]
+    assert legend() == [
+        scaling_panel.CLEAN,
+        *(f"2L2L, clean, width {w}" for w in (16, 32, 128)),
+        scaling_panel.COUNTING,
+    ]
     panel.controls["noise"].value = 0.4
-    assert legend() == [kinds.CLEAN, "2L2L, target words 40 %", kinds.COUNTING]
+    assert legend() == [scaling_panel.CLEAN, "2L2L, target words 40 %", scaling_panel.COUNTING]
     panel.controls["width"].value = 32  # the recorded runs of this noise stay
     assert "2L2L, target words 40 %" in legend()
 
@@ -268,7 +273,7 @@ def test_the_kinds_that_answer_the_readers_question_are_drawn(store):
 )
 def test_a_pair_is_named_by_what_it_is(settings, name, arm):
     config = Stitching(preset="laptop", dataset="mnist1d", architecture="mlp", **settings).to_dict()
-    assert (kinds.bottom(config), kinds.bottom_arm(config)) == (name, arm)
+    assert (stitching_panel.bottom(config), stitching_panel.bottom_arm(config)) == (name, arm)
 
 
 def test_the_kinds_are_named_as_in_the_chapters(store):
@@ -276,9 +281,9 @@ def test_the_kinds_are_named_as_in_the_chapters(store):
     table = table[
         ~table.setting.str.contains("twice the steps")
     ]  # of another number of steps, which the panel names beside the kind
-    assert [kinds.translation(row) for row in table.to_dict("records")] == table.setting.tolist()
+    assert [scaling_panel.translation(row) for row in table.to_dict("records")] == table.setting.tolist()
     table = studies.table("stitching", store.table("stitching"))
-    assert [kinds.bottom(row) for row in table.to_dict("records")] == table.pair.tolist()
+    assert [stitching_panel.bottom(row) for row in table.to_dict("records")] == table.pair.tolist()
 
 
 def test_the_live_curve_names_what_trains_in_a_run_of_stitching(store, small, monkeypatch):

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from dlcore import claims, studies
-from dlcore.lab import kinds
 from dlcore.metrics.scaling import equivalence, fit
 from dlcore.records import PACKAGED, RecordStore
+from dlcore.studies.scaling import panel
 from dlcore.studies.scaling import sentences as prose
 from dlcore.studies.scaling.comparisons import beside_counting, counting_ratios, exponents_under_noise, paired_by_size
 from dlcore.studies.scaling.config import budget, rate_of, steps_of
@@ -141,8 +141,8 @@ def test_twice_the_steps_are_a_setting_of_their_own():
 def test_the_lab_shows_no_run_with_twice_the_steps(monkeypatch):
     rows = pd.DataFrame(runs() + longer(0.6)).assign(reference=0.5, excess=0.1)
     monkeypatch.setattr(RecordStore, "table", lambda self, *a, **k: rows)
-    found = kinds.scaled(RecordStore(PACKAGED))
-    assert (~found.control & kinds.in_its_steps(found)).sum() == len(SIZES)
+    found = panel.scaled(RecordStore(PACKAGED))
+    assert (~found.control & panel.in_its_steps(found)).sum() == len(SIZES)
 
 
 def test_the_control_of_training_time():
@@ -417,9 +417,9 @@ def test_sentences_follow_the_runs():
 
     def said(*parts):
         rows = table(*parts) if parts else pd.DataFrame()
-        every, points = ledger(*parts).values(), published_scaling()
+        every, points = ledger(*parts), published_scaling()
         fits = scaling_fits(rows, bootstrap=0) if parts else []
-        return prose.numbers(list(every), rows, points, fits, held_out_laws(fits))
+        return prose.numbers({c.id: c.measured for c in every.values()}, rows, points, fits, held_out_laws(fits))
 
     found = said(runs(0.4), runs(0.4, **kinds_of_noise))
     assert (found["noise-arms"], found["noise-up"], found["outcome-noise-10"]) == ("1", "0", "not met")
@@ -437,7 +437,7 @@ def test_sentences_follow_the_runs():
 def test_everything_that_the_page_glues_is_computed():
     rows, points = studies.table("scaling", RecordStore(PACKAGED).table("scaling")), published_scaling()
     fits = scaling_fits(pd.concat([rows, points]), bootstrap=0)
-    every = claims.evaluate(chapter=4)
+    every = {c.id: c.measured for c in claims.evaluate(chapter=4)}
     found = prose.numbers(every, rows, points, fits, held_out_laws(fits))
     text = (Path(__file__).parents[1] / "notebooks" / "4_data_scaling.py").read_text("utf8")
     wanted = set(re.findall(r"`scaling/([\w-]+)[:`]", text))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dlcore.metrics import distributional as dg
 from dlcore.metrics.nearest import nearest_neighbour_bound
-from dlcore.models import classical
+from dlcore.models.classical import classical
 from dlcore.noise import apply_confusion
 
 ONE = np.array([[0.7, 0.3]] + [[1.0, 0.0]] * 9)

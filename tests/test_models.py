@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from dlcore.models import CLASSICAL, NETWORKS, classical, network, stages
+from dlcore.models import CLASSICAL, NETWORKS, network, stages
+from dlcore.models.classical import classical
 
 SHAPES = [(1, 40), (1, 8, 8), (3, 32, 32)]
 

@@ -3,6 +3,17 @@
 `evaluate()` returns its rows. A row has a `kind` (claim, identity, exploratory), a `verdict`, and a `timing`: whether its
 region was committed before the first of its records was made (`history.py`). `multiplicity.py` says how many verdicts
 chance alone would spoil, and what is left of the headlines' after Holm's correction.
+
+Text and regions are in `studies/*/claims.yml`, measures in the claims.py beside each. `accept` is the region [low, high] that
+counts as the claim; `headline` marks what a chapter stands for, chosen by what the thesis claims and not by the verdict;
+`kind`: claim unless said otherwise, identity holds by proof, so that its row tests the code, exploratory was looked for in
+runs that had been seen; `post_hoc`: the row, or what it measures, was chosen after its runs had been seen. When each region was
+committed, and the first of its records made, is in history.json: after a commit of regions or of records, run
+`python -m dlcore claims --history`.
+
+Corrected after the runs, values as before: intervals of largest values are simultaneous over their cells; those of agreement
+count seeds, not cells; rank correlations end at -1 and 1; laws of chapter 4 are fitted to one mean a size, all arms by one
+method, so that intervals carry the misfit of the law (before, curves with several seeds resampled seeds, which leaves it out).
 """
 
 from __future__ import annotations
@@ -17,14 +28,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from dlcore import studies
 from dlcore.claims import history
 from dlcore.claims.multiplicity import holm, place, smallest_error
-from dlcore.measures import MEASURES, WITHOUT_RUNS, Measured
+from dlcore.measures import MEASURES, WITHOUT_RUNS, Measured, two_digits
 from dlcore.records import PACKAGED, RecordStore
-from dlcore.studies.distributional import claims as distributional
-from dlcore.studies.rationality import claims as rationality
-from dlcore.studies.scaling import claims as scaling
-from dlcore.studies.stitching import claims as stitching
 
 __all__ = [
     "Claim",
@@ -40,10 +48,8 @@ __all__ = [
     "write_history",
 ]
 
-FILE = Path(__file__).with_name("claims.yml")
-# chapter -> its study; the modules of the measures are imported for what they register
-STUDIES = {1: "rationality", 2: "stitching", 3: "distributional", 4: "scaling"}
-_ = (distributional, rationality, scaling, stitching)
+# chapter -> its study
+STUDIES = dict(enumerate(studies.STUDIES, start=1))
 VERDICTS = ("reproduced", "undecided", "not reproduced", "identity", "not tested")
 # identity: holds by proof, so that the row tests the code; exploratory: looked for in runs that had been seen, a lead and no test
 KINDS = ("claim", "identity", "exploratory")
@@ -143,12 +149,12 @@ class Claim:
 
 
 def evaluate(shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | None = None) -> list[Claim]:
-    """Returns the ledger's rows, measured on the shipped records, or on tables of `dlcore.tables`.
+    """Returns the ledger's rows, measured on the shipped records, or on tables of `studies.table`.
 
     Args:
         shown: study -> its table; a study that is not there counts as without records.
         chapter: only the claims of one chapter.
-    Raises: ValueError when claims.yml and the measures do not match one to one.
+    Raises: ValueError when the studies' claims.yml and measures do not match one to one.
     """
     entries = _entries()
     if {e["id"] for e in entries} != set(MEASURES):
@@ -163,17 +169,6 @@ def evaluate(shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | Non
         known = {"accept": tuple(e["accept"]), "measured": measured, "dates": history.load().get(e["id"])}
         found.append(Claim(**e | known))
     return found
-
-
-def two_digits(*values: float) -> str:
-    """Returns numbers as text, all with as many decimals, four at most, as the largest of them needs for two digits.
-
-    >>> two_digits(0.1168, 0.0832, 0.1504), two_digits(39.625), two_digits(0.0, -0.0004)
-    ('0.12 0.08 0.15', '40', '0.0000 -0.0004')
-    """
-    largest = max(abs(v) for v in values)
-    decimals = 2 if largest == 0 else min(max(0, 1 - int(np.floor(np.log10(largest)))), 4)
-    return " ".join(f"{round(v, decimals) + 0.0:.{decimals}f}" for v in values)
 
 
 def headlines_corrected(claims: list[Claim] | None = None) -> dict[str, str]:
@@ -208,7 +203,7 @@ def multiplicity_statement(claims: list[Claim] | None = None) -> str:
 def sceptics_html(claims: list[Claim] | None = None) -> str:
     """Returns, for each headline claim, what a sceptic would ask and the row that answers, as an HTML table."""
     rows, lines = {c.id: c for c in (evaluate() if claims is None else claims)}, []
-    for name, entry in yaml.safe_load(FILE.with_name("sceptics.yml").read_text("utf8")).items():
+    for name, entry in yaml.safe_load(Path(__file__).with_name("sceptics.yml").read_text("utf8")).items():
         if name in rows and entry["answer"] in rows:
             links = [f"<a href='#{c.id}'>{c.id}</a>: {c.verdict}" for c in (rows[name], rows[entry["answer"]])]
             answer = f"{links[1]}, {html.escape(rows[entry['answer']].brief)}"
@@ -225,14 +220,16 @@ def write_history() -> None:
 
 
 def _entries() -> list[dict]:
-    return yaml.safe_load(FILE.read_text("utf8"))
+    """Returns the texts and regions of all claims; a study's measures are imported for what they register."""
+    files = [Path(studies.part(name, "claims").__file__).with_suffix(".yml") for name in studies.STUDIES]
+    return [entry for file in files for entry in yaml.safe_load(file.read_text("utf8"))]
 
 
 @functools.cache
 def _shipped(study: str) -> pd.DataFrame:
     store = RecordStore(PACKAGED)
     more = {"records": {r.key: r for r in store.records(study)}} if study in ("stitching", "distributional") else {}
-    return getattr(tables, study)(store.table(study), **more)
+    return studies.table(study, store.table(study), **more)
 
 
 # what shows the ledger needs what makes it

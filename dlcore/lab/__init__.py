@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dlcore import figures, runtime
+from dlcore import runtime, studies
+from dlcore.charts.panel import PanelSpec
+from dlcore.charts.theme import setup
 from dlcore.config import unknown_choice
 from dlcore.lab import charts as live
 from dlcore.lab.compare import differences, table_of
-from dlcore.lab.findings import FINDINGS, Finding
 from dlcore.records import Record, RecordStore
 
 try:
@@ -37,6 +38,7 @@ except ImportError as error:  # pragma: no cover - depends on what is installed
     ) from error
 
 RECIPE = "recipe's"  # a control's own word for None, which a widget takes for "nothing chosen"
+PANELS = {name: studies.part(name, "panel").PANEL for name in studies.STUDIES}
 REDRAW = 0.4  # seconds; a chart is sent to the browser again each time
 
 
@@ -46,14 +48,14 @@ class Panel:
     `widget` is what a notebook shows. (It is held, not inherited: a widget's class has many names of its own.)
     """
 
-    def __init__(self, finding: Finding, store: RecordStore, start: Mapping[str, Any]) -> None:
-        self.finding, self.store = finding, store
+    def __init__(self, spec: PanelSpec, store: RecordStore, start: Mapping[str, Any]) -> None:
+        self.spec, self.store = spec, store
         self._stopping, self._thread = threading.Event(), None
         self._points: list[dict[str, Any]] = []
         self._drawn, self._loop, self._label = 0.0, "", ""
         self._config, self._refused, self._view = None, False, None
-        self._recorded = table_of(finding, store)
-        self.controls = {name: _control(name, values, start.get(name)) for name, values in finding.fields.items()}
+        self._recorded = table_of(spec, store)
+        self.controls = {name: _control(name, values, start.get(name)) for name, values in spec.fields.items()}
         for control in self.controls.values():
             control.observe(lambda _change: self._changed(), "value")
         self.run_button = widgets.Button(description="Run", button_style="primary", tooltip="Train with these settings")
@@ -70,7 +72,7 @@ class Panel:
         wrap = widgets.Layout(flex_flow="row wrap")
         self.widget = widgets.VBox(
             [
-                widgets.HTML(f"<h3>{finding.title}</h3>"),
+                widgets.HTML(f"<h3>{spec.title}</h3>"),
                 widgets.HBox(list(self.controls.values()), layout=wrap),
                 widgets.HBox([self.run_button, self.stop_button, self.progress], layout=wrap),
                 self.status,
@@ -87,7 +89,7 @@ class Panel:
     def config(self) -> Any:
         """Returns the configuration that the controls say. Raises ValueError for settings that contradict."""
         chosen = {name: control.value for name, control in self.controls.items() if control.value != RECIPE}
-        return self.finding.config(**{**self.finding.fixed, **chosen})
+        return self.spec.config(**{**self.spec.fixed, **chosen})
 
     def run(self) -> None:
         """Starts the run that the controls say, in the background; a second call while it runs does nothing."""
@@ -131,7 +133,7 @@ class Panel:
         else:
             self._draw()
             self.progress.value, self.progress.bar_style = self.progress.max, "success"
-            found = {name: record.metrics.get(name) for name in self.finding.shown}
+            found = {name: record.metrics.get(name) for name in self.spec.shown}
             numbers = ", ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in found.items() if v is not None)
             self._say(f"{'This run was in the store' if known else f'Done in {record.seconds:.1f} s'}: {numbers}.")
             self._add(record)
@@ -144,7 +146,7 @@ class Panel:
         if label != self._loop or (self._points and done <= self._points[-1]["step"]):
             # the next network of the same study
             self._points, self._loop = [], label
-            self._label = self.finding.live(label, self._config)
+            self._label = self.spec.live(label, self._config)
             self._say(f"Running ... {self._label}")
         self._points += [{"step": done, "curve": _words(k), "value": v} for k, v in values.items() if np.isfinite(v)]
         if time.perf_counter() - self._drawn > REDRAW:
@@ -157,7 +159,7 @@ class Panel:
             self.curve.chart = self._drawing()
 
     def _drawing(self) -> Any:
-        return live.live_curve(self._points, label=self._label, unit=self.finding.unit, y_title=self.finding.loss)
+        return live.live_curve(self._points, label=self._label, unit=self.spec.unit, y_title=self.spec.loss)
 
     def _say(self, text: str, failed: bool = False) -> None:
         colour = "color:#b3261e" if failed else ""
@@ -184,50 +186,50 @@ class Panel:
 
     def _add(self, record: Record) -> None:
         if record.key not in set(self._recorded.key):
-            self._recorded, self._view = table_of(self.finding, self.store), None
+            self._recorded, self._view = table_of(self.spec, self.store), None
         self._compare()
 
     def _compare(self) -> None:
         """Draws the recorded and the reader's runs, if the settings ask for others than those that are drawn."""
-        finding, rows = self.finding, self._recorded
+        spec, rows = self.spec, self._recorded
         settings = self._config.to_dict() if self._config else {n: c.value for n, c in self.controls.items()}
-        mine = {name: settings[name] for name in finding.same}
-        heading, arms = [str(value) for value in mine.values()], {finding.base}
-        if finding.kind and self._config:
-            heading.append(finding.kind(settings))
-            arms.add(finding.arm(settings))
+        mine = {name: settings[name] for name in spec.same}
+        heading, arms = [str(value) for value in mine.values()], {spec.base}
+        if spec.kind and self._config:
+            heading.append(spec.kind(settings))
+            arms.add(spec.arm(settings))
         if self._view == (heading, arms):
             return
         self._view = heading, arms
         for name, value in mine.items():
             rows = rows[rows[name] == value]
-        if finding.kind:
-            asked = arms - {finding.base}
+        if spec.kind:
+            asked = arms - {spec.base}
             # beside another question the base alone is drawn, without its variants
-            base = (rows.arm == finding.base) & ((rows.kind == finding.base) | rows.control | (not asked))
+            base = (rows.arm == spec.base) & ((rows.kind == spec.base) | rows.control | (not asked))
             rows = rows[base | rows.arm.isin(asked)]
-        rows = rows.dropna(subset=[finding.x, finding.y])
-        others, own = rows[~rows.own & finding.usual(rows)], rows[rows.own]
-        unlike = differences(finding, own, others)
+        rows = rows.dropna(subset=[spec.x, spec.y])
+        others, own = rows[~rows.own & spec.usual(rows)], rows[rows.own]
+        unlike = differences(spec, own, others)
         texts = [self._setting(row) for row in own.to_dict("records")]
         self.comparison.chart = live.among_recorded(
             others,
             own.assign(setting=texts, other=[bool(d) for d in unlike], line=own.key),
-            x=finding.x,
-            y=finding.y,
-            x_title=finding.x_title,
-            y_title=finding.y_title,
-            title=" · ".join(heading) or finding.base,
-            reference=None if finding.reference is None else pd.DataFrame(finding.reference),
-            log=finding.log,
-            percent=finding.percent,
-            colours=live.kind_colours(set(others.kind), finding.colours) if finding.kind else None,
+            x=spec.x,
+            y=spec.y,
+            x_title=spec.x_title,
+            y_title=spec.y_title,
+            title=" · ".join(heading) or spec.base,
+            reference=None if spec.reference is None else pd.DataFrame(spec.reference),
+            log=spec.log,
+            percent=spec.percent,
+            colours=live.kind_colours(set(others.kind), spec.colours) if spec.kind else None,
             notes=_notes(others, unlike),
         )
 
     def _setting(self, row: Mapping[str, Any]) -> str:
-        kind = [row["kind"]] if self.finding.kind else []
-        return ", ".join([*kind, *(_valued(n, row[n]) for n in self.finding.fields if n in row and pd.notna(row[n]))])
+        kind = [row["kind"]] if self.spec.kind else []
+        return ", ".join([*kind, *(_valued(n, row[n]) for n in self.spec.fields if n in row and pd.notna(row[n]))])
 
 
 def _words(name: str) -> str:
@@ -275,17 +277,17 @@ def panel(study: str, store: RecordStore | None = None, **start: Any) -> Any:
     >>> panel("distributional", noise=0.4).controls["noise"].value
     0.4
     """
-    if study not in FINDINGS:
-        raise unknown_choice("study", study, FINDINGS)
-    finding, store = FINDINGS[study], store or RecordStore()
+    if study not in PANELS:
+        raise unknown_choice("study", study, PANELS)
+    spec, store = PANELS[study], store or RecordStore()
     for name, value in start.items():
-        if name not in finding.fields:
-            raise unknown_choice("setting", name, finding.fields)
-        if name != "seed" and value not in finding.fields[name]:
-            raise unknown_choice(name, value, [str(v) for v in finding.fields[name]])
-    figures.setup()
+        if name not in spec.fields:
+            raise unknown_choice("setting", name, spec.fields)
+        if name != "seed" and value not in spec.fields[name]:
+            raise unknown_choice(name, value, [str(v) for v in spec.fields[name]])
+    setup()
     if os.environ.get("DLCORE_BOOK"):
-        return finding.explorer(store)
+        return spec.explorer(store)
     try:
         import vl_convert  # noqa: F401
     except ImportError:
@@ -293,4 +295,4 @@ def panel(study: str, store: RecordStore | None = None, **start: Any) -> Any:
     else:
         JupyterChart.enable_offline()
     alt.data_transformers.disable_max_rows()
-    return Panel(finding, store, {**finding.start, **start})
+    return Panel(spec, store, {**spec.start, **start})

@@ -1,7 +1,16 @@
-"""Models: networks with named stages (`networks`), sequence models (`seq2seq`), scikit-learn families (`classical`)."""
+"""Models: networks with named stages (`networks`), scikit-learn families (`classical`). The names load no torch."""
 
-from dlcore.models.classical import CLASSICAL, classical
-from dlcore.models.networks import NETWORKS, network, stages
-from dlcore.translation.models import ARCHITECTURES, Shape, seq2seq
+from __future__ import annotations
 
-__all__ = ["ARCHITECTURES", "CLASSICAL", "NETWORKS", "Shape", "classical", "network", "seq2seq", "stages"]
+from typing import TYPE_CHECKING
+
+from dlcore import lazy
+
+if TYPE_CHECKING:
+    from dlcore.models.networks import network, stages
+
+__all__ = ["CLASSICAL", "NETWORKS", "network", "stages"]
+NETWORKS = ("mlp", "convnet", "resnet", "resnet18")
+CLASSICAL = ("knn", "tree", "extra_tree", "forest", "logistic", "svm", "kernel_gaussian", "kernel_laplace")
+
+__getattr__ = lazy.attributes(__name__, {"networks": ("network", "stages")})

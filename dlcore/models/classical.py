@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 
 from dlcore.arrays import LARGEST, as_array, as_integers
 from dlcore.config import unknown_choice
+from dlcore.models import CLASSICAL
 
 
 class Classifier(Protocol):
@@ -82,9 +83,6 @@ def _sklearn(name: str, seed: int, neighbours: int, max_depth: int, ridge: float
     from sklearn.svm import SVC
 
     return SVC(C=1 / ridge if ridge else 1e6)  # gamma follows from the bandwidth when it is fitted
-
-
-CLASSICAL = ("knn", "tree", "extra_tree", "forest", "logistic", "svm", "kernel_gaussian", "kernel_laplace")
 
 
 class _Flat:

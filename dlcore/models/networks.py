@@ -10,6 +10,7 @@ from torch import nn
 
 from dlcore import runtime
 from dlcore.config import unknown_choice
+from dlcore.models import NETWORKS
 
 
 class Stages(nn.Sequential):
@@ -115,7 +116,7 @@ def resnet18(shape: tuple[int, ...], num_classes: int, width: int = 64, depth: i
     return resnet(shape, num_classes, width, depth, groups=4)
 
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {
+CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {
     "mlp": mlp,
     "convnet": convnet,
     "resnet": resnet,
@@ -138,4 +139,4 @@ def network(name: str, shape: tuple[int, ...], num_classes: int, *, seed: int = 
     if name != "mlp" and len(shape) not in (2, 3):
         raise ValueError(f"{name} takes (channels, length) or (channels, height, width), not {tuple(shape)}")
     with runtime.seeded(seed, 0x1217):
-        return NETWORKS[name](tuple(shape), num_classes, **sizes)
+        return CONSTRUCTORS[name](tuple(shape), num_classes, **sizes)

@@ -1,8 +1,4 @@
-"""Simple classifiers on fixed features, fitted to many label vectors at once.
-
-The noisy experiment of chapter 1 fits one probe to hundreds of label vectors on the same features. What the fits
-share is computed once: the factorised normal matrix (ridge), the whitened features (logistic), the neighbours (k-NN).
-"""
+"""Probes by name, and what they make of noisy labels: chapter 1's experiment on features or on any procedure."""
 
 from __future__ import annotations
 
@@ -17,19 +13,8 @@ from dlcore import borrowed, noise, runtime, training
 from dlcore.arrays import LARGEST, as_integers, as_reals, as_tensor
 from dlcore.config import unknown_choice
 from dlcore.metrics import rationality as rr
-from dlcore.probing.linear import Probed, UnconvergedWarning, centred, logistic, ridge
-
-__all__ = [
-    "PROBES",
-    "Probed",
-    "Rationality",
-    "UnconvergedWarning",
-    "noisy_draws",
-    "probe",
-    "probe_rationality",
-    "rationality",
-]
-PROBES = ("ridge", "logistic", "mlp", "knn")
+from dlcore.probing import PROBES
+from dlcore.probing.linear import Probed, centred, logistic, ridge
 
 
 def _prepare(features, labels, test_features, num_classes: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

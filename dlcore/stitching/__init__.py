@@ -5,25 +5,33 @@ layouts     shapes of activations (flat, channels first, tokens) and how one is 
 families    the maps: closed forms from second moments, and trained ones with their initialisations
 options     how to stitch, beyond the family
 subject     a network under study, its activations and errors; the data, checked
-stitch      one stitch: fit, penalty
+fitting     one stitch: fit, penalty
 curves      controls (self-stitch, random bottom) and penalties over all stages
 search      one stitch from several starts, trained until more steps gain nothing
-kept        controls kept on disk for pairs with one top
+cached      controls kept on disk for pairs with one top
 path        stitching connectivity: from one network to the other, stage by stage
 """
 
-from dlcore.stitching.curves import StagePenalty, penalty_curve, random_bottom
-from dlcore.stitching.families import FAMILIES, INITIALISATIONS
-from dlcore.stitching.fitting import Stitch, stitch
-from dlcore.stitching.halves import activations, stage_names
-from dlcore.stitching.options import StitchOptions
-from dlcore.stitching.path import Path, connectivity
-from dlcore.stitching.search import Search
-from dlcore.stitching.subject import StitchData
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dlcore import lazy
+
+if TYPE_CHECKING:
+    from dlcore.stitching.curves import StagePenalty, penalty_curve, random_bottom
+    from dlcore.stitching.fitting import Stitch, stitch
+    from dlcore.stitching.halves import activations, stage_names
+    from dlcore.stitching.options import StitchOptions
+    from dlcore.stitching.path import Path, connectivity
+    from dlcore.stitching.search import Search
+    from dlcore.stitching.subject import StitchData
 
 __all__ = [
+    "CLOSED",
     "FAMILIES",
     "INITIALISATIONS",
+    "TRAINED",
     "Path",
     "Search",
     "StagePenalty",
@@ -37,3 +45,20 @@ __all__ = [
     "stage_names",
     "stitch",
 ]
+CLOSED = ("identity", "permutation", "orthogonal", "least_squares", "low_rank")
+TRAINED = ("conv1x1", "linear", "token_linear")
+FAMILIES = (*CLOSED, *TRAINED)
+INITIALISATIONS = ("random", "identity", "least_squares")
+
+__getattr__ = lazy.attributes(
+    __name__,
+    {
+        "curves": ("StagePenalty", "penalty_curve", "random_bottom"),
+        "fitting": ("Stitch", "stitch"),
+        "halves": ("activations", "stage_names"),
+        "options": ("StitchOptions",),
+        "path": ("Path", "connectivity"),
+        "search": ("Search",),
+        "subject": ("StitchData",),
+    },
+)

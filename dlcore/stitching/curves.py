@@ -14,8 +14,8 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from dlcore import borrowed, runtime
+from dlcore.stitching import CLOSED
 from dlcore.stitching.cached import Kept
-from dlcore.stitching.families import CLOSED
 from dlcore.stitching.fitting import Stitch, standard_error, stitch_subjects
 from dlcore.stitching.halves import stage_names
 from dlcore.stitching.options import StitchOptions

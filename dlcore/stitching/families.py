@@ -11,12 +11,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 from dlcore.config import unknown_choice
+from dlcore.stitching import CLOSED, FAMILIES, TRAINED
 from dlcore.stitching.layouts import Arrange, Layout
 
-CLOSED = ("identity", "permutation", "orthogonal", "least_squares", "low_rank")
-TRAINED = ("conv1x1", "linear", "token_linear")
-FAMILIES = (*CLOSED, *TRAINED)
-INITIALISATIONS = ("random", "identity", "least_squares")
 # second moments of more channels than this do not fit into memory
 _MOST = 16384
 

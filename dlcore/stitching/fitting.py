@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from dlcore import borrowed, runtime
-from dlcore.stitching import families
+from dlcore.stitching import CLOSED, TRAINED, families
 from dlcore.stitching.halves import Head, Tail, find_stage
 from dlcore.stitching.layouts import layout_of
 from dlcore.stitching.options import StitchOptions, check_options
@@ -137,7 +137,7 @@ def stitch_subjects(
     top.check_labels(data)
     top_wrong = top.wrong  # an error, before anything is trained, where the top returns NaN
     family, arrange = families.arrangement(family, source, target, options.resize)
-    trained = family in families.TRAINED
+    trained = family in TRAINED
     check_options(family, trained, options)
     mode = options.bn_mode or ("recalibrate" if trained else "frozen")
     head, tail = Head(bottom.model, bottom_stage, bottom.example), Tail(top.model, top_stage, top.example)
@@ -155,7 +155,7 @@ def stitch_subjects(
         )
     norms = [] if mode == "frozen" else [*tail.norms, *(head.norms if kept is None and moves_head else [])]
 
-    needs = family in families.CLOSED[1:] or (trained and options.init != "random")
+    needs = family in CLOSED[1:] or (trained and options.init != "random")
     summary = None
     if needs:
         pairs = (

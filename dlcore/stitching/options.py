@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dlcore.config import unknown_choice
-from dlcore.stitching import families
+from dlcore.stitching import INITIALISATIONS
 from dlcore.training import Augment, TrainConfig
 
 OBJECTIVES = ("labels", "soft_labels", "features")
@@ -65,7 +65,7 @@ class StitchOptions:
 
     def __post_init__(self) -> None:
         for kind, value, choices in (
-            ("init", self.init, families.INITIALISATIONS),
+            ("init", self.init, INITIALISATIONS),
             ("bn_mode", self.bn_mode, (None, "recalibrate", "frozen")),
             ("objective", self.objective, OBJECTIVES),
         ):

@@ -1,4 +1,4 @@
-"""What the ledger measures of chapter 3, on the table of `dlcore.tables.distributional`."""
+"""What the ledger measures of chapter 3, on the table of `studies.distributional.table`."""
 
 from __future__ import annotations
 

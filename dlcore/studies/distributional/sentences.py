@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from dlcore.claims import two_digits
+from dlcore.measures import two_digits
 from dlcore.metrics.statistics import mean_interval
 
 # name -> which runs, and the column whose mean is printed

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dlcore.metrics.distributional import partition_tv
-from dlcore.names import family
-from dlcore.summaries import FINDINGS, findings
+from dlcore.summaries import FINDINGS, family, findings
 
 # bandwidths (in median distances) of the two kernels in the main comparison; others belong to the kernel's path
 USUAL_BANDWIDTH = {"kernel_gaussian": 0.66, "kernel_laplace": 0.33, "svm": 0.33}

@@ -1,4 +1,4 @@
-"""What the ledger measures of chapter 1, on the table of `dlcore.tables.rationality`."""
+"""What the ledger measures of chapter 1, on the table of `studies.rationality.table`."""
 
 from __future__ import annotations
 

@@ -10,8 +10,7 @@ import pandas as pd
 from dlcore import published
 from dlcore.metrics.rationality import noisy_label_accuracy
 from dlcore.metrics.statistics import mean_interval
-from dlcore.names import OBJECTIVES, PROBES
-from dlcore.summaries import FINDINGS, findings
+from dlcore.summaries import FINDINGS, OBJECTIVES, PROBES, findings
 
 _RATIONALITY_COLUMNS = ("dimension", "strength", "probe", "table_measured", "table_predicted", "bound_prediction")
 # the settings of the main comparison; other values belong to a sweep of their own

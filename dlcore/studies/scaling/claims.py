@@ -1,4 +1,4 @@
-"""What the ledger measures of chapter 4, on the table of `dlcore.tables.scaling` and on the published points."""
+"""What the ledger measures of chapter 4, on the table of `studies.scaling.table` and on the published points."""
 
 from __future__ import annotations
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from dlcore.claims import two_digits
-from dlcore.measures import Measured
+from dlcore.measures import Measured, two_digits
 from dlcore.metrics.scaling import equivalence
 from dlcore.studies.scaling.claims import BASE, SYNTHETIC, TEXT, WIDE
 from dlcore.studies.scaling.comparisons import counting_ratios, curve_ratios, paired_by_size
@@ -17,9 +15,6 @@ from dlcore.studies.scaling.readings import all_pairs, filtering, last_steps
 from dlcore.studies.scaling.size import against_usual, joint_fit, widths
 from dlcore.studies.scaling.table import LAWS, PUBLISHED, CurveFit, noise_name, paired
 from dlcore.translation.bleu import bleu
-
-if TYPE_CHECKING:
-    from dlcore.claims import Claim
 
 BAND = 0.05
 NONE = "no run"
@@ -89,7 +84,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def numbers(
-    ledger: Sequence[Claim],
+    measured: Mapping[str, Measured | None],
     rows: pd.DataFrame,
     published: pd.DataFrame,
     fits: Sequence[CurveFit],
@@ -97,10 +92,9 @@ def numbers(
 ) -> dict[str, str]:
     """Returns what chapter 4's sentences glue beside the ledger: name -> text, "no run" where there is none.
 
-    Args: claims of chapter 4; rows of `tables.derived` and `tables.published_scaling`; fits of both, and their
+    Args: what the ledger measured, by claim; rows of `table.derived` and `table.published_scaling`; fits of both, and their
         `tables.held_out_laws`.
     """
-    measured = {c.id: c.measured for c in ledger}
     found = _outcomes(measured) | _published(published)
     found |= _own(rows, fits) if len(rows) else {}
     return found | _held_out(held)

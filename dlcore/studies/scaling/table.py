@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +12,6 @@ import pandas as pd
 from dlcore import published
 from dlcore.metrics import scaling as laws
 from dlcore.metrics.scaling.fit import Fit
-from dlcore.names import rate_name
 from dlcore.studies.scaling.config import budget, rate_of, steps_of
 from dlcore.summaries import FINDINGS, findings
 
@@ -54,6 +54,16 @@ def architecture_name(name: str) -> str:
     ('decoder only', '4L1L')
     """
     return ARCHITECTURES.get(name, name)
+
+
+def rate_name(rate: float | None, width: int, preset: str = "laptop") -> str:
+    """Returns what the name of a translation run says of its learning rate: nothing where it is the width's own, or None.
+
+    >>> rate_name(0.006, 32), rate_name(0.003, 32), rate_name(None, 64)
+    ('', ', rate 0.003', '')
+    """
+    usual = rate_of(width, preset)
+    return "" if rate is None or math.isclose(rate, usual, rel_tol=1e-6) else f", rate {rate:g}"
 
 
 def noise_name(

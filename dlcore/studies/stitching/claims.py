@@ -1,4 +1,4 @@
-"""What the ledger measures of chapter 2, on the table of `dlcore.tables.stitching`."""
+"""What the ledger measures of chapter 2, on the table of `studies.stitching.table`."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def numbers(table: pd.DataFrame, stages: pd.DataFrame) -> dict[str, float | str]
     above frozen stages of a quarter of the data, and above untrained ones. order, order-fashion: rank correlation of
     linear CKA with the excess, mean and interval over pairs of two seeds.
 
-    Args: table: of `tables.stitching`; stages: of `tables.stages`.
+    Args: table: of `studies.stitching.table`; stages: of `by_stage`.
     """
     rows, per_stage = table[table.usual & table.usual_width], stages[stages.usual & stages.usual_width]
     large = rows[(rows.dataset == "cifar10") & (rows.architecture == "resnet18")]

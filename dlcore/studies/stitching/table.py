@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dlcore.names import method
-from dlcore.summaries import FINDINGS, findings
+from dlcore.summaries import FINDINGS, findings, method
 
 _SHARES = {0.05: "5 % of the data", 0.25: "a quarter", 1.0: "all data"}
 

@@ -11,7 +11,7 @@ from dlcore.charts.controls import Saying, held, menu, nearest, pick, slider
 from dlcore.charts.shared import FEW, INK, RATE, Highlight, begin, in_points, named
 from dlcore.charts.theme import ROLES, finish, paired, roles
 from dlcore.metrics.rationality import noisy_label_accuracy, trustworthy
-from dlcore.names import PROBES
+from dlcore.summaries import PROBES
 
 # the three parts of the bound, in the order of the proof, and their roles
 PARTS = {"robustness": "train", "memorization": "chosen", "rationality": "test"}

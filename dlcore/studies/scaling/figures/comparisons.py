@@ -19,7 +19,7 @@ from dlcore.studies.scaling.figures.learning_curves import PAIRS, arm_colour, ch
 def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None) -> alt.HConcatChart:
     """Every setting's loss over the baseline's against size, and the difference of exponents that its slope is.
 
-    Args: parts: name of a baseline -> rows of `tables.derived` or `tables.published_scaling` that it belongs to.
+    Args: parts: name of a baseline -> rows of `table.derived` or `table.published_scaling` that it belongs to.
     """
     curves = pd.concat([curve_ratios(rows, base) for base, rows in parts.items()], ignore_index=True)
     slopes = pd.concat([paired_by_size(rows, base, BAND) for base, rows in parts.items()], ignore_index=True)

@@ -19,7 +19,7 @@ LAWS = {"kaplan": "one knee for each size (Kaplan et al.)", "hoffmann": "two pow
 def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
     """The excess of clean models of every width against pairs, and against parameters at one number of pairs, with a joint law.
 
-    Args: rows of `tables.derived`, with at least three widths of the baseline. The runs of preset "gpu", which have another
+    Args: rows of `table.derived`, with at least three widths of the baseline. The runs of preset "gpu", which have another
         budget, are drawn and not fitted: the law's line through their width is a prediction.
     Raises: ValueError for fewer than three widths.
     """

@@ -74,7 +74,7 @@ def _and(names: list[str]) -> str:
 def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatChart:
     """The path of stitched networks from the top to the bottom, and the barrier of all networks of that kind of pair.
 
-    Args: stages: `dlcore.tables.stages`; table: `dlcore.tables.stitching`.
+    Args: stages: `by_stage`; table: `studies.stitching.table`.
     """
     ends = table.dropna(subset=["bottom_error"]).set_index("key")
     rows = setting(stages[stages.usual & stages.key.isin(ends.index)])
@@ -146,7 +146,7 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
 def barrier_by_width(table: pd.DataFrame) -> alt.LayerChart:
     """The barrier of the path between two seeds against the width of both networks.
 
-    Args: table: `dlcore.tables.stitching`.
+    Args: table: `studies.stitching.table`.
     """
     rows = table[table.usual & (table.pair == "two seeds")].dropna(subset=["barrier"])
     rows = setting(rows.assign(usual_width=True)).assign(value=rows.barrier.round(5))

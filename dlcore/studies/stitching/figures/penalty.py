@@ -75,7 +75,7 @@ def _cost(cells: pd.DataFrame) -> dict[tuple[str, str, str], str]:
 def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatChart:
     """The penalty over depth with its controls, for a kind of pair and of map, beside the paper's curve; enlarged at zero.
 
-    Args: stages: `dlcore.tables.stages`.
+    Args: stages: `by_stage`.
     """
     rows = setting(stages[stages.stitcher_data == "top"])
     start = begin(highlight)
@@ -151,7 +151,7 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.H
 def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Highlight = None) -> alt.HConcatChart:
     """Every stage of the bottom into every stage of the top: fitted to the task beside least squares.
 
-    Args: table: `dlcore.tables.stitching`; arrays: key of a record -> its arrays.
+    Args: table: `studies.stitching.table`; arrays: key of a record -> its arrays.
     """
     rows = setting(table[table.cross.astype(bool)])
     cells = []

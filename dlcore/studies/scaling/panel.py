@@ -1,0 +1,101 @@
+"""The live panel of chapter 4: the settings it offers, and the runs that it draws beside the reader's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from dlcore.charts.panel import PanelSpec
+from dlcore.charts.theme import ROLES
+from dlcore.records import RecordStore
+from dlcore.studies.scaling.config import Config
+from dlcore.studies.scaling.figures.learning_curves import learning_curves
+from dlcore.studies.scaling.table import (
+    architecture_name,
+    derived,
+    noise_name,
+    published_scaling,
+    rate_name,
+    scaling_fits,
+)
+from dlcore.summaries import with_controls
+
+CLEAN = "2L2L, clean"
+COUNTING = "a learner that counts words"
+USUAL_WIDTH = 64  # of the recorded translation models
+
+
+def translation(config: Mapping[str, Any]) -> str:
+    """Returns the display name of everything but size and seed of a translation run.
+
+    >>> translation({"architecture": "4L1L", "noise": 0.0, "noise_kind": "none", "width": 32})
+    '4L1L, clean, width 32'
+    """
+    name = architecture_name(config["architecture"])
+    wide = "" if config["width"] == USUAL_WIDTH else f", width {config['width']:.0f}"
+    models = (config.get(n, float("nan")) for n in ("reverse_pairs", "reverse_width", "filter_pairs"))
+    off = rate_name(config.get("learning_rate"), config["width"], config.get("preset", "laptop"))
+    return f"{name}, {noise_name(config['noise_kind'], config['noise'], *models)}{wide}{off}"
+
+
+def translation_arm(config: Mapping[str, Any]) -> str:
+    """Returns the kind of the same run at the usual width: widths are drawn beside each other."""
+    return translation({**config, "width": USUAL_WIDTH, "learning_rate": None})
+
+
+def scaled(store: RecordStore) -> pd.DataFrame:
+    """Returns a row for every translation run, with its kind and arm; and for the counting learner on clean pairs."""
+    table = derived(store.table("scaling"), any_budget=True)  # a reader's own run may have any
+    if table.empty:
+        return table
+    configs = table.to_dict("records")
+    table = table.assign(kind=[translation(c) for c in configs], arm=[translation_arm(c) for c in configs])
+    controls = table[table.kind == CLEAN]
+    return with_controls(table, controls.assign(kind=COUNTING, excess=controls.reference - controls.oracle))
+
+
+def in_its_steps(rows: pd.DataFrame) -> pd.Series:
+    """Returns which translation runs have the recorded steps and rate; with others they are another experiment."""
+    return rows.preset.eq("laptop") & ~rows.setting.str.contains("twice the steps|, rate ")
+
+
+def explorer(store: RecordStore) -> Any:
+    """Returns chapter 4's chart of the recorded runs."""
+    rows = derived(store.table("scaling"))
+    published = published_scaling()
+    fits = scaling_fits(pd.concat([rows, published], ignore_index=True))
+    return learning_curves(rows if len(rows) else published, fits)
+
+
+PANEL = PanelSpec(
+    config=Config,
+    title="What are twice as many sentence pairs worth?",
+    fields={
+        "pairs": (128, 256, 512, 1024),
+        "architecture": ("2L2L", "4L1L", "1L4L", "decoder_only", "transformer_lstm"),
+        "noise": (0.0, 0.1, 0.2, 0.4),
+        "noise_kind": (None, "target", "source_unigram", "source_uniform", "misaligned"),
+        "width": (16, 32, 64, 128),
+        "seed": (0,),
+    },
+    start={"pairs": 256, "architecture": "2L2L", "noise": 0.2, "width": 64, "seed": 100},
+    fixed={"preset": "laptop", "dataset": "transduction"},
+    same=(),
+    x="pairs",
+    y="excess",
+    x_title="training pairs D",
+    y_title="loss over the oracle's, nats per token",
+    usual=in_its_steps,
+    rows=scaled,
+    explorer=explorer,
+    log=True,
+    unit="step",
+    loss="nats per token",
+    shown=("loss", "oracle", "excess", "exact"),
+    kind=translation,
+    arm=translation_arm,
+    base=CLEAN,
+    colours={CLEAN: ROLES["train"], COUNTING: ROLES["null"]},
+)
