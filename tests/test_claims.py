@@ -95,7 +95,7 @@ def test_every_measured_claim_is_dated(ledger):
     undated = [c.id for c in ledger if not c.timing and c.measured is not None]
     assert not undated, "commit claims.yml, then: python -m dlcore claims --history"
     assert {c.timing for c in ledger if c.timing} == set(claims.TIMINGS)
-    entries = {e["id"]: e for e in claims._entries()}
+    entries = {e["id"]: e for e in claims.ledger._entries()}
     assert {c.id for c in ledger if c.kind == "exploratory" or entries[c.id].get("post_hoc")} == {
         c.id for c in ledger if c.timing == "post hoc"
     }
@@ -114,7 +114,7 @@ def test_the_dates_are_those_of_the_history(ledger):
             assert claim.dates.region == found[claim.id][0], f"{claim.id}: run python -m dlcore claims --history"
     # and the first records: of every seventh claim, from the records as they are
     for claim in ledger[::7]:
-        table = claims._shipped(claims.STUDIES[claim.chapter])
+        table = claims.ledger._shipped(claims.STUDIES[claim.chapter])
         first = None if claim.id in measures.WITHOUT_RUNS else history.first_record(measures.MEASURES[claim.id], table)
         assert claim.dates is None or claim.dates.first == first, f"{claim.id}: run python -m dlcore claims --history"
 

@@ -16,25 +16,27 @@ count seeds, not cells; rank correlations end at -1 and 1; laws of chapter 4 are
 method, so that intervals carry the misfit of the law (before, curves with several seeds resampled seeds, which leaves it out).
 """
 
-from __future__ import annotations
-
-import functools
-import html
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
-import pandas as pd
-import yaml
-
-from dlcore import studies
-from dlcore.claims import history
-from dlcore.claims.multiplicity import holm, place, smallest_error
-from dlcore.measures import MEASURES, WITHOUT_RUNS, Measured, two_digits
-from dlcore.records import PACKAGED, RecordStore
+from dlcore.claims.ledger import (
+    KINDS,
+    STUDIES,
+    TIMINGS,
+    VERDICTS,
+    Claim,
+    evaluate,
+    headlines_corrected,
+    multiplicity_statement,
+    sceptics_html,
+    write_history,
+)
+from dlcore.claims.pages import ledger_html, ledger_json, ledger_markdown
+from dlcore.measures import MEASURES, Measured, two_digits
 
 __all__ = [
+    "KINDS",
+    "MEASURES",
+    "STUDIES",
+    "TIMINGS",
+    "VERDICTS",
     "Claim",
     "Measured",
     "evaluate",
@@ -47,190 +49,3 @@ __all__ = [
     "two_digits",
     "write_history",
 ]
-
-# chapter -> its study
-STUDIES = dict(enumerate(studies.STUDIES, start=1))
-VERDICTS = ("reproduced", "undecided", "not reproduced", "identity", "not tested")
-# identity: holds by proof, so that the row tests the code; exploratory: looked for in runs that had been seen, a lead and no test
-KINDS = ("claim", "identity", "exploratory")
-TIMINGS = {
-    "before": "The region was committed before the first of these runs was made.",
-    "after": "Some of these runs, or the published data, are older than the commit of the region.",
-    "post hoc": "The row or what it measures was chosen after its runs had been seen.",
-}
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A row of the ledger; `headline` marks what a chapter stands for, `post_hoc` what was added after its runs.
-
-    `measured` is None where there is no run; its value is NaN where there are runs and none meets the claim's condition.
-    `dates`: when region and first record were made, None where that is not known.
-    """
-
-    id: str
-    chapter: int
-    claim: str
-    reference: str
-    setting: str
-    accept: tuple[float, float]
-    measured: Measured | None
-    headline: bool = False
-    kind: str = "claim"
-    post_hoc: bool = False
-    dates: history.Dates | None = None
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"{self.id}: kind = {self.kind!r} is none of {', '.join(KINDS)}")
-
-    @property
-    def verdict(self) -> str:
-        """What the interval says of the region: inside of it, outside of it, or across its edge, which is undecided.
-
-        One run has no interval and decides nothing. An identity inside of its region is called just that.
-        """
-        if self.measured is None or not np.isfinite(self.measured.value):
-            return "not tested"
-        inside = "identity" if self.kind == "identity" else "reproduced"
-        verdicts = {"inside": inside, "across": "undecided", "outside": "not reproduced"}
-        return verdicts[place(self.measured, self.accept)]
-
-    @property
-    def estimated(self) -> bool:
-        """Whether it has an interval, as neither an identity nor one run nor a test statistic has."""
-        m = self.measured
-        return self.kind != "identity" and m is not None and np.isfinite(m.low) and m.low < m.high
-
-    @property
-    def timing(self) -> str:
-        """A key of TIMINGS, or "" where the dates are not recorded yet."""
-        if self.post_hoc or self.kind == "exploratory":
-            return "post hoc"
-        if self.id in WITHOUT_RUNS:
-            return "after"
-        if self.dates is None:
-            return ""
-        return "before" if self.dates.first is None or self.dates.region < self.dates.first else "after"
-
-    @property
-    def ours(self) -> str:
-        """The measured value as text."""
-        if self.measured is None:
-            return "no run"
-        m = self.measured
-        if not np.isfinite(m.value):
-            return (
-                f"{m.runs} runs, none meets the condition" if m.runs > 1 else "one run, it does not meet the condition"
-            )
-        value, low, high = (f"{round(v, 3) + 0.0:.3f}" for v in (m.value, m.low, m.high))  # no minus before a zero
-        if not np.isfinite(m.low):
-            return f"{value}, one run"
-        if m.low == m.value == m.high:  # a largest value or a statistic, not an estimate
-            return f"{value}, {m.runs} runs" if m.runs > 1 else f"{value}, one run"
-        return f"{value} [{low}, {high}], {m.runs} runs"
-
-    @property
-    def brief(self) -> str:
-        """The measured value as a sentence quotes it: two digits, the interval in words.
-
-        >>> Claim("", 1, "", "", "", (0, 1), Measured(39.625, 33.292, 47.162, 3)).brief
-        '40 (33 to 47)'
-        """
-        if self.measured is None or not np.isfinite(self.measured.value):
-            return self.ours
-        m = self.measured
-        if not np.isfinite(m.low):
-            return f"{two_digits(m.value)} (one run)"
-        if m.low == m.value == m.high:
-            return two_digits(m.value)
-        value, low, high = two_digits(m.value, m.low, m.high).split()
-        return f"{value} ({low} to {high})"
-
-
-def evaluate(shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | None = None) -> list[Claim]:
-    """Returns the ledger's rows, measured on the shipped records, or on tables of `studies.table`.
-
-    Args:
-        shown: study -> its table; a study that is not there counts as without records.
-        chapter: only the claims of one chapter.
-    Raises: ValueError when the studies' claims.yml and measures do not match one to one.
-    """
-    entries = _entries()
-    if {e["id"] for e in entries} != set(MEASURES):
-        raise ValueError(f"claims.yml and the measures differ: {sorted({e['id'] for e in entries} ^ set(MEASURES))}")
-    found = []
-    for e in entries:
-        if chapter not in (None, e["chapter"]):
-            continue
-        study = STUDIES[e["chapter"]]
-        table = _shipped(study) if shown is None else shown.get(study, pd.DataFrame())
-        measured = MEASURES[e["id"]](table) if len(table) or e["id"] in WITHOUT_RUNS else None
-        known = {"accept": tuple(e["accept"]), "measured": measured, "dates": history.load().get(e["id"])}
-        found.append(Claim(**e | known))
-    return found
-
-
-def headlines_corrected(claims: list[Claim] | None = None) -> dict[str, str]:
-    """Returns the verdicts of the headlines that have an interval, after Holm's correction over them: decided or not.
-
-    On the shipped records. A verdict that does not survive is "undecided".
-    """
-    rows = [c for c in (evaluate() if claims is None else claims) if c.headline and c.estimated]
-    errors = {c.id: smallest_error(lambda c=c: MEASURES[c.id](_shipped(STUDIES[c.chapter])), c.accept) for c in rows}
-    kept = holm(errors)
-    return {c.id: c.verdict if c.id in kept else "undecided" for c in rows}
-
-
-def multiplicity_statement(claims: list[Claim] | None = None) -> str:
-    """Returns what so many verdicts at once are worth, as a paragraph of Markdown."""
-    every = evaluate() if claims is None else claims
-    n = sum(c.estimated for c in every)
-    corrected = headlines_corrected(every)
-    lost = [c for c in every if c.id in corrected and corrected[c.id] != c.verdict]
-    names = ", ".join(f"`{c.id}` ({c.verdict})" for c in lost)
-    decided = sum(v != "undecided" for v in corrected.values())
-    after = f"one by one; of them {names} would be undecided" if lost else "one by one, and none changes"
-    return (
-        f"**Many verdicts at once.** {n} rows have a 95 % interval. If all of these are as good as they claim, about "
-        f"{n / 20:.0f} miss the true value by chance, on either side, and a region's edge that lies near the truth turns "
-        f"some of those into wrong verdicts. For the {len(corrected)} headlines with an interval there is a stricter reading: "
-        f"by Holm's correction, which keeps the chance of even one wrong verdict among them at 5 %, {decided} are decided, "
-        f"against {decided + len(lost)} {after}."
-    )
-
-
-def sceptics_html(claims: list[Claim] | None = None) -> str:
-    """Returns, for each headline claim, what a sceptic would ask and the row that answers, as an HTML table."""
-    rows, lines = {c.id: c for c in (evaluate() if claims is None else claims)}, []
-    for name, entry in yaml.safe_load(Path(__file__).with_name("sceptics.yml").read_text("utf8")).items():
-        if name in rows and entry["answer"] in rows:
-            links = [f"<a href='#{c.id}'>{c.id}</a>: {c.verdict}" for c in (rows[name], rows[entry["answer"]])]
-            answer = f"{links[1]}, {html.escape(rows[entry['answer']].brief)}"
-            lines.append(f"<tr><td>{links[0]}</td><td>{html.escape(entry['asks'])}</td><td>{answer}</td></tr>")
-    head = "".join(f"<th scope='col'>{h}</th>" for h in ("Headline", "A sceptic asks", "The row that answers"))
-    table = f"<table class='dl-table'><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-    return f"<div class='dl-scroll' tabindex='0'>{table}</div>"
-
-
-def write_history() -> None:
-    """Dates every claim's region and first record by Git's history, for `Claim.timing`; writes history.json."""
-    with_runs = [e for e in _entries() if e["id"] not in WITHOUT_RUNS]
-    history.write(MEASURES, {e["id"]: _shipped(STUDIES[e["chapter"]]) for e in with_runs})
-
-
-def _entries() -> list[dict]:
-    """Returns the texts and regions of all claims; a study's measures are imported for what they register."""
-    files = [Path(studies.part(name, "claims").__file__).with_suffix(".yml") for name in studies.STUDIES]
-    return [entry for file in files for entry in yaml.safe_load(file.read_text("utf8"))]
-
-
-@functools.cache
-def _shipped(study: str) -> pd.DataFrame:
-    store = RecordStore(PACKAGED)
-    more = {"records": {r.key: r for r in store.records(study)}} if study in ("stitching", "distributional") else {}
-    return studies.table(study, store.table(study), **more)
-
-
-# what shows the ledger needs what makes it
-from dlcore.claims.pages import ledger_html, ledger_json, ledger_markdown  # noqa: E402

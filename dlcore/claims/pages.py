@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from dlcore.claims import STUDIES, TIMINGS, VERDICTS, Claim, Measured, evaluate
+from dlcore.claims.ledger import STUDIES, TIMINGS, VERDICTS, Claim, Measured, evaluate
 
 
 class Look(NamedTuple):
