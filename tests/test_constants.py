@@ -10,6 +10,7 @@ from dlcore.studies.distributional import config as distributional
 from dlcore.studies.rationality import config as rationality
 from dlcore.studies.scaling import config as scaling
 from dlcore.studies.stitching import config as stitching
+from dlcore.studies.stitching import networks
 from dlcore.training_config import TrainConfig
 
 SUPERVISED = {"objective": "supervised", "dataset": "mnist1d"}
@@ -18,6 +19,8 @@ NETWORK = {"dataset": "mnist1d", "architecture": "mlp"}
 SSL = {"bottom_objective": "simclr"}
 LARGE = {"dataset": "cifar10", "architecture": "resnet18"}
 TEXT = {"dataset": "tatoeba_eng-deu"}
+# later fields that only a run itself asks for: no recipe fills them
+ASKED = ("converged", "held_out", "noisy_class", "population", "shuffles")
 # study, parameters of a run, what holds the constant (a module, a class, or a dictionary), its name, another value
 CHANGES = [
     ("rationality", {}, rationality.SIZES, "digits", 999),
@@ -141,7 +144,7 @@ def test_recipes_of_today_are_those_of_the_first_records(study):
     every += [config.from_parameters(preset=preset) for preset in config.PRESETS]
     for made in every:
         before = keys.earlier(study, made.to_dict())
-        third = [f.name for f in dataclasses.fields(made) if f.metadata["since"] == 3]
+        third = [f.name for f in dataclasses.fields(made) if f.metadata["since"] == 3 and f.name not in ASKED]
         assert {name: getattr(made, name) for name in third} == {name: before[name] for name in third}, made
 
 
@@ -203,7 +206,7 @@ def test_what_does_not_apply_is_refused():
 
 def test_the_networks_of_a_pair_are_trained_as_the_fields_say():
     config = stitching.Config(optimizer="sgd", learning_rate=0.05, batch_size=64, weight_decay=0.01, epochs=3)
-    how = stitching._training(config, config.top, 100, 200)["config"]
+    how = networks._training(config, config.top, 100, 200)["config"]
     assert (how.optimizer, how.learning_rate, how.batch_size, how.weight_decay, how.epochs) == (
         "sgd",
         0.05,
