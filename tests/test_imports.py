@@ -27,7 +27,7 @@ ALLOWED = {
     "record_files": {"keys"},
     "records": {"cache", "config", "record_files"},
     "runtime": {"config", "machine", "parallel"},
-    "notebook": {"config"},
+    "notebook": {"config", "lab"},
     "command_line": {"config"},
     # pure functions of arrays
     "metrics": {"arrays", "metrics"},

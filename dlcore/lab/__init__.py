@@ -11,21 +11,19 @@ recorded runs.
 from __future__ import annotations
 
 import os
-import textwrap
 import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from dlcore import runtime, studies
+from dlcore import runtime
 from dlcore.charts.panel import PanelSpec
 from dlcore.charts.theme import setup
 from dlcore.config import unknown_choice
 from dlcore.lab import charts as live
-from dlcore.lab.compare import differences, table_of
+from dlcore.lab.compare import PANELS, asked_for, drawn, table_of
 from dlcore.records import Record, RecordStore
 
 try:
@@ -38,7 +36,6 @@ except ImportError as error:  # pragma: no cover - depends on what is installed
     ) from error
 
 RECIPE = "recipe's"  # a control's own word for None, which a widget takes for "nothing chosen"
-PANELS = {name: studies.part(name, "panel").PANEL for name in studies.STUDIES}
 REDRAW = 0.4  # seconds; a chart is sent to the browser again each time
 
 
@@ -148,7 +145,9 @@ class Panel:
             self._points, self._loop = [], label
             self._label = self.spec.live(label, self._config)
             self._say(f"Running ... {self._label}")
-        self._points += [{"step": done, "curve": _words(k), "value": v} for k, v in values.items() if np.isfinite(v)]
+        self._points += [
+            {"step": done, "curve": k.replace("_", " "), "value": v} for k, v in values.items() if np.isfinite(v)
+        ]
         if time.perf_counter() - self._drawn > REDRAW:
             self.progress.max, self.progress.value = total, done
             self._draw()
@@ -193,61 +192,11 @@ class Panel:
         """Draws the recorded and the reader's runs, if the settings ask for others than those that are drawn."""
         spec, rows = self.spec, self._recorded
         settings = self._config.to_dict() if self._config else {n: c.value for n, c in self.controls.items()}
-        mine = {name: settings[name] for name in spec.same}
-        heading, arms = [str(value) for value in mine.values()], {spec.base}
-        if spec.kind and self._config:
-            heading.append(spec.kind(settings))
-            arms.add(spec.arm(settings))
+        heading, arms = asked_for(spec, settings, complete=self._config is not None)
         if self._view == (heading, arms):
             return
         self._view = heading, arms
-        for name, value in mine.items():
-            rows = rows[rows[name] == value]
-        if spec.kind:
-            asked = arms - {spec.base}
-            # beside another question the base alone is drawn, without its variants
-            base = (rows.arm == spec.base) & ((rows.kind == spec.base) | rows.control | (not asked))
-            rows = rows[base | rows.arm.isin(asked)]
-        rows = rows.dropna(subset=[spec.x, spec.y])
-        others, own = rows[~rows.own & spec.usual(rows)], rows[rows.own]
-        unlike = differences(spec, own, others)
-        texts = [self._setting(row) for row in own.to_dict("records")]
-        self.comparison.chart = live.among_recorded(
-            others,
-            own.assign(setting=texts, other=[bool(d) for d in unlike], line=own.key),
-            x=spec.x,
-            y=spec.y,
-            x_title=spec.x_title,
-            y_title=spec.y_title,
-            title=" · ".join(heading) or spec.base,
-            reference=None if spec.reference is None else pd.DataFrame(spec.reference),
-            log=spec.log,
-            percent=spec.percent,
-            colours=live.kind_colours(set(others.kind), spec.colours) if spec.kind else None,
-            notes=_notes(others, unlike),
-        )
-
-    def _setting(self, row: Mapping[str, Any]) -> str:
-        kind = [row["kind"]] if self.spec.kind else []
-        return ", ".join([*kind, *(_valued(n, row[n]) for n in self.spec.fields if n in row and pd.notna(row[n]))])
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _valued(name: str, value: Any) -> str:
-    # a column in which some rows have no width holds floats
-    return f"{_words(name)} {value:g}" if isinstance(value, float) else f"{_words(name)} {value}"
-
-
-def _notes(recorded: pd.DataFrame, unlike: list[dict[str, Any]]) -> list[str]:
-    """Returns what a reader must know before comparing diamonds with dots, in lines that fit the chart."""
-    if recorded.empty:
-        return ["No run is recorded with these settings."]
-    found = sorted({_valued(name, value) for each in unlike for name, value in each.items()})
-    text = f"Hollow: no recorded run here has {', '.join(found)}." if found else ""
-    return textwrap.wrap(text, 88)
+        self.comparison.chart = drawn(spec, rows, settings, heading, arms)
 
 
 def _control(name: str, values: tuple, start: Any) -> widgets.Widget:

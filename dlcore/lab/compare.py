@@ -1,16 +1,23 @@
-"""The recorded and the reader's own runs that a panel may draw, and in what the reader's differ from the recorded."""
+"""The reader's own runs among the recorded ones: which are drawn, in what they differ, and the chart of both."""
 
 from __future__ import annotations
 
 import dataclasses
+import tempfile
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from dlcore import studies
 from dlcore.charts.panel import PanelSpec
-from dlcore.records import PACKAGED, RecordStore
+from dlcore.config import Config
+from dlcore.lab import charts as live
+from dlcore.records import PACKAGED, Record, RecordStore
+
+PANELS = {name: studies.part(name, "panel").PANEL for name in studies.STUDIES}
 
 
 def table_of(spec: PanelSpec, store: RecordStore) -> pd.DataFrame:
@@ -48,3 +55,83 @@ def differences(spec: PanelSpec, own: pd.DataFrame, recorded: pd.DataFrame) -> l
         ]
         found.append(min(others, key=len))
     return found
+
+
+def asked_for(spec: PanelSpec, settings: Mapping[str, Any], *, complete: bool = True) -> tuple[list[str], set[str]]:
+    """Returns what a chart with these settings is headed by, and the arms that it draws."""
+    heading, arms = [str(settings[name]) for name in spec.same], {spec.base}
+    if spec.kind and complete:
+        heading.append(spec.kind(settings))
+        arms.add(spec.arm(settings))
+    return heading, arms
+
+
+def drawn(spec: PanelSpec, rows: pd.DataFrame, settings: Mapping[str, Any], heading: list[str], arms: set[str]) -> Any:
+    """Returns the chart of the recorded runs that share the settings' question, with the reader's own among them."""
+    for name in spec.same:
+        rows = rows[rows[name] == settings[name]]
+    if spec.kind:
+        asked = arms - {spec.base}
+        # beside another question the base alone is drawn, without its variants
+        base = (rows.arm == spec.base) & ((rows.kind == spec.base) | rows.control | (not asked))
+        rows = rows[base | rows.arm.isin(asked)]
+    rows = rows.dropna(subset=[spec.x, spec.y])
+    others, own = rows[~rows.own & spec.usual(rows)], rows[rows.own]
+    unlike = differences(spec, own, others)
+    texts = [_setting(spec, row) for row in own.to_dict("records")]
+    return live.among_recorded(
+        others,
+        own.assign(setting=texts, other=[bool(d) for d in unlike], line=own.key),
+        x=spec.x,
+        y=spec.y,
+        x_title=spec.x_title,
+        y_title=spec.y_title,
+        title=" · ".join(heading) or spec.base,
+        reference=None if spec.reference is None else pd.DataFrame(spec.reference),
+        log=spec.log,
+        percent=spec.percent,
+        colours=live.kind_colours(set(others.kind), spec.colours) if spec.kind else None,
+        notes=_notes(spec, others, own, unlike),
+    )
+
+
+def one_run(config: Config, record: Record) -> Any:
+    """Returns the chart of the recorded runs with one run of any preset among them, as a diamond."""
+    spec = PANELS[config.STUDY]
+    # a smoke run is no spec: it is placed beside them, in a store that is gone when the table has been read
+    unimportant = {f.name: f.default for f in dataclasses.fields(config) if f.name in spec.free}
+    config = config.replace(preset=spec.fixed["preset"], **unimportant)
+    with tempfile.TemporaryDirectory() as folder:
+        store = RecordStore(folder)
+        store.save(config, dataclasses.replace(record, config=config.to_dict()))
+        rows = spec.rows(store)
+    rows = rows.assign(own=rows.key == config.key)
+    if "control" in rows:
+        rows = rows[~(rows.own & rows.control)]
+    settings = config.to_dict()
+    for name in spec.fixed.keys() - {"preset"}:
+        rows = rows[rows[name] == settings[name]]
+    return drawn(spec, rows, settings, *asked_for(spec, settings))
+
+
+def _setting(spec: PanelSpec, row: Mapping[str, Any]) -> str:
+    kind = [row["kind"]] if spec.kind else []
+    return ", ".join([*kind, *(_valued(n, row[n]) for n in spec.fields if n in row and pd.notna(row[n]))])
+
+
+def _valued(name: str, value: Any) -> str:
+    # a column in which some rows have no width holds floats
+    words = name.replace("_", " ")
+    return f"{words} {value:g}" if isinstance(value, float) else f"{words} {value}"
+
+
+def _notes(spec: PanelSpec, recorded: pd.DataFrame, own: pd.DataFrame, unlike: list[dict[str, Any]]) -> list[str]:
+    """Returns what a reader must know before comparing diamonds with dots, in lines that fit the chart."""
+    if recorded.empty:
+        return ["No run is recorded with these settings."]
+    found = sorted({_valued(name, value) for each in unlike for name, value in each.items()})
+    text = f"Hollow: no recorded run here has {', '.join(found)}." if found else ""
+    missing = sorted({f"{v:g}" for v in own[spec.x] if not (abs(recorded[spec.x] - v) < 1e-9).any()}, key=float)
+    if missing:
+        text += f" Not recorded at {spec.x_title} {', '.join(missing)}."
+    return textwrap.wrap(text.strip(), 88)

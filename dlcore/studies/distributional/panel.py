@@ -34,7 +34,7 @@ PANEL = PanelSpec(
     y="flip_rate_test",
     x_title="noise rate in training",
     y_title="rate of the noise's target on test",
-    usual=lambda t: t.usual & (t.experiment == "cyclic") & (t.neighbours == 1),
+    usual=lambda t: t.usual & (t.neighbours == 1),
     rows=rows,
     explorer=lambda store: spectrum(rows(store)),
     # a sampler of the training distribution

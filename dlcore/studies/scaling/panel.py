@@ -94,6 +94,7 @@ PANEL = PanelSpec(
     unit="step",
     loss="nats per token",
     shown=("loss", "oracle", "excess", "exact"),
+    free=("test_pairs",),
     kind=translation,
     arm=translation_arm,
     base=CLEAN,
