@@ -6,6 +6,8 @@ import torch
 
 from dlcore import noise
 
+RNG = np.random.default_rng(12)  # not the seed of the draws
+
 
 @pytest.mark.parametrize("classes", [2, 10, 100])
 def test_flips_go_to_different_classes_uniformly_at_the_exact_rate(classes):
@@ -47,9 +49,45 @@ def test_confusion_identity_and_frequencies():
         assert (share[law[row] == 0] == 0).all()
 
 
+def test_probabilities_of_each_sample():
+    labels = np.repeat([0, 1], 20_000)
+    kept = RNG.uniform(0.6, 1.0, 40_000)
+    probabilities = np.full((40_000, 3), 0.0)
+    probabilities[np.arange(40_000), labels] = kept
+    probabilities[:, 2] = 1 - kept
+    noisy = noise.apply_probabilities(labels, probabilities, 0)
+    assert np.array_equal(noisy.mask, noisy.labels != labels)
+    assert set(noisy.labels[noisy.mask]) == {2}
+    for low in (0.6, 0.9):
+        near = (kept >= low) & (kept < low + 0.1)
+        assert 1 - noisy.mask[near].mean() == pytest.approx(kept[near].mean(), abs=0.02)
+    # one law for all samples of a class is the confusion matrix
+    law = np.array([[0.7, 0.2, 0.1], [0.0, 1.0, 0.0], [0.5, 0.0, 0.5]])
+    same = noise.apply_probabilities(labels, law[labels], 3)
+    assert np.array_equal(same.labels, noise.apply_confusion(labels, law, 3).labels)
+
+
+def test_the_mask_says_what_differs_from_the_labels_given():
+    for law in (noise.cyclic_confusion(3, 0.4), [[0, 1], [0.5, 0.5], [1, 0]]):
+        noisy = noise.apply_confusion([0, 1, 2, 2, 1, 0, 0], law, 0)
+        assert np.array_equal(noisy.mask, noisy.labels != [0, 1, 2, 2, 1, 0, 0])
+
+
+def test_a_matrix_of_as_many_rows_as_labels_is_taken_where_only_one_reading_is_left():
+    finer = [[1, 0], [1, 0], [0, 1], [0, 1]]
+    assert noise.apply_confusion([3, 2, 1, 0], finer, 0).labels.tolist() == [1, 1, 0, 0]
+    assert noise.apply_confusion([1, 0], [[0, 1], [1, 0]], 0).labels.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: noise.apply_confusion([0, 1, 1, 0], np.full((4, 2), 0.5), 0), r"\(2, 2\); .* use apply_probabilities"),
+        (lambda: noise.apply_probabilities([0, 1], [[0.5, 0.5]], 0), "1 rows for 2 labels"),
+        (lambda: noise.apply_probabilities([0, 2], np.full((2, 2), 0.5), 0), "labels holds 2, outside 0..1"),
+        (lambda: noise.apply_probabilities([0, 1], [[0.5, 0.4], [0, 1]], 0), "probabilities row 0 sums to 0.9"),
+        (lambda: noise.subgroup_confusion([0, 1], 2, [5], 0, 0.3), "flipped holds 5, outside 0..1"),
+        (lambda: noise.subgroup_confusion([0, 1], 2, [1], 7, 0.3), "target holds 7, outside 0..1"),
         (lambda: noise.flip_labels([0, 3], 3, 0.1, 0), "labels holds 3, outside 0..2"),
         (lambda: noise.flip_labels([0, 1], 2, 1.0, 0), "rate = 1.0"),
         (lambda: noise.flip_labels([0.5], 2, 0.1, 0), "integers"),

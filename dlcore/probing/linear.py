@@ -154,6 +154,7 @@ def _dual(rows: Rows, weak: float, mean: torch.Tensor) -> tuple[_Apply, _Hat]:
         votes = torch.cholesky_solve((rows.test @ one.T).T, factor).T
         across = torch.cholesky_solve((one @ mean)[:, None], factor)[:, 0]
         u = mean - one.T @ across
+        along = float(mean @ u)
     else:
         # ZZ' would square a condition number that is large already; dependent rows have no inverse without a penalty
         left, values, right = torch.linalg.svd(one, full_matrices=False)
@@ -162,15 +163,20 @@ def _dual(rows: Rows, weak: float, mean: torch.Tensor) -> tuple[_Apply, _Hat]:
         shrunk = values**2 / (values**2 + weak)
         hat = (left * shrunk) @ left.T
         votes = (rows.test @ right.T * (shrunk / values)) @ left.T
-        across = left @ (shrunk / values * (right @ mean))
-        u = mean - right.T @ (shrunk * (right @ mean))
+        inside, kept = right @ mean, weak / (values**2 + weak)
+        across = left @ (shrunk / values * inside)
+        # what lies outside of the rows' span, twice: a column of size 1 beside one of 1e9 leaves 1e-9 of the mean
+        outside = mean - right.T @ inside
+        outside = outside - right.T @ (right @ outside)
+        u = outside + right.T @ (kept * inside)
+        along = float(outside @ outside + kept @ inside**2)
 
     def apply(onehot: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return hat @ onehot, votes @ onehot, across @ onehot
 
     # Z u = weak (ZZ' + weak I)^-1 Z m, without the cancellation of its definition
     loss = weak * float(across @ across)
-    return apply, _Hat(weak * across, rows.test @ u, float(mean @ u), loss, float(hat.trace()), weak)
+    return apply, _Hat(weak * across, rows.test @ u, along, loss, float(hat.trace()), weak)
 
 
 def logistic(
