@@ -555,3 +555,100 @@ def test_published_tables_name_their_sources():
     for name in ("bansal2022", "alabdulmohsin2022"):
         assert not published.read(name).isna().any(axis=None)
     assert all(len(published.note(name)) > 100 for name in published.names())
+
+
+def _grid(data, models):
+    return (v.ravel() for v in np.meshgrid(data, models))
+
+
+def _hoffmann(d, n):
+    return 1.7 + 400 * n**-0.34 + 410 * d**-0.28
+
+
+SEVERAL = np.geomspace(1e3, 1e6, 5)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+@pytest.mark.parametrize(
+    ("data", "models", "lost"),
+    [
+        (SEVERAL[:2], SEVERAL * 100, {"E", "B", "b"}),
+        (SEVERAL, SEVERAL[:2] * 100, {"E", "A", "a"}),
+        (SEVERAL, SEVERAL * 100, set()),
+    ],
+    ids=["two data sizes", "two model sizes", "several of both"],
+)
+def test_a_joint_fit_says_what_its_sizes_leave_open(data, models, lost, noise):
+    d, n = _grid(data, models)
+    losses = _hoffmann(d, n) * np.exp(noise * np.random.default_rng(0).normal(size=d.size))
+    found = scaling.fit_joint(d, n, losses, "hoffmann", bootstrap=20 if noise else 0)
+    assert {k for k, v in found.parameters.items() if np.isnan(v)} == lost
+    assert {k for k, why in found.flags.items() if why.startswith("not determined")} == lost
+    for name in lost:
+        assert np.isnan(found.intervals[name]).all()
+    for name, truth in {"A": 400, "a": 0.34, "B": 410, "b": 0.28}.items():
+        if name not in lost and not noise:
+            assert found.parameters[name] == pytest.approx(truth, rel=1e-4)
+    # where only determined parameters matter it still predicts, elsewhere it does not
+    seen, beyond = found.predict(d[0], n[0]), found.predict(5e4, 3e6)
+    assert seen == pytest.approx(_hoffmann(d[0], n[0]), rel=0.03)
+    assert np.isnan(beyond) == bool(lost)
+    if noise:
+        assert np.isnan(found.band(5e4, 3e6)[0]) == bool(lost)
+        assert np.isfinite(found.band(d[0], n[0])[0])
+
+
+@pytest.mark.parametrize("law", scaling.JOINT_LAWS)
+@pytest.mark.parametrize(
+    ("data", "models", "message"),
+    [
+        (np.full(6, 1e4), np.geomspace(1e5, 1e7, 6), "1 distinct data size"),
+        (np.geomspace(1e3, 1e6, 6), np.full(6, 1e5), "1 distinct model size"),
+        (np.geomspace(1e3, 1e6, 6), 20 * np.geomspace(1e3, 1e6, 6), r"move with sizes, as D\^1:"),
+        (np.geomspace(1e3, 1e6, 6), np.geomspace(1e3, 1e6, 6) ** 0.5, r"as D\^0.5"),
+    ],
+)
+def test_runs_along_one_line_are_no_joint_design(law, data, models, message):
+    with pytest.raises(ValueError, match=message):
+        scaling.fit_joint(data, models, _hoffmann(data, models), law)
+
+
+@pytest.mark.parametrize("law", ["bansal", "floor"])
+def test_sizes_that_hardly_differ_determine_a_line_only(law):
+    d = 1000 * (1 + 1e-9 * np.arange(8))
+    found = scaling.fit(d, 2 * d**-0.3, law)
+    assert set(found.flags) == set(found.parameters)
+    assert np.isnan(list(found.parameters.values())).all()
+    assert found.predict(1000) == pytest.approx(2 * 1000**-0.3)
+    assert np.isnan(found.predict(1e6))
+    for call in (scaling.marginal_value, lambda f, size: scaling.effective_data(f, f, size)):
+        with pytest.raises(ValueError, match="do not determine .*c|p, so they say nothing of other sizes"):
+            call(found, 1e4)
+    # a power law is a line
+    assert scaling.fit(d, 2 * d**-0.3, "power").flags == {}
+    both = scaling.shared_exponent({"near": (d, 2 * d**-0.3), "far": (SEVERAL, 0.1 + 2 * SEVERAL**-0.3)}, "floor")
+    assert set(both.flags) == {"near: floor", "near: beta"}
+    assert both.exponent == pytest.approx(0.3)
+    assert both.parameters["far"]["floor"] == pytest.approx(0.1)
+    neither = scaling.shared_exponent({"a": (d, 2 * d**-0.3), "b": (d, d**-0.3)}, law)
+    assert "exponent" in neither.flags
+    assert np.isnan([neither.exponent, neither.low, neither.high]).all()
+
+
+def test_a_wide_interval_is_said():
+    d = 1000 * (1 + 0.1 * np.arange(8))
+    losses = 2 * (1 / d + 1e-4) ** 0.3 * np.exp(0.01 * np.random.default_rng(1).normal(size=8))
+    found = scaling.fit(d, losses, "floor")
+    wide = {name for name, why in found.flags.items() if "hardly determined" in why}
+    assert wide <= {"beta", "c"}
+    for name in wide:
+        low, high = found.intervals[name]
+        assert high / low > 1e6 if name == "beta" else high - low > 2
+    far = scaling.fit(SEVERAL, 0.1 + 2 * SEVERAL**-0.3, "floor")
+    assert far.flags == {}
+
+
+def test_the_alternating_estimator_names_what_is_open():
+    d = 1000 * (1 + 1e-9 * np.arange(8))
+    assert "C" in scaling.alternating_fit(d, 2 * d**-0.3).undetermined
+    assert scaling.alternating_fit(SEVERAL, 2 * SEVERAL**-0.3).undetermined == ()

@@ -59,6 +59,19 @@ def test_seeds_of_one_size_are_welcome():
     assert report(sizes, losses, bootstrap=50).fits["floor"].interval_method == "seed"
 
 
+@pytest.mark.parametrize("digits", [1, 2, 3])
+@pytest.mark.parametrize("runs", [2, 3, (1, 3)])
+def test_seeds_may_agree_in_the_digits_given(digits, runs):
+    rng = np.random.default_rng(digits)
+    counts = np.full(10, runs) if isinstance(runs, int) else np.where(np.arange(10) < 3, runs[0], runs[1])
+    sizes = np.repeat(1000.0 * 2 ** np.arange(10), counts)
+    losses = (24 * (1 / sizes + 1e-5) ** 0.3 * np.exp(0.003 * rng.normal(size=sizes.size))).round(digits)
+    repeated = sizes.size - len(set(zip(sizes, losses, strict=True)))
+    found = report(sizes, losses, bootstrap=0)
+    assert found.fits["bansal"].curve.y.size == sizes.size
+    assert (f"{repeated} of the runs repeat another" in found.sentence) == (repeated > 0)
+
+
 def test_the_alternating_estimator_is_worse_on_its_own_points():
     from dlcore.tables import published_scaling
 

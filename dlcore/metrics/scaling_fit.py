@@ -51,7 +51,7 @@ class Fit:
     theta: np.ndarray = field(repr=False)
     theta_draws: np.ndarray | None = field(repr=False)
     cost: float = field(repr=False)
-    open: tuple[np.ndarray, np.ndarray] = field(repr=False)
+    open: list[tuple[np.ndarray, np.ndarray]] = field(repr=False)
 
     @property
     def exponent(self) -> float:
@@ -68,11 +68,11 @@ class Fit:
 
     def log_losses(self, x: np.ndarray) -> np.ndarray:
         """Returns log losses at logs of sizes in the fit's own unit, NaN where they are not determined."""
-        value, (directions, inside) = self.curve.law.evaluate(self.theta[None], x)[0], self.open
-        if not directions.shape[1]:
-            return value
-        jacobian = self.curve.law.evaluate(inside[None], x, True)[1][0]
-        return np.where(np.abs(jacobian @ directions).max(1) > 1e-4, np.nan, value)
+        value = self.curve.law.evaluate(self.theta[None], x)[0]
+        for directions, place in self.open:
+            jacobian = self.curve.law.evaluate(place[None], x, True)[1][0]
+            value = np.where(np.abs(jacobian @ directions).max(1) > 1e-4, np.nan, value)
+        return value
 
     def band(self, sizes, confidence: float | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Returns lower and upper bootstrap limits of the law at sizes, point by point (without a new run's noise).
@@ -182,8 +182,9 @@ def solve(curve: Curve, kind: type, bootstrap: int, seed: int, resample: str, co
     if method != "delta":
         drawn = draw_again(curve, theta, resampled(curve, theta, method, bootstrap, seed))
     flags, values = _judge(curve, theta, cost)
-    directions, inside = _open(curve, theta)
-    if lost := undetermined(law, directions, curve.shift):
+    left_open = _open(curve, theta)
+    moved = {name for directions, _ in left_open for name in undetermined(law, directions, curve.shift)}
+    if lost := [name for name in law.parameters if name in moved]:
         reason = f"not determined: other values of {', '.join(lost)} fit these {curve.y.size} runs as well"
         flags |= dict.fromkeys(lost, reason)
         values |= dict.fromkeys(lost, float("nan"))
@@ -202,7 +203,7 @@ def solve(curve: Curve, kind: type, bootstrap: int, seed: int, resample: str, co
         theta=theta,
         theta_draws=drawn,
         cost=cost,
-        open=(directions, inside),
+        open=left_open,
     )
     fitted.intervals.update({name: fitted.interval(name, confidence) for name in law.parameters})
     for j, name in enumerate(law.parameters):
@@ -211,16 +212,20 @@ def solve(curve: Curve, kind: type, bootstrap: int, seed: int, resample: str, co
     return fitted
 
 
-def _open(curve: Curve, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the open directions of a fit, and where they were found.
+def _open(curve: Curve, theta: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Returns the open directions of a fit, with where they were found: at its optimum, and inside of its range.
 
-    A fit may have slid along one to the bound at which a parameter vanishes: that parameter is looked at inside.
+    A fit may have slid along one until a parameter vanishes, where its effect, and so the direction, is hardly seen.
     """
     low, high = _at(curve, theta)
-    free, inside, law = ~(low | high), theta.copy(), curve.law
-    if law.vanishing and low[j := law.index(law.vanishing)]:
+    places, law = [(theta, ~(low | high))], curve.law
+    if law.vanishing:
+        free, inside = places[0][1].copy(), theta.copy()
+        j = law.index(law.vanishing)
         inside[j], free[j] = vanishing_inside(curve), True
-    return open_directions(law, curve.x, inside, np.flatnonzero(free)), inside
+        places.append((inside, free))
+    found = [(open_directions(law, curve.x, place, np.flatnonzero(free)), place) for place, free in places]
+    return [(directions, place) for directions, place in found if directions.shape[1]]
 
 
 def _hardly(fitted: Fit, j: int) -> str:

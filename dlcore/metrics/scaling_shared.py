@@ -198,7 +198,8 @@ class _Joint:
         lower, upper = self.bounds
         inside, free = theta.copy(), (theta > lower + 1e-9) & (theta < upper - 1e-9)
         for i, part in enumerate(self.parts):
-            if self.base.vanishing and not free[j := self.columns(i)[self.base.index(self.base.vanishing)]]:
+            if self.base.vanishing:  # inside of its range, as in `fit`
+                j = self.columns(i)[self.base.index(self.base.vanishing)]
                 inside[j], free[j] = vanishing_inside(part), True
         directions = open_directions(self.law, None, inside, np.flatnonzero(free))
         return [undetermined(self.base, directions[self.columns(i)], p.shift) for i, p in enumerate(self.parts)]
