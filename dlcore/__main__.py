@@ -128,9 +128,9 @@ def parser() -> argparse.ArgumentParser:
     p.set_defaults(call=data, parser=p)
     p = verbs.add_parser("doctor", help=doctor.__doc__)
     p.set_defaults(call=doctor, parser=p)
-    top.hint = f"choose from: {', '.join(verbs.choices)}"
+    top.choices = f"choose from: {', '.join(verbs.choices)}"
     for name in ("run", "sweep", "record"):
-        verbs.choices[name].hint = f"studies: {', '.join(STUDIES)}"
+        verbs.choices[name].choices = f"studies: {', '.join(STUDIES)}"
     return top
 
 

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import secrets
+import shutil
 import socket
 import time
 import warnings
@@ -17,7 +18,8 @@ from typing import BinaryIO
 
 WEEK = 7 * 24 * 3600.0  # nothing is written for so long: a temporary file as old has no owner, wherever that was
 _TEMPORARY = re.compile(r"^\..*\.(?P<host>[^.]+)-(?P<pid>\d+)-[0-9a-f]{8}\.tmp$")
-_OLD = re.compile(r"^\..*\.\d+\.tmp(\.npz)?$")  # of earlier versions, which did not name the machine
+# of earlier versions, which did not name the machine; and what a sweep puts down to see whether its workers see it
+_OLD = re.compile(r"^\..*\.\d+\.tmp(\.npz)?$|^\.sweep-[0-9a-f]{12}(\..*)?$")
 _SWEPT: set[Path] = set()
 
 
@@ -125,6 +127,11 @@ class _File(io.RawIOBase):
             self.finish(sync=False)
 
 
+def temporary_name(path: Path) -> Path:
+    """Returns a name beside `path` that no other call has, and that `sweep` removes when this process is gone."""
+    return path.with_name(f".{path.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
 @contextlib.contextmanager
 def writing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
     """Yields a file that takes the place of `path` when the block ends without an error, and else leaves no trace.
@@ -140,8 +147,7 @@ def writing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
-    temporary = path.with_name(f".{path.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    file = None
+    temporary, file = temporary_name(path), None
     try:
         with contextlib.closing(_File(temporary)) as file:
             yield file
@@ -175,7 +181,7 @@ def keep(path: Path, write: Callable[[BinaryIO], object]) -> bool:
 
 
 def forget(path: Path) -> None:
-    """Removes a kept file that is damaged, where that is allowed."""
+    """Removes a kept file that is damaged or a temporary one, where that is allowed."""
     with contextlib.suppress(OSError):
         path.unlink()
 
@@ -187,9 +193,11 @@ def sweep(place: Path, *, again: bool = False) -> None:
     _SWEPT.add(place)
     with contextlib.suppress(OSError), os.scandir(place) as entries:
         for entry in entries:
-            if entry.name.endswith((".tmp", ".tmp.npz")) and entry.name.startswith(".") and _left_behind(entry):
-                with contextlib.suppress(OSError):
-                    os.unlink(entry.path)
+            if entry.name.startswith(".") and _left_behind(entry):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    forget(Path(entry.path))
 
 
 def _left_behind(entry: os.DirEntry) -> bool:

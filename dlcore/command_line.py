@@ -56,11 +56,12 @@ class Parser(argparse.ArgumentParser):
         self.register("action", None, Once)
         self.register("action", "store", Once)
 
-    hint = ""
+    choices = ""  # what may come first, for a line that ends too early
 
     def error(self, message: str) -> NoReturn:
         """Raises the error."""
-        raise ValueError(f"{message}; {self.hint or f'{self.prog} --help says more'}")
+        more = self.choices if "required" in message else f"{self.prog} --help says more"
+        raise ValueError(f"{message}; {more}")
 
     def unknown(self, words: list[str]) -> NoReturn:
         """Raises the error for words that are no arguments, with the option that is meant."""

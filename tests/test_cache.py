@@ -110,9 +110,12 @@ def test_what_dead_processes_left_is_removed_and_nothing_else(tmp_path):
     host, dead = cache._host(), _dead()
     gone = [f".a.json.{host}-{dead}-00000000.tmp", ".b.pt.elsewhere-1-00000001.tmp", ".c.json.1.tmp", ".d.9.tmp.npz"]
     stay = [f".a.json.{host}-{os.getpid()}-00000002.tmp", ".e.pt.elsewhere-1-00000003.tmp", "f.tmp", ".g.tmp", "h.json"]
-    stay += [".i.json.1.tmp"]
+    stay += [".i.json.1.tmp", ".sweep-0123456789ab", ".download-x", ".gitignore"]
+    gone += [".sweep-ba9876543210.node1.7"]
     for name in gone + stay:
         (tmp_path / name).touch()
+    gone.append(f".download.{host}-{dead}-00000009.tmp")
+    (tmp_path / gone[-1] / "MNIST").mkdir(parents=True)
     old = time.time() - 2 * cache.WEEK
     for name in [*gone[1:], "f.tmp", ".g.tmp"]:
         os.utime(tmp_path / name, (old, old))

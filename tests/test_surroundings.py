@@ -190,7 +190,7 @@ INHERITED = {
     "SIGINT blocked": blocked(signal.SIGINT),
     "all of them": lambda: [deaf(signal.SIGINT, signal.SIGHUP)(), blocked(signal.SIGINT, signal.SIGTERM)()],
 }
-LONG = ["architecture=mlp", "dataset=mnist1d", "noise=0.4", "epochs=5000", "width=8"]
+LONG = ["architecture=mlp", "dataset=digits", "n_train=300", "noise=0.4", "epochs=1e6", "width=4"]
 
 
 # one kind is enough for a sweep, which takes long to start

@@ -140,7 +140,7 @@ def test_a_dry_run_runs_nothing_and_says_by_what_it_estimates(tmp_path, capsys):
         (["--direct", "--slurm-option", "a=1"], "is for --slurm"),
         (["--direct", "--notebook", "x.ipynb"], "leave --notebook out"),
         (["--notebook", "missing.ipynb"], "there is no notebook missing.ipynb"),
-        (["--direct", "--workers", "-1"], "can be negative"),
+        (["--direct", "--workers", "-1"], "'-1' is not a whole number from 0"),
         (["--direct", "--scheduler", "127.0.0.1:1"], "no Dask scheduler answers at '127.0.0.1:1'"),
         (["--grid-file", "missing.csv", "--direct"], "missing.csv"),
     ],
@@ -316,16 +316,17 @@ def test_killing_a_worker_and_then_the_sweep_loses_nothing(tmp_path):
     assert b"to run" in out
 
 
-LONG = ["--direct", "architecture=mlp", "dataset=mnist1d", "noise=0.4", "epochs=5000", "width=8", "--seeds", "3"]
+# many short epochs: a cell is in one of them soon after it began, on a busy machine too
+LONG = ["--direct", "architecture=mlp", "dataset=digits", "n_train=300", "noise=0.4", "epochs=1e6", "width=4"]
 
 
 @pytest.mark.parametrize("workers", ["2", "0"])
 def test_ctrl_c_leaves_checkpoints_and_no_process(workers, tmp_path):
     """A terminal sends SIGINT to the whole group; SIGTERM is taken alike (by the sweep in this process)."""
-    process = _start(tmp_path, *LONG, "--workers", workers)
+    process = _start(tmp_path, *LONG, "--seeds", "3", "--workers", workers)
     unfinished = tmp_path / "s" / "distributional" / "unfinished"
     _until(unfinished.exists, process)
-    time.sleep(1)  # in its first epochs
+    time.sleep(4)  # in their first epochs
     everyone = psutil.Process(process.pid).children(recursive=True)
     if workers == "0":
         process.send_signal(signal.SIGTERM)

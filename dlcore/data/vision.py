@@ -8,7 +8,7 @@ import hashlib
 import lzma
 import os
 import pickle
-import tempfile
+import shutil
 import warnings
 import zipfile
 import zlib
@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from dlcore import cache
 
 SETS = ("mnist", "fashion_mnist", "cifar10", "cifar10_full")
 Batch = tuple[np.ndarray, np.ndarray]  # inputs, labels
@@ -113,17 +115,20 @@ def fetch(name: str, target: Path) -> None:
         from torchvision import datasets
     except ImportError as error:
         raise RuntimeError(f"downloading {name} needs torchvision: pip install torchvision ({error})") from error
-    target.mkdir(parents=True, exist_ok=True)
     folder = next(iter(layouts(name)))
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=target) as temporary:
+    cache.sweep(target)
+    temporary = cache.temporary_name(target / "download")
+    temporary.mkdir(parents=True)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, temporary, ignore_errors=True)
         try:
             with warnings.catch_warnings():
                 _ignore_old_pickles()
-                getattr(datasets, _TORCHVISION[name])(temporary, download=True)
+                getattr(datasets, _TORCHVISION[name])(str(temporary), download=True)
         except (OSError, RuntimeError) as error:
             raise RuntimeError(f"{name} could not be downloaded: {error}") from error
         (target / folder).mkdir(parents=True, exist_ok=True)
-        for file in (Path(temporary) / folder).iterdir():
+        for file in (temporary / folder).iterdir():
             if file.suffix != ".gz":
                 os.replace(file, target / folder / file.name)
 
