@@ -11,7 +11,7 @@
     // a real family: Vega measures text with it, and "inherit" would be measured wrongly
     font: family,
     view: { stroke: line },
-    axis: { labelColor: text, titleColor: text, tickColor: muted, domainColor: muted, gridColor: line, gridOpacity: 0.6,
+    axis: { labelColor: text, titleColor: text, tickColor: muted, domainColor: muted, gridColor: line, gridOpacity: 0.45,
             labelFontSize: SIZE, titleFontSize: SIZE, titleFontWeight: 500, labelLimit: 240 },
     legend: { labelColor: text, titleColor: text, labelFontSize: SIZE, titleFontSize: SIZE, titleFontWeight: 500, labelLimit: 0,
               symbolOpacity: 1, columnPadding: 14 },

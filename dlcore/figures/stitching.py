@@ -128,9 +128,9 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.H
     whole = alt.Y("value:Q", title="points of test error", axis=POINTS)
     near = alt.Scale(domain=[-_CLOSE, _CLOSE])
     close = alt.Y("value:Q", title=f"the same, from -{_CLOSE:.0%} to {_CLOSE:.0%}", axis=POINTS, scale=near)
-    # beside the lines, which lie about zero here
+    # at the foot of the plot: the lines lie about zero here
     stage = names.mark_text(angle=270, align="left", dx=4, color=INK, opacity=0.75).encode(
-        x=DEPTH, y=alt.value(alt.expr("height")), text="top_stage:N"
+        x=DEPTH, y=alt.value(300), text="top_stage:N"
     )
     note = absent(rows, controls, "No pair of this kind is recorded with this map and these networks.")
     return finish(

@@ -108,8 +108,8 @@ def absent(rows: pd.DataFrame, controls: Sequence[Control], text: str) -> alt.Ch
         .transform_calculate(hit=f"({chosen(controls)}) ? 1 : 0")
         .transform_aggregate(hits="sum(hit)")
         .transform_filter("datum.hits === 0")
-        .mark_text(text=text, color=ROLES["null"])
-        .encode(x=alt.value(alt.expr("width / 2")), y=alt.value(40))
+        .mark_text(text=text, color=ROLES["null"], align="left")
+        .encode(x=alt.value(10), y=alt.value(40))
     )
 
 
