@@ -58,7 +58,7 @@ links: book
 
 # TAG=v0.1.0 says which release it is to be, and fails for another version
 dist: book
-	@$(BIN)/python book/dist.py $(if $(TAG),--tag '$(TAG)')
+	@$(BIN)/python book/release.py $(if $(TAG),--tag '$(TAG)')
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/page.py $(if $(ONLY),--only $(ONLY))

@@ -22,7 +22,7 @@ ADDRESS = "https://github.com/someone/companion"
 sys.path.insert(0, str(ROOT / "book"))
 
 import address  # noqa: E402
-import dist  # noqa: E402
+import release  # noqa: E402
 
 # the one dependency that Colab does not have, with what it needs
 SACREBLEU = ("sacrebleu", "portalocker", "regex", "tabulate", "colorama", "lxml")
@@ -71,7 +71,7 @@ def published(tmp_path_factory):
     """Returns the environment variables that make the repository's address lead to a clone of this working tree."""
     clone = tmp_path_factory.mktemp("published") / "repository"
     clone.mkdir()
-    dist.copy(clone)
+    release.copy(clone)
     address.write(ADDRESS, clone)
     identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
     _run("git", "init", "--quiet", "--initial-branch=main", cwd=clone)

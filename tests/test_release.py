@@ -20,7 +20,7 @@ import dlcore
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book"))
 
-import dist  # noqa: E402
+import release  # noqa: E402
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 URL = "https://github.com/someone/else"
@@ -120,7 +120,7 @@ def test_the_lock_holds_what_is_required_and_what_that_needs():
 
 @functools.cache
 def _exported(folder):
-    source = dist.export(folder / "source", URL)
+    source = release.export(folder / "source", URL)
     # one file a run is what the repository holds; the packages are made for one file a group
     for study in sorted((source / "dlcore" / "records").iterdir()):
         runs = sorted(study.glob("*.json"), key=lambda run: json.dumps(json.loads(run.read_text("utf8"))["config"]))
@@ -128,7 +128,7 @@ def _exported(folder):
             (study / "all.jsonl").write_text("".join(run.read_text("utf8").rstrip("\n") + "\n" for run in runs), "utf8")
         for run in runs:
             run.unlink()
-    dist.packages(source, folder / "dist")
+    release.packages(source, folder / "dist")
     return folder
 
 
@@ -180,7 +180,7 @@ def test_the_site_as_a_zip_is_the_same_twice(tmp_path):
     found = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        dist.site(html, tmp_path / name / "site.zip")
+        release.site(html, tmp_path / name / "site.zip")
         found.append((tmp_path / name / "site.zip").read_bytes())
         (html / "index.html").touch()
     assert found[0] == found[1]
@@ -190,7 +190,7 @@ def test_the_site_as_a_zip_is_the_same_twice(tmp_path):
 
 def test_checksums_are_those_that_sha256sum_checks(tmp_path):
     (tmp_path / "a b.txt").write_text("x")
-    dist.checksums(tmp_path)
+    release.checksums(tmp_path)
     if shutil.which("sha256sum"):
         subprocess.run(
             ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=tmp_path, check=True, capture_output=True
@@ -215,13 +215,13 @@ def test_one_version_one_title_one_licence():
         == [a["name"] for a in project["authors"]]
     )
     assert zenodo["keywords"] == project["keywords"]
-    assert dist.notes((ROOT / "CHANGELOG.md").read_text("utf8"), dlcore.__version__)
+    assert release.notes((ROOT / "CHANGELOG.md").read_text("utf8"), dlcore.__version__)
 
 
 def test_a_version_without_notes_is_no_release():
     text = "# Changelog\n\n## 0.2.0 (2027-01-02)\n\n- New.\n\n## 0.1.0 (2026-11-30)\n\n- First.\n"
-    assert dist.notes(text, "0.2.0") == "- New.\n"
-    assert dist.notes(text, "0.1.0") == "- First.\n"
+    assert release.notes(text, "0.2.0") == "- New.\n"
+    assert release.notes(text, "0.1.0") == "- First.\n"
     for version in ("0.3.0", "0.1"):
         with pytest.raises(ValueError, match=rf"no section '## {version} \(YYYY-MM-DD\)'"):
-            dist.notes(text, version)
+            release.notes(text, version)

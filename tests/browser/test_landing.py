@@ -49,5 +49,17 @@ def test_a_verdict_leads_to_its_rows(visit):
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_stands_in_the_way_of_a_screen_reader(visit, scheme, width):
     page = visit(PAGE, width=width, scheme=scheme)
-    found = Axe().run(page, context=".landing", options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
+    found = (
+        Axe()
+        .run(page, context=".landing", options={"preload": False, "runOnly": ["wcag2a", "wcag2aa"]})
+        .response["violations"]
+    )
     assert not found, [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in found]
+
+
+def test_a_first_visit_is_light(visit, site):
+    """Everything that the page asks for, before compression."""
+    page = visit(PAGE)
+    asked = page.evaluate("performance.getEntriesByType('resource').map(r => r.name)")
+    sizes = {url: len(page.request.get(url).body()) for url in {f"{site}/{PAGE}", *asked}}
+    assert sum(sizes.values()) < 400_000, sorted(((n, url) for url, n in sizes.items()), reverse=True)[:10]

@@ -1,6 +1,6 @@
 """Makes what a release consists of, in dist/: the wheel, the source distribution, the built site as a zip, checksums.
 
-python book/dist.py [--tag v0.1.0]
+python book/release.py [--tag v0.1.0]
 
 The packages are built from the files that git does not ignore, with the repository's address written into them, so that the page of
 the package index has links that lead somewhere. `make dist` builds the book first.
