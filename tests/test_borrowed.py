@@ -144,10 +144,9 @@ class Breaks(nn.Module):
         return x
 
 
-@each_function
+# the others look at two inputs at most
+@pytest.mark.parametrize("name", [n for n in FUNCTIONS if n not in ("random_bottom", "stage_names")])
 def test_all_is_as_it_was_when_it_fails(name):
-    if name in ("random_bottom", "stage_names"):
-        pytest.skip("looks at no more than two inputs")
     x, y = _data()
     net = _odd_modes(Net())
     net.conv1 = nn.Sequential(Breaks(((x - 0.5) / 2.0)[-1, 0, 0, 0].item()), net.conv1)
@@ -245,11 +244,15 @@ def _settings(kind):
     return {"no_grad": torch.no_grad, "inference_mode": torch.inference_mode}[kind]()
 
 
-@each_function
-@pytest.mark.parametrize("kind", ["no_grad", "inference_mode", "autocast"])
-def test_where_the_caller_stands_changes_no_number(name, kind):
-    if kind == "autocast" and name in ("activations", "features", "stage_names"):
-        pytest.skip("a plain pass: the caller's precision is meant")
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *((kind, name) for kind in ("no_grad", "inference_mode") for name in FUNCTIONS),
+        # the others are one plain pass, in the precision that the caller wants
+        *(("autocast", name) for name in FUNCTIONS if name not in ("activations", "features", "stage_names")),
+    ],
+)
+def test_where_the_caller_stands_changes_no_number(kind, name):
     x, y = _data()
     expected = FUNCTIONS[name](Net(), x, y)
     net = Net()
