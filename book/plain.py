@@ -83,7 +83,7 @@ def _edition(book: Any, values: Mapping[str, Any], role: Any, root: Path, page: 
 def _folded(code: str) -> str:
     if "pip" in code:
         return "In Colab: install the package"
-    return "Code of the chart" if re.search(r"^ *(display\()?figures\.(?!\w+\.)", code, re.M) else "Code"
+    return "Code of the chart" if re.search(r"^ *(display\()?(figures\.(?!\w+\.)|live\()", code, re.M) else "Code"
 
 
 def _title(text: str) -> str:

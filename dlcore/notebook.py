@@ -56,11 +56,14 @@ def _note_parameters(info: Any) -> None:
         names += assigned(info.raw_cell)
 
 
-def _ready_charts(info: Any) -> None:
+def _ready_charts(info: Any = None) -> None:
     """Sets the charts' renderer, once: afterwards a reader may choose another one."""
-    if "dlcore.figures" not in sys.modules:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if "dlcore.figures" not in sys.modules or shell is None:
         return
-    sys.modules["IPython"].get_ipython().events.unregister("pre_run_cell", _ready_charts)
+    if _ready_charts not in shell.events.callbacks["pre_run_cell"]:
+        return
+    shell.events.unregister("pre_run_cell", _ready_charts)
     sys.modules["dlcore.figures"].setup()
     if os.environ.get("DLCORE_BOOK") or "google.colab" in sys.modules:
         return
@@ -122,6 +125,22 @@ def assigned(source: str) -> list[str]:
         return []
     targets = [t for line in lines for t in getattr(line, "targets", None) or [getattr(line, "target", None)]]
     return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def live(config: Any, record: Any) -> Any:
+    """Returns the chart of the recorded runs with the reader's run among them, a diamond, as the lab draws it.
+
+    None in the book, whose charts are of recorded runs alone.
+    """
+    if os.environ.get("DLCORE_BOOK"):
+        return None
+    try:
+        from dlcore.lab.compare import one_run
+    except ImportError as error:  # without widgets
+        print(f"No chart of the run: {error}")
+        return None
+    _ready_charts()
+    return one_run(config, record)
 
 
 def glue(name: str, value: Any, display: bool = False) -> None:

@@ -31,7 +31,7 @@ if "google.colab" in sys.modules:
     subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}@main"])
 
 # %% tags=["hide-input"]
-from dlcore.notebook import glue, setup, show
+from dlcore.notebook import glue, live, setup, show
 
 setup()
 
@@ -161,6 +161,9 @@ print(
 for name in ("generalization", "robustness", "memorization", "rationality", "bound"):
     if name in m:  # a run without a wrong label has no gaps
         print(f"{name:15} {m[name]:+.4f}  [{m[name + '_low']:+.4f}, {m[name + '_high']:+.4f}]")
+
+# %% tags=["remove-cell"]
+live(config, record)
 
 # %% [markdown]
 # The same for *your* procedure: anything that is `fit(features, labels) -> predict`. Here is the nearest neighbour,

@@ -30,7 +30,7 @@ if "google.colab" in sys.modules:
     subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}@main"])
 
 # %% tags=["hide-input"]
-from dlcore.notebook import glue, setup, show
+from dlcore.notebook import glue, live, setup, show
 
 setup()
 
@@ -141,6 +141,9 @@ for i, stage in enumerate(c["top_stage"]):
         f"{stage:10} penalty {c['penalty'][i]:+.3f}  self-stitch {c['self_penalty'][i]:+.3f}  "
         f"excess {c['excess'][i]:+.3f} +- {c['excess_se'][i]:.3f}  untrained bottom {c['random_penalty'][i]:+.3f}"
     )
+
+# %% tags=["remove-cell"]
+live(config, record)
 
 # %% [markdown]
 # Digits are a poor data set for stitching, since a linear map on the pixels is nearly right: they are here because they

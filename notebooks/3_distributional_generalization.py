@@ -31,7 +31,7 @@ if "google.colab" in sys.modules:
     subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}@main"])
 
 # %% tags=["hide-input"]
-from dlcore.notebook import glue, setup, show
+from dlcore.notebook import glue, live, setup, show
 
 setup()
 
@@ -151,6 +151,9 @@ if "tv" in m:
     print(f"TV {m['tv']:.3f}, of which {m['null_mean']:.3f} is bias; interval {interval}; epsilon {epsilon:.3f}")
 if "agreement" in m:
     print(f"agreement {m['agreement']:.3f}; accuracy on fresh noisy labels {m['accuracy']:.3f}")
+
+# %% tags=["remove-cell"]
+live(config, record)
 
 # %% [markdown]
 # **The bias is the part people get wrong.** The plug-in estimate

@@ -31,7 +31,7 @@ if "google.colab" in sys.modules:
     subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}@main"])
 
 # %% tags=["hide-input"]
-from dlcore.notebook import glue, setup, show
+from dlcore.notebook import glue, live, setup, show
 
 setup()
 
@@ -135,6 +135,9 @@ print(f"test loss {m['loss']:.3f} nats per symbol, BLEU {m['bleu']:.1f}")
 if "oracle" in m:
     print(f"of the true law {m['oracle']:.3f}; a learner calibrated to such pairs ends at {m['floor']:.3f}")
     print(f"a learner that only counts words, same pairs: {m.get('reference', float('nan')):.3f}")
+
+# %% tags=["remove-cell"]
+live(config, record)
 
 # %% [markdown]
 # **Your own curve.** Put your sizes and losses in place of these (published losses of one architecture). The cell

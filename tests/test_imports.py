@@ -21,7 +21,7 @@ ALLOWED = {
     "runtime": {"config", "machine", "parallel"},
     "record_files": {"keys"},
     "records": {"cache", "config", "record_files"},
-    "notebook": {"config"},
+    "notebook": {"config", "lab"},
     "noise": {"arrays", "config", "runtime"},
     "augment": set(),
     "objectives": {"config", "parallel"},

@@ -1,12 +1,14 @@
 """The live lab without a browser: settings, a run, a stop that leaves nothing, errors that the reader sees."""
 
 import dataclasses
+import re
 import time
 
+import altair as alt
 import pandas as pd
 import pytest
 
-from dlcore import lab, runtime, tables
+from dlcore import lab, notebook, runtime, studies, tables
 from dlcore.figures import live
 from dlcore.lab import compare, kinds
 from dlcore.lab.findings import FINDINGS
@@ -303,3 +305,46 @@ def test_the_live_curve_names_what_trains_in_a_run_of_stitching(store, small, mo
     assert [t.partition(" into ")[0] for t in trains[2:]] == [f"the map from {words[role]}" for role in roles]
     assert trains[2].endswith("after hidden1")
     assert len(roles) == 3 * 4
+
+
+@pytest.mark.parametrize(
+    ("study", "parameters", "recorded", "note"),
+    [
+        ("distributional", {"experiment": "subgroup", "noise": 0.3}, True, ""),
+        (
+            "distributional",
+            {"experiment": "cyclic", "noise": 0.35},
+            True,
+            "Not recorded at noise rate in training 0.35.",
+        ),
+        (
+            "distributional",
+            {"experiment": "cyclic", "noise": 0.3, "neighbours": 7},
+            True,
+            "Hollow: no recorded run here has",
+        ),
+        ("rationality", {"objective": "pixels", "noise": 0.23}, True, "Not recorded at noise rate 0.23."),
+        ("stitching", {"architecture": "mlp", "epochs": 1, "stitch_epochs": 1}, False, "No run is recorded with these"),
+        ("scaling", {"noise": 0.2, "steps": 3, "test_pairs": 20}, True, "Hollow: no recorded run here has"),
+    ],
+    ids=str,
+)
+def test_the_live_run_of_a_chapter_is_a_diamond_among_the_recorded(study, parameters, recorded, note, store):
+    """Also a smoke run, which is no finding; what was never recorded is said, not passed over."""
+    config = studies.study(study).Config.from_parameters(preset="smoke", **parameters)
+    record, finding = store.load_or_run(config), FINDINGS[study]
+    chart = compare.one_run(config, record)
+    count = re.search(r"(\d+) recorded values and (\d+) of yours", chart.description)
+    assert (int(count[1]) > 0) == recorded
+    assert int(count[2]) == (len(record.curves["excess"]) if study == "stitching" else 1)
+    assert note in chart.description
+    diamonds = [la for la in chart.layer if not isinstance(la.mark, str) and la.mark["shape"] == "diamond"]
+    assert len(diamonds) == 1
+    rows = (diamonds[0] if diamonds[0].data is not alt.Undefined else chart).data
+    wanted = record.curves["excess"] if study == "stitching" else [record.metrics[finding.y]]
+    assert rows[finding.y].tolist() == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_chapters_live_run_is_in_no_chart_of_the_book(monkeypatch):
+    monkeypatch.setenv("DLCORE_BOOK", "1")
+    assert notebook.live(None, None) is None

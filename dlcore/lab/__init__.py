@@ -11,19 +11,17 @@ recorded runs.
 from __future__ import annotations
 
 import os
-import textwrap
 import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from dlcore import figures, runtime
 from dlcore.config import unknown_choice
 from dlcore.figures import live
-from dlcore.lab.compare import differences, table_of
+from dlcore.lab.compare import asked_for, drawn, table_of
 from dlcore.lab.findings import FINDINGS, Finding
 from dlcore.records import Record, RecordStore
 
@@ -146,7 +144,9 @@ class Panel:
             self._points, self._loop = [], label
             self._label = self.finding.live(label, self._config)
             self._say(f"Running ... {self._label}")
-        self._points += [{"step": done, "curve": _words(k), "value": v} for k, v in values.items() if np.isfinite(v)]
+        self._points += [
+            {"step": done, "curve": k.replace("_", " "), "value": v} for k, v in values.items() if np.isfinite(v)
+        ]
         if time.perf_counter() - self._drawn > REDRAW:
             self.progress.max, self.progress.value = total, done
             self._draw()
@@ -191,61 +191,11 @@ class Panel:
         """Draws the recorded and the reader's runs, if the settings ask for others than those that are drawn."""
         finding, rows = self.finding, self._recorded
         settings = self._config.to_dict() if self._config else {n: c.value for n, c in self.controls.items()}
-        mine = {name: settings[name] for name in finding.same}
-        heading, arms = [str(value) for value in mine.values()], {finding.base}
-        if finding.kind and self._config:
-            heading.append(finding.kind(settings))
-            arms.add(finding.arm(settings))
+        heading, arms = asked_for(finding, settings, complete=self._config is not None)
         if self._view == (heading, arms):
             return
         self._view = heading, arms
-        for name, value in mine.items():
-            rows = rows[rows[name] == value]
-        if finding.kind:
-            asked = arms - {finding.base}
-            # beside another question the base alone is drawn, without its variants
-            base = (rows.arm == finding.base) & ((rows.kind == finding.base) | rows.control | (not asked))
-            rows = rows[base | rows.arm.isin(asked)]
-        rows = rows.dropna(subset=[finding.x, finding.y])
-        others, own = rows[~rows.own & finding.usual(rows)], rows[rows.own]
-        unlike = differences(finding, own, others)
-        texts = [self._setting(row) for row in own.to_dict("records")]
-        self.comparison.chart = live.among_recorded(
-            others,
-            own.assign(setting=texts, other=[bool(d) for d in unlike], line=own.key),
-            x=finding.x,
-            y=finding.y,
-            x_title=finding.x_title,
-            y_title=finding.y_title,
-            title=" · ".join(heading) or finding.base,
-            reference=None if finding.reference is None else pd.DataFrame(finding.reference),
-            log=finding.log,
-            percent=finding.percent,
-            colours=live.kind_colours(set(others.kind), finding.colours) if finding.kind else None,
-            notes=_notes(others, unlike),
-        )
-
-    def _setting(self, row: Mapping[str, Any]) -> str:
-        kind = [row["kind"]] if self.finding.kind else []
-        return ", ".join([*kind, *(_valued(n, row[n]) for n in self.finding.fields if n in row and pd.notna(row[n]))])
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _valued(name: str, value: Any) -> str:
-    # a column in which some rows have no width holds floats
-    return f"{_words(name)} {value:g}" if isinstance(value, float) else f"{_words(name)} {value}"
-
-
-def _notes(recorded: pd.DataFrame, unlike: list[dict[str, Any]]) -> list[str]:
-    """Returns what a reader must know before comparing diamonds with dots, in lines that fit the chart."""
-    if recorded.empty:
-        return ["No run is recorded with these settings."]
-    found = sorted({_valued(name, value) for each in unlike for name, value in each.items()})
-    text = f"Hollow: no recorded run here has {', '.join(found)}." if found else ""
-    return textwrap.wrap(text, 88)
+        self.comparison.chart = drawn(finding, rows, settings, heading, arms)
 
 
 def _control(name: str, values: tuple, start: Any) -> widgets.Widget:

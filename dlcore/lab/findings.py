@@ -150,7 +150,7 @@ FINDINGS: dict[str, Finding] = {
         y="flip_rate_test",
         x_title="noise rate in training",
         y_title="rate of the noise's target on test",
-        usual=lambda t: t.usual & (t.experiment == "cyclic") & (t.neighbours == 1),
+        usual=lambda t: t.usual & (t.neighbours == 1),
         rows=_distributional,
         explorer=lambda store: figures.spectrum(_distributional(store)),
         # a sampler of the training distribution
@@ -182,6 +182,7 @@ FINDINGS: dict[str, Finding] = {
         unit="step",
         loss="nats per token",
         shown=("loss", "oracle", "excess", "exact"),
+        free=("test_pairs",),
         kind=kinds.translation,
         arm=kinds.translation_arm,
         base=kinds.CLEAN,
