@@ -141,9 +141,9 @@ record = store.load_or_run(config)
 premise = epsilon_config(config)
 epsilon = store.load_or_run(premise).metrics["test_error"] if premise else 0.0
 m = record.metrics
-family = family(config.architecture, config.neighbours)
+name = family(config.architecture, config.neighbours)
 print(
-    f"{config.experiment} noise {config.noise:.0%} on {config.dataset}, {family}; training error {m['train_error']:.3f}"
+    f"{config.experiment} noise {config.noise:.0%} on {config.dataset}, {name}; training error {m['train_error']:.3f}"
 )
 if m.get("num_flip_test"):
     print(f"noise's target: {m['flip_rate_labels']:.3f} in the labels, {m['flip_rate_test']:.3f} in the test outputs")
