@@ -10,7 +10,7 @@ WANTED := $(if $(filter file,$(origin PYTHON)),$(or $(HAVE),$(call usable,$(PYTH
 READY := $(VENV)/.ready-$(WANTED)
 # workers of the tests, each with one thread
 WORKERS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/test_colab.py
 
 .PHONY: book test check test-colab links dist bench notebooks address lock clean help
 
@@ -47,7 +47,7 @@ test: $(READY)
 check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
-	@$(PYTEST) tests dlcore --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/test_colab.py --ignore=tests/browser
+	@$(PYTEST) tests dlcore --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/browser
 
 test-colab: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_colab.py
