@@ -11,7 +11,8 @@ import torch
 
 from dlcore import data, noise, runtime, training
 from dlcore.metrics import distributional as dg
-from dlcore.models import CLASSICAL, classical, network
+from dlcore.models import CLASSICAL, network
+from dlcore.models.classical import classical
 from dlcore.records import Record
 from dlcore.studies.distributional.config import LOGGED_EPOCHS, LOGGED_INPUTS, Config
 from dlcore.studies.distributional.tasks import Task, flip_rate, make_task
