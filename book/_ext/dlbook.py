@@ -25,6 +25,7 @@ UNUSED = re.compile(
     r'|<meta name="viewport" content="width=device-width, initial-scale=1" ?/>'
 )
 SEARCH = re.compile(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>')
+THEME = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_theme" / "static"
 # an icon in the theme's script: its name, width, height, other names and path
 ICON = re.compile(r'[{,]"?([\w-]+)"?:\[(\d+),(\d+),\[([^\]]*)\],"[0-9a-f]+","([^"]+)"')
 
@@ -114,9 +115,8 @@ def _page(app, pagename, templatename, context, doctree) -> None:
 
 def icons(names: set[str]) -> str:
     """Returns the style of icons as pictures: the theme's two fonts hold thousands, and its pages show a dozen."""
-    script = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static/scripts/fontawesome.js"
     rules = {}
-    for name, width, height, others, path in ICON.findall(script.read_text("utf8")):
+    for name, width, height, others, path in ICON.findall((THEME / "scripts/fontawesome.js").read_text("utf8")):
         picture = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}'><path d='{path}'/></svg>"
         mask = f'url("data:image/svg+xml,{urllib.parse.quote(picture)}") center/contain no-repeat'
         size = f"width:{int(width) / int(height):.3g}em;height:1em;vertical-align:-.125em"
@@ -126,6 +126,25 @@ def icons(names: set[str]) -> str:
     return "\n".join(rules[name] for name in sorted(names & rules.keys())) + "\n"
 
 
+def pruned(style: str, words: set[str]) -> str:
+    """Returns a style sheet without the rules of classes that no page and no script of the site names.
+
+    >>> pruned("/*! a.d */.a,.b .c{color:red}.d{margin:0}p:not(.d){top:0}", {"a", "b"})
+    '/*! a.d */.a{color:red}p:not(.d){top:0}'
+    """
+
+    def kept(rule: re.Match) -> str:
+        if rule[1] is None:  # a comment, the licences' among them
+            return rule[0]
+        # of alternatives and exceptions in parentheses any may hold; the scripts make names that begin with bs-
+        parts = re.split(r",(?![^()]*\))", rule[1])
+        names = [re.findall(r"\.(?!bs-)([A-Za-z_][\w-]*)", re.sub(r"\([^()]*\)", "", part)) for part in parts]
+        left = [part for part, classes in zip(parts, names, strict=True) if words.issuperset(classes)]
+        return f"{','.join(left)}{{{rule[2]}}}" if left else ""
+
+    return re.sub(r"/\*.*?\*/|([^{}@;]+)\{([^{}]*)\}", kept, style, flags=re.S)
+
+
 def _slim(app, exception) -> None:
     """Takes from the finished pages what the theme loads and nothing uses."""
     if exception or app.builder.format != "html":
@@ -133,13 +152,18 @@ def _slim(app, exception) -> None:
     out, used = Path(app.outdir), set()
     for file in out.rglob("*.html"):
         text = file.read_text("utf8")
-        used.update(re.findall(r"\bfa-([a-z0-9-]+)", text))
+        used.update(re.findall(r"[\w-]+", " ".join(re.findall(r'class="([^"]*)"', text))))
         slim = UNUSED.sub("", text)
         if file.name != "search.html":
             slim = SEARCH.sub("", slim)
         if slim != text:
             file.write_text(slim, "utf8")
-    (out / "_static" / "icons.css").write_text(icons(used), "utf8")
+    (out / "_static" / "icons.css").write_text(icons({name.removeprefix("fa-") for name in used}), "utf8")
+    for file in (out / "_static").rglob("*.js"):
+        if not {"vendor", "charts"} & set(file.parts):
+            used.update(re.findall(r"[\w-]+", file.read_text("utf8")))
+    theirs = "styles/pydata-sphinx-theme.css"
+    (out / "_static" / theirs).write_text(pruned((THEME / theirs).read_text("utf8"), used), "utf8")
     for file in [
         *out.glob("_static/scripts/fontawesome*"),
         *out.glob("_static/**/*.map"),
