@@ -11,7 +11,9 @@ import shutil
 import urllib.parse
 from pathlib import Path
 
+import myst_nb
 import pydata_sphinx_theme
+import sphinx_design
 
 from dlcore.charts import page, theme
 
@@ -22,10 +24,17 @@ NAME = re.compile(r'<div class="dl-chart"[^>]*data-name="([^"]*)"')
 # what the theme puts on every page and no page uses: icons come from a font, and the search page loads its own index
 UNUSED = re.compile(
     r'<script defer src="[^"]*scripts/fontawesome\.js[^"]*"></script>\n?'
+    r'|<link rel="stylesheet"[^>]*sphinx-thebe\.css[^>]*>\n?'
     r'|<meta name="viewport" content="width=device-width, initial-scale=1" ?/>'
 )
 SEARCH = re.compile(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>')
 THEME = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_theme" / "static"
+# the large style sheets of a page, where they come from
+STYLES = {
+    "styles/pydata-sphinx-theme.css": THEME / "styles" / "pydata-sphinx-theme.css",
+    "sphinx-design.min.css": Path(sphinx_design.__file__).parent / "static" / "sphinx-design.min.css",
+    "mystnb.*.css": Path(myst_nb.__file__).parent / "static" / "mystnb.css",
+}
 # an icon in the theme's script: its name, width, height, other names and path
 ICON = re.compile(r'[{,]"?([\w-]+)"?:\[(\d+),(\d+),\[([^\]]*)\],"[0-9a-f]+","([^"]+)"')
 
@@ -123,7 +132,9 @@ def icons(names: set[str]) -> str:
         look = f'content:"";display:inline-block;{size};background:currentColor;mask:{mask}'
         for one in [name, *re.findall(r'"([\w-]+)"', others)]:
             rules[one] = f".fa-{one}::before{{{look}}}"
-    return "\n".join(rules[name] for name in sorted(names & rules.keys())) + "\n"
+    found = [rules[name] for name in sorted(names & rules.keys())]
+    # a space in the icons' font would load it
+    return "\n".join(['[class*=" fa-"]{font-family:inherit}', *found]) + "\n"
 
 
 def pruned(style: str, words: set[str]) -> str:
@@ -138,7 +149,7 @@ def pruned(style: str, words: set[str]) -> str:
             return rule[0]
         # of alternatives and exceptions in parentheses any may hold; the scripts make names that begin with bs-
         parts = re.split(r",(?![^()]*\))", rule[1])
-        names = [re.findall(r"\.(?!bs-)([A-Za-z_][\w-]*)", re.sub(r"\([^()]*\)", "", part)) for part in parts]
+        names = [re.findall(r"\.(?!bs-)(-?[A-Za-z_][\w-]*)", re.sub(r"\([^()]*\)", "", part)) for part in parts]
         left = [part for part, classes in zip(parts, names, strict=True) if words.issuperset(classes)]
         return f"{','.join(left)}{{{rule[2]}}}" if left else ""
 
@@ -162,8 +173,9 @@ def _slim(app, exception) -> None:
     for file in (out / "_static").rglob("*.js"):
         if not {"vendor", "charts"} & set(file.parts):
             used.update(re.findall(r"[\w-]+", file.read_text("utf8")))
-    theirs = "styles/pydata-sphinx-theme.css"
-    (out / "_static" / theirs).write_text(pruned((THEME / theirs).read_text("utf8"), used), "utf8")
+    for pattern, whole in STYLES.items():
+        for file in (out / "_static").glob(pattern):
+            file.write_text(pruned(whole.read_text("utf8"), used), "utf8")
     for file in [
         *out.glob("_static/scripts/fontawesome*"),
         *out.glob("_static/**/*.map"),

@@ -265,7 +265,7 @@ def test_the_first_page_is_light(chromium, site):
     page.on("response", lambda r: sizes.append(len(r.body())))
     page.goto(f"{site}/book/index.html", wait_until="networkidle")
     page.context.close()
-    assert sum(sizes) < 700_000
+    assert sum(sizes) < 400_000
 
 
 @pytest.mark.parametrize("name", [RATIONALITY, "book/index.html"])
