@@ -126,6 +126,7 @@ print(f"exponent from the smallest to the largest: {log(excess[0] / excess[-1]) 
 from dlcore import studies
 from dlcore.records import RecordStore
 from dlcore.studies.scaling.comparisons import beside_counting, counting_ratios, exponents_under_noise
+from dlcore.studies.scaling.figures.learning_curves import corpus_name
 from dlcore.studies.scaling.readings import (
     back_translation,
     filtering,
@@ -268,7 +269,7 @@ if len(parts):
 # %% tags=["hide-input"]
 quality = translation_quality(table)
 if len(quality):
-    quality["curve"] = quality.curve.map(figures.scaling.corpus_name)
+    quality["curve"] = quality.curve.map(corpus_name)
     show(quality.rename(columns={"curve": "data", "bleu": "BLEU"}).round({"loss": 3, "BLEU": 1}))
     print("BLEU by", " and ".join(prose.signature(t) for t in ("none", "13a")), "(synthetic task; real text)")
 
@@ -537,7 +538,7 @@ figures.extrapolation(fits)
 
 # %% tags=["hide-input"]
 held = held_out_laws(fits)
-show(held.rename(columns=figures.scaling.corpus_name))
+show(held.rename(columns=corpus_name))
 
 # %% [markdown]
 #
@@ -603,7 +604,7 @@ show(shown)
 
 # %% tags=["hide-input"]
 kept = kept_steps(table, {r.key: r.curves for r in store.records("scaling")})
-show(kept.rename(columns=figures.scaling.corpus_name), 2)
+show(kept.rename(columns=corpus_name), 2)
 
 # %% [markdown]
 # ## Check against the thesis
