@@ -32,11 +32,10 @@ def key(study: str, fields: Fields, before: Fields) -> str:
     >>> key("distributional", {"noise": 0.3}, {}) == key("distributional", {"noise": 0.3, "new": 1}, {"new": 1})
     True
     """
-    entries: dict[str, Any] = {"study": study}
-    for name, value in fields.items():
-        if name in before and value == before[name]:
-            continue
-        entries[name] = value
+    entries: dict[str, Any] = {"study": study, **fields}
+    for name, value in before.items():
+        if name in fields and fields[name] == value:
+            del entries[name]
     return hashlib.sha256(_canonical(entries).encode()).hexdigest()[:16]
 
 

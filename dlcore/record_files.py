@@ -72,7 +72,8 @@ def parse(text: bytes, study: str, key: str) -> dict[str, Any]:
         raise NotUnderstoodError(f"its configuration is not that of a run of {study}: {error!r}") from None
     if right != key:
         raise NotUnderstoodError(f"its key {key} is not that of its configuration, {right}")
-    raw["config"] = config | {name: value for name, value in before.items() if name not in config}
+    if not before.keys() <= config.keys():
+        raw["config"] = {**config, **{name: value for name, value in before.items() if name not in config}}
     metrics = raw["metrics"]
     if None in metrics.values():
         raw["metrics"] = {name: math.nan if value is None else value for name, value in metrics.items()}
