@@ -141,7 +141,7 @@ def test_the_statement_on_multiplicity_counts_the_ledger(ledger, monkeypatch):
 
 
 def test_a_sceptic_has_a_question_for_every_headline_and_a_row_answers_it(ledger):
-    asked = yaml.safe_load(claims.FILE.with_name("sceptics.yml").read_text("utf8"))
+    asked = yaml.safe_load(Path(claims.__file__).with_name("sceptics.yml").read_text("utf8"))
     rows = {c.id: c for c in ledger}
     assert set(asked) == {c.id for c in ledger if c.headline}, "dlcore/claims/sceptics.yml has a line for each headline"
     table = claims.sceptics_html(ledger)

@@ -23,6 +23,8 @@ def test_the_versions_of_colab_meet_the_floors_of_the_package():
     for requirement in wanted + [Requirement(text) for text in project["optional-dependencies"]["lab"]]:
         if (found := there.get(requirement.name.lower())) is None:
             continue
-        assert not any(s.operator in ("==", "<", "<=", "~=") for s in requirement.specifier), f"{requirement} is no floor"
+        assert not any(s.operator in ("==", "<", "<=", "~=") for s in requirement.specifier), (
+            f"{requirement} is no floor"
+        )
         pins = [s.version for s in found.specifier if s.operator == "=="]
         assert all(requirement.specifier.contains(version) for version in pins), f"{requirement} replaces {found}"

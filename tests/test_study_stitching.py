@@ -11,8 +11,8 @@ from dlcore import augment, measures, studies, training
 from dlcore.data import Dataset
 from dlcore.records import PACKAGED, RecordStore
 from dlcore.studies import recorded
-from dlcore.studies import stitching as study
 from dlcore.studies.stitching import Config
+from dlcore.studies.stitching import experiment as study
 from dlcore.studies.stitching import networks as pairs
 from dlcore.studies.stitching import sentences as prose
 from dlcore.studies.stitching.table import by_stage, order_table, rank_correlations
