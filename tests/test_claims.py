@@ -5,6 +5,7 @@ import datetime
 import html
 import math
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest

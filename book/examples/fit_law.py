@@ -78,7 +78,7 @@ def main(args):
         low, high = fitted.intervals[fitted.curve.law.exponent]
         print(f"{law:8} {fitted.exponent:8.4f} [{low:.4f}, {high:.4f}] {fitted.rmsle:7.4f} {held.error:26.1%}")
         for name, why in fitted.flags.items():
-            print(f"{'':8} {name}: {why}")
+            print(textwrap.fill(f"{name}: {why}", 78, initial_indent=" " * 9, subsequent_indent=" " * 13))
     value = marginal_value(found.fits[found.best], sizes.max())
     print(f"\nTwice the data of the largest run: {value.doubling:.1%} of its loss, under {found.best}.")
     print(f"\nFor a paper:\n{textwrap.fill(found.sentence, 78)}")
