@@ -17,6 +17,7 @@ from typing import Any
 
 FENCE = re.compile(r"^:::\{([\w:]+)\} *([^\n]*)\n((?::\w+:[^\n]*\n)*)(.*?)^:::$", re.S | re.M)
 ROLE = re.compile(r"\{([a-z:]+)\}`([^`]+)`")
+FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.S)
 PICTURE = re.compile(r"!\[([^\]]*)\]\((?!https?:|data:)([^)\s]+)\)")
 MYST = re.compile(r":::|\{[a-z:]+\}`|^\([\w-]+\)=$|^%", re.M)  # what no cell of a plain edition may hold
 HEAD = """> This is the edition of {chapter} to run and to change. The numbers in its sentences are those of
@@ -99,6 +100,8 @@ def _block(match: re.Match) -> str:
     kind, name, body = match[1], match[2].strip(), match[4].strip()
     if kind == "solution":
         return f"<details><summary>Solution</summary>\n\n{body}\n\n</details>"
+    # Jupyter takes formulas out before it reads the quote: the mark of a second line would be part of the formula
+    body = FORMULA.sub(lambda m: re.sub(r"\s*\n\s*", " ", m[0]), body)
     head = name if kind == "admonition" else f"{_named(kind, name)}."
     return "\n".join(f"> {line}".rstrip() for line in (f"**{head}**", "", *body.splitlines()))
 

@@ -52,6 +52,13 @@ def test_no_myst_is_left(both):
             assert not re.search(r"\{[a-z:]+\}`", cell.source)
 
 
+def test_no_formula_in_a_quote_runs_over_two_lines(both):
+    """Jupyter takes formulas out before it reads the quote, and would show the second line's mark."""
+    for cell in both[1].cells:
+        if cell.cell_type == "markdown":
+            assert not [m for m in re.findall(r"\$\$.+?\$\$|\$[^$]+\$", cell.source, re.S) if "\n>" in m]
+
+
 def test_the_code_is_the_chapters_own(both):
     source, edition = ([c for c in book.cells if c.cell_type == "code"] for book in both)
     assert [re.sub(r"\A# @title .*\n", "", c.source) for c in edition] == [c.source for c in source]
@@ -132,6 +139,10 @@ def edition(text, **glued):
         (
             ":::{solution} e\n:class: dropdown\nIt is {glue:text}`a:.2f`.\n:::",
             "<details><summary>Solution</summary>\n\nIt is 0.42.\n\n</details>",
+        ),
+        (
+            ":::{exercise}\nIs $a\n  = b$ and\n\n$$c\n  \\le d$$\n:::",
+            "> **Exercise.**\n>\n> Is $a = b$ and\n>\n> $$c \\le d$$",
         ),
         (":::{exercise}\n:label: e\nDo.\n:::", "> **Exercise.**\n>\n> Do."),
     ],
