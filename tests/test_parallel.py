@@ -210,7 +210,8 @@ def _facts():
             self.layer = nn.Linear(40, 3)
 
         def forward(self, x):
-            masks.append(functional.dropout(torch.ones(6), 0.5, self.training))
+            if self.training:
+                masks.append(functional.dropout(torch.ones(6), 0.5))
             return self.layer(x.flatten(1))
 
     with runtime.listening(lambda *args: seen.append(args)):

@@ -1,7 +1,5 @@
 """The study of chapter 2: roles, sizes, errors, one run, networks shared by pairs."""
 
-import functools
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -129,7 +127,7 @@ def test_the_grid_is_valid_and_has_no_run_twice():
 
 
 def test_a_converged_pair_says_how_it_was_found(store, monkeypatch):
-    monkeypatch.setattr(study, "Search", functools.partial(study.Search, steps=(5, 10, 20)))
+    monkeypatch.setattr(study, "SEARCH_STEPS", (5, 10, 20))
     config = Config(**SMOKE, converged=True, shuffles=3)
     assert config.key != Config(**SMOKE).key
     record = store.load_or_run(config, device="cpu")

@@ -59,7 +59,7 @@ def penalty_curve(
     random: nn.Module | Callable[[int], nn.Module] | bool = True,
     seeds: Sequence[int] = (0,),
     keep: str | Path | None = None,
-    fit: Callable[..., Stitch] = stitch_subjects,
+    fit: Callable[..., Stitch] | None = None,
     progress: bool = False,
     **options: Any,
 ) -> list[StagePenalty]:
@@ -98,7 +98,7 @@ def penalty_curve(
     pairs = stage_pairs(bottom, top, checked, where, stages)
     if not seeds:
         raise ValueError("seeds are needed, one or more")
-    if keep is not None and fit is not stitch_subjects:
+    if keep is not None and fit is not None:
         raise ValueError("keep needs the usual fit: the names of kept controls do not say how they were made")
     below, above = [list(side) for side in zip(*pairs, strict=True)]
 
@@ -128,7 +128,7 @@ def penalty_curve(
                 if key not in done:
 
                     def make() -> Stitch:
-                        return fit(one, second, low, high, family, checked, with_seed)
+                        return (fit or stitch_subjects)(one, second, low, high, family, checked, with_seed)
 
                     control = kept is not None and kind != "main"
                     names = (low, high, family, seed)
