@@ -265,16 +265,19 @@ def test_a_cell_that_hangs_on_a_worker_ends_with_it_and_the_others_go_on(tmp_pat
     """The worker is a process of its own: what it imports makes seed 1 sleep where no exception is heard."""
     hang = tmp_path / "sitecustomize.py"
     hang.write_text(
-        "import sys, threading\n"
+        "import importlib, sys, threading\n"
         "def late():\n"
         "    import time\n"
-        "    while not (hasattr(sys.modules.get('dlcore.studies.distributional'), '_run_agreement')\n"
+        "    while not (hasattr(sys.modules.get('dlcore.studies.distributional'), 'Config')\n"
         "               and hasattr(sys.modules.get('dlcore.sweep.cells'), 'probe')):\n"
         "        time.sleep(0.01)\n"
         "    study, cells = sys.modules['dlcore.studies.distributional'], sys.modules['dlcore.sweep.cells']\n"
         "    cells.LAST_WORDS = 1.0\n"
-        "    real = study.run\n"
-        "    study.run = lambda config, **o: time.sleep(1000) if config.seed == 1 else real(config, **o)\n"
+        "    def run(config, **options):\n"
+        "        if config.seed == 1:\n"
+        "            time.sleep(1000)\n"
+        "        return importlib.import_module(study.__name__ + '.experiment').run(config, **options)\n"
+        "    study.run = run\n"
         "threading.Thread(target=late, daemon=True).start()\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
