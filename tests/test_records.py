@@ -126,7 +126,7 @@ def test_kill_at_any_moment_leaves_a_store_that_loads_and_a_rerun_completes(tmp_
 def test_workers_end_with_a_killed_parent(tmp_path):
     """kill -9 of the command alone: the worker of its pool must not go on in the background."""
     code = (
-        "import sys; from dlcore import recorded, studies; from dlcore.records import RecordStore\n"
+        "import sys; from dlcore import studies; from dlcore.sweep import recorded; from dlcore.records import RecordStore\n"
         "from dlcore.studies.distributional import Config\n"
         "if __name__ == '__main__':\n"
         "    runs = [Config(preset='laptop', architecture='mlp', noise=0.4, seed=s) for s in range(99)]\n"
