@@ -128,7 +128,7 @@ def test_features_are_cached_and_shared_between_noise_rates_and_probes(tmp_path,
 def test_two_processes_make_the_same_features_once(tmp_path):
     code = f"""
 import pathlib, time, torch
-from dlcore.studies import representations
+from dlcore.studies.rationality import representations
 original, calls = representations._make, []
 representations._make = lambda *a, **k: calls.append(1) or time.sleep(3) or original(*a, **k)
 x = torch.linspace(0, 1, 240).view(40, 6).sin()
