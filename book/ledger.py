@@ -95,7 +95,7 @@ def data(claims: Iterable[ledger.Claim], url: str | None) -> list[dict[str, Any]
     for claim, row in zip(claims, pages.ledger_json(list(claims)), strict=True):
         links = {"figure": f"../notebooks/{chapter(claim.chapter)}.html#fig-{figure(claim.id)}"}
         if url:
-            links["study"] = f"{url}/blob/main/dlcore/studies/{row['study']}.py"
+            links["study"] = f"{url}/tree/main/dlcore/studies/{row['study']}"
             if claim.id not in WITHOUT_RUNS:
                 links["records"] = f"{url}/tree/main/dlcore/records/{row['study']}"
             if claim.dates and (commit := known.get(claim.dates.region)):
@@ -158,7 +158,8 @@ def _row(claim: ledger.Claim, row: dict[str, Any]) -> str:
 
 def page(claims: list[ledger.Claim], url: str | None) -> str:
     """Returns the page's HTML: filters, the table in a part for each chapter, and a link to all of it as JSON."""
-    rows = data(claims, url)
+    # an exploratory row is a lead: it does not count among the verdicts, and their filter leaves it out
+    rows = [row | ({"verdict": ""} if row["kind"] == "exploratory" else {}) for row in data(claims, url)]
     told = ", ".join(f"{n} {v}" for v, n in pages.counts(claims).items() if n)
     filters = "".join(
         [

@@ -33,7 +33,7 @@ def data(rows):
 def test_every_claim_has_a_figure_that_is_drawn_and_every_pattern_a_claim(rows):
     drawn = {
         n
-        for p in (ROOT / "dlcore" / "figures").glob("*.py")
+        for p in (ROOT / "dlcore" / "studies").glob("*/figures/*.py")
         for n in re.findall(r'name="([a-z-]+)"', p.read_text("utf8"))
     }
     used = {ledger.figure(c.id) for c in rows}
@@ -49,7 +49,7 @@ def test_the_figure_is_one_of_the_claims_chapter(rows):
         name = ledger.figure(c.id)
         source = next(
             p.read_text("utf8")
-            for p in (ROOT / "dlcore" / "figures").glob("*.py")
+            for p in (ROOT / "dlcore" / "studies").glob("*/figures/*.py")
             if f'name="{name}"' in p.read_text("utf8")
         )
         makers = re.findall(r"^def (\w+)\(", source, re.M)
