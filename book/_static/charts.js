@@ -227,7 +227,7 @@
       note.controls.forEach(function (c, i) { if (now[i] !== before[i]) view.signal(c.name, c.options[now[i]]); });
       // the width follows from the state alone, not from the states before
       size(base);
-      drawing = drawing.then(function () { return view.runAsync(); }).then(function () { return view.resize().runAsync(); }).then(fit);
+      drawing = drawing.then(function () { return view.runAsync(); }).then(function () { return view.resize().runAsync(); }).then(fit).then(quiet);
     }
 
     // -- drawing
@@ -264,13 +264,21 @@
       });
       return moved;
     }
+    // To a screen reader a chart is one picture with a description: its marks, hundreds of them, are not read one by one.
+    function quiet() {
+      box.querySelectorAll("svg [role]").forEach(function (e) {
+        e.removeAttribute("role");
+        e.removeAttribute("aria-roledescription");
+        e.removeAttribute("aria-label");
+        e.setAttribute("aria-hidden", "true");
+      });
+    }
     // The plots take what axes and legends leave: these differ with the state, so the width is set after each step.
     function fit() {
       let again = 6;
       function step() {
         const spare = drawn - Number(box.querySelector("svg").getAttribute("width"));
-        // a pixel is not chased: the same state would have two widths, by the state before
-        if (Math.abs(spare) <= 1 || !again--) return null;
+        if (!spare || !again--) return null;
         return size(inner + spare) ? view.runAsync().then(step) : null;
       }
       return Promise.resolve(step());
@@ -289,7 +297,9 @@
         const known = Object.keys(view.getState({ signals: function () { return true; }, data: function () { return false; } }).signals);
         names = known.filter(function (s) { return /^(childWidth|concat_\d+_width)$/.test(s); }).sort();
         if (!names.length) names = ["width"];
-        return fit();
+        // the pixels by which the plots were told apart go again
+        size(inner);
+        return view.runAsync().then(fit);
       });
     }
     function draw() {
@@ -300,6 +310,7 @@
         return Math.abs(inner - guess) > 24 ? embed() : null;
       }).then(function () {
         base = inner;
+        quiet();
         root.setAttribute("data-ready", "1");
       }).catch(function (error) {
         box.textContent = "This chart could not be drawn: " + error.message;
