@@ -175,6 +175,7 @@ def test_a_site_that_is_not_what_was_made_is_made_again(project, monkeypatch, da
     def book(command, **_):
         made.append("--all" in command)
         (build.HTML / "_sources" / "notebooks").mkdir(parents=True, exist_ok=True)
+        (build.HTML / "book").mkdir(exist_ok=True)
         (build.HTML / "index.html").write_text("all of the page")
         return 0
 
@@ -183,6 +184,7 @@ def test_a_site_that_is_not_what_was_made_is_made_again(project, monkeypatch, da
     text, style = build.STAGE / "book" / "index.md", build.STAGE / "book" / "_static" / "x.css"
     text.write_text("text")
     style.write_text("style")
+    text.with_name("claims.json").write_text("[]")
     for _ in range(2):
         assert build.render({}) == 0
     assert made == [True]
@@ -226,7 +228,7 @@ def make(tmp_path):
     """Runs make with a Python of a given text in a folder with the Makefile alone."""
     if MAKE is None:
         pytest.fail("make is not installed", pytrace=False)
-    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+    for name in ("Makefile", "requirements.txt", "requirements.lock", "pyproject.toml"):
         shutil.copyfile(ROOT / name, tmp_path / name)
     env = {k: v for k, v in os.environ.items() if k not in ("PYTHON", "MAKEFLAGS", "MAKELEVEL")}
 
