@@ -486,7 +486,7 @@ figures.table_procedure(table)
 # ## Check against the thesis
 #
 # Each row: the claim, the paper's value, ours with its 95 % interval, and a verdict that follows from the interval and a
-# region in `dlcore/claims/claims.yml`. Whether that region was committed before the first of its runs is said beside the
+# region in `dlcore/studies/rationality/claims.yml`. Whether that region was committed before the first of its runs is said beside the
 # verdict; {ref}`the ledger's page <claims>` explains both.
 #
 # Corrected since the first version of this page, on the same records: rows that hold by proof are called identities, and

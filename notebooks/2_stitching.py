@@ -439,7 +439,7 @@ figures.freeze_training(stages, table, highlight)
 # ## Check against the thesis
 #
 # Each row: the claim, the paper's value, ours with its 95 % interval, and a verdict that follows from the interval and
-# a region in `dlcore/claims/claims.yml`. Beside it: whether the region was committed *before* the first of these runs
+# a region in `dlcore/studies/stitching/claims.yml`. Beside it: whether the region was committed *before* the first of these runs
 # was made. Of many rows on MNIST-1D it was not (*after*): they were entered while the first runs were under way.
 #
 # Corrected since, on the same records. *Post hoc* are weak labels at half of the depth, kernel and BatchNorm on

@@ -400,7 +400,7 @@ figures.human_noise(figures.human_cells(table, records))
 # ## Check against the thesis
 #
 # Each row: the claim, the paper's value, ours with its 95 % interval over seeds, and a verdict that follows from the
-# interval and a region in `dlcore/claims/claims.yml`. Whether that region was committed before the first of its runs is
+# interval and a region in `dlcore/studies/distributional/claims.yml`. Whether that region was committed before the first of its runs is
 # said beside the verdict: of a few rows, most of them on digits, it was not.
 #
 # Corrected since the first version of this page, on the same records. It said "fixed beforehand" of all rows, and that

@@ -610,7 +610,7 @@ show(kept.rename(columns=corpus_name), 2)
 # ## Check against the thesis
 #
 # Each row: the claim, the paper's value, ours with its 95 % interval, and a verdict that follows from the interval and
-# a region in `dlcore/claims/claims.yml`. The bands for exponents and for the largest size were specified before any
+# a region in `dlcore/studies/scaling/claims.yml`. The bands for exponents and for the largest size were specified before any
 # run but entered after the first, so that the ledger dates them *after*; the regions of fitted floors, knees and the
 # early stop were chosen when the clean runs, those at 40 % noise and the published points had been seen. The rows on
 # narrow models, on the joint law and on the filter were fixed before their own runs; the learning rates of the narrow

@@ -231,7 +231,7 @@ def measure(draws: Draws, test_labels: np.ndarray, num_classes: int) -> tuple[di
         metrics[f"deviation_complexity_{name}"] = c
         metrics[f"bound_{name}"] = rr.memorization_bound(c, n, e.rate)
     two = rr.binary_deviation_complexity(predictions, noisy, labels)
-    # half of the published bound, as in the first records; `tables.rationality` derives the smaller certificate of it
+    # half of the published bound, as in the first records; `table.derived` derives the smaller certificate of it
     metrics["bound_sharp"] = rr.memorization_bound(two, n, e.rate) / 2
     if len(noisy) >= 100 or (len(noisy) >= 20 and e.rate > 0.15):
         c = rr.prediction_complexity(predictions, noisy, labels, num_classes, "miller-madow")

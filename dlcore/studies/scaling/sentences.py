@@ -93,7 +93,7 @@ def numbers(
     """Returns what chapter 4's sentences glue beside the ledger: name -> text, "no run" where there is none.
 
     Args: what the ledger measured, by claim; rows of `table.derived` and `table.published_scaling`; fits of both, and their
-        `tables.held_out_laws`.
+        `readings.held_out_laws`.
     """
     found = _outcomes(measured) | _published(published)
     found |= _own(rows, fits) if len(rows) else {}

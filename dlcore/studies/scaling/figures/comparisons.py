@@ -81,7 +81,7 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
 def beside_counting(beside: pd.DataFrame) -> alt.HConcatChart:
     """Excess losses of the clean baselines and of the counting learner, and their exponents from one size to the next.
 
-    Args: beside: `tables.beside_counting`.
+    Args: beside: `comparisons.beside_counting`.
     """
     names = {"narrow": "64 units", "wide": "512 units", "counting": "counting learner", "unseen": "unseen mass (exact)"}
     # as in the first chart the baseline is grey and what is set beside it pink; theory is violet

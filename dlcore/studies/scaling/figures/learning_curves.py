@@ -99,7 +99,7 @@ def _exponents(keys: pd.DataFrame) -> dict[tuple[str, str], str]:
 def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.LayerChart:
     """Loss against pairs for the baseline, an architecture and a kind of noise, with a law, floors and the counting learner.
 
-    Args: rows of `tables.scaling` or `table.published_scaling`, fits of `tables.scaling_fits` with bootstrap draws.
+    Args: rows of `table.derived` or `table.published_scaling`, fits of `table.scaling_fits` with bootstrap draws.
     """
     names = ["data", "setting", "choice", "arm", "pairs", "seed", "loss", "usable", "asymptote", "reference"]
     points = rows[rows.arm != "other"].assign(data=rows.curve.map(corpus_name), choice=rows.setting.map(choice))
