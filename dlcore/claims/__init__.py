@@ -28,7 +28,7 @@ from dlcore.claims.ledger import (
     sceptics_html,
     write_history,
 )
-from dlcore.claims.pages import ledger_html, ledger_json, ledger_markdown
+from dlcore.claims.pages import ledger_html, ledger_json, ledger_markdown, told
 from dlcore.measures import MEASURES, Measured, two_digits
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "ledger_markdown",
     "multiplicity_statement",
     "sceptics_html",
+    "told",
     "two_digits",
     "write_history",
 ]
