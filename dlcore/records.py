@@ -1,4 +1,4 @@
-"""Immutable records of runs: one JSON file each, named by the hash of its configuration, written atomically."""
+"""Immutable records of runs, named by the hash of their configurations: one JSON file each, the shipped ones a line each."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ class RecordStore:
         """
         study, key = config.STUDY, config.key
         for folder in self._folders:
-            path = folder / study / f"{key}.json"
-            if (fields := _read(path, study, key)) is None:
+            entry = record_files.find(folder / study, key)
+            if entry is None or (fields := _read(entry, study)) is None:
                 continue
             record = Record(**fields)
             made = record.data.get("checksum")
@@ -143,7 +143,7 @@ class RecordStore:
                 return record
             if folder != PACKAGED:
                 raise ValueError(
-                    f"{path} was made with the {record.data.get('name', 'data')} of checksum {made}, but the file that is "
+                    f"{entry.place} was made with the {record.data.get('name', 'data')} of checksum {made}, but the file that is "
                     f"here now has {here}; put the other back, or keep runs on this one in another folder (--store)"
                 )
         return None
@@ -221,40 +221,54 @@ class RecordStore:
 
     def records(self, study: str) -> Iterator[Record]:
         """Yields every intact record of a study, the local ones first; a key is yielded once."""
-        for fields in self._fields(study):
+        for _, fields in self._found(study):
             yield Record(**fields)
 
-    def _fields(self, study: str) -> Iterator[dict[str, Any]]:
-        seen = set()
+    def keys(self, study: str) -> set[str]:
+        """Returns the keys of all records of a study, read or not, damaged ones too."""
+        return {entry.key for folder in self._folders for entry in record_files.entries(folder / study)}
+
+    def _found(self, study: str) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
+        """Yields where each intact record of a study comes from, its `group` and `source`, and its fields."""
+        known: set[str] = set()
         for folder in self._folders:
-            for key, path in record_files.names(folder / study):
-                if key not in seen and (fields := _read(path, study, key)) is not None:
-                    seen.add(key)
-                    yield fields
+            source, seen = "shipped" if folder == PACKAGED else "local", set[str]()
+            for entry in record_files.entries(folder / study):
+                if entry.key in seen:
+                    _skipped(entry, f"the record {entry.key} is there twice")
+                elif entry.key not in known and (fields := _read(entry, study)) is not None:
+                    seen.add(entry.key)
+                    yield {"group": entry.group, "source": source}, fields
+            known |= seen
 
     def table(self, study: str, **where: Any) -> pd.DataFrame:
         """Returns one tidy row per record: key, the fields of the configuration, the metrics, provenance.
+
+        `source` is "shipped" or "local", `group` the recorded group of a shipped record, "" for a local one.
 
         Args:
             where: keep rows whose field equals the value, or is among the values of a list or tuple.
         """
         rows = []
         wanted = {k: v if isinstance(v, (list, tuple, set)) else (v,) for k, v in where.items()}
-        for r in self._fields(study):
+        for origin, r in self._found(study):
             config, environment = r["config"], r["environment"]
             if all(config.get(name) in values for name, values in wanted.items()):
                 made = {"device": environment.get("device", ""), "commit": environment.get("commit", "")}
                 made |= {"split": r["data"].get("split", ""), "seconds": r["seconds"], "created": r["created"]}
-                rows.append({"key": r["key"], **config, **r["metrics"], **made})
+                rows.append({"key": r["key"], **origin, **config, **r["metrics"], **made})
         return pd.DataFrame(rows)
 
 
-def _read(path: str | Path, study: str, key: str) -> dict[str, Any] | None:
-    """Returns the fields of the record in a file; None where there is none, or, named by a warning, none of use."""
+def _read(entry: record_files.Entry, study: str) -> dict[str, Any] | None:
+    """Returns the fields of a record; None where there is none, or, named by a warning, none of use."""
     try:
-        return record_files.read(path, study, key)
+        return entry.read(study)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        warnings.warn(f"skipped the damaged record {path}: {error}", DamagedRecordWarning, stacklevel=3)
-        return None
+        return _skipped(entry, error)
+
+
+def _skipped(entry: record_files.Entry, why: object) -> None:
+    warnings.warn(f"skipped the damaged record {entry.place}: {why}", DamagedRecordWarning, stacklevel=4)
