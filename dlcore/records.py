@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import datetime
 import importlib
+import io
 import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,16 @@ from dlcore.cache import write_atomically
 from dlcore.config import Config
 from dlcore.record_files import FORMAT, DamagedError, NotUnderstoodError
 
-__all__ = ["FORMAT", "PACKAGED", "DamagedRecordWarning", "Record", "RecordStore", "default_path", "write_atomically"]
+__all__ = [
+    "FORMAT",
+    "PACKAGED",
+    "DamagedRecordWarning",
+    "Record",
+    "RecordStore",
+    "default_path",
+    "export",
+    "write_atomically",
+]
 PACKAGED = Path(__file__).with_name("records")
 
 
@@ -258,6 +268,38 @@ class RecordStore:
                 made |= {"split": r["data"].get("split", ""), "seconds": r["seconds"], "created": r["created"]}
                 rows.append({"key": r["key"], **origin, **config, **r["metrics"], **made})
         return pd.DataFrame(rows)
+
+
+def export(path: str | Path, studies: Iterable[str], store: RecordStore | None = None) -> int:
+    """Writes all runs of studies into one file, a row a run: study, settings, metrics, provenance; returns how many.
+
+    A column that a study has not is empty in its rows. Curves and arrays are left out; `RecordStore.records` has them.
+
+    Args:
+        path: FILE.csv, FILE.csv.gz or FILE.parquet; the last needs the package pyarrow.
+        store: by default the shipped and the local runs.
+    Raises: ValueError for another ending, ImportError without pyarrow.
+    """
+    name = Path(path).name.lower()
+    if not name.endswith((".csv", ".csv.gz", ".parquet")):
+        raise ValueError(f"{path}: the name must end in .csv, .csv.gz or .parquet")
+    store = store or RecordStore()
+    tables = [t.assign(study=s)[["study", *t.columns]] for s in studies if len(t := store.table(s))]
+    runs = pd.concat(tables, ignore_index=True).convert_dtypes() if tables else pd.DataFrame()
+    content = io.BytesIO()
+    if name.endswith(".parquet"):
+        mixed = {c: runs[c].map(str, na_action="ignore") for c in runs if runs[c].dtype == object}
+        try:
+            runs.assign(**mixed).to_parquet(content, index=False)
+        except ImportError:
+            raise ImportError(f"{path} needs a package: pip install pyarrow, or write a .csv.gz") from None
+    else:
+        # the same runs give the same bytes
+        packed = {"method": "gzip", "mtime": 0} if name.endswith(".gz") else None
+        runs.to_csv(content, index=False, compression=packed, lineterminator="\n")
+    with cache.writing(cache.expanded(path), sync=True) as file:
+        file.write(content.getvalue())
+    return len(runs)
 
 
 def _read(entry: record_files.Entry, study: str) -> dict[str, Any] | None:

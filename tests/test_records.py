@@ -1,5 +1,6 @@
 """Records are immutable, written atomically, and a damaged one is named and skipped."""
 
+import gzip
 import json
 import lzma
 import math
@@ -9,10 +10,11 @@ import subprocess
 import sys
 import time
 
+import pandas as pd
 import pytest
 
 from dlcore import record_files
-from dlcore.records import PACKAGED, DamagedRecordWarning, Record, RecordStore
+from dlcore.records import PACKAGED, DamagedRecordWarning, Record, RecordStore, export
 from dlcore.studies.distributional import Config
 from dlcore.sweep import recorded
 
@@ -257,3 +259,38 @@ def test_shipped_records_are_intact():
         assert not record.environment["commit"].endswith("+changes")
         assert record.data["checksum"]
         assert record.config["preset"] in ("laptop", "gpu")
+
+
+def test_all_runs_are_exported_as_one_table(store, tmp_path):
+    for seed in (1, 2):
+        store.save(Config(seed=seed), Record("distributional", {}, {"tv": seed / 3}, environment={"commit": "abc"}))
+    own = RecordStore(store.path, packaged=False)
+    texts = []
+    for name in ("runs.csv", "runs.csv.gz", "again.csv.gz"):
+        assert export(tmp_path / name, ["distributional", "scaling"], own) == 2
+        texts.append((tmp_path / name).read_bytes())
+    assert gzip.decompress(texts[1]) == texts[0]
+    assert texts[1] == texts[2]
+    rows = pd.read_csv(tmp_path / "runs.csv").set_index("seed")
+    assert rows.study.unique().tolist() == ["distributional"]
+    assert rows.tv.to_dict() == pytest.approx({1: 1 / 3, 2: 2 / 3}, rel=1e-7)
+    assert rows.key[1] == Config(seed=1).key
+    assert {*Config.names(), "group", "source", "commit", "created", "device"} <= set(rows.reset_index())
+    with pytest.raises(ValueError, match="must end in"):
+        export(tmp_path / "runs.xlsx", ["distributional"], own)
+
+
+def test_an_exported_table_for_parquet_has_one_type_a_column(store, tmp_path, monkeypatch):
+    store.save(Config(), Record("distributional", {}, {"tv": 0.5, "stopped": "early"}))
+    written = []
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", lambda self, file, index: written.append(self))
+    export(tmp_path / "runs.parquet", ["distributional"], RecordStore(store.path, packaged=False))
+    assert object not in set(written[0].dtypes)
+
+    def missing(*_, **__):
+        raise ImportError("a long text")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", missing)
+    with pytest.raises(ImportError, match="pip install pyarrow"):
+        export(tmp_path / "none.parquet", ["distributional"], RecordStore(store.path, packaged=False))
+    assert not (tmp_path / "none.parquet").exists()
