@@ -15,13 +15,14 @@
 # # Why self-supervised learning generalizes
 #
 # *Rationality implies generalization* {cite}`bansal2021rationality`, the first finding of the thesis
-# {cite}`bansal2022thesis`: a simple classifier on features that were learned without labels has a small generalization gap,
+# {cite}`bansal2022thesis`: a simple classifier on features that were learned without labels has a small
+# {term}`generalization gap`,
 # however large the network behind the features is.
 #
 # :::{admonition} The answer
 # :class: slide
-# - **Reproduced.** At 20 % label noise on CIFAR-10 a network trained end to end memorises
-#   {glue:text}`rationality/separation-cifar10` times as much as a linear probe on SimCLR or VICReg features. At 40 % noise the
+# - **Reproduced.** At 20 % label noise on CIFAR-10 a network trained {term}`end to end`
+#   memorises {glue:text}`rationality/separation-cifar10` times as much as a linear {term}`probe` on SimCLR or VICReg features. At 40 % noise the
 #   probe has lost {glue:text}`rationality/flat-cifar10` of its clean test accuracy.
 # - **Not because of self-supervision alone.** With the features of an *untrained* network the factor is still
 #   {glue:text}`rationality/separation-untrained-cifar10`. What training the features adds is accuracy:
@@ -79,12 +80,12 @@ for name, value in {"records": len(table), **prose.numbers(table)}.items():
     glue(f"rationality/{name}", value, display=False)
 
 # %% tags=["hide-input"]
-figures.noise_sweep(table, highlight)
+figures.noise_sweep(table, {"dataset": "cifar10", "noise": 0.4})
 
 # %% [markdown]
 # The picture to remember. Blue: accuracy on the noisy labels that were trained on. Red: accuracy on fresh labels that are as
-# noisy. A procedure that fits what is true, and no noise, has both at the dashed line. Set it {drive}`to CIFAR-10 at 40 %
-# noise <noise-sweep: source=CIFAR-10 (ours); noise=0.4>`, {drive}`to the ResNet-18 of a GPU <noise-sweep: source=CIFAR-10,
+# noisy. A procedure that fits what is true, and no noise, has both at the dashed line. Set it {drive}`to little
+# noise <noise-sweep: source=CIFAR-10 (ours); noise=0.05>`, {drive}`to the ResNet-18 of a GPU <noise-sweep: source=CIFAR-10,
 # ResNet-18 (ours); noise=0.4>`, or {drive}`to the authors' own numbers <noise-sweep: source=CIFAR-10 (published)>`.
 #
 # ## The claim
@@ -214,53 +215,18 @@ figures.gap_decomposition(table, highlight)
 # {glue:text}`rationality/rational-most:.1f` points. And with augmentation the gap can be negative, since the training accuracy
 # is then measured on augmented images.
 #
-# The separation is large on every data set: {glue:text}`rationality/separation-mnist1d` times on MNIST-1D,
-# {glue:text}`rationality/separation-digits` on digits, {glue:text}`rationality/separation-fashion` on Fashion-MNIST. Most of it
-# is the simple probe's doing: with untrained features it is still {glue:text}`rationality/separation-untrained-mnist1d`,
-# {glue:text}`rationality/separation-untrained-digits` and {glue:text}`rationality/separation-untrained-fashion`. Trained
-# features memorise less again, by a factor of {glue:text}`rationality/untrained-memorises-cifar10` on CIFAR-10.
-#
 # ### Why: leverage
 #
 # A ridge probe is linear in its labels: $\hat Y = H\,\mathrm{onehot}(\tilde y)$ with
 # $H = F (F^\top F + \lambda I)^{-1} F^\top$. The diagonal of $H$ says how much a point's own label, right or wrong, moves its
 # own score; its mean is the number of effective degrees of freedom over $n$.
 #
-# :::{prf:theorem} What leverage does
-# :label: thm-leverage
-# Two classes, labels $\pm 1$, noise independent between points. With $h_i = H_{ii}$ and the margin
-# $s_i = y_i \sum_{j \ne i} H_{ij} \tilde y_j$ that the *other* labels give to point $i$, ties apart,
-#
-# $$\text{Train}(\eta) - \text{NTrain}(\eta) = (1 - \eta)\,\frac1n \sum_i \Pr[\,-h_i < s_i \le h_i\,] .$$
-#
-# Where $s_i$ falls into $(-h_i, h_i]$ with probability at most $2 \kappa h_i$ (it takes finitely many values, so that this
-# is anti-concentration, not a density), that is at most $2 \kappa\,(1 - \eta)\,\mathrm{tr} H / n$, and $\mathrm{tr} H$ is
-# at most the number of columns of $F$: the features and the constant.
-# :::
-#
-# :::{prf:proof}
-# :class: dropdown
-# The score of point $i$ times its label is $s_i + h_i$ if its label is right, $s_i - h_i$ if it is wrong, and $s_i$
-# does not depend on the label of $i$. So $i$ is right with probability $\Pr[s_i > -h_i]$ in the first case and
-# $\Pr[s_i > h_i]$ in the second. The difference, averaged, is that of the accuracies on right and on wrong labels, and
-# Train($\eta$) is their mean with weights $1 - \eta$ and $\eta$. $\blacksquare$
-# :::
-#
-# Fewer features, more samples and a stronger penalty lower the leverage: at given margins memorization falls as $1/n$.
+# Fewer features, more samples and a stronger penalty lower it ({prf:ref}`thm-leverage`): at given margins memorization falls as $1/n$.
 # How many points have margins near zero is the other factor, and it is the features' affair: at one leverage, data and
 # features still differ.
 
 # %% tags=["hide-input"]
 figures.leverage(table, highlight)
-
-# %% [markdown]
-# ### More samples, less memorization
-#
-# At given margins memorization falls as $1/n$. Where features are trained again at every $n$ the margins improve as well, and
-# it falls faster: the slope of VICReg is {glue:text}`rationality/memorization-falls-with-n` (MNIST-1D).
-
-# %% tags=["hide-input"]
-figures.bound_by_size(table)
 
 # %% [markdown]
 # ## What would falsify it, and the confounds
@@ -397,8 +363,6 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 #
 # ## Details
 #
-# Each opens on a click.
-#
 # ### Proof of the RRM bound
 #
 # :::{prf:proof}
@@ -465,6 +429,15 @@ print(rationality(yours, x.reshape(len(x), -1), y, x_test.reshape(len(x_test), -
 # features. (The 200 epochs were run because 60 did not suffice; the region in the ledger is older than both.)
 
 # %% [markdown]
+# ### The separation, and the untrained network
+#
+# The separation is large on every data set: {glue:text}`rationality/separation-mnist1d` times on MNIST-1D,
+# {glue:text}`rationality/separation-digits` on digits, {glue:text}`rationality/separation-fashion` on Fashion-MNIST. Most of it
+# is the simple probe's doing: with untrained features it is still {glue:text}`rationality/separation-untrained-mnist1d`,
+# {glue:text}`rationality/separation-untrained-digits` and {glue:text}`rationality/separation-untrained-fashion`. Trained
+# features memorise less again, by a factor of {glue:text}`rationality/untrained-memorises-cifar10` on CIFAR-10.
+
+# %% [markdown]
 # ### How simple is simple?
 #
 # All of this is ridge regression with a penalty of 1. The same VICReg features under other probes, untuned, with their
@@ -514,7 +487,6 @@ show(beside_the_paper(table), 2)
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # $\Pr[M = 1] = \eta$. Let $p = \Pr[B = 1] = \text{Train}(\eta)$ and $g = p - \Pr[B = 1 \mid M = 1]$ the signed gap.
 # The mean of $\Pr[B = 1 \mid M]$ over $M$ is $p$, so that $\Pr[B = 1 \mid M = 0] = p + \eta g / (1 - \eta)$. The
 # information is the mean over $M$ of the divergence of $B$ given $M$ from $B$, and a divergence of two laws of one bit is
@@ -541,7 +513,6 @@ show(beside_the_paper(table), 2)
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # *First:* $I(\Delta; N) \le I(\Delta, i; N) = I(i; N) + I(\Delta; N \mid i)$, and $N$ does not depend on $i$.
 # *Equality:* for a given $y_i$, $\Delta_i$ and $g(r_i)$ determine each other, and so do $N_i$ and $\tilde y_i$.
 # *Second:* $g(r_i)$ is a function of $g$, and
@@ -578,6 +549,37 @@ show(summary.reset_index(), 3)
 show(slopes_in_n(table), 2)
 
 # %% [markdown]
+# ### What leverage does, exactly
+#
+# :::{prf:theorem} What leverage does
+# :label: thm-leverage
+# Two classes, labels $\pm 1$, noise independent between points. With $h_i = H_{ii}$ and the margin
+# $s_i = y_i \sum_{j \ne i} H_{ij} \tilde y_j$ that the *other* labels give to point $i$, ties apart,
+#
+# $$\text{Train}(\eta) - \text{NTrain}(\eta) = (1 - \eta)\,\frac1n \sum_i \Pr[\,-h_i < s_i \le h_i\,] .$$
+#
+# Where $s_i$ falls into $(-h_i, h_i]$ with probability at most $2 \kappa h_i$ (it takes finitely many values, so that this
+# is anti-concentration, not a density), that is at most $2 \kappa\,(1 - \eta)\,\mathrm{tr} H / n$, and $\mathrm{tr} H$ is
+# at most the number of columns of $F$: the features and the constant.
+# :::
+#
+# :::{prf:proof}
+# The score of point $i$ times its label is $s_i + h_i$ if its label is right, $s_i - h_i$ if it is wrong, and $s_i$
+# does not depend on the label of $i$. So $i$ is right with probability $\Pr[s_i > -h_i]$ in the first case and
+# $\Pr[s_i > h_i]$ in the second. The difference, averaged, is that of the accuracies on right and on wrong labels, and
+# Train($\eta$) is their mean with weights $1 - \eta$ and $\eta$. $\blacksquare$
+# :::
+
+# %% [markdown]
+# ### More samples, less memorization
+#
+# At given margins memorization falls as $1/n$. Where features are trained again at every $n$ the margins improve as well, and
+# it falls faster: the slope of VICReg is {glue:text}`rationality/memorization-falls-with-n` (MNIST-1D).
+
+# %% tags=["hide-input"]
+figures.bound_by_size(table)
+
+# %% [markdown]
 # ### Performance on the table
 #
 # A positive rationality gap is strange: a point does better *inside* the training set with a wrong label than outside.
@@ -595,7 +597,6 @@ show(slopes_in_n(table), 2)
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # A slot has a wrong label with probability $q (c - 1) / c = \eta$, uniform over the wrong classes, and the training set
 # with test points swapped in is distributed as a fresh one: this *is* the $\eta$-noisy experiment. Every wrong label
 # sits on an inserted point, and whether a slot with the right label was chosen does not depend on anything else. So an

@@ -19,12 +19,12 @@
 #
 # :::{admonition} The answer
 # :class: slide
-# - **Reproduced between seeds.** At mid-depth a stitch of two networks costs, beyond what stitching a network to itself costs,
+# - **Reproduced between seeds.** At mid-depth a {term}`stitch` of two networks costs, beyond a {term}`self-stitch`,
 #   {glue:text}`stitching/stitching-connectivity-convnet` of what an untrained bottom does (convnets, MNIST-1D).
-# - **Reproduced: better plugs into worse.** A bottom trained on four times the data changes the error of the top by
+# - **Reproduced: better plugs into worse.** A {term}`bottom` trained on four times the data changes the error of the {term}`top` by
 #   {glue:text}`stitching/stitching-more-data`.
 # - **Not reproduced.** A bottom trained without labels (SimCLR) still costs {glue:text}`stitching/stitching-self-supervised` at
-#   mid-depth. And the path from one convnet to another has a barrier of {glue:text}`stitching/stitching-path`; with maps that
+#   mid-depth. And the path from one convnet to another has a {term}`barrier` of {glue:text}`stitching/stitching-path`; with maps that
 #   start from least squares it shrinks to {glue:text}`stitching/stitching-path-least-squares`.
 #
 # All rows of this chapter in {ref}`the ledger <claims>`: {glue:text}`stitching/verdicts`.
@@ -80,9 +80,9 @@ for name, value in {"records": len(table), **prose.numbers(table, stages)}.items
 figures.penalty_by_depth(stages, highlight)
 
 # %% [markdown]
-# The test error that a stitch adds, over the depth of the cut. Grey lines are the two controls: the top stitched to itself, and
+# The {term}`penalty`, the test error that a stitch adds, and its {term}`excess` over the self-stitch, over the depth of the cut. Grey lines are the two controls: the top stitched to itself, and
 # an untrained bottom. Set the bottom {drive}`to another seed <stitching-penalty: pair=two seeds>`, to {drive}`labels of which half
-# are random <stitching-penalty: pair=50 % random labels>`, or to {drive}`SimCLR <stitching-penalty: pair=SimCLR>`. Brown is the
+# are random <stitching-penalty: pair=50 % random labels>`, or to {drive}`SimCLR <stitching-penalty: pair=SimCLR bottom, supervised top>`. Brown is the
 # paper's curve of the same kind, read off its figures: for most choices another data set and other networks, so compare shapes, not
 # points.
 #
@@ -207,20 +207,6 @@ figures.more_is_better(stages, highlight)
 # On the top's own samples, the bottom trained on all data is worth {glue:text}`stitching/stitching-more-data`. With the map trained on
 # all samples the top stitched *to itself* changes by {glue:text}`stitching/stitching-confound`, although its representation is what it
 # was: extra data reaches the top through the map. So the claim is about the difference, not about the curve.
-
-# %% [markdown]
-# ### Every stage into every stage
-#
-# The third question, and the best known pitfall of the method.
-
-# %% tags=["hide-input"]
-figures.cross_stage(table, {k: r.arrays for k, r in records.items()}, highlight)
-
-# %% [markdown]
-# It is reported by {cite:t}`hernandez2023stitching` and {cite:t}`balogh2025stitch`. A late stage knows the class, and
-# a trained map can write the class into an early layer's code so that the top reads it. A low penalty therefore says
-# that the bottom's information is *usable* by the top, not that the two layers compute the same thing. Least squares,
-# which has to reproduce the activations themselves, is stricter.
 
 # %% [markdown]
 # ## What would falsify it, and the confounds
@@ -358,8 +344,6 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 # :::
 #
 # ## Details
-#
-# Each opens on a click.
 #
 # ### The map, exactly
 #
@@ -516,6 +500,20 @@ figures.barrier_by_width(table)
 # ledger was fixed before networks of other widths were trained.)
 
 # %% [markdown]
+# ### Every stage into every stage
+#
+# The third question, and the best known pitfall of the method.
+
+# %% tags=["hide-input"]
+figures.cross_stage(table, {k: r.arrays for k, r in records.items()}, highlight)
+
+# %% [markdown]
+# It is reported by {cite:t}`hernandez2023stitching` and {cite:t}`balogh2025stitch`. A late stage knows the class, and
+# a trained map can write the class into an early layer's code so that the top reads it. A low penalty therefore says
+# that the bottom's information is *usable* by the top, not that the two layers compute the same thing. Least squares,
+# which has to reproduce the activations themselves, is stricter.
+
+# %% [markdown]
 # ### Similarity indices
 #
 # An index such as CKA {cite}`kornblith2019similarity` looks at the geometry of the activations and treats all directions
@@ -557,7 +555,6 @@ show(order_table(stages, names))
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # The first part is the definition of the infimum over a larger family. For the second, with covariances,
 # $\mathrm{CKA} = \lVert \Sigma_{FT} \rVert_F^2 / (\lVert \Sigma_{F} \rVert_F \lVert \Sigma_{T} \rVert_F)$ where
 # $F = (r, z)$. Independence leaves $\lVert \Sigma_{FT} \rVert_F = \lVert \Sigma_{rT} \rVert_F$, while

@@ -15,16 +15,16 @@
 # # Classifiers that behave like samplers
 #
 # *Distributional generalization* {cite}`nakkiran2020distributional`, the third finding of the thesis
-# {cite}`bansal2022thesis`: what an interpolating classifier says on test looks like its training labels, mistakes and all.
+# {cite}`bansal2022thesis`: what an {term}`interpolating` classifier says on test looks like its training labels, mistakes and all.
 #
 # :::{admonition} The answer
 # :class: slide
-# - **Reproduced where it is proved, and where classes are told apart.** With each of ten Fashion-MNIST classes noisy in turn, the
-#   distance of the MLP's outputs from the label law exceeds its bound $\epsilon$ by at most
+# - **Reproduced, as a bound.** With each of ten Fashion-MNIST classes noisy in turn, the outputs of an MLP stay as close to the law of
+#   the labels as the conjecture says: the distance less its bound, {term}`epsilon`, is at most
 #   {glue:text}`distributional/ten-classes-mlp`.
 # - **Not reproduced as a law of interpolation.** Forests and Laplace kernels interpolate and average the noise away: forests
 #   exceed the bound by {glue:text}`distributional/forest-calibrated`. Of every further cat labelled *object* our networks return
-#   {glue:text}`distributional/cats-slope`, where a sampler returns 1.
+#   {glue:text}`distributional/cats-slope`, where a {term}`sampler` returns 1.
 # - **Reproduced.** Two networks trained apart agree as often as each is right, to within
 #   {glue:text}`distributional/agreement-networks`.
 #
@@ -87,7 +87,7 @@ figures.spectrum(table, highlight)
 
 # %% [markdown]
 # Noise on *every* class: a label moves to the next class with the rate below. A **sampler** of the training labels lies on the
-# diagonal; a **Bayes rule** that sees the class is a step at one half. Set it {drive}`to 40 % noise <spectrum: noise=0.4>`, or
+# diagonal; a {term}`Bayes rule` that sees the class is a step at one half. Set it {drive}`to 40 % noise <spectrum: noise=0.4>`, or
 # single out {drive}`the forest <spectrum: family=forest>` or {drive}`the MLP <spectrum: family=MLP>`.
 #
 # ## The claim
@@ -179,7 +179,7 @@ show(gallery(rows))
 # ## The experiment
 #
 # On digits: labels that move from class $l$ to $l + 1$, and a network that learns them all. Change the parameters at the top of
-# the notebook and run it again. *TV* is the total variation distance between the law of the outputs and that of the labels, less
+# the notebook and run it again. *TV* is the {term}`total variation` distance between the law of the outputs and that of the labels, less
 # the bias of its estimate.
 
 # %%
@@ -230,14 +230,6 @@ figures.tv_against_epsilon(table, highlight)
 # classifiers part: 1-NN stays below the line, and forests, Laplace kernels and 15-NN rise far above it, although the first two
 # have no training error at all. *Interpolation alone does not make a sampler.* Logistic regression is the opposite example: it
 # does not interpolate and breaks the bound, yet its outputs on train and on test have the same law.
-#
-# ### Agreement
-#
-# Two classifiers, trained on independent samples: how often do they agree? As often as one agrees with *fresh noisy labels*, says
-# the agreement property. Scored against clean labels it looks broken where it holds; this is a common bug.
-
-# %% tags=["hide-input"]
-figures.agreement(table, highlight)
 
 # %% [markdown]
 # ## What would falsify it, and the confounds
@@ -384,8 +376,6 @@ glue("distributional/noisy", float(dg.symmetric_noise_agreement(0.2, 10)), displ
 #
 # ## Details
 #
-# Each opens on a click.
-#
 # ### The same run, as the study records it
 #
 # One classifier on noisy labels, and the same procedure on the partition's own labels to measure $\epsilon$. It is reused if this
@@ -483,7 +473,6 @@ show(bias, 4)
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # *(i)* 1-NN trained on $L$ outputs $L(\mathrm{NN}_S(x))$, so distinguishability says that
 # $L(\mathrm{NN}_S(x)) = L(x)$ with probability at least $1 - \epsilon$. Replacing $L(x)$ by $L(\mathrm{NN}_S(x))$ in
 # the pair costs at most $\epsilon$ in total variation.
@@ -536,8 +525,15 @@ figures.tv_by_size(table)
 figures.marginals(table)
 
 # %% [markdown]
-# ### Agreement, exactly
+# ### Agreement
 #
+# Two classifiers, trained on independent samples: how often do they agree? As often as one agrees with *fresh noisy labels*, says
+# the agreement property. Scored against clean labels it looks broken where it holds; this is a common bug.
+
+# %% tags=["hide-input"]
+figures.agreement(table, highlight)
+
+# %% [markdown]
 # The 2020 version of the paper adds the agreement property: $\Pr[f_1(x) = y] \approx \Pr[f_1(x) = f_2(x)]$ for two
 # classifiers trained on independent sets. Score it against labels *of the training law*: an ideal sampler of noisy
 # labels has accuracy $\sum_l \pi_l \sum_k Q(k \mid l)^2$ against fresh noisy labels, which is also its agreement with

@@ -22,7 +22,7 @@
 # - **Reproduced: the law.** Fitted up to 256 million published sentence pairs, the thesis's law misses the loss at twice the data by
 #   {glue:text}`scaling/missed:.1%` on average.
 # - **Not reproduced: one exponent for all.** The published curves reject a shared one. Fair is the comparison: exponents run from
-#   {glue:text}`scaling/p-least:.2f` to {glue:text}`scaling/p-most:.2f`, knees differ by a factor of
+#   {glue:text}`scaling/p-least:.2f` to {glue:text}`scaling/p-most:.2f`, {term}`knees <knee>` differ by a factor of
 #   {glue:text}`scaling/published-knee-moves`.
 # - **Undecided: noise.** On our synthetic language 20 % wrong target words move the exponent by
 #   {glue:text}`scaling/noise-exponent-20`, measured by a ruler that bends; real text is undecided as well.
@@ -181,8 +181,8 @@ print(f"exponent from the smallest to the largest: {log(excess[0] / excess[-1]) 
 # %% [markdown]
 # ## Recorded runs
 #
-# Every dot is a model that was trained, with its seed. Training pairs are noisy, test pairs always clean. Sizes at which grammar is
-# still being learned are shown but not fitted, a rule fixed before the runs.
+# Every dot is a model that was trained, with its seed. Training pairs are noisy, test pairs always clean. {term}`Sizes at which grammar is
+# still being learned <usable size>` are shown but not fitted, a rule fixed before the runs.
 
 # %% [markdown]
 # ### Exponents against constants
@@ -195,7 +195,7 @@ print(f"exponent from the smallest to the largest: {log(excess[0] / excess[-1]) 
 figures.exponent_constants(fits)
 
 # %% [markdown]
-# With the floor known, the exponents of architectures differ from that of 2L2L by
+# With the {term}`floor known <known floor>`, the exponents of architectures differ from that of 2L2L (two layers in encoder and decoder each) by
 # {glue:text}`scaling/architecture-exponent-4l1l` (4L1L), {glue:text}`scaling/architecture-exponent-decoder-only` (decoder only) and
 # {glue:text}`scaling/architecture-exponent-lstm` (LSTM decoder). Uniform noise in the source words moves it by
 # {glue:text}`scaling/source-uniform-exponent`. The constants do move: the largest $C$ of the thesis's law over the smallest is
@@ -372,8 +372,6 @@ glue("scaling/factor", 1.2 ** (1 / 0.27), display=False)
 #
 # ## Details
 #
-# Each opens on a click.
-#
 # ### The law among its relatives
 #
 # Two identities put the law among its relatives. With $D$ as its only variable, the joint law of model size and data of
@@ -437,7 +435,6 @@ print(textwrap.fill(found.sentence, 96))
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # $(1 - p)^n \approx e^{-np}$, and the sum is close to $\int_0^\infty A r^{-s} e^{-n A r^{-s}}\,dr$. Substitute
 # $u = n A r^{-s}$: the integral is $\frac1s A^{1/s} n^{1/s - 1} \int_0^\infty u^{-1/s} e^{-u}\,du$. $\blacksquare$
 # :::
@@ -509,7 +506,6 @@ if len(quality):
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Cross-entropy on noisy pairs is minimised by their own conditional law $\tilde p$, so the floor is the mean of
 # $-\log \tilde p$ on clean pairs. *(1)*
 # $\tilde p(y \mid x) = (1 - \eta)\,p(y \mid x) + (\eta / V)\,1[y \text{ is a first variant}]$. *(2)* Given the word

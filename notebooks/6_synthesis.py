@@ -19,7 +19,7 @@
 #
 # :::{admonition} In three lines
 # :class: slide
-# - **Memorising and sampling are one thing, measured twice.** Over all procedures of chapter 1 the memorization gap and the clean
+# - **Memorising and sampling are one thing, measured twice.** Over all procedures of chapter 1 the {term}`memorization gap` and the clean
 #   accuracy lost as a sampler have a correlation of {glue:text}`synthesis/memorization-and-sampling`.
 # - **Label noise has no single effect.** It is learned by heart, averaged away or ignored, depending on the procedure; the data alone
 #   decide neither.

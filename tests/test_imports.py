@@ -65,7 +65,7 @@ ALLOWED = {
         *("training_config", "translation"),
     },
     "claims": {"claims", "measures", "records", "studies"},
-    "figures": {"charts", "studies"},
+    "figures": {"charts", "figures", "studies"},
     "doctor": {"data", "machine", "record_files", "records", "runtime", "studies"},
     "sweep": {
         *(

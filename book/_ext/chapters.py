@@ -47,12 +47,19 @@ def checked(body: str, pagename: str) -> None:
         known = {c["column"]: [*map(str, c["options"]), *c["shown"]] for c in notes[figure]["controls"]}
         for key, value in urllib.parse.parse_qsl(html.unescape(query)):
             if value not in known.get(key, []):
-                raise ValueError(f"{pagename}: the figure {figure!r} has no choice {key} = {value!r}: {known}")
+                raise ValueError(
+                    f"{pagename}: the figure {figure!r} has no choice {key} = {value!r}: {known.get(key, list(known))}"
+                )
 
 
 def _fold(app, doctree, docname) -> None:
     if app.builder.format != "html":
         return
+    for proof in [n for n in doctree.findall(nodes.Admonition) if type(n).__name__ == "proof_node"]:
+        place = proof.parent.index(proof)
+        ends = ("<details class='dl-proof'><summary>Proof</summary>", "</details>")
+        before, after = (nodes.raw("", text, format="html") for text in ends)
+        proof.parent[place : place + 1] = [before, proof, after]
     for part in doctree.findall(nodes.section):
         if FOLDED not in part["ids"]:
             continue
