@@ -8,11 +8,11 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dlcore.charts.controls import Saying, menu, near, ordered, pick, slider
+from dlcore.charts.controls import Saying, menu, near, pick, slider
 from dlcore.charts.shared import INK, RATE, Highlight, begin, in_points, named
 from dlcore.charts.theme import ROLES, finish, paired, roles, singled
 from dlcore.metrics.distributional import knn_flip_rate
-from dlcore.summaries import over_seeds
+from dlcore.summaries import ordered, over_seeds
 
 
 def agreement(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:

@@ -9,10 +9,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.charts.controls import Saying, menu, near, ordered, pick, slider
+from dlcore.charts.controls import Saying, menu, near, pick, slider
 from dlcore.charts.shared import CLASS_NAMES, RATE, Highlight, begin, in_points, named
 from dlcore.charts.theme import ROLES, finish, roles, shapes, singled
-from dlcore.summaries import over_seeds
+from dlcore.summaries import family, ordered, over_seeds
 
 _WHERE = {
     "cyclic": "every class",
@@ -120,7 +120,7 @@ def tv_by_size(table: pd.DataFrame) -> alt.LayerChart:
     found = found.drop(columns="n_train").round(4)
     families = ordered(found.family)
     names = list(dict.fromkeys(found.data))
-    chosen = menu(families, pick(None, "family", families, "convnet"), "architecture", "dl_family")
+    chosen = menu(families, pick(None, "family", families, family("convnet")), "architecture", "dl_family")
     # the convnet on MNIST-1D is the classifier that the bound fails for
     dataset = menu(names, pick(None, "dataset", names, "MNIST-1D"), "data", "dl_data")
     base = alt.Chart(found).transform_filter("datum.family === dl_family && datum.data === dl_data")
@@ -269,16 +269,16 @@ def human_cells(table: pd.DataFrame, records: Mapping[str, Any]) -> pd.DataFrame
     """Returns the rows of `human_noise`: each pair of different classes, its rate in labels and in predictions."""
     found = []
     human = table[(table.experiment == "human") & table.usual]
-    for (annotator, family), group in human.groupby(["annotator", "family"], sort=False):
+    for (annotator, name), group in human.groupby(["annotator", "family"], sort=False):
         runs = [records[k] for k in group.key]
         clean = table[(table.experiment == "cyclic") & (table.noise == 0) & (table.dataset == "cifar10")]
-        bases = [records[k] for k in clean[clean.family == family].key]
+        bases = [records[k] for k in clean[clean.family == name].key]
         given = np.mean([r.arrays["conditional"] for r in runs], axis=0)
         predicted, base = (_shares([r.arrays["counts_test"] for r in rs], given.shape) for rs in (runs, bases))
-        for a, name in enumerate(CLASS_NAMES["cifar10"]):
+        for a, true in enumerate(CLASS_NAMES["cifar10"]):
             for b, label in enumerate(CLASS_NAMES["cifar10"]):
                 if a != b:
-                    entry = {"annotator": annotator, "family": family, "class": name, "label": label}
+                    entry = {"annotator": annotator, "family": name, "class": true, "label": label}
                     entry |= {"human": given[a, b], "predicted": predicted[a, b], "clean": base[a, b]}
                     found.append({**entry, "seeds": len(runs)})
     return pd.DataFrame(found).round(4)

@@ -8,10 +8,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.charts.controls import Saying, menu, near, ordered, pick, slider
+from dlcore.charts.controls import Saying, menu, near, pick, slider
 from dlcore.charts.shared import CLASS_NAMES, FEW, RATE, Highlight, begin, in_points, named
 from dlcore.charts.theme import ROLES, finish, paired, singled
-from dlcore.summaries import over_seeds
+from dlcore.summaries import family, ordered, over_seeds
 
 
 def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatChart:
@@ -21,7 +21,7 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
     start, families = begin(highlight), ordered(rows.family)
     noises = sorted(rows.noise.unique())
     rate = slider(noises, pick(start, "noise", noises, 0.3))
-    chosen = menu(families, pick(start, "family", families, "1-NN"), "architecture", "dl_family")
+    chosen = menu(families, pick(start, "family", families, family("knn")), "architecture", "dl_family")
     names = list(dict.fromkeys(rows.data))
     dataset = menu(names, pick(start, "dataset", names, names[0]), "data", "dl_data")
     means = over_seeds(rows, ["data", "family", "noise"], "flip_rate_test")
@@ -134,12 +134,12 @@ def joint_density(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Hi
         "cifar10": ("object", "animal"),
     }
     found = []
-    for (dataset, data, family, noise), group in rows.groupby(["dataset", "data", "family", "noise"], sort=False):
+    for (dataset, data, name, noise), group in rows.groupby(["dataset", "data", "family", "noise"], sort=False):
         pooled = [sum(np.array(arrays[k][side]) for k in group.key) for side in ("counts_train", "counts_test")]
         shares = [p / np.maximum(p.sum(1, keepdims=True), 1) for p in pooled]
         for level in range(shares[0].shape[0]):
             for k in range(shares[0].shape[1]):
-                entry = {"setting": f"{data}: {family}", "noise": noise, "class": names[dataset][level]}
+                entry = {"setting": f"{data}: {name}", "noise": noise, "class": names[dataset][level]}
                 entry |= {"prediction": labels[dataset][k], "train": shares[0][level, k], "test": shares[1][level, k]}
                 found.append({**entry, "seeds": len(group)})
     cells = pd.DataFrame(found).round(4)
@@ -149,7 +149,10 @@ def joint_density(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Hi
     wanted = {"setting": f"{start.get('dataset')}: {start.get('family')}"}
     rate = slider(noises, pick(start, "noise", noises, 0.3))
     setting = menu(
-        settings, pick(wanted, "setting", settings, "CIFAR-10: ResNet"), "data and architecture", "dl_setting"
+        settings,
+        pick(wanted, "setting", settings, f"CIFAR-10: {family('resnet')}"),
+        "data and architecture",
+        "dl_setting",
     )
     base = alt.Chart(cells).transform_filter(f"datum.setting === dl_setting && {near('noise')}")
 

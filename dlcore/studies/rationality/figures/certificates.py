@@ -9,9 +9,9 @@ import pandas as pd
 from dlcore.charts.controls import Saying, held, menu, nearest, pick, slider
 from dlcore.charts.shared import INK, RATE, Highlight, begin, in_points, named
 from dlcore.charts.theme import ROLES, finish, roles, shapes, singled
-from dlcore.studies.rationality.figures.gaps import METHODS
+from dlcore.studies.rationality.figures.gaps import in_order
 from dlcore.studies.rationality.table import by_size
-from dlcore.summaries import over_seeds
+from dlcore.summaries import method, over_seeds
 
 
 def leverage(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
@@ -24,7 +24,7 @@ def leverage(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart
     noises = sorted(rows.noise.unique())
     rows = nearest(rows, "data")
     rate = slider(noises, pick(start, "noise", noises, 0.2))
-    methods = ["all", *[m for m in METHODS if m in set(rows.method)]]
+    methods = ["all", *[m for m in in_order() if m in set(rows.method)]]
     chosen = menu(methods, "all", "method", "dl_method")
     base = alt.Chart(rows).transform_filter(held())
     x = alt.X(
@@ -75,8 +75,8 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
     # a logarithm has no zero: an interval that reaches it ends at the lowest value drawn
     found["low"] = found.low.clip(lower=found.value.min())
     found = found.round(5)
-    methods = [m for m in METHODS if m in set(found.method)]
-    chosen = menu(methods, pick(None, "method", methods, "VICReg"), "method", "dl_method")
+    methods = [m for m in in_order() if m in set(found.method)]
+    chosen = menu(methods, pick(None, "method", methods, method("vicreg")), "method", "dl_method")
     datasets = list(dict.fromkeys(found.data))
     dataset = menu(datasets, pick(None, "data", datasets, "MNIST-1D"), "data", "dl_data")
     base = alt.Chart(found).transform_filter("datum.method === dl_method && datum.data === dl_data")
