@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,10 @@ _FAMILY = {
     "tree": "tree",
     "extra_tree": "extra tree",
     "forest": "forest",
-    "logistic": "logistic",
-    "svm": "SVM",
     "kernel_gaussian": "Gaussian kernel",
     "kernel_laplace": "Laplace kernel",
+    "svm": "SVM",
+    "logistic": "logistic",
     "mlp": "MLP",
     "convnet": "convnet",
     "resnet": "ResNet",
@@ -85,6 +85,16 @@ def family(architecture: str, neighbours: int = 1) -> str:
     '15-NN'
     """
     return f"{int(neighbours)}-NN" if architecture == "knn" else _FAMILY.get(architecture, architecture)
+
+
+def ordered(families: Iterable[str]) -> list[str]:
+    """Returns display names of model families in the book's order: neighbours, trees, kernels, linear, networks.
+
+    >>> ordered(["MLP", "1-NN", "forest", "15-NN"])
+    ['1-NN', '15-NN', 'forest', 'MLP']
+    """
+    known = [family("knn", 1), family("knn", 15), *(family(name) for name in _FAMILY)]
+    return sorted(set(families), key=lambda f: (known.index(f) if f in known else len(known), f))
 
 
 def method(objective: str) -> str:

@@ -11,11 +11,6 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-# the families of chapter 3 in the book's order: neighbours, trees, kernels, linear, networks
-FAMILIES = (
-    *("1-NN", "15-NN", "tree", "extra tree", "forest", "Gaussian kernel", "Laplace kernel", "SVM", "logistic"),
-    *("MLP", "convnet", "ResNet", "ResNet-18"),
-)
 ALL = "all"  # the option of a menu that singles nothing out
 
 
@@ -198,8 +193,3 @@ def nearest(rows: pd.DataFrame, by: str, field: str = "noise") -> pd.DataFrame:
 def held(name: str = "dl_noise") -> str:
     """Returns the Vega expression that a slider stands nearest to the row's value; see `nearest`."""
     return f"{name} > datum.least - 1e-6 && {name} < datum.most - 1e-6"
-
-
-def ordered(families: Sequence[str]) -> list[str]:
-    """Returns model families in the book's order."""
-    return sorted(set(families), key=lambda f: (FAMILIES.index(f) if f in FAMILIES else len(FAMILIES), f))

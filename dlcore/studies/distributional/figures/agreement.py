@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dlcore.charts.controls import Saying, chosen, menu, near, ordered, rates
+from dlcore.charts.controls import Saying, chosen, menu, near, rates
 from dlcore.charts.shared import (
     INK,
     LOG,
@@ -26,7 +26,7 @@ from dlcore.charts.shared import (
 )
 from dlcore.charts.theme import ROLES, finish, paired, roles, singled
 from dlcore.metrics.distributional import knn_flip_rate
-from dlcore.summaries import series_over_seeds
+from dlcore.summaries import ordered, series_over_seeds
 
 
 def agreement(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:

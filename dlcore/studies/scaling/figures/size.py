@@ -27,7 +27,7 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
     fits = {law: joint_fit(rows, law) for law in LAWS}
     if fits["kaplan"] is None:
         raise ValueError("a law in data and model size needs runs of at least three widths")
-    more = rows[(rows.preset == "gpu") & (rows.setting == "2L2L, clean") & rows.usable.astype(bool)]
+    more = rows[(rows.preset == "gpu") & (rows.arm == "baseline") & rows.usable.astype(bool)]
     points = pd.concat([own.assign(fitted="yes"), more.assign(fitted="no")])
     points = points[["width", "parameters", "pairs", "seed", "above", "fitted"]].round({"above": 5})
     points["power"] = np.log2(points.pairs).round(4)

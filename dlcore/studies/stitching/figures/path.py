@@ -20,6 +20,7 @@ from dlcore.studies.stitching.figures.shared import (
     setting,
     spread,
 )
+from dlcore.studies.stitching.table import pair_name
 
 _LEGEND = alt.Legend(orient="bottom", columns=2, symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5)
 
@@ -56,7 +57,7 @@ def _connects(barriers: pd.DataFrame) -> dict[tuple[str], str]:
         by = part.groupby(part.setting.str.rpartition(", ")[2]).value.mean().sort_values()
         told = ", ".join(f"{plural.get(name, name)} {points(value)} points" for name, value in by.items())
         said[(pair,)] = f"Barrier on the path {kind(pair)}: {told}"
-        if pair == "two seeds" and by.min() < 0.03 < by.max():
+        if pair == pair_name("seeds") and by.min() < 0.03 < by.max():
             near = [plural.get(n, n) for n, v in by.items() if v < 0.03]
             far = [plural.get(n, n) for n, v in by.items() if v >= 0.03]
             said[(pair,)] = (
@@ -96,11 +97,11 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
         ["setting", "pair", "line", "seed", "x"]
     )
     cells = _summary(dots, ["setting", "pair"])
-    pairs = [p for p in ("two seeds", "disjoint halves") if p in set(rows.pair)]
+    pairs = [p for p in (pair_name("seeds"), pair_name("halves")) if p in set(rows.pair)]
     pairs += sorted(set(rows.pair) - set(pairs))
     settings = choices(rows)
     start = begin(highlight)
-    kinds = choose(start, "pair", pairs, "bottom", "two seeds")
+    kinds = choose(start, "pair", pairs, "bottom", pair_name("seeds"))
     where = choose(start, "setting", settings, "networks")
     here = chosen(kinds, where)
     single = rows.drop_duplicates("key").dropna(subset=["barrier"]).rename(columns={"barrier": "value"})
@@ -136,7 +137,7 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
         "Right: the barrier of all networks, the chosen in colour. Means and 95 % intervals.",
         description="Left: test error of the stitched networks on the way from the top, at 0, to the bottom, at 1, for the "
         "chosen kind of bottom, beside the same with an untrained bottom. What rises above both ends is the barrier. Right: "
-        f"the barrier of all networks. Between two seeds its mean is {spread(barriers[barriers.pair == 'two seeds'].value)}.",
+        f"the barrier of all networks. Between two seeds its mean is {spread(barriers[barriers.pair == pair_name('seeds')].value)}.",
         rows=cells,
     )
 
@@ -146,7 +147,7 @@ def barrier_by_width(table: pd.DataFrame) -> alt.LayerChart:
 
     Args: table: `studies.stitching.table`.
     """
-    rows = table[table.usual & (table.pair == "two seeds")].dropna(subset=["barrier"])
+    rows = table[table.usual & (table.contrast == "seeds")].dropna(subset=["barrier"])
     rows = setting(rows.assign(usual_width=True)).assign(value=rows.barrier.round(5))
     cells = means(rows, ["setting", "width"], "value").round(5)
     settings = list(dict.fromkeys(rows.setting))

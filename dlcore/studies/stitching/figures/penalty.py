@@ -26,7 +26,7 @@ from dlcore.studies.stitching.figures.shared import (
     setting,
     spread,
 )
-from dlcore.studies.stitching.table import USUAL_MAP
+from dlcore.studies.stitching.table import map_name, pair_name
 
 # line -> its column, role and dash
 _LINES = {
@@ -41,7 +41,7 @@ _CLOSE = 0.05  # points of test error either side of zero in the enlarged panel
 
 def _of_seeds(rows: pd.DataFrame) -> str:
     """Returns the last sentence of the description: what the pairs of two seeds show, whatever is chosen."""
-    seeds = rows[(rows.pair == "two seeds") & (rows["map"] == USUAL_MAP) & rows.usual_width]
+    seeds = rows[(rows.contrast == "seeds") & rows.paper_map & rows.usual_width]
     seeds = seeds.dropna(subset=["penalty", "random_penalty", "excess"])
     if seeds.empty:
         return ""
@@ -79,24 +79,25 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.H
     start = begin(highlight)
     by = ["setting", "pair", "map", "line", "depth", "top_stage"]
     own = [means(rows.assign(line=line), by, column) for line, (column, *_) in _LINES.items() if column != "published"]
-    source = published.read("bansal2021_stitching")
+    source, known = published.read("bansal2021_stitching"), {pair_name(*d): c for d, c in PUBLISHED.items()}
     theirs = [
-        pd.DataFrame({"setting": PAPER, "pair": p, "map": USUAL_MAP, "line": PAPER, "depth": t.x}).assign(
+        pd.DataFrame({"setting": PAPER, "pair": p, "map": map_name({}), "line": PAPER, "depth": t.x}).assign(
             value=t.penalty / 100, pairs=1, top_stage=""
         )
-        for p, curve in PUBLISHED.items()
+        for p, curve in known.items()
         if len(t := source[source.curve == curve]) and p in set(rows.pair)
     ]
     nothing = pd.DataFrame({"pair": [], "map": [], "line": [], "depth": [], "value": [], "pairs": [], "top_stage": []})
     cells, theirs = (pd.concat(part, ignore_index=True).round(4) for part in (own, theirs or [nothing]))
     cells = cells.dropna(subset=["value"])
-    pairs = [p for p in PUBLISHED if p in set(rows.pair)] + sorted(set(rows.pair) - set(PUBLISHED))
+    pairs = [p for p in known if p in set(rows.pair)] + sorted(set(rows.pair) - set(known))
     settings, maps = choices(rows), list(dict.fromkeys(rows["map"]))
-    maps.sort(key=lambda name: (not name.startswith(USUAL_MAP), name))
+    usual = map_name({})
+    maps.sort(key=lambda name: (not name.startswith(usual), name))
     controls = [
         choose(start, "setting", settings, "networks"),
-        choose(start, "pair", pairs, "bottom", "two seeds"),
-        choose(start, "map", maps, "map", USUAL_MAP),
+        choose(start, "pair", pairs, "bottom", pair_name("seeds")),
+        choose(start, "map", maps, "map", usual),
     ]
     here = chosen(*controls)
     legend = alt.Legend(orient="bottom", columns=2, symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1)
@@ -201,12 +202,12 @@ def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: High
 
 
 # the paper's CKA of the pair nearest to each of ours
-_CKA = {
-    "two seeds": "two seeds",
-    "SimCLR bottom, supervised top": "supervised and SimCLR",
-    "supervised bottom, SimCLR top": "supervised and SimCLR",
-    "bottom all data, top a quarter": "5K against 25K samples",
-    "bottom 5 % of the data, top a quarter": "5K against 25K samples",
+_CKA: dict[tuple[str | float, ...], str] = {
+    ("seeds",): "two seeds",
+    ("bottom", "simclr", 1.0): "supervised and SimCLR",
+    ("top", "simclr"): "supervised and SimCLR",
+    ("to a quarter", 1.0): "5K against 25K samples",
+    ("to a quarter", 0.05): "5K against 25K samples",
 }
 
 
@@ -214,20 +215,20 @@ def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None
     """A similarity index over depth, and against the excess of stitching there: the chosen pairs, stage by stage."""
     rows = setting(stages[stages.usual]).assign(x=lambda t: t.depth.round(4))
     cells = rows[["setting", "pair", "top_stage", "seed", "x", "excess", *INDICES]].round(3)
-    source = published.read("bansal2021_cka")
+    source, known = published.read("bansal2021_cka"), {pair_name(*d): c for d, c in _CKA.items()}
     theirs = [
         pd.DataFrame({"pair": p, "x": t.x, "value": t.cka})
-        for p, curve in _CKA.items()
+        for p, curve in known.items()
         if p in set(rows.pair) and len(t := source[source.curve == curve])
     ]
     theirs = (
         pd.concat(theirs, ignore_index=True).round(4) if theirs else pd.DataFrame({"pair": [], "x": [], "value": []})
     )
     settings = choices(rows)
-    pairs = [p for p in _CKA if p in set(rows.pair)] + sorted(set(rows.pair) - set(_CKA))
+    pairs = [p for p in known if p in set(rows.pair)] + sorted(set(rows.pair) - set(known))
     start = begin(highlight)
     where = choose(start, "setting", settings, "networks")
-    kinds = choose(start, "pair", pairs, "bottom", "two seeds")
+    kinds = choose(start, "pair", pairs, "bottom", pair_name("seeds"))
     which = menu(list(INDICES), "linear_cka", "index", "dl_index", list(INDICES.values()))
     mine = "datum.pair === dl_pair"
     drawn = alt.Chart(cells).transform_filter("datum.setting === dl_setting")
@@ -284,7 +285,9 @@ def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None
 
 def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatChart:
     """Bottoms trained on more or less data than the top: the stitcher on the top's own samples, and on all of them."""
-    rows = setting(stages[stages.pair.str.endswith("top a quarter") & (stages["map"] == USUAL_MAP)])
+    rows = setting(
+        stages[(stages.contrast.str.startswith("to a quarter") | (stages.contrast == "quarters")) & stages.paper_map]
+    )
     kinds = {"top": "map trained on the top's own samples", "all": "map trained on all samples, as in the original"}
     rows = rows.assign(samples=rows.stitcher_data.map(kinds))
     by = ["setting", "samples", "bottom", "depth", "top_stage"]

@@ -12,25 +12,25 @@ from dlcore.charts.controls import Control, chosen
 from dlcore.charts.shared import UNIT, named
 from dlcore.charts.theme import ROLES
 from dlcore.metrics.statistics import mean_interval
-from dlcore.studies.stitching.table import rank_correlations
+from dlcore.studies.stitching.table import pair_name, rank_correlations
 
 _NAMES = {"mlp": "MLP", "convnet": "convnet", "resnet": "ResNet", "resnet18": "ResNet-18"}
 PAPER = "the paper, CIFAR-10"
 # the paper's curve of the same kind; its two superclasses are objects and animals, another task than ours, and so not among them
-PUBLISHED = {
-    "two seeds": "two seeds",
-    "disjoint halves": "disjoint halves of the data",
-    "10 % random labels": "10 % random labels",
-    "50 % random labels": "50 % random labels",
-    "100 % random labels": "100 % random labels",
-    "SimCLR bottom, supervised top": "SimCLR bottom, supervised top",
-    "supervised bottom, SimCLR top": "supervised bottom, SimCLR top",
-    "bottom all data, top a quarter": "bottom 25K samples, top 10K",
-    "other quarter of the data, top a quarter": "other 10K samples, top 10K",
-    "bottom 5 % of the data, top a quarter": "bottom 5K samples, top 10K",
-    "epochs x 2": "twice the epochs",
-    "width x 4": "4 times the width",
-    "width x 0.5": "half of the width",
+PUBLISHED: dict[tuple[str | float, ...], str] = {
+    ("seeds",): "two seeds",
+    ("halves",): "disjoint halves of the data",
+    ("noise", 0.1): "10 % random labels",
+    ("noise", 0.5): "50 % random labels",
+    ("noise", 1.0): "100 % random labels",
+    ("bottom", "simclr", 1.0): "SimCLR bottom, supervised top",
+    ("top", "simclr"): "supervised bottom, SimCLR top",
+    ("to a quarter", 1.0): "bottom 25K samples, top 10K",
+    ("quarters",): "other 10K samples, top 10K",
+    ("to a quarter", 0.05): "bottom 5K samples, top 10K",
+    ("time", 2.0): "twice the epochs",
+    ("width", 4.0): "4 times the width",
+    ("width", 0.5): "half of the width",
 }
 INDICES = {
     "linear_cka": "linear CKA",
@@ -119,8 +119,9 @@ def kind(pair: str) -> str:
     >>> kind("two seeds"), kind("50 % random labels"), kind("SimCLR bottom, supervised top")
     ('between two seeds', 'with a bottom taught 50 % random labels', 'with a SimCLR bottom, supervised top')
     """
-    if pair in ("two seeds", "disjoint halves"):
-        return f"between {'networks of ' if pair == 'disjoint halves' else ''}{pair}"
+    halves = pair_name("halves")
+    if pair in (pair_name("seeds"), halves):
+        return f"between {'networks of ' if pair == halves else ''}{pair}"
     if pair.endswith("random labels"):
         return f"with a bottom taught {pair}"
     return (
