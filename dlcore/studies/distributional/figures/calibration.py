@@ -9,11 +9,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore import summaries
 from dlcore.charts.controls import Saying, choose, chosen, menu, rates
 from dlcore.charts.shared import CLASS_NAMES, RATE, Highlight, begin, dashed, either, in_points, named, padded, tips
 from dlcore.charts.theme import ROLES, finish, roles, shapes, singled
-from dlcore.summaries import ordered, series_over_seeds
+from dlcore.summaries import family, ordered, series_over_seeds
 
 _WHERE = {
     "cyclic": "every class",
@@ -35,7 +34,7 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
         rows.groupby(["data", "where", "family", "noise", "n_train"], as_index=False).mean(numeric_only=True).round(4)
     )
     rate = rates(begin(highlight), rows.noise[rows.noise > 0], 0.3)
-    family = menu(["all", *ordered(rows.family)], "all", "architecture", "dl_family")
+    classifier = menu(["all", *ordered(rows.family)], "all", "architecture", "dl_family")
     where = choose(None, "where", list(dict.fromkeys(rows["where"])), "noise on")
     base = alt.Chart(rows).transform_filter(chosen(where, rate))
     only = "dl_family !== 'all' && datum.family === dl_family"
@@ -78,7 +77,7 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
     return finish(
         chart.properties(width="container", height=380),
         name="tv-against-epsilon",
-        controls=[where, rate, family],
+        controls=[where, rate, classifier],
         title=Saying((where, rate), said, "Feature calibration promises points below the line"),
         subtitle="Means over seeds; bars: mean 95 % limits of a seed. Below the dashed line the conjecture's bound holds.",
         description="Scatter of the debiased total variation between test outputs and training labels against epsilon, "
@@ -104,10 +103,10 @@ def tv_by_size(table: pd.DataFrame) -> alt.LayerChart:
     found = series_over_seeds(rows, by, {"epsilon": bound, "debiased": distance})
     found["samples"] = [int(sizes[k]) for k in found[by].itertuples(index=False, name=None)]
     found = found.drop(columns="n_train").round(4)
-    family = choose(None, "family", ordered(found.family), "architecture", summaries.family("convnet"))
+    classifier = choose(None, "family", ordered(found.family), "architecture", family("convnet"))
     # the convnet on MNIST-1D is the classifier that the bound fails for
     dataset = choose(None, "data", list(dict.fromkeys(found.data)), "data", "MNIST-1D")
-    base = alt.Chart(found).transform_filter(chosen(family, dataset))
+    base = alt.Chart(found).transform_filter(chosen(classifier, dataset))
     x = alt.X(
         "samples:Q",
         scale=padded(12),
@@ -135,8 +134,8 @@ def tv_by_size(table: pd.DataFrame) -> alt.LayerChart:
     return finish(
         chart.properties(width="container", height=330),
         name="tv-by-size",
-        controls=[dataset, family],
-        title=Saying((dataset, family), said, "The distance and its bound as the training set grows"),
+        controls=[dataset, classifier],
+        title=Saying((dataset, classifier), said, "The distance and its bound as the training set grows"),
         subtitle="Four classes, two labels, 30 % of one class mislabelled. The conjecture: the distance stays below epsilon. "
         "Bands: 95 % intervals over seeds.",
         description="Two curves against the number of training samples: epsilon, the four-way test error, and the "
@@ -204,8 +203,8 @@ def human_noise(cells: pd.DataFrame) -> alt.LayerChart:
     )
     kinds, families = list(dict.fromkeys(cells.annotator)), ordered(cells.family)
     kind = menu(kinds, kinds[-1], "labels", "dl_annotator")
-    family = menu(families, families[-1], "classifier", "dl_family")
-    base = alt.Chart(cells).transform_filter(chosen(kind, family))
+    classifier = menu(families, families[-1], "classifier", "dl_family")
+    base = alt.Chart(cells).transform_filter(chosen(kind, classifier))
     limit = float(cells.human.max())
     scale = alt.Scale(domain=[min(0.0, float(cells.added.min())), max(limit, float(cells.added.max()))])
     x = alt.X(
@@ -222,7 +221,7 @@ def human_noise(cells: pd.DataFrame) -> alt.LayerChart:
             f"(labels: {key[0]})"
         )
     fit = alt.Chart(pd.DataFrame(fitted).round(4))
-    fit = fit.transform_filter(chosen(kind, family))
+    fit = fit.transform_filter(chosen(kind, classifier))
     chart = alt.layer(
         dashed({"human": [0, limit], "added": [0, limit]}, "sampler").encode(x=x, y=y),
         fit.mark_line(color=ROLES["chosen"], strokeWidth=2).encode(x=x, y=y),
@@ -233,8 +232,8 @@ def human_noise(cells: pd.DataFrame) -> alt.LayerChart:
     return finish(
         chart.properties(width="container", height=340),
         name="human-noise",
-        controls=[kind, family],
-        title=Saying((kind, family), said, "Human label noise: which confusions come back?"),
+        controls=[kind, classifier],
+        title=Saying((kind, classifier), said, "Human label noise: which confusions come back?"),
         subtitle="CIFAR-10N, one point per pair of classes, means over seeds. What training on human labels adds to the same "
         "classifier's confusions. Dashed: a sampler; line: least squares.",
         description="Rate of each wrong label in the human annotations against its rate in the test predictions of a "

@@ -8,11 +8,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore import summaries
 from dlcore.charts.controls import Saying, choose, chosen, menu, pick, rates
 from dlcore.charts.shared import CLASS_NAMES, FEW, RATE, UNIT, Highlight, begin, dashed, either, in_points, named, tips
 from dlcore.charts.theme import ROLES, finish, paired, singled
-from dlcore.summaries import ordered, over_seeds
+from dlcore.summaries import family, ordered, over_seeds
 
 
 def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatChart:
@@ -21,7 +20,7 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
     rows = rows[["data", "family", "noise", "seed", "flip_rate_test", "train_error"]].round(4)
     start, families = begin(highlight), ordered(rows.family)
     rate = rates(start, rows.noise, 0.3)
-    family = choose(start, "family", families, "architecture", summaries.family("knn"))
+    classifier = choose(start, "family", families, "architecture", family("knn"))
     names = list(dict.fromkeys(rows.data))
     dataset = menu(names, pick(start, "dataset", names, names[0]), "data", "dl_data")
     means = over_seeds(rows, ["data", "family", "noise"], "flip_rate_test")
@@ -87,7 +86,7 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
     return finish(
         paired(left, right),
         name="spectrum",
-        controls=[dataset, rate, family],
+        controls=[dataset, rate, classifier],
         title=Saying((dataset, rate), said, "Interpolating classifiers form a spectrum from samplers to Bayes rules"),
         subtitle="Labels move from class l to l + 1 with the noise rate. Dots: seeds; diamonds and bars: mean, 95 % interval.",
         description="Left: test rate of predicting the noise's target against the training noise rate, one line per "
@@ -139,7 +138,7 @@ def joint_density(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Hi
     wanted = {"setting": f"{start.get('dataset')}: {start.get('family')}"}
     rate = rates(start, cells.noise, 0.3)
     settings = list(dict.fromkeys(cells.setting))
-    setting = choose(wanted, "setting", settings, "data and architecture", f"CIFAR-10: {summaries.family('resnet')}")
+    setting = choose(wanted, "setting", settings, "data and architecture", f"CIFAR-10: {family('resnet')}")
     base = alt.Chart(cells).transform_filter(chosen(setting, rate))
 
     classes, predictions = (list(dict.fromkeys(cells[c])) for c in ("class", "prediction"))

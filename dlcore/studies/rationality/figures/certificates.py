@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.charts.controls import Saying, choose, held, menu, nearest, pick, rates
+from dlcore.charts.controls import Saying, choose, held, menu, nearest, rates
 from dlcore.charts.shared import INK, RATE, UNIT, Highlight, begin, either, in_points, named, padded, tips
 from dlcore.charts.theme import ROLES, finish, roles, shapes, singled
 from dlcore.studies.rationality.figures.gaps import in_order
@@ -70,8 +70,7 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
     # a logarithm has no zero: an interval that reaches it ends at the lowest value drawn
     found["low"] = found.low.clip(lower=found.value.min())
     found = found.round(5)
-    methods = [m for m in in_order() if m in set(found.method)]
-    chosen = menu(methods, pick(None, "method", methods, method("vicreg")), "method", "dl_method")
+    chosen = choose(None, "method", [m for m in in_order() if m in set(found.method)], "method", method("vicreg"))
     dataset = choose(None, "data", list(dict.fromkeys(found.data)), "data", "MNIST-1D")
     base = alt.Chart(found).transform_filter("datum.method === dl_method && datum.data === dl_data")
     x = alt.X(

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dlcore import published
-from dlcore.charts.controls import Saying, held, menu, nearest, pick, rates
+from dlcore.charts.controls import Saying, choose, held, menu, nearest, pick, rates
 from dlcore.charts.shared import FEW, INK, RATE, UNIT, Highlight, begin, dashed, either, in_points, named, tips
 from dlcore.charts.theme import ROLES, finish, paired, roles
 from dlcore.metrics.rationality import noisy_label_accuracy, trustworthy
@@ -228,7 +228,7 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
     methods = [m for m in known if m in set(probes)] + sorted(set(probes) - set(known))
     source = menu(sources, _first(start, sources, "MNIST-1D (ours)"), "data", "dl_source")
     rate = rates(start, own.noise, 0.4)
-    probe = menu(methods, pick(start, "method", methods, method("simclr")), "probe on", "dl_method")
+    probe = choose(start, "method", methods, "probe on", method("simclr"))
     here = f"datum.source === dl_source && {held()}"
     x = alt.X("test:Q", title="accuracy at this noise rate", axis=FEW, scale=UNIT)
     order = [*known, *sorted(set(cells.method) - set(known))]
