@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import torch
@@ -39,13 +40,8 @@ class Head(nn.Module):
             out.append(output)
             raise _Reached
 
-        handle = self._stage[0].register_forward_hook(stop)
-        try:
+        with self._stage[0].register_forward_hook(stop), contextlib.suppress(_Reached):
             self.model(inputs)
-        except _Reached:
-            pass
-        finally:
-            handle.remove()
         return out[0]
 
 
@@ -74,11 +70,8 @@ class Tail(nn.Module):
         if self._stage is None:
             return self.model(activation)
         zeros = torch.zeros((len(activation), *self._example.shape[1:]), dtype=self._example.dtype)
-        handle = self._stage[0].register_forward_hook(lambda *_: activation)
-        try:
+        with self._stage[0].register_forward_hook(lambda *_: activation):
             return self.model(zeros.to(activation.device))
-        finally:
-            handle.remove()
 
     @torch.no_grad()
     def _check_cut(self, model: nn.Module, stage: str, example: torch.Tensor) -> None:
@@ -134,12 +127,8 @@ def checked_stage(model: nn.Module, stage: str, example: torch.Tensor, role: str
     module = find_stage(model, stage, role)
     _check_heard(module, f"stage {stage!r} of {role}")
     outputs: list = []
-    handle = module.register_forward_hook(lambda _m, _a, output: outputs.append(output))
-    try:
-        with torch.no_grad():
-            borrowed.run(model, example)
-    finally:
-        handle.remove()
+    with module.register_forward_hook(lambda _m, _a, output: outputs.append(output)), torch.no_grad():
+        borrowed.run(model, example)
     if len(outputs) != 1:
         times = "does not run" if not outputs else f"runs {len(outputs)} times"
         raise ValueError(f"stage {stage!r} of {role} {times} in a forward pass; choose a module that runs once")
@@ -195,11 +184,8 @@ def _order(model: nn.Module, parent: nn.Module, example: torch.Tensor) -> list[s
         child.register_forward_hook(lambda _m, _a, _out, name=name: order.append(name))
         for name, child in parent.named_children()
     ]
-    try:
+    with borrowed.hooked(handles):
         borrowed.run(model, example)
-    finally:
-        for handle in handles:
-            handle.remove()
     return order
 
 
@@ -220,21 +206,17 @@ def activations(
     inputs = as_inputs("inputs", inputs, model)
     where = borrowed.device_of(model, inputs.device)
     parts: dict[str, list[torch.Tensor]] = {stage: [] for stage in stages}
-    handles = []
     with borrowed.evaluating(model), borrowed.bare(model) as inner:
-        try:
-            for stage in parts:
-                checked_stage(inner, stage, inputs[:2].to(where), "the network")
-            # a clone: a later layer may work in place
-            handles = [
-                find_stage(inner, stage).register_forward_hook(lambda _m, _a, out, into=into: into.append(out.clone()))
-                for stage, into in parts.items()
-            ]
+        for stage in parts:
+            checked_stage(inner, stage, inputs[:2].to(where), "the network")
+        # a clone: a later layer may work in place
+        handles = [
+            find_stage(inner, stage).register_forward_hook(lambda _m, _a, out, into=into: into.append(out.clone()))
+            for stage, into in parts.items()
+        ]
+        with borrowed.hooked(handles):
             for batch in inputs.split(batch_size):
                 borrowed.run(inner, batch, where)
-        finally:
-            for handle in handles:
-                handle.remove()
     return {stage: torch.cat(found) for stage, found in parts.items()}
 
 
@@ -278,10 +260,6 @@ def _norms_by_time(
     done, sides = [], ([], [])
     handles = [m.register_forward_pre_hook(lambda m, _: sides[bool(done)].append(m)) for m in _norms(model)]
     handles.append(stage.register_forward_hook(lambda *_: done.append(True)))
-    try:
-        with borrowed.evaluating(model):
-            borrowed.run(model, example)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with borrowed.hooked(handles), borrowed.evaluating(model):
+        borrowed.run(model, example)
     return sides
