@@ -105,30 +105,31 @@ def noise_in_four(
         description="For the chosen measure, a line for each procedure over the share of noisy labels or words: the memorization gap of "
         "chapter 1, the stitching excess of chapter 2, the rate at which test outputs return the noise of chapter 3, and the "
         "loss of chapter 4 relative to clean pairs.",
-        rows=rows.drop(columns=["says", "kind"]),
+        rows=rows[["measure", "who", "noise", "value", "seeds"]],
         controls=[chosen],
     )
 
 
-def _means(rows: pd.DataFrame, value: str, who: str) -> pd.DataFrame:
-    found = rows.groupby([who, "noise"]).agg(value=(value, "mean"), seeds=("seed", "nunique")).reset_index()
+def _means(rows: pd.DataFrame, value: str, who: str, *fields: str) -> pd.DataFrame:
+    found = rows.groupby([who, *fields, "noise"]).agg(value=(value, "mean"), seeds=("seed", "nunique")).reset_index()
     return found.rename(columns={who: "who"}).dropna()
 
 
 def _gaps(t: pd.DataFrame) -> pd.DataFrame:
-    kinds = {"end to end": "memorises", "untrained network": "between", "SimCLR": "averages or ignores"}
-    rows = t[t.usual & (t.dataset == "mnist1d") & t.method.isin(kinds) & (t.noise > 0)]
-    found = _means(rows, "memorization", "method")
+    kinds = {"supervised": "memorises", "random": "between", "simclr": "averages or ignores"}
+    ridge = (t.probe == "ridge") | (t.objective == "supervised")
+    rows = t[t.usual & ridge & (t.dataset == "mnist1d") & t.objective.isin(kinds) & (t.noise > 0)]
+    found = _means(rows, "memorization", "method", "objective")
     says = "Rationality, MNIST-1D: what a point's own wrong label costs it, end to end and for ridge probes"
-    return found.assign(measure="1 memorization gap", kind=found.who.map(kinds), says=says)
+    return found.assign(measure="1 memorization gap", kind=found.objective.map(kinds), says=says)
 
 
 def _bottoms(stages: pd.DataFrame) -> pd.DataFrame:
-    rows = stages[(stages.dataset == "mnist1d") & (stages["map"] == "the paper's") & (stages.stitcher_data == "top")]
-    rows = rows[rows.usual_width & rows.pair.str.fullmatch(r"two seeds|\d+ % random labels")]
-    rows = rows.assign(noise=rows.pair.str.extract(r"^(\d+) %")[0].astype(float).div(100).fillna(0))
-    rows = rows[rows.depth == rows.groupby(["architecture"]).depth.transform("max")]
-    found = _means(rows.assign(net=rows.architecture.map({"mlp": "MLP", "convnet": "convnet"})), "excess", "net")
+    rows = stages[(stages.dataset == "mnist1d") & stages.usual & stages.usual_width]
+    share = rows.contrast.str.extract(r"^noise ([\d.]+)$")[0].astype(float).mask(rows.contrast == "seeds", 0.0)
+    rows = rows.assign(noise=share).dropna(subset=["noise"])
+    rows = rows[rows.depth == rows.groupby("architecture").depth.transform("max")]
+    found = _means(rows.assign(net=rows.architecture.map(_NETWORKS)), "excess", "net", "architecture")
     says = (
         "Stitching, MNIST-1D: the more random labels the bottom was taught, the worse its last stage fits a clean top"
     )
@@ -136,13 +137,14 @@ def _bottoms(stages: pd.DataFrame) -> pd.DataFrame:
 
 
 def _returned(t: pd.DataFrame) -> pd.DataFrame:
-    kinds = {"1-NN": "memorises", "MLP": "between", "forest": "averages or ignores"}
-    rows = t[t.usual & (t.experiment == "cyclic") & (t.dataset == "digits") & t.family.isin(kinds)]
-    found = _means(rows, "flip_rate_test", "family")
+    kinds = {"knn": "memorises", "mlp": "between", "forest": "averages or ignores"}
+    one = (t.architecture != "knn") | (t.neighbours == 1)
+    rows = t[t.usual & one & (t.experiment == "cyclic") & (t.dataset == "digits") & t.architecture.isin(kinds)]
+    found = _means(rows, "flip_rate_test", "family", "architecture")
     says = (
         "Distributional generalization, digits: how often test outputs give the label that the noise would have given"
     )
-    return found.assign(measure="3 rate of the noise's label on test", kind=found.who.map(kinds), says=says)
+    return found.assign(measure="3 rate of the noise's label on test", kind=found.architecture.map(kinds), says=says)
 
 
 def _losses(t: pd.DataFrame) -> pd.DataFrame:
@@ -153,6 +155,7 @@ def _losses(t: pd.DataFrame) -> pd.DataFrame:
         cost=lambda r: r.loss / clean, who=lambda r: r.noise_kind.map(names)
     )
     found = _means(rows.drop(columns="who").assign(what=rows.who), "cost", "what")
+    found = pd.concat([found.drop_duplicates("who").assign(noise=0.0, value=1.0), found], ignore_index=True)
     says = "Data scaling, synthetic language: the loss at 16,384 noisy pairs over that of as many clean ones"
     return found.assign(measure="4 loss over that of clean pairs", kind="between", says=says)
 
@@ -163,7 +166,7 @@ def what_similar_buys(stages: pd.DataFrame, stitching: pd.DataFrame) -> alt.Laye
     Args: stages: that of `stitching.table.by_stage`. stitching: that of `studies.table("stitching")`.
     """
     stages = stages.merge(stitching[["key", "bottom_error"]], on="key")
-    rows = named(stages[(stages["map"] == "the paper's") & (stages.stitcher_data == "top") & stages.usual_width])
+    rows = named(stages[stages.usual & stages.usual_width])
     rows = rows.assign(networks=rows.data + ", " + rows.architecture.map(_NETWORKS).fillna(rows.architecture))
     middle = (rows.depth - 0.5).abs()
     rows = rows[middle == middle.groupby(rows.key).transform("min")].drop_duplicates("key")
