@@ -369,9 +369,10 @@ glue("distributional/noisy", float(dg.symmetric_noise_agreement(0.2, 10)), displ
 # - **Question.** A network has learned wrong labels by heart. What does it say about new images?
 # - **Conjecture.** On features that the procedure can tell apart, its test outputs have the law of its training labels.
 # - **Theorem.** For one nearest neighbour, up to how far a neighbour is from a fresh point.
-# - **Result.** 1-NN is a sampler; networks lie between sampler and Bayes rule (MLP on all classes:
-#   {glue:text}`distributional/mlp-noise-on-all-classes` from the diagonal); forests and Laplace kernels average the noise away.
-# - **Limits.** Where $\epsilon$ is large the bound is easy to keep; the cats of CIFAR-10 come back at a third of the rate.
+# - **Result.** 1-NN is a sampler; networks lie between sampler and Bayes rule (an MLP returns
+#   {glue:text}`distributional/mlp-noise-on-all-classes` of 30 % noise on every class); forests and Laplace kernels average the noise away.
+# - **Limits.** Where $\epsilon$ is large the bound is easy to keep; of every further mislabelled cat only
+#   {glue:text}`distributional/cats-slope` come back.
 # :::
 #
 # ## Details

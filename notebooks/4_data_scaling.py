@@ -241,8 +241,8 @@ figures.extrapolation(fits)
 # - **Training time and learning rate.** The budget grows with the data, and one rate served most settings: both can pass for an
 #   exponent. Narrow models *did*: see the details.
 # - **The ruler.** Above its own floor noise seems to help, which is impossible: what is subtracted is the clean loss of a calibrated
-#   learner, and no bound. Scored on equally noisy pairs, where the bound is true, 20 % noise moves the exponent by
-#   {glue:text}`scaling/noise-kl-exponent-20`.
+#   learner, and no bound. The fair ruler scores on equally noisy pairs, where the bound is true; the change of the
+#   exponent there, at 20 % noise: {glue:text}`scaling/noise-kl-exponent-20`.
 # - **The range.** 1.5 decades of data (three at 512 units, two of real text) and, but for the baseline, one seed at large sizes; an
 #   exponent that differs by 0.05 needs more.
 #

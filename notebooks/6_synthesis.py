@@ -94,7 +94,8 @@ figures.noise_in_four(tables["rationality"], stages, tables["distributional"], t
 #   sees it. Much of that is the probe: with an *untrained* network's features the factor is still
 #   {glue:text}`synthesis/separation-untrained-cifar10` on CIFAR-10.
 # - {drive}`Chapter 2 <noise-in-four: measure=2 stitching excess at the last stage>`: a network that was taught wrong labels keeps useful
-#   early layers and spoils its last ones, by {glue:text}`synthesis/stitching-noisy-labels` at half random labels.
+#   early layers and spoils its last ones: with half of the labels random the last stage costs
+#   {glue:text}`synthesis/stitching-noisy-labels` more than the first.
 # - {drive}`Chapter 3 <noise-in-four: measure=3 rate of the noise's label on test>`: one nearest neighbour returns the noise at its own
 #   rate, a forest votes it away, an MLP lies between.
 # - {drive}`Chapter 4 <noise-in-four: measure=4 loss over that of clean pairs>`: noise in sentence pairs costs a factor of the loss. Whether it

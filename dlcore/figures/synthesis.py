@@ -90,12 +90,11 @@ def noise_in_four(
     lines = base.mark_line(strokeWidth=2.2, point={"size": 40, "opacity": 1}).encode(
         x=x, y=y, color=colour, detail="who:N", tooltip=["who", "noise", alt.Tooltip("value:Q", format=".3f"), "seeds"]
     )
-    last = rows[rows.noise == rows.groupby(["measure", "who"]).noise.transform("max")]
     words = (
-        alt.Chart(last)
+        alt.Chart(_ends(rows))
         .transform_filter("datum.measure === dl_measure")
-        .mark_text(align="right", dx=-4, dy=-10, color="currentColor")
-        .encode(x=x, y=y, text="who:N")
+        .mark_text(align="right", dx=-6, color="currentColor")
+        .encode(x=x, y=alt.Y("at:Q"), text="who:N")
     )
     return finish(
         alt.layer(lines, words).properties(height=340, width="container"),
@@ -108,6 +107,18 @@ def noise_in_four(
         rows=rows[["measure", "who", "noise", "value", "seeds"]],
         controls=[chosen],
     )
+
+
+def _ends(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the last point of every line with `at`, the height of its name: a little above it, and clear of the others'."""
+    last = rows[rows.noise == rows.groupby(["measure", "who"]).noise.transform("max")].sort_values("value")
+    spread = rows.groupby("measure").value.agg(lambda v: v.max() - v.min())
+    heights = {}
+    for measure, part in last.groupby("measure", sort=False):
+        gap, below = 0.07 * spread[measure], -np.inf
+        for i, value in part.value.items():
+            heights[i] = below = max(value + gap / 1.5, below + gap)
+    return last.assign(at=pd.Series(heights))
 
 
 def _means(rows: pd.DataFrame, value: str, who: str, *fields: str) -> pd.DataFrame:
