@@ -15,16 +15,18 @@ from dlcore.metrics.scaling.alternating import Alternating, alternating_fit
 from dlcore.metrics.scaling.compare import Equivalence, Holdout, compare_laws, equivalence, paired_equivalence
 from dlcore.metrics.scaling.curve import log_positive
 from dlcore.metrics.scaling.fit import Fit, fit
-from dlcore.metrics.scaling.joint import JOINT_LAWS, JointFit, fit_joint
+from dlcore.metrics.scaling.joint import JOINT_LAWS, JointFit, OutlierWarning, fit_joint
 from dlcore.metrics.scaling.laws import LAWS
+from dlcore.metrics.scaling.optimal import ComputeOptimal, compute_optimal
 from dlcore.metrics.scaling.profile import profile_interval
-from dlcore.metrics.scaling.report import LawReport, report
+from dlcore.metrics.scaling.report import LawReport, report, report_joint
 from dlcore.metrics.scaling.shared import SharedExponent, shared_exponent
 
 __all__ = [
     "JOINT_LAWS",
     "LAWS",
     "Alternating",
+    "ComputeOptimal",
     "EffectiveData",
     "Equivalence",
     "Fit",
@@ -32,9 +34,11 @@ __all__ = [
     "JointFit",
     "LawReport",
     "MarginalValue",
+    "OutlierWarning",
     "SharedExponent",
     "alternating_fit",
     "compare_laws",
+    "compute_optimal",
     "effective_data",
     "equivalence",
     "fit",
@@ -43,6 +47,7 @@ __all__ = [
     "paired_equivalence",
     "profile_interval",
     "report",
+    "report_joint",
     "shared_exponent",
 ]
 
