@@ -30,7 +30,9 @@ ALLOWED = {
     "notebook": {"config", "lab"},
     "command_line": {"config"},
     # pure functions of arrays
-    "metrics": {"arrays", "metrics"},
+    "metrics": {"arrays", "metrics", "results"},
+    # what results can do: their charts are loaded when one is drawn
+    "results": {"charts"},
     # training, of vision and tables
     "parallel": set(),
     "augment": set(),
@@ -48,9 +50,11 @@ ALLOWED = {
         *("arrays", "augment", "borrowed", "models", "objectives", "runtime", "training", "training_config"),
     },
     "probing": {
-        *("arrays", "borrowed", "config", "lazy", "metrics", "models", "noise", "probing", "runtime", "training"),
+        *("arrays", "borrowed", "config", "lazy", "metrics", "models", "noise", "probing", "results"),
+        *("runtime", "training"),
     },
-    "stitching": {"arrays", "borrowed", "cache", "config", "lazy", "runtime", "stitching", "training"},
+    "similarity": {"arrays", "borrowed", "config", "results", "stitching"},
+    "stitching": {"arrays", "borrowed", "cache", "config", "lazy", "results", "runtime", "stitching", "training"},
     "translation": {
         *("borrowed", "cache", "config", "optimization", "parallel", "reading", "runtime", "translation"),
     },

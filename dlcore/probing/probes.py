@@ -15,6 +15,7 @@ from dlcore.config import unknown_choice
 from dlcore.metrics import rationality as rr
 from dlcore.probing import PROBES
 from dlcore.probing.linear import Probed, centred, logistic, ridge
+from dlcore.results import usable
 
 
 def _prepare(features, labels, test_features, num_classes: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -155,6 +156,7 @@ def _mlp(
     return Probed(np.stack(found[0]), np.stack(found[1]), float("nan"), np.array(loss))
 
 
+@usable(plot="gaps")
 class Rationality(NamedTuple):
     """The gaps of a procedure with intervals, and two bounds on memorization; `str()` is a paragraph to read.
 

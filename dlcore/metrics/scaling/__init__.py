@@ -21,6 +21,7 @@ from dlcore.metrics.scaling.optimal import ComputeOptimal, compute_optimal
 from dlcore.metrics.scaling.profile import profile_interval
 from dlcore.metrics.scaling.report import LawReport, report, report_joint
 from dlcore.metrics.scaling.shared import SharedExponent, shared_exponent
+from dlcore.results import usable
 
 __all__ = [
     "JOINT_LAWS",
@@ -52,6 +53,7 @@ __all__ = [
 ]
 
 
+@usable()
 class MarginalValue(NamedTuple):
     """What more data brings at a size: `derivative` dL/dD (negative: the loss falls), in loss per unit of size;
     `elasticity` -d log L / d log D; `doubling` L(2 D) / L(D).
@@ -62,6 +64,7 @@ class MarginalValue(NamedTuple):
     doubling: np.ndarray | float
 
 
+@usable()
 class EffectiveData(NamedTuple):
     """The amount of A-data that gives the loss of D B-data: `size`, its interval `low`, `high`, `factor` = size / D."""
 

@@ -20,12 +20,14 @@ from dlcore.metrics.scaling.curve import (
     vanishing_inside,
 )
 from dlcore.metrics.scaling.solver import covariance, multistart, open_directions, undetermined
+from dlcore.results import usable
 
 # a 95 % interval wider than this, in the ratio of its ends (of an amount) or in their difference (of an exponent), is
 # as good as none: exponents of learning curves lie between 0 and 1
 WIDE_AMOUNT, WIDE_EXPONENT = 1e6, 2.0
 
 
+@usable(plot="law")
 @dataclass(frozen=True)
 class Fit:
     """A fitted law. What the curve does not determine is said in `flags`, not guessed.
@@ -60,6 +62,13 @@ class Fit:
             low, high = self.intervals[name]
             lines.append(f"  {name:6} {value:<10.4g} [{low:.4g}, {high:.4g}]  {self.flags.get(name, '')}".rstrip())
         return "\n".join(lines)
+
+    def to_frame(self):
+        """Returns a row per parameter: `parameter`, `value`, `low`, `high`, `flag`."""
+        import pandas as pd
+
+        rows = [(name, v, *self.intervals[name], self.flags.get(name, "")) for name, v in self.parameters.items()]
+        return pd.DataFrame(rows, columns=["parameter", "value", "low", "high", "flag"])
 
     def to_latex(self) -> str:
         """Returns the parameters with their intervals as a LaTeX table; it needs the package booktabs."""

@@ -14,6 +14,7 @@ from dlcore.metrics.scaling.curve import DELTA, Curve, as_delta, as_law_name, lo
 from dlcore.metrics.scaling.fit import Fit, solve
 from dlcore.metrics.scaling.laws import MAX_EXPONENT, NEGLIGIBLE, Law, columns, regress
 from dlcore.metrics.scaling.solver import multistart
+from dlcore.results import usable
 
 # robust standard deviations (1.48 times the median absolute residual) beyond which a run lies off the law: of 1,000 normal
 # residuals one lies beyond in 1 of 1,700 tables
@@ -24,6 +25,7 @@ class OutlierWarning(UserWarning):
     """A few runs that lie off a joint law move an exponent out of the interval that it has without them."""
 
 
+@usable(plot="joint")
 @dataclass(frozen=True)
 class JointFit(Fit):
     """A fitted joint law: as `Fit`, with losses predicted for pairs of sizes.

@@ -9,8 +9,10 @@ import numpy as np
 from dlcore.metrics.scaling.curve import log_positive
 from dlcore.metrics.scaling.joint import JointFit
 from dlcore.metrics.statistics import Interval
+from dlcore.results import usable
 
 
+@usable()
 class ComputeOptimal(NamedTuple):
     """For a budget: the model size `N`, the data size `D`, their `ratio` D / N, the `loss`, each with its interval, and
     the `exponent` of N in the budget. The interval's `n` is the number of bootstrap draws; without any it is NaN.

@@ -11,8 +11,10 @@ from dlcore.metrics.scaling.curve import DELTA, as_curve, log_positive
 from dlcore.metrics.scaling.fit import Fit, fit
 from dlcore.metrics.scaling.joint import JOINT_LAWS, fit_joint
 from dlcore.metrics.scaling.laws import LAWS
+from dlcore.results import usable
 
 
+@usable(plot="report")
 class LawReport(NamedTuple):
     """Fits by law on all sizes, their errors at the held-out largest sizes, and the `sentence`.
 
@@ -24,6 +26,9 @@ class LawReport(NamedTuple):
     held_out: dict[str, Holdout]
     best: str
     sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 def report(sizes, losses, bootstrap: int = 500, seed: int = 0, unit: str = "samples", *, holdout: int = 1) -> LawReport:
