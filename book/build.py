@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
 STAGE = BUILD / "stage"
 HTML = BUILD / "html"
+RUNS = "runs.csv.gz"  # all shipped runs as a table
 # what editors leave, and files that are just being written
 _BACKUP = re.compile(r"\..*|.*~|#.*#|.*\.(sw[a-p]|bak|orig|tmp|pyc)|__pycache__")
 sys.path.insert(0, str(Path(__file__).parent))
@@ -202,9 +203,10 @@ def evaluated(package: Mapping[str, str]) -> dict[str, str]:
         one([package, url, *(digest(Path(module.__file__)) for module in (landing, ledger))]),
     )
     found = noted(kept)
-    if found.get("key") != key:
-        from dlcore import claims
+    if found.get("key") != key or not (BUILD / RUNS).is_file():
+        from dlcore import claims, records, studies
 
+        records.export(BUILD / RUNS, studies.STUDIES, records.RecordStore(records.PACKAGED, packaged=False))
         rows = claims.evaluate()
         found = {"key": key, "ledger": ledger.page(rows, url), "multiplicity": claims.multiplicity_statement(rows)}
         found["landing"] = landing.page(rows, url)
@@ -227,6 +229,7 @@ def stage(pages: list[Page], found: Mapping[str, str]) -> None:
             text = text.replace(f"<!-- {name} -->", found[name])
         path.write_text(text, "utf8")
     (new / "book" / "claims.json").write_text(found["json"], "utf8")
+    shutil.copyfile(BUILD / RUNS, new / "book" / RUNS)
     config = configuration(address.address())
     (new / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf8")
     (new / "notebooks").mkdir()
@@ -268,7 +271,8 @@ def render(downloads: Mapping[str, str] | None) -> int:
     status = subprocess.call([*command, "--warningiserror", "--keep-going", "--nitpick", *fresh], env=env, cwd=BUILD)
     # a page with a warning is kept in Sphinx's cache, and would be silent the next time: no note, all is made again
     if status == 0:
-        shutil.copyfile(STAGE / "book" / "claims.json", HTML / "book" / "claims.json")
+        for name in ("claims.json", RUNS):
+            shutil.copyfile(STAGE / "book" / name, HTML / "book" / name)
     if status == 0 and downloads is not None:
         for name, text in downloads.items():
             (HTML / "_sources" / "notebooks" / f"{name}.ipynb").write_text(text, "utf8")

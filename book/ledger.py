@@ -182,7 +182,8 @@ def page(claims: list[ledger.Claim], url: str | None) -> str:
         "<link rel='stylesheet' href='../_static/ledger.css'><div class='ledger'>"
         f"<form class='filters' hidden aria-label='Filter the ledger'>{filters}</form>"
         f"<p class='told'><output aria-live='polite'>{len(rows)} rows: {told}</output> "
-        "<a href='claims.json' download>All of it as JSON</a></p>"
+        "<a href='claims.json' download>All of it as JSON</a>, "
+        "<a href='runs.csv.gz' download>all runs as a table</a></p>"
         "<table class='dl-table'><thead><tr>"
         + "".join(f"<th scope='col'>{h}</th>" for h in heads)
         + "</tr></thead>"

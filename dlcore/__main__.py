@@ -55,6 +55,14 @@ def record(args: argparse.Namespace) -> int:
     return 0
 
 
+def export(args: argparse.Namespace) -> int:
+    """Writes all runs, shipped and local, into one table: FILE.csv, FILE.csv.gz or FILE.parquet."""
+    from dlcore import records
+
+    print(f"{records.export(args.file, STUDIES, records.RecordStore(args.store)):,} runs in {args.file}")
+    return 0
+
+
 def claims(args: argparse.Namespace) -> int:
     """Prints the ledger: each claim, the thesis's value, ours, the verdict."""
     from dlcore import claims as ledger
@@ -113,6 +121,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("study")
     p.add_argument("--store", type=folder, help="folder of the local records")
     p.set_defaults(call=record, parser=p)
+
+    p = verbs.add_parser("export", help=export.__doc__)
+    p.add_argument("file", type=word, metavar="FILE")
+    p.add_argument("--store", type=folder, help="folder of the local records")
+    p.set_defaults(call=export, parser=p)
 
     p = verbs.add_parser("claims", help=claims.__doc__)
     p.add_argument(

@@ -10,7 +10,7 @@ import shutil
 import torch
 
 from dlcore import data, machine, runtime, studies
-from dlcore.record_files import names
+from dlcore.record_files import entries
 from dlcore.records import PACKAGED, default_path
 
 # what a reader may want to do -> the packages it takes, by name: an extra of a package from git is no name for pip
@@ -85,6 +85,6 @@ def report() -> str:
     except ValueError as error:
         why = str(error)
     for study in studies.STUDIES:
-        shipped, local = (sum(1 for _ in names(f / study)) if f else 0 for f in (PACKAGED, own))
+        shipped, local = (len(entries(f / study)) if f else 0 for f in (PACKAGED, own))
         lines.append(f"{'records':18} {study}: {shipped} shipped, {local} of your own")
     return "\n".join([*lines, f"{'':18} your own {f'are in {own}' if own else f'go nowhere: {why}'}"])

@@ -1,20 +1,28 @@
-"""Reading the text of a record: all of it is checked, so that whatever comes out can be put into a table."""
+"""Reading the text of a record: all of it is checked, so that whatever comes out can be put into a table.
+
+A folder holds records one a file, `<key>.json`, or one a line of `<group>.jsonl`, as the package ships them.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
+import lzma
 import math
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from dlcore import keys
+from dlcore import cache, keys
 
 FORMAT = 1
 LARGEST = 4 * 2**20  # bytes; the largest shipped record has eleven thousand
+LARGEST_GROUP = 64 * LARGEST
+# a group's file, and the same compressed, as the wheel has it
+GROUP, PACKED = ".jsonl", ".jsonl.xz"
 FIELDS = frozenset(
     ("study", "config", "metrics", "curves", "arrays", "data", "environment", "seconds", "created", "key", "format")
 )
@@ -162,32 +170,112 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
+class Entry(NamedTuple):
+    """Where a folder holds what may be a record: a file of its own, or a line of a group, whose `text` it is.
+
+    `key` is what the name of the file or the line itself says; whether it is right shows when the record is read.
+    """
+
+    key: str
+    path: str
+    group: str = ""
+    line: int = 0
+    text: bytes | None = None
+
+    @property
+    def place(self) -> str:
+        """The file, and the line of a group."""
+        return f"{self.path}:{self.line}" if self.line else self.path
+
+    def read(self, study: str) -> dict[str, Any]:
+        """Returns the fields of the record as `parse` does. Raises: as `parse`, and FileNotFoundError."""
+        text = _bytes(self.path) if self.text is None else self.text
+        _check_size(len(text), LARGEST)
+        return parse(text, study, self.key)
+
+
 def read(path: str | Path, study: str, key: str) -> dict[str, Any]:
     """Returns the fields of the record in a file, as `parse` does.
 
     Raises: FileNotFoundError; NotUnderstoodError also for what is no regular file, or too large for a record.
     """
+    return Entry(key, str(path)).read(study)
+
+
+def entries(folder: Path) -> list[Entry]:
+    """Returns what may be records in a folder, sorted by key, one a line or one a file; half-written files are not."""
+    try:
+        with os.scandir(folder) as found:
+            alone = [Entry(f.name[:-5], f.path) for f in found if f.name.endswith(".json") and f.name[0] != "."]
+    except FileNotFoundError:
+        return []
+    return sorted([*alone, *(e for group in lines(folder).values() for e in group)])
+
+
+def find(folder: Path, key: str) -> Entry | None:
+    """Returns where a folder holds the record of a key, or None: a file of its own comes first."""
+    if os.path.lexists(path := folder / f"{key}.json"):
+        return Entry(key, str(path))
+    return next(iter(lines(folder).get(key, ())), None)
+
+
+def lines(folder: Path) -> dict[str, list[Entry]]:
+    """Returns the lines of a folder's groups by key; those whose key cannot be told are under ""."""
+    try:
+        with os.scandir(folder) as found:
+            files = [(f.path, f.stat(follow_symlinks=False)) for f in found if f.name.endswith((GROUP, PACKED))]
+    except FileNotFoundError:
+        return {}
+    return _lines(tuple((path, about.st_mtime_ns, about.st_size) for path, about in sorted(files)))
+
+
+@functools.lru_cache(8)
+def _lines(files: tuple[tuple[str, int, int], ...]) -> dict[str, list[Entry]]:
+    """Returns the lines of files as they are now: the times and sizes are there to be told from those of other days."""
+    found: dict[str, list[Entry]] = {}
+    for path, _, _ in files:
+        group = Path(path).name.removesuffix(PACKED).removesuffix(GROUP)
+        try:
+            text = _bytes(path, LARGEST_GROUP)
+            text = lzma.decompress(text) if path.endswith(PACKED) else text
+        except (OSError, ValueError, lzma.LZMAError):  # whoever reads the records is to hear of it
+            found.setdefault("", []).append(Entry("", path, group))
+            continue
+        for number, line in enumerate(text.split(b"\n"), start=1):
+            if line.strip():
+                key = _key_of(line)
+                found.setdefault(key, []).append(Entry(key, path, group, number, line))
+    return found
+
+
+def add(path: Path, records: Iterable[str]) -> None:
+    """Adds records, a line of text each, to a group's file, which stays sorted by key; what is there keeps its bytes."""
+    there = _bytes(str(path), LARGEST_GROUP) if path.exists() else b""
+    every = [line for line in [*there.split(b"\n"), *(r.strip().encode() for r in records)] if line]
+    cache.write_atomically(path, b"".join(line + b"\n" for line in sorted(every, key=_key_of)).decode())
+
+
+def _key_of(line: bytes) -> str:
+    told = _KEY.search(line, max(0, line.rfind(b'"key"')))
+    return told[1].decode() if told else ""
+
+
+_KEY = re.compile(rb'"key":\s*"([0-9a-f]{16})"')
+
+
+def _bytes(path: str, most: int = LARGEST) -> bytes:
+    """Returns the bytes of a regular file."""
     # without O_NONBLOCK, opening a pipe would wait for a writer
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    try:
+    with open(descriptor, "rb") as file:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise NotUnderstoodError("it is not a regular file")
-        if about.st_size > LARGEST:
-            raise NotUnderstoodError(f"it has {about.st_size:,} bytes; a record has at most {LARGEST:,}")
-        text = os.read(descriptor, about.st_size)
-        while len(text) < about.st_size and (part := os.read(descriptor, about.st_size)):
-            text += part
-    finally:
-        os.close(descriptor)
-    return parse(text, study, key)
+        _check_size(about.st_size, most)
+        return file.read()
 
 
-def names(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yields the key and the path of what may be a record in a folder, sorted by key; half-written files are not."""
-    try:
-        with os.scandir(folder) as entries:
-            found = [(e.name[:-5], e.path) for e in entries if e.name.endswith(".json") and e.name[0] != "."]
-    except FileNotFoundError:
-        return
-    yield from sorted(found)
+def _check_size(size: int, most: int) -> None:
+    if size > most:
+        what = "record" if most == LARGEST else "group"
+        raise NotUnderstoodError(f"it has {size:,} bytes; a {what} has at most {most:,}")

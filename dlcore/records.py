@@ -1,15 +1,16 @@
-"""Immutable records of runs: one JSON file each, named by the hash of its configuration, written atomically."""
+"""Immutable records of runs, named by the hash of their configurations: one JSON file each, the shipped ones a line each."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
 import importlib
+import io
 import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,16 @@ from dlcore.cache import write_atomically
 from dlcore.config import Config
 from dlcore.record_files import FORMAT, DamagedError, NotUnderstoodError
 
-__all__ = ["FORMAT", "PACKAGED", "DamagedRecordWarning", "Record", "RecordStore", "default_path", "write_atomically"]
+__all__ = [
+    "FORMAT",
+    "PACKAGED",
+    "DamagedRecordWarning",
+    "Record",
+    "RecordStore",
+    "default_path",
+    "export",
+    "write_atomically",
+]
 PACKAGED = Path(__file__).with_name("records")
 
 
@@ -132,8 +142,8 @@ class RecordStore:
         """
         study, key = config.STUDY, config.key
         for folder in self._folders:
-            path = folder / study / f"{key}.json"
-            if (fields := _read(path, study, key)) is None:
+            entry = record_files.find(folder / study, key)
+            if entry is None or (fields := _read(entry, study)) is None:
                 continue
             record = Record(**fields)
             made = record.data.get("checksum")
@@ -143,7 +153,7 @@ class RecordStore:
                 return record
             if folder != PACKAGED:
                 raise ValueError(
-                    f"{path} was made with the {record.data.get('name', 'data')} of checksum {made}, but the file that is "
+                    f"{entry.place} was made with the {record.data.get('name', 'data')} of checksum {made}, but the file that is "
                     f"here now has {here}; put the other back, or keep runs on this one in another folder (--store)"
                 )
         return None
@@ -221,40 +231,86 @@ class RecordStore:
 
     def records(self, study: str) -> Iterator[Record]:
         """Yields every intact record of a study, the local ones first; a key is yielded once."""
-        for fields in self._fields(study):
+        for _, fields in self._found(study):
             yield Record(**fields)
 
-    def _fields(self, study: str) -> Iterator[dict[str, Any]]:
-        seen = set()
+    def keys(self, study: str) -> set[str]:
+        """Returns the keys of all records of a study, read or not, damaged ones too."""
+        return {entry.key for folder in self._folders for entry in record_files.entries(folder / study)}
+
+    def _found(self, study: str) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
+        """Yields where each intact record of a study comes from, its `group` and `source`, and its fields."""
+        known: set[str] = set()
         for folder in self._folders:
-            for key, path in record_files.names(folder / study):
-                if key not in seen and (fields := _read(path, study, key)) is not None:
-                    seen.add(key)
-                    yield fields
+            source, seen = "shipped" if folder == PACKAGED else "local", set[str]()
+            for entry in record_files.entries(folder / study):
+                if entry.key in seen:
+                    _skipped(entry, f"the record {entry.key} is there twice")
+                elif entry.key not in known and (fields := _read(entry, study)) is not None:
+                    seen.add(entry.key)
+                    yield {"group": entry.group, "source": source}, fields
+            known |= seen
 
     def table(self, study: str, **where: Any) -> pd.DataFrame:
         """Returns one tidy row per record: key, the fields of the configuration, the metrics, provenance.
+
+        `source` is "shipped" or "local", `group` the recorded group of a shipped record, "" for a local one.
 
         Args:
             where: keep rows whose field equals the value, or is among the values of a list or tuple.
         """
         rows = []
         wanted = {k: v if isinstance(v, (list, tuple, set)) else (v,) for k, v in where.items()}
-        for r in self._fields(study):
+        for origin, r in self._found(study):
             config, environment = r["config"], r["environment"]
             if all(config.get(name) in values for name, values in wanted.items()):
                 made = {"device": environment.get("device", ""), "commit": environment.get("commit", "")}
                 made |= {"split": r["data"].get("split", ""), "seconds": r["seconds"], "created": r["created"]}
-                rows.append({"key": r["key"], **config, **r["metrics"], **made})
+                rows.append({"key": r["key"], **origin, **config, **r["metrics"], **made})
         return pd.DataFrame(rows)
 
 
-def _read(path: str | Path, study: str, key: str) -> dict[str, Any] | None:
-    """Returns the fields of the record in a file; None where there is none, or, named by a warning, none of use."""
+def export(path: str | Path, studies: Iterable[str], store: RecordStore | None = None) -> int:
+    """Writes all runs of studies into one file, a row a run: study, settings, metrics, provenance; returns how many.
+
+    A column that a study has not is empty in its rows. Curves and arrays are left out; `RecordStore.records` has them.
+
+    Args:
+        path: FILE.csv, FILE.csv.gz or FILE.parquet; the last needs the package pyarrow.
+        store: by default the shipped and the local runs.
+    Raises: ValueError for another ending, ImportError without pyarrow.
+    """
+    name = Path(path).name.lower()
+    if not name.endswith((".csv", ".csv.gz", ".parquet")):
+        raise ValueError(f"{path}: the name must end in .csv, .csv.gz or .parquet")
+    store = store or RecordStore()
+    tables = [t.assign(study=s)[["study", *t.columns]] for s in studies if len(t := store.table(s))]
+    runs = pd.concat(tables, ignore_index=True).convert_dtypes() if tables else pd.DataFrame()
+    content = io.BytesIO()
+    if name.endswith(".parquet"):
+        mixed = {c: runs[c].map(str, na_action="ignore") for c in runs if runs[c].dtype == object}
+        try:
+            runs.assign(**mixed).to_parquet(content, index=False)
+        except ImportError:
+            raise ImportError(f"{path} needs a package: pip install pyarrow, or write a .csv.gz") from None
+    else:
+        # the same runs give the same bytes
+        packed = {"method": "gzip", "mtime": 0} if name.endswith(".gz") else None
+        runs.to_csv(content, index=False, compression=packed, lineterminator="\n")
+    with cache.writing(cache.expanded(path), sync=True) as file:
+        file.write(content.getvalue())
+    return len(runs)
+
+
+def _read(entry: record_files.Entry, study: str) -> dict[str, Any] | None:
+    """Returns the fields of a record; None where there is none, or, named by a warning, none of use."""
     try:
-        return record_files.read(path, study, key)
+        return entry.read(study)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        warnings.warn(f"skipped the damaged record {path}: {error}", DamagedRecordWarning, stacklevel=3)
-        return None
+        return _skipped(entry, error)
+
+
+def _skipped(entry: record_files.Entry, why: object) -> None:
+    warnings.warn(f"skipped the damaged record {entry.place}: {why}", DamagedRecordWarning, stacklevel=4)

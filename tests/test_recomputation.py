@@ -21,11 +21,10 @@ RECORDS = Path(dlcore.__file__).parent / "records"
 
 @functools.cache
 def read(study):
-    """One row a record: settings, metrics and what else it holds; a file holds one record, or one a line."""
+    """One row a record: settings, metrics and what else it holds."""
     rows = []
-    for path in sorted((RECORDS / study).glob("*.json*")):
-        text = path.read_text("utf8")
-        for record in map(json.loads, text.splitlines() if path.suffix == ".jsonl" else [text]):
+    for path in sorted((RECORDS / study).glob("*.jsonl")):
+        for record in map(json.loads, path.read_text("utf8").splitlines()):
             rows.append(
                 {**record["config"], **record["metrics"], "curves": record["curves"], "arrays": record["arrays"]}
             )

@@ -1,6 +1,8 @@
 """Records are immutable, written atomically, and a damaged one is named and skipped."""
 
+import gzip
 import json
+import lzma
 import math
 import os
 import signal
@@ -8,10 +10,13 @@ import subprocess
 import sys
 import time
 
+import pandas as pd
 import pytest
 
-from dlcore.records import PACKAGED, DamagedRecordWarning, Record, RecordStore
+from dlcore import record_files
+from dlcore.records import PACKAGED, DamagedRecordWarning, Record, RecordStore, export
 from dlcore.studies.distributional import Config
+from dlcore.sweep import recorded
 
 
 def _record(value=1.0):
@@ -96,6 +101,85 @@ def test_a_later_format_is_refused(store):
         assert store.load(config) is None
 
 
+def _group(store, *lines, name="few"):
+    folder = store.path / "distributional"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    return folder / f"{name}.jsonl"
+
+
+def _line(seed, tv=1.0):
+    config = Config(seed=seed)
+    return Record("distributional", config.to_dict(), {"tv": tv}, key=config.key).to_json().strip()
+
+
+def test_a_group_is_read_line_by_line_and_damaged_lines_are_named(store):
+    good, again = _line(1), _line(1, tv=2.0)
+    file = _group(
+        store, good, _line(2)[:-20], "not a record", "", again, _line(3), _line(4).replace('"seed":4', '"seed":5')
+    )
+    with pytest.warns(DamagedRecordWarning) as warned:
+        table = store.table("distributional")
+    assert sorted(table.seed) == [1, 3]
+    assert table.set_index("seed").tv[1] == 1.0
+    assert set(table.group) == {"few"}
+    said = sorted(str(w.message).removeprefix(f"skipped the damaged record {file}:") for w in warned)
+    assert [text[0] for text in said] == ["2", "3", "5", "7"]
+    assert "is there twice" in said[2]
+    assert "its key" in said[3]
+    assert store.load(Config(seed=3)).metrics["tv"] == 1.0
+    assert store.load(Config(seed=9)) is None
+
+
+def test_a_file_of_its_own_comes_before_a_line_and_an_unreadable_group_before_nothing(store):
+    _group(store, _line(1), _line(2))
+    _group(store, _line(3), name="other")
+    config = Config(seed=1)
+    store.save(config, _record(5.0))
+    (store.path / "distributional" / "folder.jsonl").mkdir()
+    (store.path / "distributional" / "text.jsonl.xz").write_text("not compressed")
+    (store.path / "distributional" / "nowhere.jsonl").symlink_to(store.path / "no such file")
+    with pytest.warns(DamagedRecordWarning, match=r"folder\.jsonl|text\.jsonl|twice"):
+        table = store.table("distributional").set_index("seed")
+    assert sorted(table.index) == [1, 2, 3]
+    assert table.tv[1] == store.load(config).metrics["tv"] == 5.0
+    assert table.group.to_dict() == {1: "", 2: "few", 3: "other"}
+
+
+def test_a_group_that_changes_is_read_again(store):
+    file = _group(store, _line(1))
+    assert store.load(Config(seed=2)) is None
+    record_files.add(file, [_line(2), _line(3)])
+    assert store.load(Config(seed=2)) is not None
+    text = file.read_bytes()
+    assert record_files._key_of(text.splitlines()[0]) < record_files._key_of(text.splitlines()[-1])
+    file.with_suffix(".jsonl.xz").write_bytes(lzma.compress(text))
+    file.unlink()
+    assert set(store.table("distributional").group) == {"few"}
+    assert sorted(store.table("distributional").seed) == [1, 2, 3]
+
+
+def test_promotion_adds_to_the_groups_and_keeps_what_is_there(store, tmp_path, monkeypatch):
+    groups = {"first": [Config(seed=s) for s in (1, 2)], "second": [Config(seed=s) for s in (2, 3)]}
+    monkeypatch.setattr(recorded.studies, "recorded", lambda study: groups)
+    monkeypatch.setattr(recorded, "PACKAGED", tmp_path / "package")
+    monkeypatch.setattr(recorded.runtime, "commit", lambda: "0123456789ab")
+    made = {"environment": {"commit": "0123456789ab"}}
+    for seeds, new in (((1, 4), 1), ((1, 2, 3), 2), ((1, 2, 3), 0)):
+        for seed in seeds:
+            config = Config(seed=seed)
+            store.save(config, Record("distributional", {}, {"tv": float(seed)}, **made))
+        before = {p.name: p.read_text().splitlines() for p in (tmp_path / "package").rglob("*.jsonl")}
+        assert recorded.promote("distributional", store) == new
+        after = {p.name: p.read_text().splitlines() for p in (tmp_path / "package").rglob("*.jsonl")}
+        assert all(set(lines) <= set(after[name]) for name, lines in before.items())
+    found = RecordStore(tmp_path / "package", packaged=False).table("distributional").set_index("seed")
+    assert found.group.to_dict() == {1: "first", 2: "first", 3: "second"}
+    for lines in after.values():
+        keys = [json.loads(line)["key"] for line in lines]
+        assert keys == sorted(keys)
+
+
 def test_table_is_tidy(store):
     for seed in range(3):
         config = Config(seed=seed)
@@ -103,6 +187,8 @@ def test_table_is_tidy(store):
     table = store.table("distributional", seed=[1, 2])
     assert sorted(table.seed) == [1, 2]
     assert {"key", "noise", "tv", "device", "commit"} <= set(table.columns)
+    assert set(table.group) == {""}
+    assert set(table.source) == {"local"}
 
 
 @pytest.mark.parametrize("seconds", [3.0, 4.5, 6.0])
@@ -155,6 +241,7 @@ _RUNS = """
 import sys
 from dlcore.records import RecordStore
 from dlcore.studies.distributional import Config
+from dlcore.sweep import recorded
 store = RecordStore(sys.argv[1], packaged=False)
 for seed in range(3):
     store.load_or_run(Config(architecture="mlp", epochs=40, n_train=600, seed=seed))
@@ -165,10 +252,45 @@ def test_shipped_records_are_intact():
     """A shipped record that cannot be read would be a warning, and warnings are errors here."""
     store = RecordStore(PACKAGED)
     found = list(store.records("distributional"))
-    assert len(found) == len(list((PACKAGED / "distributional").glob("*.json")))
+    assert len(found) == sum(len(group.read_bytes().splitlines()) for group in (PACKAGED / "distributional").iterdir())
     for record in found:
         assert Config(**record.config).key == record.key, record.key
         assert record.environment["commit"] not in ("", "unknown")
         assert not record.environment["commit"].endswith("+changes")
         assert record.data["checksum"]
         assert record.config["preset"] in ("laptop", "gpu")
+
+
+def test_all_runs_are_exported_as_one_table(store, tmp_path):
+    for seed in (1, 2):
+        store.save(Config(seed=seed), Record("distributional", {}, {"tv": seed / 3}, environment={"commit": "abc"}))
+    own = RecordStore(store.path, packaged=False)
+    texts = []
+    for name in ("runs.csv", "runs.csv.gz", "again.csv.gz"):
+        assert export(tmp_path / name, ["distributional", "scaling"], own) == 2
+        texts.append((tmp_path / name).read_bytes())
+    assert gzip.decompress(texts[1]) == texts[0]
+    assert texts[1] == texts[2]
+    rows = pd.read_csv(tmp_path / "runs.csv").set_index("seed")
+    assert rows.study.unique().tolist() == ["distributional"]
+    assert rows.tv.to_dict() == pytest.approx({1: 1 / 3, 2: 2 / 3}, rel=1e-7)
+    assert rows.key[1] == Config(seed=1).key
+    assert {*Config.names(), "group", "source", "commit", "created", "device"} <= set(rows.reset_index())
+    with pytest.raises(ValueError, match="must end in"):
+        export(tmp_path / "runs.xlsx", ["distributional"], own)
+
+
+def test_an_exported_table_for_parquet_has_one_type_a_column(store, tmp_path, monkeypatch):
+    store.save(Config(), Record("distributional", {}, {"tv": 0.5, "stopped": "early"}))
+    written = []
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", lambda self, file, index: written.append(self))
+    export(tmp_path / "runs.parquet", ["distributional"], RecordStore(store.path, packaged=False))
+    assert object not in set(written[0].dtypes)
+
+    def missing(*_, **__):
+        raise ImportError("a long text")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", missing)
+    with pytest.raises(ImportError, match="pip install pyarrow"):
+        export(tmp_path / "none.parquet", ["distributional"], RecordStore(store.path, packaged=False))
+    assert not (tmp_path / "none.parquet").exists()

@@ -121,13 +121,6 @@ def test_the_lock_holds_what_is_required_and_what_that_needs():
 @functools.cache
 def _exported(folder):
     source = release.export(folder / "source", URL)
-    # one file a run is what the repository holds; the packages are made for one file a group
-    for study in sorted((source / "dlcore" / "records").iterdir()):
-        runs = sorted(study.glob("*.json"), key=lambda run: json.dumps(json.loads(run.read_text("utf8"))["config"]))
-        if runs:
-            (study / "all.jsonl").write_text("".join(run.read_text("utf8").rstrip("\n") + "\n" for run in runs), "utf8")
-        for run in runs:
-            run.unlink()
     release.packages(source, folder / "dist")
     return folder
 
@@ -146,7 +139,9 @@ def test_the_wheel_is_small_and_whole(packages):
     assert wheel.stat().st_size < 4e6
     assert len(names) < 400
     tracked = {
-        str(p.relative_to(packages / "source")) for p in (packages / "source" / "dlcore").rglob("*.*") if p.is_file()
+        str(p.relative_to(packages / "source")).replace(".jsonl", ".jsonl.xz")
+        for p in (packages / "source" / "dlcore").rglob("*.*")
+        if p.is_file()
     }
     assert tracked <= names, sorted(tracked - names)
     assert not any(n.startswith(("tests/", "book/", "notebooks/")) for n in names)

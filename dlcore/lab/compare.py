@@ -6,7 +6,6 @@ import dataclasses
 import tempfile
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,7 +14,7 @@ from dlcore import studies
 from dlcore.charts.panel import PanelSpec
 from dlcore.config import Config
 from dlcore.lab import charts as live
-from dlcore.records import PACKAGED, Record, RecordStore
+from dlcore.records import Record, RecordStore
 
 PANELS = {name: studies.part(name, "panel").PANEL for name in studies.STUDIES}
 
@@ -23,8 +22,7 @@ PANELS = {name: studies.part(name, "panel").PANEL for name in studies.STUDIES}
 def table_of(spec: PanelSpec, store: RecordStore) -> pd.DataFrame:
     """Returns the recorded and the local runs of a study that a panel may draw; `own` marks the local ones."""
     table = spec.rows(store)
-    own = {p.stem for p in (store.path / spec.study).glob("*.json")} if store.path != Path(PACKAGED) else set()
-    table = table.assign(own=table.key.isin(own))
+    table = table.assign(own=table.source == "local")
     if "control" in table:
         table = table[~(table.own & table.control)]  # the reader's own run is drawn once
     for name, value in spec.fixed.items():

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from tqdm.auto import tqdm
 
-from dlcore import machine, runtime, studies
+from dlcore import machine, record_files, runtime, studies
 from dlcore.config import Config, unknown_choice
-from dlcore.records import PACKAGED, RecordStore, write_atomically
+from dlcore.records import PACKAGED, RecordStore
 
 
 def _one(config: Config, path: str) -> str | None:
@@ -72,7 +72,9 @@ def run_groups(study: str, names: Sequence[str], store: RecordStore, *, workers:
 
 
 def promote(study: str, store: RecordStore) -> int:
-    """Copies the store's records of the recorded grid into the package; returns how many were new.
+    """Adds the store's records of the recorded grid to the package's groups; returns how many were new.
+
+    A record that several groups have goes to the first of them.
 
     Raises:
         RuntimeError: the working tree has changes, or a record was made by code that was not committed: its
@@ -80,15 +82,19 @@ def promote(study: str, store: RecordStore) -> int:
     """
     if "+" in runtime.commit():
         raise RuntimeError("the package differs from its commit; commit first, so that a record names its code")
-    wanted = {c.key for group in studies.recorded(study).values() for c in group}
-    new = 0
+    groups: dict[str, str] = {}
+    for name, configs in studies.recorded(study).items():
+        for config in configs:
+            groups.setdefault(config.key, name)
+    shipped = {entry.key for entry in record_files.entries(PACKAGED / study)}
+    new: dict[str, list[str]] = {}
     for record in RecordStore(store.path, packaged=False).records(study):
-        target = PACKAGED / study / f"{record.key}.json"
-        if record.key not in wanted or target.exists():
+        if record.key not in groups or record.key in shipped:
             continue
         made = record.environment.get("commit", "unknown")
         if made == "unknown" or "+" in made:
             raise RuntimeError(f"record {record.key} was made by uncommitted code ({made}); run it again")
-        write_atomically(target, record.to_json())
-        new += 1
-    return new
+        new.setdefault(groups[record.key], []).append(record.to_json())
+    for name, added in new.items():
+        record_files.add(PACKAGED / study / f"{name}.jsonl", added)
+    return sum(map(len, new.values()))

@@ -103,11 +103,7 @@ def recorded() -> dict[str, list[Config]]:
         # the record says how much of the noise 40 epochs fitted
         groups[f"{name}-end-to-end"] = _make(seeds, ("supervised",), (0.2,), epochs=40, draws=2, **images)
     groups["fashion-shorter"] = [
-        c
-        for s in seeds
-        for c in _make(
-            (s,), ("simclr", "vicreg"), rates, epochs=60, draws=50, dataset="fashion_mnist", architecture="resnet"
-        )
+        c for s in seeds for c in _make((s,), ("simclr", "vicreg"), (0.05, *NOISE), epochs=60, draws=50, **images)
     ]
     # the 40,000 training images that leave 10,000 of the official training set for testing
     supervised = {"objective": "supervised", "epochs": 40, "draws": 2}
