@@ -50,7 +50,7 @@ ALLOWED = {
         *("arrays", "augment", "borrowed", "models", "objectives", "runtime", "training", "training_config"),
     },
     "probing": {
-        *("arrays", "borrowed", "config", "lazy", "metrics", "models", "noise", "probing", "results"),
+        *("arrays", "borrowed", "cache", "config", "lazy", "metrics", "models", "noise", "probing", "results"),
         *("runtime", "training"),
     },
     "similarity": {"arrays", "borrowed", "config", "results", "stitching"},
