@@ -108,6 +108,9 @@ def parser() -> argparse.ArgumentParser:
     p = verbs.add_parser("run", help=run.__doc__)
     p.add_argument("study")
     p.add_argument("parameters", nargs="*", default=[], metavar="name=value")
+    p.add_argument(
+        "--plugin", action="append", default=[], type=word, metavar="MODULE", help="that registers what is yours"
+    )
     p.add_argument("--recorded", nargs="*", metavar="GROUP", help="run these groups of the recorded grid; none: all")
     p.add_argument("--workers", type=whole(1), default=1, help="processes, one thread each (default: 1)")
     p.add_argument("--store", type=folder, help="folder of the local records")
@@ -159,6 +162,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 args.parser.unknown(rest)
             if rest:
                 args.parameters += rest
+            if getattr(args, "plugin", None):
+                from dlcore import register
+
+                register.plugins(args.plugin)
             return args.call(args)
     except BrokenPipeError:  # what reads the output has ended, as `head` does
         sys.stdout = None  # else Python says so once more at its end

@@ -6,7 +6,7 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from dlcore.config import unknown_choice
+from dlcore.config import registered, unknown_choice
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +22,10 @@ def study(name: str) -> ModuleType:
 
 def part(name: str, module: str = "") -> ModuleType:
     """Returns a module of a study, such as "grid" or "claims". Raises ValueError for an unknown study."""
+    if (own := registered("study").get(name)) is not None:
+        return getattr(own, module) if module else own
     if name not in STUDIES:
-        raise unknown_choice("study", name, STUDIES)
+        raise unknown_choice("study", name, (*STUDIES, *registered("study")))
     return importlib.import_module(f"dlcore.studies.{name}" + (f".{module}" if module else ""))
 
 
