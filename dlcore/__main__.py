@@ -75,7 +75,12 @@ def claims(args: argparse.Namespace) -> int:
     if args.history:
         ledger.write_history()
         return 0
-    for row in ledger.evaluate():
+    if args.records:
+        if args.id is None:
+            raise ValueError("--records needs the id of a claim")
+        print(ledger.runs(args.id).to_csv(index=False), end="")
+        return 0
+    for row in ledger.evaluate(only=args.id):
         print(f"{row.verdict:15} {row.timing:9} {row.id:38} thesis: {row.reference} | ours: {row.ours}")
     return 0
 
@@ -131,6 +136,8 @@ def parser() -> argparse.ArgumentParser:
     p.set_defaults(call=export, parser=p)
 
     p = verbs.add_parser("claims", help=claims.__doc__)
+    p.add_argument("id", nargs="?", type=word, metavar="ID", help="this claim alone")
+    p.add_argument("--records", action="store_true", help="the runs behind the claim, as CSV")
     p.add_argument(
         "--write",
         type=word,

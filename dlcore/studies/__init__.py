@@ -34,6 +34,21 @@ def recorded(name: str) -> dict:
     return part(name, "grid").recorded()
 
 
+def load(name: str, **where: Any) -> pd.DataFrame:
+    """Returns the runs of a study, shipped and local, a row a run; `columns` says what each column means.
+
+    Args: where: keep runs whose field equals the value, or is among the values of a list: `load("scaling", noise=[0, 0.2])`.
+    Raises: ValueError for an unknown study.
+
+    >>> sorted(load("distributional", architecture="knn", neighbours=[1, 3]).neighbours.unique().tolist())
+    [1, 3]
+    """
+    from dlcore.records import RecordStore
+
+    study(name)
+    return RecordStore().table(name, **where)
+
+
 def table(name: str, runs: pd.DataFrame, **options: Any) -> pd.DataFrame:
     """Returns a study's table of runs with its derived columns; `runs` is what `RecordStore.table` gives."""
     return part(name, "table").derived(runs, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from dlcore.metrics.scaling.compare import Holdout, compare_laws
 from dlcore.metrics.scaling.curve import DELTA, as_curve, log_positive
 from dlcore.metrics.scaling.fit import Fit, fit
-from dlcore.metrics.scaling.joint import JOINT_LAWS, fit_joint
+from dlcore.metrics.scaling.joint import JOINT_LAWS, OutlierWarning, fit_joint
 from dlcore.metrics.scaling.laws import LAWS
 from dlcore.results import usable
 
@@ -84,6 +85,12 @@ def report_joint(
     >>> report_joint(N=n.ravel(), D=d.ravel(), loss=loss.ravel(), bootstrap=0).best
     'hoffmann'
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OutlierWarning)  # the sentence says it
+        return _report_joint(N, D, loss, bootstrap, seed, holdout, delta)
+
+
+def _report_joint(N, D, loss, bootstrap: int, seed: int, holdout: float, delta: float) -> LawReport:
     n, d, y = (np.exp(log_positive(name, v)) for name, v in (("N", N), ("D", D), ("loss", loss)))
     if not 0 < holdout < 1:
         raise ValueError(f"holdout = {holdout} is outside (0, 1): the share of runs to predict")
