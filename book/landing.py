@@ -15,6 +15,7 @@ from dlcore import claims as ledger
 from dlcore import studies
 from dlcore.claims import pages
 from dlcore.records import PACKAGED, RecordStore
+from dlcore.studies.scaling.table import setting_of
 from dlcore.studies.stitching.table import by_stage
 
 START = 0.4  # the noise rate that the figure begins with
@@ -194,8 +195,8 @@ def pictures() -> dict[int, str]:
     stages = by_stage(
         studies.table("stitching", store.table("stitching"), records=records), {k: r.curves for k, r in records.items()}
     )
-    usual = (stages.dataset == "mnist1d") & (stages.architecture == "convnet") & (stages.pair == "two seeds")
-    usual &= (stages["map"] == "the paper's") & (stages.stitcher_data == "top")
+    usual = (stages.dataset == "mnist1d") & (stages.architecture == "convnet") & (stages.contrast == "seeds")
+    usual &= stages.paper_map & (stages.stitcher_data == "top")
     depth = stages[usual].groupby("depth")[["penalty", "random_penalty"]].mean()
     found[2] = picture(
         [
@@ -206,20 +207,21 @@ def pictures() -> dict[int, str]:
     )
     t = studies.table("distributional", store.table("distributional"))
     t = t[t.usual & (t.experiment == "cyclic") & (t.dataset == "digits")]
-    rate = t.groupby(["family", "noise"]).flip_rate_test.mean().unstack()
+    rate = t[t.architecture == "knn"].groupby(["neighbours", "noise"]).flip_rate_test.mean().unstack()
     found[3] = picture(
         [
-            Line(rate.columns, rate.loc["15-NN"], "bayes", "15 neighbours"),
-            Line(rate.columns, rate.loc["1-NN"], "sampler", "one neighbour"),
+            Line(rate.columns, rate.loc[15], "bayes", "15 neighbours"),
+            Line(rate.columns, rate.loc[1], "sampler", "one neighbour"),
         ],
         "Rate of the noise's label on new digits against its rate in training: the diagonal for one neighbour, a step for 15",
     )
     t = studies.table("scaling", store.table("scaling"))
-    loss = t[t.curve == "transduction"].groupby(["setting", "pairs"]).loss.mean().unstack(0)
+    t = t[t.curve == "transduction"]
+    loss = t.groupby(["setting", "pairs"]).loss.mean().unstack(0)
     settings = {
-        "2L2L, back-translated by 1,024 pairs, width 64": ("null", "back-translated"),
-        "2L2L, target words 40 %": ("train", "40 % noise"),
-        "2L2L, clean": ("test", "clean"),
+        setting_of(t, noise_kind="back_translation", reverse_pairs=1024, reverse_width=64): ("null", "back-translated"),
+        setting_of(t, noise_kind="target", noise=0.4): ("train", "40 % noise"),
+        setting_of(t): ("test", "clean"),
     }
     found[4] = picture(
         [Line((own := loss[name].dropna()).index, own, role, word) for name, (role, word) in settings.items()],

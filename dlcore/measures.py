@@ -43,9 +43,9 @@ def measure(name: str) -> Callable:
     return register
 
 
-def with_arguments(function: Callable[..., Measured | None], *arguments) -> Callable[[Table], Measured | None]:
+def with_arguments(function: Callable[..., Measured | None], *arguments, **named) -> Callable[[Table], Measured | None]:
     """Returns the measure that calls a function with a table and further arguments: one claim on several data sets."""
-    return lambda table: function(table, *arguments)
+    return lambda table: function(table, *arguments, **named)
 
 
 def mean(values: pd.Series, within: tuple[float, float] = (-math.inf, math.inf)) -> Measured | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,10 @@ _FAMILY = {
     "tree": "tree",
     "extra_tree": "extra tree",
     "forest": "forest",
-    "logistic": "logistic",
-    "svm": "SVM",
     "kernel_gaussian": "Gaussian kernel",
     "kernel_laplace": "Laplace kernel",
+    "svm": "SVM",
+    "logistic": "logistic",
     "mlp": "MLP",
     "convnet": "convnet",
     "resnet": "ResNet",
@@ -65,6 +65,14 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFra
     return pd.DataFrame(found, columns=[*by, value, "low", "high", "seeds"])
 
 
+def series_over_seeds(
+    table: pd.DataFrame, by: Sequence[str], columns: Mapping[str, str], name: str = "series"
+) -> pd.DataFrame:
+    """Returns `over_seeds` of several columns, one under the other: the mean is `value`, and `name` holds their labels."""
+    parts = [over_seeds(table, by, c).rename(columns={c: "value"}).assign(**{name: t}) for c, t in columns.items()]
+    return pd.concat(parts, ignore_index=True)
+
+
 def with_controls(rows: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
     """Returns rows and controls together, told apart by the column `control`."""
     return pd.concat([rows.assign(control=False), controls.assign(control=True)], ignore_index=True)
@@ -77,6 +85,16 @@ def family(architecture: str, neighbours: int = 1) -> str:
     '15-NN'
     """
     return f"{int(neighbours)}-NN" if architecture == "knn" else _FAMILY.get(architecture, architecture)
+
+
+def ordered(families: Iterable[str]) -> list[str]:
+    """Returns display names of model families in the book's order: neighbours, trees, kernels, linear, networks.
+
+    >>> ordered(["MLP", "1-NN", "forest", "15-NN"])
+    ['1-NN', '15-NN', 'forest', 'MLP']
+    """
+    known = [family("knn", 1), family("knn", 15), *(family(name) for name in _FAMILY)]
+    return sorted(set(families), key=lambda f: (known.index(f) if f in known else len(known), f))
 
 
 def method(objective: str) -> str:

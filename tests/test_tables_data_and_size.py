@@ -125,15 +125,15 @@ def test_twice_the_steps_are_compared_run_by_run():
     rows = made([32, 64], seeds=2)
     longer = rows[(rows.pairs == 4096) & (rows.seed == 1)]
     longer = longer.assign(setting=longer.setting + ", twice the steps", arm="other", above=0.9 * longer.above)
-    found = against_usual(pd.concat([rows, longer], ignore_index=True), "twice the steps")
+    found = against_usual(pd.concat([rows, longer], ignore_index=True), longer=True)
     assert found.to_dict("list") == {
         "width": [32, 64],
         "pairs": [4096] * 2,
         "seed": [1] * 2,
         "ratio": pytest.approx([0.9] * 2),
     }
-    assert against_usual(rows, "twice the steps").empty
-    assert against_usual(pd.DataFrame(), "twice the steps").empty
+    assert against_usual(rows, longer=True).empty
+    assert against_usual(pd.DataFrame(), longer=True).empty
 
 
 def test_narrow_models_with_the_rate_of_wide_ones_stay_apart():
@@ -152,7 +152,7 @@ def test_narrow_models_with_the_rate_of_wide_ones_stay_apart():
     half = raw[(raw.width == 128) & (raw.pairs == 2048)].assign(learning_rate=1.5e-3)
     half["loss"] = 0.1 + 0.5 * (half.loss - 0.1)
     both = studies.table("scaling", pd.concat([raw, untuned, half], ignore_index=True))
-    assert against_usual(both, "rate 0.0015").ratio.tolist() == pytest.approx([0.5])
+    assert against_usual(both, learning_rate=0.0015).ratio.tolist() == pytest.approx([0.5])
     assert prose._size(both)["size-half-rate"] == "0.50 at 2,048 pairs"
 
 

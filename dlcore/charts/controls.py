@@ -11,11 +11,6 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-# the families of chapter 3 in the book's order: neighbours, trees, kernels, linear, networks
-FAMILIES = (
-    *("1-NN", "15-NN", "tree", "extra tree", "forest", "Gaussian kernel", "Laplace kernel", "SVM", "logistic"),
-    *("MLP", "convnet", "ResNet", "ResNet-18"),
-)
 ALL = "all"  # the option of a menu that singles nothing out
 
 
@@ -74,6 +69,19 @@ def slider(
     """Returns a slider over recorded values; compare with `near`, floats are not exact."""
     values = tuple(float(o) for o in options)
     return Control(name, label, values, float(value), name.removeprefix("dl_"), "slider", form=form)
+
+
+def rates(start: Mapping[str, Any] | None, noise: pd.Series, default: float, label: str = "noise") -> Control:
+    """Returns a slider over the noise rates of a column, which starts at the reader's choice or at the default."""
+    options = sorted(noise.unique())
+    return slider(options, pick(start, "noise", options, default), label)
+
+
+def choose(
+    start: Mapping[str, Any] | None, column: str, options: Sequence[Any], label: str, default: Any = None
+) -> Control:
+    """Returns a menu of a column's options, which starts at the reader's choice, else at the default, else at the first."""
+    return menu(options, pick(start, column, options, default), label, f"dl_{column}")
 
 
 def menu(options: Sequence[Any], value: Any, label: str, name: str, shown: Sequence[str] = ()) -> Control:
@@ -156,6 +164,12 @@ def broken(text: str, most: int = 88) -> list[str]:
     return lines
 
 
+def chosen(*controls: Control) -> str:
+    """Returns the Vega expression that a row is what controls choose."""
+    tests = {"menu": "datum.{0} === {1}", "slider": near("{0}", "{1}")}
+    return " && ".join(tests[c.kind].format(c.column, c.name) for c in controls)
+
+
 def near(field: str, name: str = "dl_noise") -> str:
     """Returns the Vega expression that a field equals a slider's value."""
     return f"abs(datum.{field} - {name}) < 1e-6"
@@ -179,8 +193,3 @@ def nearest(rows: pd.DataFrame, by: str, field: str = "noise") -> pd.DataFrame:
 def held(name: str = "dl_noise") -> str:
     """Returns the Vega expression that a slider stands nearest to the row's value; see `nearest`."""
     return f"{name} > datum.least - 1e-6 && {name} < datum.most - 1e-6"
-
-
-def ordered(families: Sequence[str]) -> list[str]:
-    """Returns model families in the book's order."""
-    return sorted(set(families), key=lambda f: (FAMILIES.index(f) if f in FAMILIES else len(FAMILIES), f))

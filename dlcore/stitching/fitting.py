@@ -272,11 +272,8 @@ def _objective(top: Subject, data: StitchData, options: StitchOptions, later: nn
 
     def on_features(model, inputs, targets):
         seen = []
-        handle = later.register_forward_hook(lambda _m, _a, out: seen.append(out.clone()))
-        try:
+        with later.register_forward_hook(lambda _m, _a, out: seen.append(out.clone())):
             model(inputs)
-        finally:
-            handle.remove()
         if not seen:
             raise ValueError(f"match_stage {options.match_stage!r} does not run after the stitch; choose a later stage")
         value = functional.mse_loss(seen[0].float(), targets) / variance

@@ -40,13 +40,8 @@ class Head(nn.Module):
             out.append(output)
             raise _Reached
 
-        handle = self._stage[0].register_forward_hook(stop)
-        try:
+        with self._stage[0].register_forward_hook(stop), contextlib.suppress(_Reached):
             self.model(inputs)
-        except _Reached:
-            pass
-        finally:
-            handle.remove()
         return out[0]
 
 
@@ -75,11 +70,8 @@ class Tail(nn.Module):
         if self._stage is None:
             return self.model(activation)
         zeros = torch.zeros((len(activation), *self._example.shape[1:]), dtype=self._example.dtype)
-        handle = self._stage[0].register_forward_hook(lambda *_: activation)
-        try:
+        with self._stage[0].register_forward_hook(lambda *_: activation):
             return self.model(zeros.to(activation.device))
-        finally:
-            handle.remove()
 
     @torch.no_grad()
     def _check_cut(self, model: nn.Module, stage: str, example: torch.Tensor) -> None:
@@ -135,12 +127,8 @@ def checked_stage(model: nn.Module, stage: str, example: torch.Tensor, role: str
     module = find_stage(model, stage, role)
     _check_heard(module, f"stage {stage!r} of {role}")
     outputs: list = []
-    handle = module.register_forward_hook(lambda _m, _a, output: outputs.append(output))
-    try:
-        with torch.no_grad():
-            borrowed.run(model, example)
-    finally:
-        handle.remove()
+    with module.register_forward_hook(lambda _m, _a, output: outputs.append(output)), torch.no_grad():
+        borrowed.run(model, example)
     if len(outputs) != 1:
         times = "does not run" if not outputs else f"runs {len(outputs)} times"
         raise ValueError(f"stage {stage!r} of {role} {times} in a forward pass; choose a module that runs once")
@@ -208,11 +196,8 @@ def _order(model: nn.Module, parent: nn.Module, example: torch.Tensor) -> list[s
         child.register_forward_hook(lambda _m, _a, _out, name=name: order.append(name))
         for name, child in parent.named_children()
     ]
-    try:
+    with borrowed.hooked(handles):
         borrowed.run(model, example)
-    finally:
-        for handle in handles:
-            handle.remove()
     return order
 
 
@@ -248,17 +233,14 @@ def watching(
     model: nn.Module, stages: Iterable[str], example: torch.Tensor, take: Callable[[str, torch.Tensor], None]
 ) -> Iterator[None]:
     """A block in which `take(stage, output)` is called when a stage has run. Raises ValueError as `checked_stage` does."""
-    handles = []
-    try:
-        for stage in dict.fromkeys(stages):
-            checked_stage(model, stage, example, "the network")
-        for stage in dict.fromkeys(stages):
-            module = find_stage(model, stage)
-            handles.append(module.register_forward_hook(lambda _m, _a, out, stage=stage: take(stage, out)))
+    names = list(dict.fromkeys(stages))
+    for stage in names:
+        checked_stage(model, stage, example, "the network")
+    with borrowed.hooked(
+        find_stage(model, stage).register_forward_hook(lambda _m, _a, out, stage=stage: take(stage, out))
+        for stage in names
+    ):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def private(model: nn.Module, where: torch.device, role: str) -> nn.Module:
@@ -301,10 +283,6 @@ def _norms_by_time(
     done, sides = [], ([], [])
     handles = [m.register_forward_pre_hook(lambda m, _: sides[bool(done)].append(m)) for m in _norms(model)]
     handles.append(stage.register_forward_hook(lambda *_: done.append(True)))
-    try:
-        with borrowed.evaluating(model):
-            borrowed.run(model, example)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with borrowed.hooked(handles), borrowed.evaluating(model):
+        borrowed.run(model, example)
     return sides

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -53,6 +54,11 @@ def gpus(environ: Mapping[str, str] = os.environ) -> list[str]:
         warnings.warn(f"nvidia-smi does not answer, so no GPU is counted (say --workers): {error}", stacklevel=2)
         return []
     return [str(i) for i, _ in enumerate(line for line in listed.stdout.splitlines() if line.startswith("GPU "))]
+
+
+def device() -> str:
+    """Returns the kind of device that a run would take here, without torch, which takes seconds to say so."""
+    return "cuda" if gpus() else "mps" if (sys.platform, platform.machine()) == ("darwin", "arm64") else "cpu"
 
 
 def share(workers: int, devices: Sequence[str]) -> list[dict[str, str]]:

@@ -129,13 +129,12 @@ def _end(found: Any, retried: bool) -> int:
 
 
 def _dry_run(made: Any, todo: list[Any], workers: int) -> None:
-    from dlcore import runtime
-    from dlcore.sweep import plan
+    from dlcore.sweep import cluster, plan
 
     table = made.table()
     print(table[[*made.fields, "status", "key"]].to_string(index=False, max_rows=60))
     if todo:
-        print("\n".join(plan.describe_time(made, todo, workers, f"{runtime.device().type}:")))
+        print("\n".join(plan.describe_time(made, todo, workers, f"{cluster.device()}:")))
 
 
 def _job_array(args: argparse.Namespace, made: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import math
 import os
@@ -58,7 +59,7 @@ class Plan:
     records: dict[str, Record]
     status: dict[str, str]
 
-    @property
+    @functools.cached_property
     def fields(self) -> list[str]:
         """The names in which cells differ; all that were asked for when there is one cell."""
         names = list(dict.fromkeys(name for cell in self.cells for name in cell.given))

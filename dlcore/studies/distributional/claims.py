@@ -26,12 +26,13 @@ def _rows(t: Table, usual: bool = True, **where) -> Table:
     for name, value in where.items():
         t = t[t[name].isin(value) if isinstance(value, (list, tuple)) else t[name] == value]
     t = t[~t.feature.astype(bool)]
-    return t[t.usual] if usual else t
+    # of the nearest neighbours one; others are asked for by their number
+    return t[t.usual & (t.neighbours == where.get("neighbours", 1))] if usual else t
 
 
 @measure("nn-is-a-sampler")
 def _(t):
-    t = _rows(t, experiment="cyclic", dataset="digits", family="1-NN")
+    t = _rows(t, experiment="cyclic", dataset="digits", architecture="knn")
     return largest(by(t, t.flip_rate_test - t.noise, "noise"), absolute=True)
 
 
@@ -49,31 +50,33 @@ def _(t):
     return largest(by(t, t.tt_tv - t.tt_null_mean, "neighbours"))
 
 
-def _subgroup(t: Table, dataset: str, family: str, preset: str = "laptop") -> Measured | None:
+def _subgroup(t: Table, dataset: str, architecture: str, preset: str = "laptop") -> Measured | None:
     return mean(
-        _rows(t, experiment="subgroup", dataset=dataset, family=family, noise=0.3, preset=preset).flip_rate_test
+        _rows(
+            t, experiment="subgroup", dataset=dataset, architecture=architecture, noise=0.3, preset=preset
+        ).flip_rate_test
     )
 
 
-MEASURES["cats-become-objects"] = with_arguments(_subgroup, "cifar10", "ResNet")
-MEASURES["digits-subgroup-mlp"] = with_arguments(_subgroup, "digits", "MLP")
+MEASURES["cats-become-objects"] = with_arguments(_subgroup, "cifar10", "resnet")
+MEASURES["digits-subgroup-mlp"] = with_arguments(_subgroup, "digits", "mlp")
 MEASURES["fashion-subgroup-convnet"] = with_arguments(_subgroup, "fashion_mnist", "convnet")
-MEASURES["cats-at-paper-scale"] = with_arguments(_subgroup, "cifar10_full", "ResNet-18", "gpu")
+MEASURES["cats-at-paper-scale"] = with_arguments(_subgroup, "cifar10_full", "resnet18", "gpu")
 
 
-def _calibrated(t: Table, dataset: str, family: str) -> Measured | None:
-    t = _rows(t, experiment="subgroup", dataset=dataset, family=family, noise=0.3, preset="laptop")
+def _calibrated(t: Table, dataset: str, architecture: str) -> Measured | None:
+    t = _rows(t, experiment="subgroup", dataset=dataset, architecture=architecture, noise=0.3, preset="laptop")
     return mean(t.debiased - t.epsilon)
 
 
-MEASURES["cats-calibrated"] = with_arguments(_calibrated, "cifar10", "ResNet")
-MEASURES["digits-subgroup-calibrated"] = with_arguments(_calibrated, "digits", "MLP")
+MEASURES["cats-calibrated"] = with_arguments(_calibrated, "cifar10", "resnet")
+MEASURES["digits-subgroup-calibrated"] = with_arguments(_calibrated, "digits", "mlp")
 MEASURES["fashion-subgroup-calibrated"] = with_arguments(_calibrated, "fashion_mnist", "convnet")
 
 
-def _slopes(t: Table, family: str, x: str, y: str, rates: tuple[float, ...] = ()) -> pd.Series:
+def _slopes(t: Table, architecture: str, x: str, y: str, rates: tuple[float, ...] = ()) -> pd.Series:
     """Returns, by seed, the least-squares slope of a column over another one across the noise rates of cats."""
-    t = _rows(t, experiment="subgroup", dataset="cifar10", family=family, preset="laptop")
+    t = _rows(t, experiment="subgroup", dataset="cifar10", architecture=architecture, preset="laptop")
     t = t[t.noise.isin(rates)] if rates else t
     found = {seed: np.polyfit(g[x], g[y], 1)[0] for seed, g in t.groupby("seed") if g.noise.nunique() > 2}
     return pd.Series(found, dtype=float)
@@ -81,32 +84,32 @@ def _slopes(t: Table, family: str, x: str, y: str, rates: tuple[float, ...] = ()
 
 @measure("cats-slope")
 def _(t):
-    return mean(_slopes(t, "ResNet", "noise", "flip_rate_test"))
+    return mean(_slopes(t, "resnet", "noise", "flip_rate_test"))
 
 
 @measure("cats-excess")
 def _(t):
-    return mean(_excess(t, "ResNet").flip_rate_test)
+    return mean(_excess(t, "resnet").flip_rate_test)
 
 
 @measure("other-animals-slope")
 def _(t):
-    return mean(_slopes(t, "ResNet", "noise", "other_same_error"))
+    return mean(_slopes(t, "resnet", "noise", "other_same_error"))
 
 
 @measure("mlp-slope")
 def _(t):
     mlp, resnet = (
-        _slopes(t, family, "flip_rate_test", "other_same_error", (0.0, 0.3, 0.5)) for family in ("MLP", "ResNet")
+        _slopes(t, name, "flip_rate_test", "other_same_error", (0.0, 0.3, 0.5)) for name in ("mlp", "resnet")
     )
     if min(len(mlp), len(resnet)) < 2:
         return None
     return Measured(*welch_interval(mlp, resnet, CONFIDENCE.get()))
 
 
-def _excess(t: Table, family: str, noise: float = 0.3) -> Table:
+def _excess(t: Table, architecture: str, noise: float = 0.3) -> Table:
     """Extra flips of cats and extra error of the other animals above the same seed's run without noise."""
-    t = _rows(t, experiment="subgroup", dataset="cifar10", family=family).set_index("seed")
+    t = _rows(t, experiment="subgroup", dataset="cifar10", architecture=architecture).set_index("seed")
     noisy, clean = t[t.noise == noise], t[t.noise == 0]
     found = noisy[["flip_rate_test", "other_same_error"]] - clean[["flip_rate_test", "other_same_error"]]
     return found.dropna()
@@ -114,14 +117,14 @@ def _excess(t: Table, family: str, noise: float = 0.3) -> Table:
 
 @measure("other-animals-unaffected")
 def _(t):
-    return mean(_excess(t, "ResNet").other_same_error)
+    return mean(_excess(t, "resnet").other_same_error)
 
 
 @measure("mlp-does-not-localise")
 def _(t):
     shares = []
-    for family in ("MLP", "ResNet"):
-        e = _excess(t, family)
+    for architecture in ("mlp", "resnet"):
+        e = _excess(t, architecture)
         shares.append(e.other_same_error / e.flip_rate_test)
     both = pd.concat(shares, axis=1, keys=["mlp", "resnet"]).dropna()
     return mean(both.mlp - both.resnet)
@@ -129,29 +132,29 @@ def _(t):
 
 @measure("tv-below-epsilon")
 def _(t):
-    t = _rows(t, experiment="four", family=["MLP", "convnet"])
-    return largest(by(t, t.debiased - t.epsilon, "dataset", "family", "n_train"))
+    t = _rows(t, experiment="four", architecture=["mlp", "convnet"])
+    return largest(by(t, t.debiased - t.epsilon, "dataset", "architecture", "n_train"))
 
 
-def _all_classes(t: Table, dataset: str, family: str, column: str) -> Measured | None:
-    found = _rows(t, experiment="cyclic", dataset=dataset, family=family, noise=0.3)
+def _all_classes(t: Table, dataset: str, architecture: str, column: str) -> Measured | None:
+    found = _rows(t, experiment="cyclic", dataset=dataset, architecture=architecture, noise=0.3)
     return mean(found.debiased - found.epsilon if column == "excess" else found[column])
 
 
-MEASURES["mlp-noise-on-all-classes"] = with_arguments(_all_classes, "digits", "MLP", "flip_rate_test")
-MEASURES["laplace-kernel-calibrated"] = with_arguments(_all_classes, "digits", "Laplace kernel", "excess")
+MEASURES["mlp-noise-on-all-classes"] = with_arguments(_all_classes, "digits", "mlp", "flip_rate_test")
+MEASURES["laplace-kernel-calibrated"] = with_arguments(_all_classes, "digits", "kernel_laplace", "excess")
 MEASURES["forest-calibrated"] = with_arguments(_all_classes, "digits", "forest", "excess")
 
 
 @measure("gaussian-kernel-calibrated")
 def _(t):
-    t = _rows(t, experiment="subgroup", dataset="digits", family="Gaussian kernel", noise=0.3)
+    t = _rows(t, experiment="subgroup", dataset="digits", architecture="kernel_gaussian", noise=0.3)
     return mean(t.debiased - t.epsilon)
 
 
 @measure("convnet-between-step-and-diagonal")
 def _(t):
-    t = _rows(t, experiment="cyclic", dataset="mnist1d", family="convnet")
+    t = _rows(t, experiment="cyclic", dataset="mnist1d", architecture="convnet")
     t = t[(t.noise > 0) & (t.noise != 0.5)]
     away = (t.flip_rate_test - t.noise).abs().groupby(t.seed).mean()
     step = ((t.noise > 0.5) - t.noise).abs().groupby(t.seed).mean()
@@ -160,23 +163,23 @@ def _(t):
 
 @measure("constant-partition")
 def _(t):
-    return mean(_rows(t, experiment="imbalance", dataset="fashion_mnist", family="MLP").debiased)
+    return mean(_rows(t, experiment="imbalance", dataset="fashion_mnist", architecture="mlp").debiased)
 
 
 @measure("constant-partition-families")
 def _(t):
     t = _rows(t, experiment="imbalance", dataset="fashion_mnist")
-    t = t[~t.family.isin(["forest", "logistic"])]
-    return largest(by(t, "debiased", "family"))
+    t = t[~t.architecture.isin(["forest", "logistic"])]
+    return largest(by(t, "debiased", "architecture"))
 
 
-def _agreement(t: Table, families: list[str], datasets: list[str]) -> Measured | None:
-    t = _rows(t, experiment="agreement", family=families, dataset=datasets, noise=0.0)
+def _agreement(t: Table, architectures: list[str], datasets: list[str]) -> Measured | None:
+    t = _rows(t, experiment="agreement", architecture=architectures, dataset=datasets, noise=0.0)
     # sizes and data sets of one seed share their training sets: a seed is one run
     return mean((t.agreement - t.test_accuracy_noisy).abs().groupby(t.seed).mean()) if len(t) else None
 
 
-MEASURES["agreement-networks"] = with_arguments(_agreement, ["MLP", "convnet"], ["digits", "fashion_mnist"])
+MEASURES["agreement-networks"] = with_arguments(_agreement, ["mlp", "convnet"], ["digits", "fashion_mnist"])
 MEASURES["agreement-trees"] = with_arguments(_agreement, ["tree"], ["digits"])
 
 
@@ -192,13 +195,13 @@ MEASURES["kernel-path-laplace"] = with_arguments(_path, "kernel_laplace", 1.65)
 
 @measure("training-time")
 def _(t):
-    t = _rows(t, experiment="sparse", dataset="fashion_mnist", family="MLP", noise=0.4)
+    t = _rows(t, experiment="sparse", dataset="fashion_mnist", architecture="mlp", noise=0.4)
     return mean(t.largest_train_test_excess) if len(t) else None
 
 
 @measure("human-noise")
 def _(t):
-    t = _rows(t, experiment="human", dataset="cifar10", family="ResNet", annotator="worse")
+    t = _rows(t, experiment="human", dataset="cifar10", architecture="resnet", annotator="worse")
     return mean(t.debiased - t.epsilon)
 
 
@@ -206,11 +209,11 @@ def _(t):
 INTERPOLATES = 0.001
 
 
-def _one_class(t: Table, family: str) -> Table:
+def _one_class(t: Table, architecture: str) -> Table:
     """The interpolating runs with each class of ten noisy in turn, none until every class has its premise."""
     if "class_epsilon" not in t:
         return t[:0]
-    t = _rows(t, experiment="one_class", dataset="fashion_mnist", family=family, noise=0.3)
+    t = _rows(t, experiment="one_class", dataset="fashion_mnist", architecture=architecture, noise=0.3)
     t = t.dropna(subset=["class_epsilon", "returned"])
     t = t[t.train_error <= INTERPOLATES].sort_values("epochs").drop_duplicates(["noisy", "seed"], keep="last")
     return t if t.noisy.nunique() == 10 else t[:0]
@@ -220,15 +223,15 @@ def _over_seeds(values: pd.Series, runs: int, within: tuple[float, float] = (-ma
     return mean(values, within)._replace(runs=runs)
 
 
-def _worst_class(t: Table, family: str) -> Measured | None:
-    t = _one_class(t, family)
+def _worst_class(t: Table, architecture: str) -> Measured | None:
+    t = _one_class(t, architecture)
     groups = by(t, t.class_debiased - t.class_epsilon, "noisy")
     return largest(groups) if len(t) and min(map(len, groups)) > 1 else None
 
 
-def _returned(t: Table, family: str) -> Measured | None:
+def _returned(t: Table, architecture: str) -> Measured | None:
     """Mean returned share of the noise over the classes with epsilon of at most 0.01, seed by seed."""
-    t = _one_class(t, family)
+    t = _one_class(t, architecture)
     epsilon = t.groupby("noisy").class_epsilon.mean()
     told = t[t.noisy.isin(epsilon[epsilon <= 0.01].index)]
     if not len(told):
@@ -236,9 +239,9 @@ def _returned(t: Table, family: str) -> Measured | None:
     return _over_seeds(told.groupby("seed").returned.mean(), len(told))
 
 
-def _rank(t: Table, family: str, column: str) -> Measured | None:
+def _rank(t: Table, architecture: str, column: str) -> Measured | None:
     """Rank correlation of a column with epsilon over the ten classes, seed by seed."""
-    t = _one_class(t, family)
+    t = _one_class(t, architecture)
     if not len(t):
         return None
     epsilon = t.noisy.map(t.groupby("noisy").class_epsilon.mean())
@@ -247,9 +250,9 @@ def _rank(t: Table, family: str, column: str) -> Measured | None:
 
 
 MEASURES["ten-classes-forest"] = with_arguments(_worst_class, "forest")
-for _name, _family in (("1nn", "1-NN"), ("mlp", "MLP"), ("convnet", "convnet")):
-    MEASURES[f"ten-classes-{_name}"] = with_arguments(_worst_class, _family)
-    MEASURES[f"ten-classes-returned-{_name}"] = with_arguments(_returned, _family)
-for _name, _family in (("mlp", "MLP"), ("convnet", "convnet")):
-    MEASURES[f"ten-classes-rank-{_name}"] = with_arguments(_rank, _family, "returned")
-    MEASURES[f"ten-classes-elsewhere-{_name}"] = with_arguments(_rank, _family, "elsewhere")
+for _name, _architecture in (("1nn", "knn"), ("mlp", "mlp"), ("convnet", "convnet")):
+    MEASURES[f"ten-classes-{_name}"] = with_arguments(_worst_class, _architecture)
+    MEASURES[f"ten-classes-returned-{_name}"] = with_arguments(_returned, _architecture)
+for _name in ("mlp", "convnet"):
+    MEASURES[f"ten-classes-rank-{_name}"] = with_arguments(_rank, _name, "returned")
+    MEASURES[f"ten-classes-elsewhere-{_name}"] = with_arguments(_rank, _name, "elsewhere")

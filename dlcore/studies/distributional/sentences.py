@@ -11,12 +11,12 @@ from dlcore.metrics.statistics import mean_interval
 
 # name -> which runs, and the column whose mean is printed
 _MEANS = {
-    "cats-clean": ("cifar10", "subgroup", "ResNet", 0.0, "flip_rate_test"),
-    "cats-epsilon": ("cifar10", "subgroup", "ResNet", 0.3, "epsilon"),
-    "human-epsilon": ("cifar10", "human", "ResNet", None, "epsilon"),
-    "fashion-nn": ("fashion_mnist", "subgroup", "1-NN", 0.3, "flip_rate_test"),
+    "cats-clean": ("cifar10", "subgroup", "resnet", 0.0, "flip_rate_test"),
+    "cats-epsilon": ("cifar10", "subgroup", "resnet", 0.3, "epsilon"),
+    "human-epsilon": ("cifar10", "human", "resnet", None, "epsilon"),
+    "fashion-nn": ("fashion_mnist", "subgroup", "knn", 0.3, "flip_rate_test"),
     "fashion-epsilon": ("fashion_mnist", "subgroup", "convnet", 0.3, "epsilon"),
-    "marginal-error": ("fashion_mnist", "imbalance", "MLP", None, "label_error"),
+    "marginal-error": ("fashion_mnist", "imbalance", "mlp", None, "label_error"),
 }
 
 
@@ -31,12 +31,12 @@ def numbers(table: pd.DataFrame) -> dict[str, float | str]:
     """
     own = table[~table.feature.astype(bool) & (table.preset == "laptop")] if len(table) else table
     found: dict[str, float | str] = {}
-    for name, (dataset, experiment, family, noise, column) in _MEANS.items():
-        rows = _of(own, dataset, experiment, family)
+    for name, (dataset, experiment, architecture, noise, column) in _MEANS.items():
+        rows = _of(own, dataset, experiment, architecture)
         rows = rows if noise is None or rows.empty else rows[rows.noise == noise]
         values = rows[column].dropna() if len(rows) else rows
         found[name] = float(values.mean()) if len(values) else math.inf
-    rows = _of(own, "mnist1d", "four", "MLP")
+    rows = _of(own, "mnist1d", "four", "mlp")
     excess = (rows.debiased - rows.epsilon)[rows.n_train == 8000].dropna() if len(rows) else rows
     if len(excess) < 2:
         return found | {"mlp-8000": "no run"}
@@ -44,7 +44,8 @@ def numbers(table: pd.DataFrame) -> dict[str, float | str]:
     return found | {"mlp-8000": f"{value} ({low} to {high})"}
 
 
-def _of(table: pd.DataFrame, dataset: str, experiment: str, family: str) -> pd.DataFrame:
+def _of(table: pd.DataFrame, dataset: str, experiment: str, architecture: str) -> pd.DataFrame:
     if table.empty:
         return table
-    return table[(table.dataset == dataset) & (table.experiment == experiment) & (table.family == family)]
+    own = table[(table.dataset == dataset) & (table.experiment == experiment) & (table.neighbours == 1)]
+    return own[own.architecture == architecture]

@@ -21,9 +21,8 @@ from dlcore.measures import (
 )
 from dlcore.metrics.scaling import alternating_fit, equivalence, profile_interval, shared_exponent
 from dlcore.studies.scaling.size import joint_fit, widest_predicted, widths
-from dlcore.studies.scaling.table import CurveFit, holdouts, noise_name, paired, published_scaling, scaling_fits
+from dlcore.studies.scaling.table import CurveFit, holdouts, paired, published_scaling, scaling_fits, setting_of
 
-BASE = "2L2L, clean"
 SYNTHETIC, TEXT, WIDE = "transduction", "tatoeba_eng-deu", "transduction (gpu)"
 
 
@@ -139,19 +138,21 @@ WITHOUT_RUNS.update(name for name in MEASURES if name.startswith("published-"))
 # Recorded runs
 
 
-def _difference(t: Table, setting: str, law: str = "known", curve: str = SYNTHETIC) -> Measured | None:
+def _difference(t: Table, law: str = "known", curve: str = SYNTHETIC, **fields) -> Measured | None:
     """Measures a setting's exponent minus the baseline's, both on the sizes that both can use."""
-    fits = paired(t[t.curve == curve], law, setting, BASE)
+    t = t[t.curve == curve]
+    fits = paired(t, law, setting_of(t, **fields), setting_of(t))
     return _spread(*fits) if fits else None
 
 
-def _fit(t: Table, setting: str, law: str, curve: str = SYNTHETIC) -> CurveFit | None:
-    found = scaling_fits(t[(t.curve == curve) & (t.setting == setting)], (law,))
+def _fit(t: Table, law: str, curve: str = SYNTHETIC, **fields) -> CurveFit | None:
+    t = t[t.curve == curve]
+    found = scaling_fits(t[t.setting == setting_of(t, **fields)], (law,))
     return found[0] if found else None
 
 
 def _excess_exponent(t: Table, curve: str) -> Measured | None:
-    f = _fit(t, BASE, "known", curve)
+    f = _fit(t, "known", curve)
     return f and Measured(f.fit.exponent, *f.fit.interval("c", CONFIDENCE.get()), f.sizes.size)
 
 
@@ -161,7 +162,7 @@ MEASURES["excess-exponent-wide"] = with_arguments(_excess_exponent, WIDE)
 
 @measure("reference-exponent")
 def _(t):
-    clean = t[(t.curve == SYNTHETIC) & (t.setting == BASE) & t.reference.notna() & t.usable.astype(bool)]
+    clean = t[(t.curve == SYNTHETIC) & (t.arm == "baseline") & t.reference.notna() & t.usable.astype(bool)]
     found = scaling_fits(clean.assign(loss=clean.reference), ("known",))
     if not found:
         return None
@@ -169,38 +170,37 @@ def _(t):
 
 
 for rate in (10, 20, 40):
-    MEASURES[f"noise-exponent-{rate}"] = with_arguments(_difference, f"2L2L, target words {rate} %")
-for rate in (10, 20, 40):
+    MEASURES[f"noise-exponent-{rate}"] = with_arguments(_difference, noise_kind="target", noise=rate / 100)
     MEASURES[f"noise-kl-exponent-{rate}"] = with_arguments(
-        _difference, f"2L2L, target words {rate} %, scored on noisy pairs"
+        _difference, noise_kind="target", noise=rate / 100, held_out="noisy"
     )
 
 
 @measure("noise-kl-above-clean")
 def _(t):
     here = t[(t.curve == SYNTHETIC) & (t.pairs == 32768)].set_index("seed")
-    noisy, clean = (
-        here[here.setting == name].above for name in ("2L2L, target words 20 %, scored on noisy pairs", BASE)
-    )
+    noise = {"noise_kind": "target", "noise": 0.2, "held_out": "noisy"}
+    noisy, clean = (here[here.setting == setting_of(here, **fields)].above for fields in (noise, {}))
     return mean((noisy / clean).dropna())
 
 
-MEASURES["noise-p-40"] = with_arguments(_difference, "2L2L, target words 40 %", "bansal")
-for name, label in {
-    "source-unigram": "source words by frequency 20 %",
-    "source-uniform": "source words uniform 20 %",
-    "misaligned": "misaligned pairs 20 %",
+MEASURES["noise-p-40"] = with_arguments(_difference, "bansal", noise_kind="target", noise=0.4)
+for kind in ("source_unigram", "source_uniform", "misaligned"):
+    MEASURES[f"{kind.replace('_', '-')}-exponent"] = with_arguments(_difference, noise_kind=kind, noise=0.2)
+for name, architecture in {
+    **{"4l1l": "4L1L", "1l4l": "1L4L"},
+    **{"decoder-only": "decoder_only", "lstm": "transformer_lstm"},
 }.items():
-    MEASURES[f"{name}-exponent"] = with_arguments(_difference, f"2L2L, {label}")
-for name, label in {"4l1l": "4L1L", "1l4l": "1L4L", "decoder-only": "decoder only", "lstm": "Transformer-LSTM"}.items():
-    MEASURES[f"architecture-exponent-{name}"] = with_arguments(_difference, f"{label}, clean")
-MEASURES["noise-exponent-20-wide"] = with_arguments(_difference, "2L2L, target words 20 %", "known", WIDE)
-MEASURES["architecture-exponent-decoder-only-wide"] = with_arguments(_difference, "decoder only, clean", "known", WIDE)
+    MEASURES[f"architecture-exponent-{name}"] = with_arguments(_difference, architecture=architecture)
+MEASURES["noise-exponent-20-wide"] = with_arguments(_difference, "known", WIDE, noise_kind="target", noise=0.2)
+MEASURES["architecture-exponent-decoder-only-wide"] = with_arguments(
+    _difference, "known", WIDE, architecture="decoder_only"
+)
 # three sizes: the fits' interval covers (98 % of 60 simulated pairs) and is a third as wide as Student's t of one degree of freedom
-MEASURES["longer-exponent"] = with_arguments(_difference, "2L2L, clean, twice the steps")
-MEASURES["width-exponent"] = with_arguments(_difference, "2L2L, clean, width 128")
+MEASURES["longer-exponent"] = with_arguments(_difference, longer=True)
+MEASURES["width-exponent"] = with_arguments(_difference, width=128)
 for width in (16, 32):
-    MEASURES[f"width-exponent-{width}"] = with_arguments(_difference, f"2L2L, clean, width {width}")
+    MEASURES[f"width-exponent-{width}"] = with_arguments(_difference, width=width)
 
 
 @measure("size-exponent")
@@ -224,13 +224,14 @@ def _(t):
     return _exact(error, len(widths(t)))
 
 
-FILTERED = "2L2L, misaligned pairs 20 %, filtered by 1,024 pairs"
-UNFILTERED = "2L2L, misaligned pairs 20 %"
+UNFILTERED = {"noise_kind": "misaligned", "noise": 0.2}
+FILTERED = UNFILTERED | {"filter_pairs": 1024}
 
 
 @measure("filter-exponent")
 def _(t):
-    fits = paired(t[t.curve == SYNTHETIC], "known", FILTERED, UNFILTERED)
+    t = t[t.curve == SYNTHETIC]
+    fits = paired(t, "known", setting_of(t, **FILTERED), setting_of(t, **UNFILTERED))
     return _spread(*fits) if fits else None
 
 
@@ -240,7 +241,7 @@ def _gain(t: Table, pairs: int) -> Measured | None:
     A t interval over seeds; of one seed that of the test sentences, as if the two models' errors were independent.
     """
     here = t[(t.curve == SYNTHETIC) & (t.pairs == pairs)].set_index("seed")
-    one, two = (here[here.setting == name] for name in (FILTERED, UNFILTERED))
+    one, two = (here[here.setting == setting_of(here, **fields)] for fields in (FILTERED, UNFILTERED))
     change = (np.log(one.loss) - np.log(two.loss)).dropna()
     if len(change) != 1:
         return mean(change)
@@ -259,23 +260,23 @@ def _(t):
     return _largest_of_pairs(fits, _knees) if len(fits) > 2 else None
 
 
-def _fitted_floor(t: Table, setting: str) -> Measured | None:
+def _fitted_floor(t: Table, **fields) -> Measured | None:
     """Measures the additive floor that a fit finds minus the one that the noise implies."""
-    f = _fit(t, setting, "floor")
+    f = _fit(t, "floor", **fields)
     if f is None:
         return None
-    known = t[(t.curve == SYNTHETIC) & (t.setting == setting)].asymptote.mean()
+    known = t[(t.curve == SYNTHETIC) & (t.setting == f.setting)].asymptote.mean()
     low, high = f.fit.intervals["floor"]
     return Measured(f.limit - known, low - known, high - known, f.sizes.size)
 
 
-MEASURES["fitted-floor-clean"] = with_arguments(_fitted_floor, BASE)
-MEASURES["fitted-floor-40"] = with_arguments(_fitted_floor, "2L2L, target words 40 %")
+MEASURES["fitted-floor-clean"] = _fitted_floor
+MEASURES["fitted-floor-40"] = with_arguments(_fitted_floor, noise_kind="target", noise=0.4)
 
 
 def _knee(t: Table, pairs: int, width: int) -> Measured | None:
     """Measures C of the thesis's law times the reverse model's pairs."""
-    f = _fit(t, f"2L2L, {noise_name('back_translation', 0, pairs, width)}", "bansal")
+    f = _fit(t, "bansal", noise_kind="back_translation", reverse_pairs=pairs, reverse_width=width)
     if f is None or not f.fit.parameters["C"] > 0:
         return None
     low, high = f.fit.intervals["C"]
@@ -285,21 +286,21 @@ def _knee(t: Table, pairs: int, width: int) -> Measured | None:
 MEASURES["back-translation-knee-1024"] = with_arguments(_knee, 1024, 64)
 MEASURES["back-translation-knee-4096"] = with_arguments(_knee, 4096, 64)
 MEASURES["back-translation-exponent"] = with_arguments(
-    _difference, f"2L2L, {noise_name('back_translation', 0, 1024, 64)}", "power"
+    _difference, "power", noise_kind="back_translation", reverse_pairs=1024, reverse_width=64
 )
 
 
 @measure("largest-size-predicted")
 def _(t):
-    f = _fit(t, BASE, "bansal")
+    f = _fit(t, "bansal")
     errors = holdouts([f] if f else []).log_error.abs()
     return _exact(errors.mean(), len(errors)) if len(errors) else None
 
 
-for name, label in {
-    "decoder-only": "decoder only, clean",
-    "lstm": "Transformer-LSTM, clean",
-    "noise": "2L2L, target words 20 %",
-    "misaligned": "2L2L, misaligned pairs 20 %",
+for name, fields in {
+    "decoder-only": {"architecture": "decoder_only"},
+    "lstm": {"architecture": "transformer_lstm"},
+    "noise": {"noise_kind": "target", "noise": 0.2},
+    "misaligned": {"noise_kind": "misaligned", "noise": 0.2},
 }.items():
-    MEASURES[f"tatoeba-p-{name}"] = with_arguments(_difference, label, "bansal", TEXT)
+    MEASURES[f"tatoeba-p-{name}"] = with_arguments(_difference, "bansal", TEXT, **fields)

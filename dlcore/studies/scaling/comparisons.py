@@ -8,18 +8,19 @@ import numpy as np
 import pandas as pd
 
 from dlcore.metrics.scaling import paired_equivalence
-from dlcore.studies.scaling.table import SYNTHETIC, scaling_fits
+from dlcore.studies.scaling.table import SYNTHETIC, scaling_fits, setting_of
 
 
-def _beside(rows: pd.DataFrame, baseline: str) -> Iterator[tuple[dict, pd.DataFrame, pd.DataFrame]]:
+def _beside(rows: pd.DataFrame, baseline: str | None) -> Iterator[tuple[dict, pd.DataFrame, pd.DataFrame]]:
     """Yields corpus and setting, the baseline's runs and the setting's, `pairs` and `loss` over the sizes that both can use.
 
     The losses are those above the known floor where there is one.
     """
     usable = rows[rows.usable.astype(bool) & (rows.get("noise_kind") != "back_translation")] if len(rows) else rows
     for curve, one in usable.groupby("curve", sort=False) if len(usable) else ():
-        base = one[one.setting == baseline]
-        for setting, own in one[one.setting != baseline].groupby("setting", sort=False):
+        mine = setting_of(one) if baseline is None else baseline
+        base = one[one.setting == mine]
+        for setting, own in one[one.setting != mine].groupby("setting", sort=False):
             sizes = np.intersect1d(own.pairs, base.pairs)
             parts = [part[part.pairs.isin(sizes)] for part in (base, own)]
             known = all(part.above.notna().all() for part in parts)
@@ -28,7 +29,7 @@ def _beside(rows: pd.DataFrame, baseline: str) -> Iterator[tuple[dict, pd.DataFr
                 yield {"curve": curve, "setting": setting, "arm": own.arm.iloc[0]}, a, b
 
 
-def curve_ratios(rows: pd.DataFrame, baseline: str = "2L2L, clean") -> pd.DataFrame:
+def curve_ratios(rows: pd.DataFrame, baseline: str | None = None) -> pd.DataFrame:
     """Returns every setting's loss over the baseline's, size by size: `curve`, `setting`, `arm`, `pairs`, `ratio`.
 
     Of geometric means over seeds; above the known floor where there is one. The slope of log ratio over log pairs is minus
@@ -41,7 +42,7 @@ def curve_ratios(rows: pd.DataFrame, baseline: str = "2L2L, clean") -> pd.DataFr
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
-def paired_by_size(rows: pd.DataFrame, baseline: str = "2L2L, clean", band: float = 0.05) -> pd.DataFrame:
+def paired_by_size(rows: pd.DataFrame, baseline: str | None = None, band: float = 0.05) -> pd.DataFrame:
     """Returns, per corpus and setting, the exponent minus the baseline's without a law (`scaling.paired_equivalence`).
 
     Of the losses above the known floor where there is one, else of the losses; over the sizes that both can use. Columns
@@ -64,7 +65,7 @@ def beside_counting(rows: pd.DataFrame, unseen: Callable[[int], float]) -> pd.Da
 
     Args: rows of `scaling`; unseen: pairs -> share of words never seen, as `Transduction.unseen`.
     """
-    clean = rows[rows.setting == "2L2L, clean"] if len(rows) else rows
+    clean = rows[rows.arm == "baseline"] if len(rows) else rows
     if clean.empty or (wide := clean[clean.curve == f"{SYNTHETIC} (gpu)"]).empty:
         return pd.DataFrame()
     found = pd.DataFrame({"wide": wide.groupby("pairs").excess.mean()})

@@ -58,7 +58,7 @@ def scaled(store: RecordStore) -> pd.DataFrame:
 
 def in_its_steps(rows: pd.DataFrame) -> pd.Series:
     """Returns which translation runs have the recorded steps and rate; with others they are another experiment."""
-    return rows.preset.eq("laptop") & ~rows.setting.str.contains("twice the steps|, rate ")
+    return rows.preset.eq("laptop") & ~rows.longer & ~rows.untuned
 
 
 def explorer(store: RecordStore) -> Any:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dlcore.studies.scaling.comparisons import paired_by_size as size_by_size
 from dlcore.studies.scaling.config import budget
-from dlcore.studies.scaling.table import BASE, LAWS, SYNTHETIC, CurveFit, architecture_name, holdouts, scaling_fits
+from dlcore.studies.scaling.table import BASE, LAWS, SYNTHETIC, CurveFit, holdouts, scaling_fits
 
 
 def held_out_laws(fits: Sequence[CurveFit]) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def kept_steps(rows: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> 
     One row a number of `pairs`, one column a corpus: the share of the scheduled steps at that model, a mean over seeds.
     Args: rows of `scaling`; curves: key of a record -> its curves.
     """
-    own = rows[(rows.setting == f"{architecture_name(BASE[0])}, clean") & rows.key.isin(curves)] if len(rows) else rows
+    own = rows[(rows.arm == "baseline") & rows.key.isin(curves)] if len(rows) else rows
     if own.empty:
         return pd.DataFrame(columns=["pairs"])
     steps = [curves[k]["steps"][int(np.argmin(curves[k]["dev_loss"]))] for k in own.key]

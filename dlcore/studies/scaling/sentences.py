@@ -9,11 +9,11 @@ import pandas as pd
 
 from dlcore.measures import Measured, two_digits
 from dlcore.metrics.scaling import equivalence
-from dlcore.studies.scaling.claims import BASE, SYNTHETIC, TEXT, WIDE
+from dlcore.studies.scaling.claims import SYNTHETIC, TEXT, WIDE
 from dlcore.studies.scaling.comparisons import counting_ratios, curve_ratios, paired_by_size
 from dlcore.studies.scaling.readings import all_pairs, filtering, last_steps
 from dlcore.studies.scaling.size import against_usual, joint_fit, widths
-from dlcore.studies.scaling.table import LAWS, PUBLISHED, CurveFit, noise_name, paired
+from dlcore.studies.scaling.table import LAWS, PUBLISHED, CurveFit, paired, setting_of
 from dlcore.translation.bleu import bleu
 
 BAND = 0.05
@@ -22,7 +22,11 @@ NOISES = (*(f"noise-exponent-{r}" for r in (10, 20, 40)), "source-unigram-expone
 NOISES = (*NOISES, "misaligned-exponent")
 ARCHITECTURES = tuple(f"architecture-exponent-{n}" for n in ("4l1l", "1l4l", "decoder-only", "lstm"))
 NARROW = ("width-exponent-32", "width-exponent-16")
-WIDES = {"clean": BASE, "noise": "2L2L, target words 20 %", "decoder-only": "decoder only, clean"}
+WIDES = {
+    "clean": {},
+    "noise": {"noise_kind": "target", "noise": 0.2},
+    "decoder-only": {"architecture": "decoder_only"},
+}
 
 
 def outcome(m: Measured | None, low: float = -BAND, high: float = BAND) -> str:
@@ -149,11 +153,13 @@ def _own(rows: pd.DataFrame, fits: Sequence[CurveFit]) -> dict[str, str]:
     ran = _steps_taken(rows)
     if len(ran):
         found["longer-ran"] = f"{ran.min():.1f} to {ran.max():.1f}"
-    beside = curve_ratios(rows[rows.curve == SYNTHETIC])
+    own = rows[rows.curve == SYNTHETIC]
+    beside = curve_ratios(own)
     for rate in (10, 20):
-        own = beside[beside.setting == f"2L2L, target words {rate} %"] if len(beside) else beside
-        if len(own):
-            found[f"noise-ratio-{rate}"] = f"{own.ratio.iloc[-1]:.2f}"
+        noisy = setting_of(own, noise_kind="target", noise=rate / 100)
+        one = beside[beside.setting == noisy] if len(beside) else beside
+        if len(one):
+            found[f"noise-ratio-{rate}"] = f"{one.ratio.iloc[-1]:.2f}"
     return found | _wide(rows, fits) | _text(rows, fits) | _back_translation(rows) | _size(rows) | _filter(rows)
 
 
@@ -161,8 +167,8 @@ def _steps_taken(rows: pd.DataFrame) -> pd.Series:
     """Returns, by pairs, the steps run by the baseline that may take twice the steps, over those of the usual one."""
     own = rows[rows.curve == SYNTHETIC]
     ran = own.pivot_table(index="pairs", columns="setting", values="steps_run")
-    twice = f"{BASE}, twice the steps"
-    return (ran[twice] / ran[BASE]).dropna() if twice in ran and BASE in ran else pd.Series(dtype=float)
+    twice, usual = setting_of(own, longer=True), setting_of(own)
+    return (ran[twice] / ran[usual]).dropna() if twice in ran and usual in ran else pd.Series(dtype=float)
 
 
 def _machines(rows: pd.DataFrame) -> str:
@@ -186,17 +192,18 @@ def _wide(rows: pd.DataFrame, fits: Sequence[CurveFit]) -> dict[str, str]:
     own = [f for f in fits if f.curve == WIDE]
     law = {(f.setting, f.law): f for f in own}
     steps = last_steps([f for f in own if f.law == "bansal"])
-    direct = paired_by_size(rows[rows.curve == WIDE])
+    here = rows[rows.curve == WIDE]
+    direct, wides = paired_by_size(here), {name: setting_of(here, **fields) for name, fields in WIDES.items()}
     for arm in ("architecture", "noise"):
         found[f"wide-{arm}"] = str(direct.sizes[direct.arm == arm].sum()) if len(direct) else "0"
     ratios = counting_ratios(rows)
-    for name, setting in WIDES.items():
+    for name, setting in wides.items():
         one = ratios[ratios.setting == setting].set_index("pairs").ratio if len(ratios) else pd.Series(dtype=float)
         late = one[one.index >= 2**16]
         found[f"ratio-{name}"] = f"{late.iloc[0]:.2f} to {late.iloc[-1]:.2f}" if len(late) > 1 else NONE
         if name == "clean":
             found["ratio-first"] = f"{one.iloc[0]:.1f}" if len(one) else NONE
-    for name, setting in WIDES.items():
+    for name, setting in wides.items():
         if (setting, "known") in law:
             found[f"rmsle-{name}"] = two_digits(law[setting, "known"].fit.rmsle)
         for r in steps[steps.setting == setting].itertuples() if len(steps) else ():
@@ -216,21 +223,22 @@ def _size(rows: pd.DataFrame) -> dict[str, str]:
         "size-half-rate": NONE,
     }
     for width in (16, 32):
-        found[f"size-untuned-{width}"] = _moved(rows, "known", f"2L2L, clean, width {width}, rate 0.003")
+        found[f"size-untuned-{width}"] = _moved(rows, "known", width=width, learning_rate=0.003)
     fits = {law: joint_fit(rows, law) for law in ("kaplan", "hoffmann")}
     if fits["kaplan"] is not None:
         found["size-hoffmann"] = two_digits(fits["hoffmann"].rmsle)
         wider = joint_fit(rows[rows.width > widths(rows).width.min()])
         found["size-misfit-wider"] = two_digits(wider.rmsle) if wider else NONE
-    beside = curve_ratios(rows[rows.curve == SYNTHETIC])
-    beside = beside[beside.setting == "2L2L, clean, width 32"] if len(beside) else beside
+    own = rows[rows.curve == SYNTHETIC]
+    beside = curve_ratios(own)
+    beside = beside[beside.setting == setting_of(own, width=32)] if len(beside) else beside
     if len(beside):
         first, last = beside.iloc[0], beside.iloc[-1]
         found["size-ratio"] = f"{first.ratio:.2f} at {first.pairs:,} pairs and {last.ratio:.2f} at {last.pairs:,}"
-    half = against_usual(rows, "rate 0.0015")
+    half = against_usual(rows, learning_rate=0.0015)
     if len(half):
         found["size-half-rate"] = _listed(f"{r.ratio:.2f} at {r.pairs:,} pairs" for r in half.itertuples())
-    longer = against_usual(rows, "twice the steps")
+    longer = against_usual(rows, longer=True)
     if len(longer):
         last = longer[longer.pairs == longer.pairs.max()].groupby("width").ratio.mean()
         found["size-steps"] = _listed(f"{ratio:.2f} of it with {width} units" for width, ratio in last.items())
@@ -252,14 +260,15 @@ def _filter(rows: pd.DataFrame) -> dict[str, str]:
 def _text(rows: pd.DataFrame, fits: Sequence[CurveFit]) -> dict[str, str]:
     """Returns the last local slopes on real text, in how many settings they fell, and how often C of the law is 0."""
     found = {"text-slopes": NONE, "text-fell": NONE, "text-zero": NONE}
-    loss = rows[rows.curve == TEXT].groupby(["setting", "pairs"]).loss.mean()
+    own = rows[rows.curve == TEXT]
+    loss, base = own.groupby(["setting", "pairs"]).loss.mean(), setting_of(own)
     if loss.empty:
         return found
     logs = np.log(loss.unstack(0).sort_index()).dropna()
     slopes = -logs.diff().div(np.diff(np.log(logs.index), prepend=np.nan), axis=0).iloc[-2:]
     laws = [f.fit.parameters["C"] for f in fits if f.curve == TEXT and f.law == "bansal"]
-    if len(logs) > 2 and BASE in slopes:
-        found["text-slopes"] = ", then ".join(f"{v:.3f}" for v in slopes[BASE])
+    if len(logs) > 2 and base in slopes:
+        found["text-slopes"] = ", then ".join(f"{v:.3f}" for v in slopes[base])
         found["text-fell"] = f"{int((slopes.iloc[1] < slopes.iloc[0]).sum())} of {slopes.shape[1]}"
     if laws:
         found["text-zero"] = f"{sum(c == 0 for c in laws)} of {len(laws)}"
@@ -267,14 +276,15 @@ def _text(rows: pd.DataFrame, fits: Sequence[CurveFit]) -> dict[str, str]:
 
 
 def _back_translation(rows: pd.DataFrame) -> dict[str, str]:
-    wanted = {f"back-p-{n}": ("bansal", noise_name("back_translation", 0, n, 64)) for n in (1024, 4096)}
-    wanted["noise-40-power"] = ("power", "target words 40 %")
-    return {name: _moved(rows, law, f"2L2L, {noise}") for name, (law, noise) in wanted.items()}
+    back = {"noise_kind": "back_translation", "reverse_width": 64}
+    found = {f"back-p-{n}": _moved(rows, "bansal", **back, reverse_pairs=n) for n in (1024, 4096)}
+    return found | {"noise-40-power": _moved(rows, "power", noise_kind="target", noise=0.4)}
 
 
-def _moved(rows: pd.DataFrame, law: str, setting: str) -> str:
+def _moved(rows: pd.DataFrame, law: str, **fields) -> str:
     """Returns by how much a setting moves the exponent of the clean baseline under a law, on common sizes."""
-    pair = paired(rows[rows.curve == SYNTHETIC], law, setting, BASE)
+    own = rows[rows.curve == SYNTHETIC]
+    pair = paired(own, law, setting_of(own, **fields), setting_of(own))
     return _interval(equivalence(pair[0].fit, pair[1].fit, BAND, 0.025)) if pair else NONE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,19 +59,19 @@ def widest_predicted(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(cells)
 
 
-def against_usual(rows: pd.DataFrame, mark: str) -> pd.DataFrame:
+def against_usual(rows: pd.DataFrame, **fields: Any) -> pd.DataFrame:
     """Returns what another training leaves of the excess of clean 2L2L models on the synthetic task, run by run.
 
-    Columns `width`, `pairs`, `seed` and `ratio`, the loss above the known floor of runs whose setting ends with `mark`, "twice
-    the steps" or "rate 0.0015" say, over that of the usual run of the same width, pairs and seed. Where twice the steps leave
-    less than 1, part of the excess is training time, and not data or size.
+    Columns `width`, `pairs`, `seed` and `ratio`, the loss above the known floor of runs with other `fields`, `longer=True` or
+    `learning_rate=0.0015` say, over that of the usual run of the same width, pairs and seed. Where twice the steps leave less
+    than 1, part of the excess is training time, and not data or size.
     """
     if rows.empty:
         return rows
     clean = rows[(rows.curve == SYNTHETIC) & (rows.architecture == "2L2L") & (rows.noise_kind == "none")]
     key = ["width", "pairs", "seed"]
     usual = clean[clean.arm.isin(["baseline", "width"])]
-    size = np.where(clean.width == 64, "", ", width " + clean.width.astype(str))
-    other = clean[clean.setting == "2L2L, clean" + size + f", {mark}"]
+    wanted = {"longer": False, "untuned": "learning_rate" in fields} | fields
+    other = clean[np.all([np.isclose(clean[name], value) for name, value in wanted.items()], axis=0)]
     both = other.merge(usual, on=key, suffixes=("_other", ""))
     return both[key].assign(ratio=both.above_other / both.above).sort_values(key).reset_index(drop=True)

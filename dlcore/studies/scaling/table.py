@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,7 +92,7 @@ def noise_name(
 def derived(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: bool = False) -> pd.DataFrame:
     """Returns the findings of chapter 4: one row per run, with names, floors, and what may be fitted.
 
-    `setting` names everything but size and seed; `arm` says in what it differs from the baseline of its corpus: "baseline",
+    `setting` names everything but size and seed, in words (`setting_of` finds the words); `arm` says in what it differs from the baseline of its corpus: "baseline",
     "architecture", "noise", "width", "training" (twice the laptop's steps) or "other". Runs with another budget or learning
     rate than that of `studies.scaling.budget` are left out, the budget unless `any_budget`; but other widths with the rate of
     64 units, or with one in inverse proportion to the width, are kept, as "other". `asymptote` is the loss on the very test
@@ -120,15 +121,18 @@ def derived(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     usual = [
         _BASE_WIDTH.get((p, d), _BASE_WIDTH.get((p, ""), 0)) for p, d in zip(rows.preset, rows.dataset, strict=True)
     ]
-    wide = rows.width != usual
+    rows["wide"] = wide = rows.width != usual
     size = np.where(wide, ", width " + rows.width.astype(str), "")
     longer = np.where(rows.longer, ", twice the steps", "")
     rate = [rate_name(*c) for c in zip(rows.learning_rate, rows.width, rows.preset, strict=True)]
-    as_noisy = rows.get("held_out", pd.Series("clean", rows.index)).eq("noisy")  # early records lack the field
+    rows["held_out"] = rows.get("held_out", pd.Series("clean", rows.index)).fillna(
+        "clean"
+    )  # early records lack the field
+    as_noisy = rows.held_out.eq("noisy")
     held_out = np.where(as_noisy, HELD_OUT, "")
     rows["setting"] = rows.architecture_name + ", " + rows.noise_name + size + rate + longer + held_out
     off = pd.DataFrame({"architecture": rows.architecture != BASE[0], "noise": rows.noise_kind != "none"})
-    off["width"], off["training"] = wide, rows.pop("longer") | rows.pop("untuned")
+    off["width"], off["training"] = wide, rows.longer | rows.untuned
     off["held_out"] = as_noisy
     rows["arm"] = np.where(off.sum(axis=1) > 1, "other", np.where(off.any(axis=1), off.idxmax(axis=1), "baseline"))
     # on the same sentences: the oracle's loss plus what the noise adds to the expected floor
@@ -153,6 +157,24 @@ def derived(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     by = ["late", "corpus", "dataset", "arm_order", "architecture", "width", "kind", "noise"]
     by += ["reverse_width", "reverse_pairs", "filter_pairs", "pairs", "seed"]
     return rows.assign(**order).sort_values(by, na_position="first").drop(columns=[*order, "per_word"])
+
+
+def setting_of(rows: pd.DataFrame, **fields: Any) -> str:
+    """Returns what the column `setting` calls the runs that differ from the baseline in these fields alone, "" without any.
+
+    Args: rows of `derived`, of one curve; fields: of the configuration, or `longer`, for twice the steps.
+    """
+    wanted = {"architecture": BASE[0], "noise_kind": BASE[1], "noise": 0.0, "held_out": "clean"}
+    wanted |= dict.fromkeys(_MODELS) | {"longer": False}
+    # the usual width and rate are those of the preset
+    wanted |= {} if "width" in fields else {"wide": False}
+    wanted |= {} if "learning_rate" in fields else {"untuned": False}
+    for name, value in (wanted | fields).items() if len(rows) else ():
+        if value is None:
+            rows = rows[rows[name].isna()]
+        else:
+            rows = rows[np.isclose(rows[name], value) if isinstance(value, float) else rows[name] == value]
+    return rows.setting.iloc[0] if len(rows) else ""
 
 
 def _budgeted(rows: pd.DataFrame) -> pd.DataFrame:

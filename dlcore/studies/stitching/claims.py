@@ -16,14 +16,15 @@ from dlcore.measures import (
     measure,
     with_arguments,
 )
+from dlcore.studies.stitching.table import code
 
-CONNECTED = ("two seeds", "disjoint halves")
+CONNECTED = ("seeds", "halves")
 
 
 def _rows(
-    t: Table, pair: str = "two seeds", usual: bool = True, dataset: str = "mnist1d", any_width: bool = False, **where
+    t: Table, contrast: str = "seeds", usual: bool = True, dataset: str = "mnist1d", any_width: bool = False, **where
 ) -> Table:
-    t = t[(t.pair == pair) & (t.dataset == dataset)]
+    t = t[(t.contrast == contrast) & (t.dataset == dataset)]
     if not any_width:
         t = t[t.usual_width]
     for name, value in where.items():
@@ -48,7 +49,7 @@ MEASURES["stitching-connectivity-fashion"] = with_arguments(_share, "resnet", "f
 
 def _path(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
     return _by_seed(
-        pd.concat([_rows(t, pair, architecture=architecture, dataset=dataset) for pair in CONNECTED]), "barrier"
+        pd.concat([_rows(t, name, architecture=architecture, dataset=dataset) for name in CONNECTED]), "barrier"
     )
 
 
@@ -62,9 +63,9 @@ def _(t):
     return mean(_two_seeds(t, "barrier", "convnet", "mnist1d", init="least_squares"))
 
 
-def _converged(t: Table, pair: str, architecture: str, dataset: str, width: int | None = None) -> Table:
+def _converged(t: Table, contrast: str, architecture: str, dataset: str, width: int | None = None) -> Table:
     """The pairs whose maps were trained until more steps gained nothing."""
-    rows = _rows(t, pair, usual=False, architecture=architecture, dataset=dataset, any_width=width is not None)
+    rows = _rows(t, contrast, usual=False, architecture=architecture, dataset=dataset, any_width=width is not None)
     return rows[rows.converged & ((rows.width == width) if width else True)]
 
 
@@ -79,32 +80,32 @@ for _name, _where in (
     ("-mlp", ("mlp", "mnist1d")),
     ("-fashion", ("resnet", "fashion_mnist")),
 ):
-    MEASURES[f"stitching-path-seeds{_name}"] = with_arguments(_converged_path, "two seeds", *_where)
-    MEASURES[f"stitching-path-halves{_name}"] = with_arguments(_converged_path, "disjoint halves", *_where)
+    MEASURES[f"stitching-path-seeds{_name}"] = with_arguments(_converged_path, "seeds", *_where)
+    MEASURES[f"stitching-path-halves{_name}"] = with_arguments(_converged_path, "halves", *_where)
 
 
 @measure("stitching-width-connects-converged")
 def _(t):
-    narrow, wide = (_converged(t, "two seeds", "convnet", "mnist1d", w).set_index("seed").barrier for w in (4, 32))
+    narrow, wide = (_converged(t, "seeds", "convnet", "mnist1d", w).set_index("seed").barrier for w in (4, 32))
     return mean(narrow - wide)
 
 
 @measure("stitching-cka-null")
 def _(t):
-    rows = t[(t.dataset == "mnist1d") & t.usual_width & t.pair.isin(["two seeds", _SSL])]
+    rows = t[(t.dataset == "mnist1d") & t.usual_width & t.contrast.isin(["seeds", _SSL])]
     return mean(rows.dropna(subset=["cka_null"]).groupby("seed").cka_null.max())
 
 
 @measure("stitching-cka-null-width")
 def _(t):
-    narrow, wide = (_converged(t, "two seeds", "convnet", "mnist1d", w).set_index("seed").cka_null for w in (4, 32))
+    narrow, wide = (_converged(t, "seeds", "convnet", "mnist1d", w).set_index("seed").cka_null for w in (4, 32))
     return mean(wide - narrow)
 
 
 def _label_order(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
     few, half, every = (
-        _rows(t, f"{share} % random labels", architecture=architecture, dataset=dataset).set_index("seed").excess_last
-        for share in (10, 50, 100)
+        _rows(t, code("noise", share), architecture=architecture, dataset=dataset).set_index("seed").excess_last
+        for share in (0.1, 0.5, 1.0)
     )
     return mean(np.minimum(half - few, every - half))
 
@@ -113,27 +114,25 @@ MEASURES["stitching-label-order"] = with_arguments(_label_order, "convnet")
 MEASURES["stitching-label-order-fashion"] = with_arguments(_label_order, "resnet", "fashion_mnist")
 
 
-def _excess(t: Table, column: str, pair: str, architecture: str, dataset: str = "mnist1d") -> Measured | None:
-    return mean(_rows(t, pair, architecture=architecture, dataset=dataset)[column])
+def _excess(t: Table, column: str, contrast: str, architecture: str, dataset: str = "mnist1d") -> Measured | None:
+    return mean(_rows(t, contrast, architecture=architecture, dataset=dataset)[column])
 
 
-def _converged_excess(t: Table, pair: str, architecture: str) -> Measured | None:
-    rows = _converged(t, pair, architecture, "mnist1d")
+def _converged_excess(t: Table, contrast: str, architecture: str) -> Measured | None:
+    rows = _converged(t, contrast, architecture, "mnist1d")
     return mean_where(rows.excess_mid, rows.self_penalty_max <= 0.01)
 
 
-_SSL, _MORE = "SimCLR bottom, supervised top", "bottom all data, top a quarter"
-MEASURES["stitching-random-fashion"] = with_arguments(
-    _excess, "random_excess_last", "two seeds", "resnet", "fashion_mnist"
-)
+_SSL, _MORE = code("bottom", "simclr", 1.0), code("to a quarter", 1.0)
+MEASURES["stitching-random-fashion"] = with_arguments(_excess, "random_excess_last", "seeds", "resnet", "fashion_mnist")
 MEASURES["stitching-self-supervised"] = with_arguments(_excess, "excess_mid", _SSL, "convnet")
 MEASURES["stitching-self-supervised-mlp"] = with_arguments(_excess, "excess_mid", _SSL, "mlp")
 MEASURES["stitching-self-supervised-fashion"] = with_arguments(_excess, "excess_mid", _SSL, "resnet", "fashion_mnist")
 MEASURES["stitching-more-data-fashion"] = with_arguments(_excess, "excess_last", _MORE, "resnet", "fashion_mnist")
 MEASURES["stitching-self-supervised-converged"] = with_arguments(_converged_excess, _SSL, "convnet")
 MEASURES["stitching-self-supervised-converged-mlp"] = with_arguments(_converged_excess, _SSL, "mlp")
-MEASURES["stitching-width"] = with_arguments(_excess, "excess_last", "width x 2", "convnet")
-MEASURES["stitching-time"] = with_arguments(_excess, "excess_last", "epochs x 2", "convnet")
+MEASURES["stitching-width"] = with_arguments(_excess, "excess_last", code("width", 2.0), "convnet")
+MEASURES["stitching-time"] = with_arguments(_excess, "excess_last", code("time", 2.0), "convnet")
 
 
 def _cka_apart(t: Table, architecture: str, dataset: str = "mnist1d") -> Measured | None:
@@ -147,12 +146,12 @@ def _order(t: Table, architecture: str, dataset: str) -> Measured | None:
     return mean(rows.cka_order, within=(-1, 1))
 
 
-_WEAK = ("two superclasses", "10 % random labels", "50 % random labels")
+_WEAK = ("superclasses", code("noise", 0.1), code("noise", 0.5))
 
 
 def _weak(t: Table, column: str, architecture: str, dataset: str = "mnist1d") -> Measured | None:
     """Measures the worst of the three bottoms of a seed: they share the top, so they are one run."""
-    rows = [_rows(t, pair, architecture=architecture, dataset=dataset).set_index("seed")[column] for pair in _WEAK]
+    rows = [_rows(t, name, architecture=architecture, dataset=dataset).set_index("seed")[column] for name in _WEAK]
     return mean(pd.concat(rows, axis=1).dropna().max(axis=1))
 
 
@@ -199,17 +198,17 @@ def _(t):
 
 @measure("stitching-halves")
 def _(t):
-    return mean(_rows(t, "disjoint halves", architecture="mlp").excess_mid)
+    return mean(_rows(t, "halves", architecture="mlp").excess_mid)
 
 
 @measure("stitching-more-data")
 def _(t):
-    return mean(_rows(t, "bottom all data, top a quarter", architecture="mlp").excess_last)
+    return mean(_rows(t, _MORE, architecture="mlp").excess_last)
 
 
 @measure("stitching-less-data")
 def _(t):
-    return mean(_rows(t, "bottom 5 % of the data, top a quarter", architecture="mlp").excess_last)
+    return mean(_rows(t, code("to a quarter", 0.05), architecture="mlp").excess_last)
 
 
 @measure("stitching-confound")
@@ -221,12 +220,12 @@ def _(t):
 
 @measure("stitching-random-labels")
 def _(t):
-    return mean(_rows(t, "100 % random labels", architecture="mlp").excess_mid)
+    return mean(_rows(t, code("noise", 1.0), architecture="mlp").excess_mid)
 
 
 @measure("stitching-noisy-labels")
 def _(t):
-    rows = _rows(t, "50 % random labels", architecture="mlp")
+    rows = _rows(t, code("noise", 0.5), architecture="mlp")
     return mean(rows.excess_last - rows.excess_first)
 
 
@@ -296,14 +295,14 @@ _IMAGES = ("resnet18", "cifar10")
 MEASURES["stitching-connectivity-cifar10"] = with_arguments(_share, *_IMAGES)
 MEASURES["stitching-path-cifar10"] = with_arguments(_path, *_IMAGES)
 MEASURES["stitching-label-order-cifar10"] = with_arguments(_label_order, *_IMAGES)
-for _name, _column, _pair in (
-    ("excess", "excess_max", "two seeds"),
-    ("random", "random_excess_last", "two seeds"),
+for _name, _column, _contrast in (
+    ("excess", "excess_max", "seeds"),
+    ("random", "random_excess_last", "seeds"),
     ("self-supervised", "excess_mid", _SSL),
-    ("self-supervised-longer", "excess_mid", "SimCLR bottom (epochs x 2), supervised top"),
+    ("self-supervised-longer", "excess_mid", code("bottom", "simclr", 2.0)),
     ("more-data", "excess_last", _MORE),
 ):
-    MEASURES[f"stitching-{_name}-cifar10"] = with_arguments(_excess, _column, _pair, *_IMAGES)
+    MEASURES[f"stitching-{_name}-cifar10"] = with_arguments(_excess, _column, _contrast, *_IMAGES)
 MEASURES["stitching-cka-disagrees"] = with_arguments(_cka_apart, "convnet")
 MEASURES["stitching-cka-disagrees-cifar10"] = with_arguments(_cka_apart, *_IMAGES)
 for _name, _where in (
@@ -320,4 +319,4 @@ MEASURES["stitching-weak-half-cifar10"] = with_arguments(_weak, "excess_half", *
 
 @measure("stitching-width-cifar10")
 def _(t):
-    return mean(_rows(t, "width x 4", dataset="cifar10", any_width=True).excess_last)
+    return mean(_rows(t, code("width", 4.0), dataset="cifar10", any_width=True).excess_last)

@@ -12,10 +12,11 @@ from dlcore.charts.theme import ROLES
 from dlcore.records import RecordStore
 from dlcore.studies.stitching.config import Config
 from dlcore.studies.stitching.figures.penalty import penalty_by_depth
-from dlcore.studies.stitching.table import by_stage, derived, has_usual_width, pair
+from dlcore.studies.stitching.table import by_stage, contrast, derived, has_usual_width, pair
 from dlcore.summaries import with_controls
 
 UNTRAINED = "untrained bottom"
+TWO_SEEDS = pair({})
 
 
 def bottom(config: Mapping[str, Any]) -> str:
@@ -45,9 +46,9 @@ def bottom_arm(config: Mapping[str, Any]) -> str:
         return "noise"
     if get("bottom_width") != get("width"):
         return "width"
-    if pair(config) != "two seeds":
+    if contrast(config) != ("seeds",):
         return "other"
-    return "two seeds" if has_usual_width(config) else f"two seeds of width {get('width'):.0f}"
+    return TWO_SEEDS if has_usual_width(config) else f"{TWO_SEEDS} of width {get('width'):.0f}"
 
 
 def stages(store: RecordStore) -> pd.DataFrame:
@@ -124,6 +125,6 @@ PANEL = PanelSpec(
     kind=bottom,
     arm=bottom_arm,
     base=bottom_arm({}),
-    colours={"two seeds": ROLES["train"], UNTRAINED: ROLES["null"]},
+    colours={TWO_SEEDS: ROLES["train"], UNTRAINED: ROLES["null"]},
     live=who_trains,
 )

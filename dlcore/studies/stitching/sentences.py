@@ -8,27 +8,26 @@ import pandas as pd
 
 from dlcore.metrics.rationality import noisy_label_accuracy
 from dlcore.metrics.statistics import mean_interval
-from dlcore.studies.stitching.table import USUAL_MAP, pair, rank_correlations
+from dlcore.studies.stitching.table import code, map_name, rank_correlations
 
-_SIMCLR = pair({"bottom_objective": "simclr"})
-_LONGER = pair({"bottom_objective": "simclr", "bottom_time": 2.0})
+_SIMCLR, _LONGER = (code("bottom", "simclr", time) for time in (1.0, 2.0))
 # name -> the kind of pair with ResNet-18, and the column whose mean is printed
 _LARGE = {
-    "top": ("two seeds", "top_error"),
-    "quarter": ("bottom all data, top a quarter", "top_error"),
+    "top": ("seeds", "top_error"),
+    "quarter": (code("to a quarter", 1.0), "top_error"),
     "simclr": (_SIMCLR, "bottom_error"),
     "longer": (_LONGER, "bottom_error"),
     "simclr-max": (_SIMCLR, "excess_max"),
     "longer-max": (_LONGER, "excess_max"),
-    "coarse": ("two superclasses", "excess_half"),
-    "few": ("10 % random labels", "excess_half"),
-    "half": ("50 % random labels", "excess_half"),
-    "short": ("epochs x 0.25", "bottom_error"),
-    "short-mid": ("epochs x 0.25", "excess_mid"),
-    "short-last": ("epochs x 0.25", "excess_last"),
+    "coarse": ("superclasses", "excess_half"),
+    "few": (code("noise", 0.1), "excess_half"),
+    "half": (code("noise", 0.5), "excess_half"),
+    "short": (code("time", 0.25), "bottom_error"),
+    "short-mid": (code("time", 0.25), "excess_mid"),
+    "short-last": (code("time", 0.25), "excess_last"),
 }
 _FIRST = {"trained": "penalty", "untrained": "random_penalty"}
-_MAPS = {"usual": USUAL_MAP, "kernel": f"{USUAL_MAP}, kernel 3", "frozen": f"{USUAL_MAP}, BatchNorm frozen"}
+_MAPS = {"usual": {}, "kernel": {"kernel_size": 3}, "frozen": {"bn_mode": "frozen"}}
 _FROZEN = (("mlp", "hidden1"), ("convnet", "conv3"))
 _SETTINGS = {"convnet": ("mnist1d", "convnet"), "fashion": ("fashion_mnist", "resnet")}
 
@@ -50,31 +49,32 @@ def numbers(table: pd.DataFrame, stages: pd.DataFrame) -> dict[str, float | str]
     """
     rows, per_stage = table[table.usual & table.usual_width], stages[stages.usual & stages.usual_width]
     large = rows[(rows.dataset == "cifar10") & (rows.architecture == "resnet18")]
-    found = {f"large-{name}": _mean(large[large.pair == kind][column]) for name, (kind, column) in _LARGE.items()}
+    found = {f"large-{name}": _mean(large[large.contrast == kind][column]) for name, (kind, column) in _LARGE.items()}
     between = per_stage[(per_stage.dataset == "cifar10") & (per_stage.architecture == "resnet18")]
-    found["large-penalty"] = _mean(between[between.pair == "two seeds"].groupby("key").penalty.max())
+    found["large-penalty"] = _mean(between[between.contrast == "seeds"].groupby("key").penalty.max())
     convnet = rows[(rows.dataset == "mnist1d") & (rows.architecture == "convnet")]
     found |= {"large-sampled": _sampled(large), "sampled": _sampled(convnet)}
-    simclr = rows[(rows.dataset == "mnist1d") & (rows.pair == _SIMCLR)]
+    simclr = rows[(rows.dataset == "mnist1d") & (rows.contrast == _SIMCLR)]
     fair, mlps = (simclr[simclr.architecture == name] for name in ("convnet", "mlp"))
     found |= {"simclr-own": _mean(fair.bottom_error), "simclr-own-mlp": _mean(mlps.bottom_error)}
     found["simclr-stitched"] = _mean(fair.top_error + fair.penalty_last)
     found["simclr-untrained-mlp"] = _mean(mlps.random_excess_mid)
-    seeds = per_stage[per_stage.pair == "two seeds"]
+    seeds = per_stage[per_stage.contrast == "seeds"]
     fashion = seeds[seeds.dataset == "fashion_mnist"]
     first = fashion.groupby("key", sort=False).head(1)
     found |= {f"first-{name}": _mean(first[column]) for name, column in _FIRST.items()}
+    maps = {name: map_name(how) for name, how in _MAPS.items()}
     for setting, (dataset, architecture) in _SETTINGS.items():
-        own = table[(table.dataset == dataset) & (table.architecture == architecture) & (table.pair == "two seeds")]
+        own = table[(table.dataset == dataset) & (table.architecture == architecture) & (table.contrast == "seeds")]
         own = own[own.usual_width & (own.stitcher_data == "top")]
-        by_seed = own.pivot_table(index="seed", columns="map", values="barrier").reindex(columns=list(_MAPS.values()))
-        found |= {f"barrier-{setting}-{name}": _mean(by_seed.dropna()[kind]) for name, kind in _MAPS.items()}
+        by_seed = own.pivot_table(index="seed", columns="map", values="barrier").reindex(columns=list(maps.values()))
+        found |= {f"barrier-{setting}-{name}": _mean(by_seed.dropna()[kind]) for name, kind in maps.items()}
     convnets = rows[(rows.dataset == "mnist1d") & (rows.architecture == "convnet")]
-    for name, kind in {"seeds": "two seeds", "halves": "disjoint halves"}.items():
-        found[f"barrier-convnet-{name}"] = _mean(convnets[convnets.pair == kind].barrier)
-    least = rows[(rows.dataset == "fashion_mnist") & rows.pair.isin(["two seeds", "disjoint halves"])].barrier.min()
+    for name, kind in {"seeds": "seeds", "halves": "halves"}.items():
+        found[f"barrier-convnet-{name}"] = _mean(convnets[convnets.contrast == kind].barrier)
+    least = rows[(rows.dataset == "fashion_mnist") & rows.contrast.isin(["seeds", "halves"])].barrier.min()
     found["barrier-fashion-least"] = math.inf if math.isnan(least) else float(least)
-    frozen = stages[stages.pair == "bottom 25 % of the data"]
+    frozen = stages[stages.contrast == code("share", 0.25)]
     for architecture, stage in _FROZEN:
         own = frozen[(frozen.architecture == architecture) & (frozen.bottom_stage == stage)]
         found[f"own-{stage}"], found[f"drawn-{stage}"] = _mean(own.freeze_error), _mean(own.freeze_random_error)
@@ -83,7 +83,7 @@ def numbers(table: pd.DataFrame, stages: pd.DataFrame) -> dict[str, float | str]
 
 
 def _sampled(rows: pd.DataFrame, share: float = 0.5, classes: int = 10) -> float:
-    own = rows[rows.pair == f"{100 * share:.0f} % random labels"]
+    own = rows[rows.contrast == code("noise", share)]
     # a random label is right once in ten times
     sampler = 1 - noisy_label_accuracy(1 - own.top_error, share * (1 - 1 / classes), classes)
     return _mean((own.bottom_error - own.top_error) / (sampler - own.top_error))

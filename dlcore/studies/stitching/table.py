@@ -13,6 +13,66 @@ from dlcore.summaries import FINDINGS, findings, method
 _SHARES = {0.05: "5 % of the data", 0.25: "a quarter", 1.0: "all data"}
 
 
+def contrast(config: Mapping[str, Any]) -> tuple[str | float, ...]:
+    """Returns what the bottom of a stitched pair differs in, first a word, then by how much.
+
+    >>> contrast({"noise": 0.5, "top_share": 1.0, "bottom_share": 1.0}), contrast({})
+    (('noise', 0.5), ('seeds',))
+    """
+    get = config.get
+    top, bottom, time = get("top_share", 1.0), get("bottom_share", 1.0), get("bottom_time", 1.0)
+    if get("population") is True:
+        return "population", get("noise", 0.0), time
+    if top < 1 and top == bottom:
+        return ("halves",) if top == 0.5 else ("quarters",)
+    if top < 1:
+        return "to a quarter", bottom
+    if bottom < 1:
+        return "share", bottom
+    if get("noise"):
+        return "noise", get("noise")
+    if get("bottom_labels", "classes") != "classes":
+        return ("superclasses",)
+    if get("bottom_objective", "supervised") != "supervised":
+        return "bottom", get("bottom_objective"), time
+    if get("top_objective", "supervised") != "supervised":
+        return "top", get("top_objective")
+    if get("bottom_width") and get("bottom_width") != get("width"):
+        return "width", get("bottom_width") / get("width")
+    return ("time", time) if time != 1.0 else ("seeds",)
+
+
+def code(*difference: str | float) -> str:
+    """Returns a `contrast` as the column of that name has it: what runs are selected by, never shown.
+
+    >>> code("noise", 0.5), code("bottom", "simclr", 1.0)
+    ('noise 0.5', 'bottom simclr 1')
+    """
+    return " ".join(part if isinstance(part, str) else f"{part:g}" for part in difference)
+
+
+def _times(time: float, form: str) -> str:
+    return form.format(time) if time != 1.0 else ""
+
+
+_PAIRS = {
+    "population": lambda noise, time: (
+        f"disjoint halves, {100 * noise:.0f} % random labels{_times(time, ', epochs x {:g}')}"
+    ),
+    "halves": lambda: "disjoint halves",
+    "quarters": lambda: "other quarter of the data, top a quarter",
+    "to a quarter": lambda bottom: f"bottom {_SHARES.get(bottom, bottom)}, top a quarter",
+    "share": lambda bottom: f"bottom {100 * bottom:.0f} % of the data",
+    "noise": lambda noise: f"{noise * 100:.0f} % random labels",
+    "superclasses": lambda: "two superclasses",
+    "bottom": lambda objective, time: f"{method(objective)} bottom{_times(time, ' (epochs x {:g})')}, supervised top",
+    "top": lambda objective: f"supervised bottom, {method(objective)} top",
+    "width": lambda ratio: f"width x {ratio:g}",
+    "time": lambda time: f"epochs x {time:g}",
+    "seeds": lambda: "two seeds",
+}
+
+
 def pair(config: Mapping[str, Any]) -> str:
     """Returns the display name of what the bottom of a stitched pair differs in.
 
@@ -21,30 +81,12 @@ def pair(config: Mapping[str, Any]) -> str:
     >>> pair({"bottom_objective": "simclr", "bottom_time": 2.0})
     'SimCLR bottom (epochs x 2), supervised top'
     """
-    get = config.get
-    if get("population") is True:
-        longer = f", epochs x {get('bottom_time'):g}" if get("bottom_time", 1.0) != 1.0 else ""
-        return f"disjoint halves, {100 * get('noise', 0.0):.0f} % random labels{longer}"
-    if get("top_share", 1.0) < 1 and get("top_share") == get("bottom_share"):
-        return "disjoint halves" if get("top_share") == 0.5 else "other quarter of the data, top a quarter"
-    if get("top_share", 1.0) < 1:
-        return f"bottom {_SHARES.get(get('bottom_share'), get('bottom_share'))}, top a quarter"
-    if get("bottom_share", 1.0) < 1:
-        return f"bottom {100 * get('bottom_share'):.0f} % of the data"
-    if get("noise"):
-        return f"{get('noise') * 100:.0f} % random labels"
-    if get("bottom_labels", "classes") != "classes":
-        return "two superclasses"
-    if get("bottom_objective", "supervised") != "supervised":
-        longer = f" (epochs x {get('bottom_time'):g})" if get("bottom_time", 1.0) != 1.0 else ""
-        return f"{method(get('bottom_objective'))} bottom{longer}, supervised top"
-    if get("top_objective", "supervised") != "supervised":
-        return f"supervised bottom, {method(get('top_objective'))} top"
-    if get("bottom_width") and get("bottom_width") != get("width"):
-        return f"width x {get('bottom_width') / get('width'):g}"
-    if get("bottom_time", 1.0) != 1.0:
-        return f"epochs x {get('bottom_time'):g}"
-    return "two seeds"
+    return pair_name(*contrast(config))
+
+
+def pair_name(what: str, *how: str | float) -> str:
+    """Returns the display name of a `contrast`."""
+    return _PAIRS[what](*how)
 
 
 # the top's width in the main comparison; other widths belong to a sweep of their own
@@ -85,6 +127,16 @@ def map_name(config: Mapping[str, Any]) -> str:
     return USUAL_MAP
 
 
+def has_usual_map(config: Mapping[str, Any]) -> bool:
+    """Returns whether the map is the paper's: 1 x 1, trained from a random start as long as all are, BatchNorm recalibrated.
+
+    >>> has_usual_map({}), has_usual_map({"kernel_size": 3})
+    (True, False)
+    """
+    usual = {"family": "auto", "converged": False, "bn_mode": "recalibrate", "init": "random", "kernel_size": 1}
+    return all(config.get(name, value) == value for name, value in usual.items())
+
+
 def has_usual_width(config: Mapping[str, Any]) -> bool:
     """Returns whether the top has the width of the main comparison, or there is none for its data and architecture.
 
@@ -98,11 +150,11 @@ def has_usual_width(config: Mapping[str, Any]) -> bool:
 def derived(
     table: pd.DataFrame, presets: Sequence[str] = FINDINGS, records: Mapping[str, Any] | None = None
 ) -> pd.DataFrame:
-    """Returns the findings of chapter 2: rows of the given presets, with `pair` and `usual`.
+    """Returns the findings of chapter 2: rows of the given presets, with `contrast`, `pair` and `usual`.
 
-    `pair` says what the bottom differs in, `map` what is between; `usual` marks the paper's map, recalibrated, on the top's
-    own samples, and `usual_width` the tops of the main comparison. From the curves of the records come (NaN without
-    them) `barrier`, the largest test error on the path of stitched networks above that of the worse end;
+    `contrast` is what the bottom differs in, `pair` the same in words, and `map` says what is between. `paper_map` marks the
+    paper's map, `usual` that map on the top's own samples, and `usual_width` the tops of the main comparison. From the curves
+    of the records come (NaN without them) `barrier`, the largest test error on the path of stitched networks above that of the worse end;
     `linear_cka_mid`; `cka_order`, the rank correlation of linear CKA with the excess over the stages; `excess_half`,
     the excess at half of the depth; `self_penalty_max`, the largest of the self-stitches; `cka_null`, the
     largest threshold of linear CKA under shuffled inputs; `late_into_early_task` and `late_into_early_least_squares`, penalties of the
@@ -117,7 +169,8 @@ def derived(
     rows = findings(table, presets, _POPULATION)
     if rows.empty:
         return rows
-    rows["pair"] = [pair(row) for row in rows.to_dict("records")]
+    differences = [contrast(row) for row in rows.to_dict("records")]
+    rows["contrast"], rows["pair"] = [code(*d) for d in differences], [pair_name(*d) for d in differences]
     for name, kind in (
         ("freeze", bool),
         ("converged", bool),
@@ -128,7 +181,8 @@ def derived(
     rows = rows.assign(**_population(rows))
     rows["usual_width"] = [has_usual_width(row) for row in rows.to_dict("records")]
     rows["map"] = [map_name(row) for row in rows.to_dict("records")]
-    rows["usual"] = (rows["map"] == USUAL_MAP) & (rows.stitcher_data == "top") & (rows.shuffles == 0)
+    rows["paper_map"] = [has_usual_map(row) for row in rows.to_dict("records")]
+    rows["usual"] = rows.paper_map & (rows.stitcher_data == "top") & (rows.shuffles == 0)
     found = [_of_curves(records[key]) if records else {} for key in rows.key]
     for name in (
         "barrier",
@@ -199,8 +253,8 @@ def by_stage(table: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> p
     Args: curves: key of a record -> its curves.
     """
     found, table = [], table[~table.population]
-    kept = ["key", "dataset", "architecture", "pair", "map", "seed", "stitcher_data"]
-    for row in table[[*kept, "width", "usual_width", "usual"]].to_dict("records"):
+    kept = ["key", "dataset", "architecture", "contrast", "pair", "map", "seed", "stitcher_data", "width"]
+    for row in table[[*kept, "usual_width", "paper_map", "usual"]].to_dict("records"):
         lists = curves[row["key"]]
         own = {k: v for k, v in lists.items() if k not in ("seed", "family", "bn_mode")}
         found.append(pd.DataFrame({**{k: [v] * len(lists["depth"]) for k, v in row.items()}, **own}))
@@ -247,7 +301,7 @@ def order_table(stages: pd.DataFrame, names: Mapping[str, str], index: str = "li
     table = pd.DataFrame(found).fillna("\N{EN DASH}")
     if table.empty:
         return table
-    first = [p for p in ("two seeds", "disjoint halves") if p in table.index]
+    first = [p for p in (pair_name("seeds"), pair_name("halves")) if p in table.index]
     return table.loc[[*first, *(p for p in table.index if p not in first)]].rename_axis("bottom").reset_index()
 
 

@@ -7,28 +7,34 @@ import numpy as np
 import pandas as pd
 
 from dlcore import published
-from dlcore.charts.controls import Saying, held, menu, nearest, pick, slider
-from dlcore.charts.shared import FEW, INK, RATE, Highlight, begin, in_points, named
+from dlcore.charts.controls import Saying, choose, held, menu, nearest, pick, rates
+from dlcore.charts.shared import FEW, INK, RATE, UNIT, Highlight, begin, dashed, either, in_points, named, tips
 from dlcore.charts.theme import ROLES, finish, paired, roles
 from dlcore.metrics.rationality import noisy_label_accuracy, trustworthy
-from dlcore.summaries import PROBES
+from dlcore.summaries import PROBES, method
 
 # the three parts of the bound, in the order of the proof, and their roles
 PARTS = {"robustness": "train", "memorization": "chosen", "rationality": "test"}
-METHODS = [
-    "end to end",
-    "SimCLR",
-    "VICReg",
-    "Barlow Twins",
-    "rotation",
-    "untrained network",
-    "random ReLU",
-    "PCA",
-    "raw inputs",
-    "cluster vote",
-]
-# probes other than the usual one come after it
-METHODS = [label for name in METHODS for label in (name, *(f"{name} + {probe}" for probe in PROBES.values()))]
+_ORDER = (
+    *(
+        "supervised",
+        "simclr",
+        "vicreg",
+        "barlow_twins",
+        "rotation",
+        "random",
+        "random_relu",
+        "pca",
+        "pixels",
+        "clusters",
+    ),
+)
+
+
+def in_order() -> list[str]:
+    """Returns the methods' display names in the charts' order: probes other than the usual one come after it."""
+    names = [method(objective) for objective in _ORDER]
+    return [label for name in names for label in (name, *(f"{name} + {probe}" for probe in PROBES.values()))]
 
 
 def _where(row: pd.Series) -> str:
@@ -42,7 +48,7 @@ def _published_gaps() -> pd.DataFrame:
     """Returns the released rows as fractions; rationality is clipped at 0 there, and in the bars here."""
     t = published.read("bansal2021_gaps")
     rows = pd.DataFrame({"source": t.apply(_where, axis=1), "noise": 0.05, "fixed": True})
-    rows["method"] = t.method + ", " + t.backbone
+    rows["method"], rows["whole"] = t.method + ", " + t.backbone, t.method == "end to end"
     for name in ("robustness", "memorization", "rationality"):
         rows[name] = t[name].clip(lower=0) / 100
     rows["generalization"] = (t.train - t.test) / 100
@@ -59,8 +65,8 @@ def _source(rows: pd.DataFrame) -> pd.Series:
 
 def _own_gaps(table: pd.DataFrame) -> pd.DataFrame:
     rows = named(table[table.usual & (table.noise > 0)])
-    rows = rows.assign(source=_source(rows))
-    keys = ["source", "noise", "method"]
+    rows = rows.assign(source=_source(rows), whole=rows.objective == "supervised")
+    keys = ["source", "noise", "method", "whole"]
     corrections = [f"bound_{name}" for name in ("plug_in", "miller_madow", "jackknife")]
     values = ["robustness", "memorization", "rationality", "generalization", "flip_rate", *corrections]
     means = rows.groupby(keys)[values].mean().join(rows.groupby(keys).seed.nunique().rename("seeds")).reset_index()
@@ -104,24 +110,22 @@ def gap_decomposition(table: pd.DataFrame, highlight: Highlight = None) -> alt.H
     """Stacked robustness, memorization and rationality of every method and the gap they bound; the probes enlarged."""
     rows = pd.concat([_own_gaps(table), _published_gaps()], ignore_index=True).round(5)
     rows["bound"] = rows[list(PARTS)].sum(axis=1)
-    rows["whole"] = rows.method.str.startswith("end to end")
     # where there is nothing but networks trained end to end, these are enlarged
     rows["close"] = ~rows.whole | rows.groupby("source").whole.transform("all")
     sources = list(dict.fromkeys(rows.source))
     start = begin(highlight)
-    noises = sorted(rows[~rows.fixed].noise.unique())
     source = menu(sources, _first(start, sources, "MNIST-1D (ours)"), "data", "dl_source")
-    rate = slider(noises, pick(start, "noise", noises, 0.2))
+    rate = rates(start, rows[~rows.fixed].noise, 0.2)
     rows = nearest(rows, "source")
     same = ["source", "noise", "least", "most", "method", "seeds", "close"]
     long = rows.melt(same, list(PARTS), var_name="part")
     long["order"] = long.part.map({name: i for i, name in enumerate(PARTS)})
     here = f"datum.source === dl_source && {held()}"
     released = rows[rows.fixed].groupby("method").generalization.mean().sort_values()
-    y = alt.Y("method:N", title=None, sort=[*METHODS, *released.index], axis=alt.Axis(labels=False, ticks=False))
+    y = alt.Y("method:N", title=None, sort=[*in_order(), *released.index], axis=alt.Axis(labels=False, ticks=False))
     names = rows[["source", "method", "close"]].drop_duplicates()
     colour = roles("part", PARTS)
-    tip = ["method", alt.Tooltip("generalization:Q", format=".2%"), alt.Tooltip("bound:Q", format=".2%"), "seeds"]
+    tip = [*tips("method", generalization=".2%", bound=".2%"), "seeds"]
 
     bound = (
         alt.Chart(rows)
@@ -153,7 +157,7 @@ def gap_decomposition(table: pd.DataFrame, highlight: Highlight = None) -> alt.H
                 y=y,
                 color=colour,
                 order="order:Q",
-                tooltip=["method", "part", alt.Tooltip("value:Q", format=".2%"), "seeds"],
+                tooltip=[*tips("method", "part", value=".2%"), "seeds"],
             ),
             base.mark_point(shape="diamond", filled=True, size=75, color=INK, opacity=1, yOffset=4).encode(
                 x="generalization:Q", y=y, tooltip=tip
@@ -181,8 +185,8 @@ def gap_decomposition(table: pd.DataFrame, highlight: Highlight = None) -> alt.H
 
 def _published_sweep() -> pd.DataFrame:
     t = published.read("bansal2021_noise_sweep")
-    method = np.where(t.end_to_end == "yes", "end to end, " + t.method, t.method)
-    frame = pd.DataFrame({"source": "CIFAR-10 (published)", "method": method, "noise": t.noise, "seeds": 1})
+    name = np.where(t.end_to_end == "yes", "end to end, " + t.method, t.method)
+    frame = pd.DataFrame({"source": "CIFAR-10 (published)", "method": name, "noise": t.noise, "seeds": 1})
     frame["train"] = t.train_on_noisy_labels / 100
     frame["clean"] = t.test / 100
     return frame.assign(test=noisy_label_accuracy(frame.clean, frame.noise, 10), whole=t.end_to_end == "yes")
@@ -195,7 +199,7 @@ def _labels_said(cells: pd.DataFrame) -> dict[tuple[str, float], str]:
         found = []
         if part.whole.any():
             found.append(f"end to end fits {_span(part[part.whole].train)} % of the noisy training labels")
-        usual = part[~part.whole & part.method.isin(["SimCLR", "SimCLR, ResNet-50"])]
+        usual = part[~part.whole & part.method.isin([method("simclr"), "SimCLR, ResNet-50"])]
         if len(usual):
             found.append(f"a probe on SimCLR {'' if found else 'fits '}{_span(usual.train)} %")
         if found:
@@ -220,14 +224,14 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
     start = begin(highlight)
     sources = list(dict.fromkeys(cells.source))
     probes = cells[~cells.whole].method
-    methods = [m for m in METHODS if m in set(probes)] + sorted(set(probes) - set(METHODS))
-    steps = sorted(own.noise.unique())
+    known = in_order()
+    methods = [m for m in known if m in set(probes)] + sorted(set(probes) - set(known))
     source = menu(sources, _first(start, sources, "MNIST-1D (ours)"), "data", "dl_source")
-    rate = slider(steps, pick(start, "noise", steps, 0.4))
-    probe = menu(methods, pick(start, "method", methods, "SimCLR"), "probe on", "dl_method")
+    rate = rates(start, own.noise, 0.4)
+    probe = choose(start, "method", methods, "probe on", method("simclr"))
     here = f"datum.source === dl_source && {held()}"
-    x = alt.X("test:Q", title="accuracy at this noise rate", axis=FEW, scale=alt.Scale(domain=[0, 1]))
-    order = [*METHODS, *sorted(set(cells.method) - set(METHODS))]
+    x = alt.X("test:Q", title="accuracy at this noise rate", axis=FEW, scale=UNIT)
+    order = [*known, *sorted(set(cells.method) - set(known))]
     y = alt.Y("method:N", title=None, sort=order, axis=alt.Axis(labels=False, ticks=False))
     base = alt.Chart(cells).transform_filter(here)
     tip = [
@@ -238,7 +242,7 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
         "seeds",
     ]
     strong = "datum.method === dl_method || datum.whole"
-    mark = alt.condition(strong, alt.value(1), alt.value(0.5))
+    mark = either(strong, 1, 0.5)
     names = alt.Chart(cells[["source", "method"]].drop_duplicates()).transform_filter("datum.source === dl_source")
     left = alt.layer(
         names.mark_text(align="left", baseline="bottom", dy=-4, color=INK, opacity=0.85).encode(
@@ -260,10 +264,12 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
     labels = {"train": "noisy training labels", "test": "equally noisy test labels"}
     long = cells.melt(["source", "method", "noise", "whole"], list(labels), var_name="side", value_name="accuracy")
     long["side"] = long.side.map(labels)
-    seen = long.whole & ~long.method.isin(["end to end", "end to end, ResNet-18"])  # one network end to end is enough
+    seen = long.whole & ~long.method.isin(
+        [method("supervised"), "end to end, ResNet-18"]
+    )  # one network end to end is enough
     long = long[~seen]
     across = alt.X("noise:Q", title="noise rate", axis=FEW, scale=alt.Scale(domain=[0, 0.95], nice=False))
-    up = alt.Y("accuracy:Q", title="accuracy", axis=RATE, scale=alt.Scale(domain=[0, 1]))
+    up = alt.Y("accuracy:Q", title="accuracy", axis=RATE, scale=UNIT)
     colour = roles("side", {labels["train"]: "train", labels["test"]: "test"})
     dash = alt.StrokeDash("who:N", legend=None, scale=alt.Scale(domain=["end to end", "probe"], range=[[2, 2], [1, 0]]))
     lines = alt.Chart(long).transform_filter(f"datum.source === dl_source && ({strong})")
@@ -276,11 +282,9 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
     )
     seeds["side"] = seeds.side.map({"train_on_noisy_labels": labels["train"], "test_on_noisy_labels": labels["test"]})
     mine = "datum.source === dl_source && datum.method === dl_method"
-    tip = ["method", "side", "noise", alt.Tooltip("accuracy:Q", format=".1%")]
+    tip = tips("method", "side", "noise", accuracy=".1%")
     right = alt.layer(
-        alt.Chart(pd.DataFrame({"noise": [0, 0.9], "accuracy": [1, 0.1]}))
-        .mark_line(strokeDash=[6, 4], color=ROLES["bayes"], strokeWidth=2)
-        .encode(x=across, y=up),
+        dashed({"noise": [0, 0.9], "accuracy": [1, 0.1]}, "bayes").encode(x=across, y=up),
         lines.mark_line(strokeWidth=2.2, point={"size": 30, "opacity": 1}).encode(
             x=across, y=up, color=colour, strokeDash=dash, tooltip=tip
         ),

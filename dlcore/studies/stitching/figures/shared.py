@@ -8,29 +8,29 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.charts.controls import Control
-from dlcore.charts.shared import named
+from dlcore.charts.controls import Control, chosen
+from dlcore.charts.shared import UNIT, named
 from dlcore.charts.theme import ROLES
 from dlcore.metrics.statistics import mean_interval
-from dlcore.studies.stitching.table import rank_correlations
+from dlcore.studies.stitching.table import pair_name, rank_correlations
 
 _NAMES = {"mlp": "MLP", "convnet": "convnet", "resnet": "ResNet", "resnet18": "ResNet-18"}
 PAPER = "the paper, CIFAR-10"
 # the paper's curve of the same kind; its two superclasses are objects and animals, another task than ours, and so not among them
-PUBLISHED = {
-    "two seeds": "two seeds",
-    "disjoint halves": "disjoint halves of the data",
-    "10 % random labels": "10 % random labels",
-    "50 % random labels": "50 % random labels",
-    "100 % random labels": "100 % random labels",
-    "SimCLR bottom, supervised top": "SimCLR bottom, supervised top",
-    "supervised bottom, SimCLR top": "supervised bottom, SimCLR top",
-    "bottom all data, top a quarter": "bottom 25K samples, top 10K",
-    "other quarter of the data, top a quarter": "other 10K samples, top 10K",
-    "bottom 5 % of the data, top a quarter": "bottom 5K samples, top 10K",
-    "epochs x 2": "twice the epochs",
-    "width x 4": "4 times the width",
-    "width x 0.5": "half of the width",
+PUBLISHED: dict[tuple[str | float, ...], str] = {
+    ("seeds",): "two seeds",
+    ("halves",): "disjoint halves of the data",
+    ("noise", 0.1): "10 % random labels",
+    ("noise", 0.5): "50 % random labels",
+    ("noise", 1.0): "100 % random labels",
+    ("bottom", "simclr", 1.0): "SimCLR bottom, supervised top",
+    ("top", "simclr"): "supervised bottom, SimCLR top",
+    ("to a quarter", 1.0): "bottom 25K samples, top 10K",
+    ("quarters",): "other 10K samples, top 10K",
+    ("to a quarter", 0.05): "bottom 5K samples, top 10K",
+    ("time", 2.0): "twice the epochs",
+    ("width", 4.0): "4 times the width",
+    ("width", 0.5): "half of the width",
 }
 INDICES = {
     "linear_cka": "linear CKA",
@@ -39,7 +39,7 @@ INDICES = {
     "mutual_knn": "mutual 10-NN",
     "rsa": "RSA",
 }
-DEPTH = alt.X("depth:Q", title="share of the stages taken from the bottom", scale=alt.Scale(domain=[0, 1]))
+DEPTH = alt.X("depth:Q", title="share of the stages taken from the bottom", scale=UNIT)
 POINTS = alt.Axis(format=".0%", tickCount=6)
 
 
@@ -105,23 +105,12 @@ def absent(rows: pd.DataFrame, controls: Sequence[Control], text: str) -> alt.Ch
     found = rows[[c.column for c in controls]].drop_duplicates()
     return (
         alt.Chart(found)
-        .transform_calculate(hit=f"({chosen(controls)}) ? 1 : 0")
+        .transform_calculate(hit=f"({chosen(*controls)}) ? 1 : 0")
         .transform_aggregate(hits="sum(hit)")
         .transform_filter("datum.hits === 0")
         .mark_text(text=text, color=ROLES["null"], align="left")
         .encode(x=alt.value(10), y=alt.value(40))
     )
-
-
-def chosen(controls: Sequence[Control]) -> str:
-    """Returns the Vega expression that a row is what menus choose."""
-    return " && ".join(f"datum.{c.column} === {c.name}" for c in controls)
-
-
-def zero() -> alt.Chart:
-    """Returns the line at zero."""
-    base = alt.Chart(pd.DataFrame({"zero": [0]}))
-    return base.mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y=alt.Y("zero:Q"))
 
 
 def kind(pair: str) -> str:
@@ -130,8 +119,9 @@ def kind(pair: str) -> str:
     >>> kind("two seeds"), kind("50 % random labels"), kind("SimCLR bottom, supervised top")
     ('between two seeds', 'with a bottom taught 50 % random labels', 'with a SimCLR bottom, supervised top')
     """
-    if pair in ("two seeds", "disjoint halves"):
-        return f"between {'networks of ' if pair == 'disjoint halves' else ''}{pair}"
+    halves = pair_name("halves")
+    if pair in (pair_name("seeds"), halves):
+        return f"between {'networks of ' if pair == halves else ''}{pair}"
     if pair.endswith("random labels"):
         return f"with a bottom taught {pair}"
     return (
