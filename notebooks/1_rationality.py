@@ -262,6 +262,12 @@ figures.gap_decomposition(table, highlight)
 figures.noise_sweep(table, highlight)
 
 # %% [markdown]
+# Watch the gaps move as you change noise, penalty and sample size:
+#
+# :::{laboratory} rationality
+# :::
+
+# %% [markdown]
 # At 20 % noise the network trained end to end memorises {glue:text}`rationality/separation-mnist1d` times as much as
 # a ridge probe on SimCLR or VICReg does on MNIST-1D, {glue:text}`rationality/separation-digits` times as much on digits,
 # {glue:text}`rationality/separation-cifar10` times on CIFAR-10 and {glue:text}`rationality/separation-fashion` times on

@@ -202,6 +202,12 @@ for name, value in {"records": len(table), **prose.numbers(table, stages)}.items
 figures.penalty_by_depth(stages, highlight)
 
 # %% [markdown]
+# Two small networks can be trained and stitched while you read:
+#
+# :::{laboratory} stitching
+# :::
+
+# %% [markdown]
 # Between seeds the excess at the middle stage (the third from the input) is, as a share of the untrained bottom's,
 # {glue:text}`stitching/stitching-connectivity-mlp` for MLPs and {glue:text}`stitching/stitching-connectivity-convnet`
 # for convnets. That is one stage; connectivity is a statement about all of them, and the next section is about it. Note

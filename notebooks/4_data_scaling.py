@@ -212,6 +212,12 @@ beside = beside_counting(table, task.unseen)
 figures.learning_curves(rows, fits, highlight)
 
 # %% [markdown]
+# The same laws, fitted to a curve of your own:
+#
+# :::{laboratory} scaling
+# :::
+
+# %% [markdown]
 # The first thing to see is that the law decides. The second is the dotted line: a learner that knows the grammar and
 # only counts how words were translated. It has no capacity to run out of, and its loss falls with an exponent that
 # theory gives.
