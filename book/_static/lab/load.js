@@ -1,6 +1,8 @@
 // Finds the experiments of a page and loads their scripts, in order, when a reader comes near.
 (function () {
   "use strict";
+  if (window.dlLabLoader) return; // a page has the tag once for each experiment
+  window.dlLabLoader = true;
   const folder = document.currentScript.src.replace(/[^/]*$/, "");
   const ground = ["core", "random", "views"];
   const needed = {
