@@ -26,7 +26,7 @@ from dlcore.studies.stitching.figures.shared import (
     setting,
     spread,
 )
-from dlcore.studies.stitching.table import map_name, pair_name
+from dlcore.studies.stitching.table import code, map_name, pair_name
 
 # line -> its column, role and dash
 _LINES = {
@@ -291,8 +291,8 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HCo
     kinds = {"top": "map trained on the top's own samples", "all": "map trained on all samples, as in the original"}
     rows = rows.assign(samples=rows.stitcher_data.map(kinds))
     by = ["setting", "samples", "bottom", "depth", "top_stage"]
-    short = {"bottom 5 % of the data, top a quarter": "5 % of the data", "bottom all data, top a quarter": "all data"}
-    rows = rows.assign(bottom=rows.pair.map(short).fillna("another quarter"))
+    short = {code("to a quarter", 0.05): "5 % of the data", code("to a quarter", 1.0): "all data"}
+    rows = rows.assign(bottom=rows.contrast.map(short).fillna("another quarter"))
     own = rows.drop_duplicates(["setting", "samples", "seed", "depth"]).assign(bottom="the top itself")
     shown = pd.concat([means(rows, by, "penalty"), means(own, by, "self_penalty")], ignore_index=True).round(5)
     both = shown.groupby("setting").samples.nunique() == 2
