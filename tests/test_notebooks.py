@@ -90,8 +90,8 @@ def test_the_parts_of_a_chapter(name):
         "# ## What would falsify it, and the confounds",
         "# ## Check against the thesis",
         "# ## Exercises",
-        "# ## Half a page to project",
         "# ## Details",
+        "# ### Half a page to project",
     ]
     places = [re.search(rf"^{re.escape(part.replace('# figures', 'figures'))}", text, re.M).start() for part in parts]
     assert places == sorted(places)
