@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from dlcore import machine, parallel
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 
 
 def device(name: str = "auto") -> torch.device:
@@ -30,8 +30,7 @@ def device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if name not in ("cpu", "cuda", "mps"):
-        raise unknown_choice("device", name, ("auto", "cpu", "cuda", "mps"))
+    one_of("device", name, ("auto", "cpu", "cuda", "mps"))
     if name == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("device 'cuda' was asked for, but torch sees no GPU; use device='auto' or 'cpu'")
     if name == "cuda" and parallel.size() > 1:
@@ -51,8 +50,7 @@ def keep_memory() -> bool:
     Raises: ValueError for another value of DLCORE_MALLOC.
     """
     choice = os.environ.get("DLCORE_MALLOC", "keep")
-    if choice not in ("keep", "default"):
-        raise unknown_choice("DLCORE_MALLOC", choice, ("keep", "default"))
+    one_of("DLCORE_MALLOC", choice, ("keep", "default"))
     if choice == "default" or not _glibc():
         return False
     mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD of malloc.h

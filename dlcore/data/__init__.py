@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import cache
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 from dlcore.data import memory as kept
 from dlcore.data import mnist1d, tabular, vision
 from dlcore.translation import text
@@ -165,8 +165,7 @@ def load(
     >>> load("digits").train_inputs.shape
     (1200, 1, 8, 8)
     """
-    if name not in NAMES:
-        raise unknown_choice("dataset", name, NAMES)
+    one_of("dataset", name, NAMES)
     n_train = None if n_train is None else _integer("n_train", n_train, 1)
     n_test = None if n_test is None else _integer("n_test", n_test, 1)
     seed = _integer("seed", seed, 0)

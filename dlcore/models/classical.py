@@ -10,7 +10,7 @@ from scipy.linalg import LinAlgWarning, solve
 from scipy.spatial.distance import cdist
 
 from dlcore.arrays import LARGEST, as_array, as_integers
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 from dlcore.models import CLASSICAL
 
 
@@ -30,8 +30,7 @@ class KernelRidge:
     """
 
     def __init__(self, kernel: str, bandwidth: float, ridge: float) -> None:
-        if kernel not in ("gaussian", "laplace"):
-            raise unknown_choice("kernel", kernel, ("gaussian", "laplace"))
+        one_of("kernel", kernel, ("gaussian", "laplace"))
         self.kernel, self.bandwidth, self.ridge = kernel, bandwidth, ridge
 
     def _gram(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -165,8 +164,7 @@ def classical(
     >>> classical("knn").fit(np.array([[0.0], [1.0]]), np.array([0, 1])).predict(np.array([[0.9]])).tolist()
     [1]
     """
-    if name not in CLASSICAL:
-        raise unknown_choice("classifier", name, CLASSICAL)
+    one_of("classifier", name, CLASSICAL)
     if name.startswith("kernel_"):
         return _Flat(KernelRidge(name.removeprefix("kernel_"), bandwidth, ridge))
     inner = _sklearn(name, seed, neighbours, max_depth, ridge)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dlcore import runtime
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 from dlcore.models import NETWORKS
 
 
@@ -18,8 +18,7 @@ class Stages(nn.Sequential):
 
     def until(self, name: str, inputs: torch.Tensor) -> torch.Tensor:
         """Returns the activation at the output of a stage. Raises ValueError for a name that is not one."""
-        if name not in self._modules:
-            raise unknown_choice("stage", name, self._modules)
+        one_of("stage", name, self._modules)
         for key, stage in self._modules.items():
             inputs = stage(inputs)
             if key == name:
@@ -134,8 +133,7 @@ def network(name: str, shape: tuple[int, ...], num_classes: int, *, seed: int = 
     >>> stages(network("mlp", (1, 40), 10, width=8, depth=1))
     ['flatten', 'hidden1', 'classifier']
     """
-    if name not in NETWORKS:
-        raise unknown_choice("network", name, NETWORKS)
+    one_of("network", name, NETWORKS)
     if name != "mlp" and len(shape) not in (2, 3):
         raise ValueError(f"{name} takes (channels, length) or (channels, height, width), not {tuple(shape)}")
     with runtime.seeded(seed, 0x1217):

@@ -6,7 +6,7 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +22,7 @@ def study(name: str) -> ModuleType:
 
 def part(name: str, module: str = "") -> ModuleType:
     """Returns a module of a study, such as "grid" or "claims". Raises ValueError for an unknown study."""
-    if name not in STUDIES:
-        raise unknown_choice("study", name, STUDIES)
+    one_of("study", name, STUDIES)
     return importlib.import_module(f"dlcore.studies.{name}" + (f".{module}" if module else ""))
 
 
