@@ -6,13 +6,28 @@ import contextlib
 import dataclasses
 import difflib
 import functools
+import importlib
 import math
+import os
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 from dlcore import keys
+
+# what `dlcore.register` adds to a choice: field -> name -> what it stands for
+_REGISTERED: dict[str, dict[str, Any]] = {"dataset": {}, "architecture": {}, "study": {}}
+
+
+def registered(kind: str) -> dict[str, Any]:
+    """Returns the names that were registered for "dataset", "architecture" or "study"; plugins are imported first.
+
+    Plugins are the modules in the environment variable DLCORE_PLUGINS, so that kernels and workers know them.
+    """
+    for module in filter(None, os.environ.get("DLCORE_PLUGINS", "").split(",")):
+        importlib.import_module(module)
+    return _REGISTERED[kind]
 
 
 def closest(name: object, choices: Iterable[str]) -> str | None:
@@ -57,15 +72,17 @@ def option(
     high: float | None = None,
     below: float | None = None,
     since: int = 1,
+    extended: str | None = None,
 ) -> Any:
     """Declares a field of a `Config`: its meaning and the values it may take.
 
     `low <= value <= high` and `value < below` are checked. `since` is the format version in which a field was
     added: a later field at its default, or at what `keys.earlier` knows it to have been before, does not enter the
-    hash, so earlier records keep their names.
+    hash, so earlier records keep their names. `extended` names what `register` adds choices to; a file of arrays,
+    `path.npz`, is a choice where that is "dataset".
     """
     metadata = {"help": help, "choices": tuple(choices) if choices else None, "since": since}
-    metadata |= {"low": low, "high": high, "below": below}
+    metadata |= {"low": low, "high": high, "below": below, "extended": extended}
     return field(default=default, metadata=metadata)
 
 
@@ -121,13 +138,13 @@ class Config:
     def _check(self, names: Iterable[str]) -> None:
         declared = _declared(type(self))
         for name in names:
-            kinds, (choices, low, high, below), _ = declared[name]
+            kinds, (choices, low, high, below, extended), _ = declared[name]
             value = _coerce(name, getattr(self, name), kinds)
             object.__setattr__(self, name, value)
             if value is None:
                 continue
-            if choices:
-                one_of(name, value, choices)
+            if choices and value not in choices and not _added(extended, value):
+                raise unknown_choice(name, value, (*choices, *(registered(extended) if extended else ())))
             too_high = (high is not None and value > high) or (below is not None and value >= below)
             if too_high or (low is not None and value < low):
                 end = f"{below})" if below is not None else f"{'inf' if high is None else high}]"
@@ -187,10 +204,14 @@ class Config:
         return keys.key(self.STUDY, fields, {**later, **keys.earlier(self.STUDY, fields)})
 
 
+def _added(kind: str | None, value: str) -> bool:
+    return kind is not None and (value in registered(kind) or (kind == "dataset" and ".npz" in value))
+
+
 @functools.cache
 def _declared(cls: type) -> dict[str, tuple[tuple[type, ...], tuple[Any, ...], int]]:
     """Returns for each field its types, its choices and limits, and since when it is there."""
-    hints, limits = typing.get_type_hints(cls), ("choices", "low", "high", "below")
+    hints, limits = typing.get_type_hints(cls), ("choices", "low", "high", "below", "extended")
     return {
         f.name: (
             typing.get_args(hints[f.name]) or (hints[f.name],),

@@ -124,7 +124,7 @@ VECTORS = {
         for law in scaling.LAWS
     },
     "fit_joint": (
-        lambda d, n, y: scaling.fit_joint(d, n, y).parameters,
+        lambda d, n, y: scaling.fit_joint(N=n, D=d, loss=y).parameters,
         [np.tile(SIZES[:4], 2), np.repeat(SIZES[:2], 4), np.tile(LOSSES[:4], 2) * np.repeat([1, 0.5], 4)],
     ),
     "predict of a law": (lambda d: scaling.fit(SIZES, LOSSES).predict(d), [SIZES]),

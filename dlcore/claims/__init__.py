@@ -25,10 +25,11 @@ from dlcore.claims.ledger import (
     evaluate,
     headlines_corrected,
     multiplicity_statement,
+    runs,
     sceptics_html,
     write_history,
 )
-from dlcore.claims.pages import ledger_html, ledger_json, ledger_markdown
+from dlcore.claims.pages import ledger_html, ledger_json, ledger_markdown, told
 from dlcore.measures import MEASURES, Measured, two_digits
 
 __all__ = [
@@ -45,7 +46,9 @@ __all__ = [
     "ledger_json",
     "ledger_markdown",
     "multiplicity_statement",
+    "runs",
     "sceptics_html",
+    "told",
     "two_digits",
     "write_history",
 ]

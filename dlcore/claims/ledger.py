@@ -15,6 +15,7 @@ import yaml
 from dlcore import studies
 from dlcore.claims import history
 from dlcore.claims.multiplicity import holm, place, smallest_error
+from dlcore.config import unknown_choice
 from dlcore.measures import MEASURES, WITHOUT_RUNS, Measured, two_digits
 from dlcore.records import PACKAGED, RecordStore
 
@@ -117,21 +118,36 @@ class Claim:
         value, low, high = two_digits(m.value, m.low, m.high).split()
         return f"{value} ({low} to {high})"
 
+    @property
+    def quoted(self) -> str:
+        """The measured value as a chapter quotes it, with the number of runs: on the page it shows with the interval.
 
-def evaluate(shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | None = None) -> list[Claim]:
+        >>> Claim("", 1, "", "", "", (0, 1), Measured(39.625, 33.292, 47.162, 3)).quoted
+        '40 (33 to 47, 3 runs)'
+        """
+        brief = self.brief
+        return f"{brief[:-1]}, {self.measured.runs} runs)" if " to " in brief else brief
+
+
+def evaluate(
+    shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | None = None, only: str | None = None
+) -> list[Claim]:
     """Returns the ledger's rows, measured on the shipped records, or on tables of `studies.table`.
 
     Args:
         shown: study -> its table; a study that is not there counts as without records.
         chapter: only the claims of one chapter.
-    Raises: ValueError when the studies' claims.yml and measures do not match one to one.
+        only: the id of one claim.
+    Raises: ValueError for an unknown id, and when the studies' claims.yml and measures do not match one to one.
     """
     entries = _entries()
     if {e["id"] for e in entries} != set(MEASURES):
         raise ValueError(f"claims.yml and the measures differ: {sorted({e['id'] for e in entries} ^ set(MEASURES))}")
+    if only is not None and only not in MEASURES:
+        raise unknown_choice("claim", only, MEASURES)
     found = []
     for e in entries:
-        if chapter not in (None, e["chapter"]):
+        if chapter not in (None, e["chapter"]) or only not in (None, e["id"]):
             continue
         study = STUDIES[e["chapter"]]
         table = _shipped(study) if shown is None else shown.get(study, pd.DataFrame())
@@ -193,6 +209,20 @@ def _entries() -> list[dict]:
     """Returns the texts and regions of all claims; a study's measures are imported for what they register."""
     files = [Path(studies.part(name, "claims").__file__).with_suffix(".yml") for name in studies.STUDIES]
     return [entry for file in files for entry in yaml.safe_load(file.read_text("utf8"))]
+
+
+def runs(name: str) -> pd.DataFrame:
+    """Returns the shipped runs that a claim is measured on: those without which its value is another, a row a run.
+
+    Raises: ValueError for an unknown claim, or one that needs no runs.
+    """
+    entry = next((e for e in _entries() if e["id"] == name), None)
+    if entry is None:
+        raise unknown_choice("claim", name, MEASURES)
+    if name in WITHOUT_RUNS:
+        raise ValueError(f"{name} is measured on published numbers, not on runs")
+    table = _shipped(STUDIES[entry["chapter"]])
+    return history.behind(MEASURES[name], table)
 
 
 @functools.cache

@@ -15,8 +15,10 @@ from dlcore.metrics.checks import (
     as_replicates,
     as_weights,
 )
+from dlcore.results import usable
 
 
+@usable(plot="agreement")
 @dataclass(frozen=True)
 class AgreementGap:
     """Accuracy of two classifiers, how often they agree, and gap = agreement - mean accuracy with its interval."""

@@ -30,6 +30,7 @@ from dlcore.metrics.checks import (
 )
 from dlcore.metrics.statistics import Interval, wilson_interval
 from dlcore.metrics.two_sample import DENSE, Cells, TwoSample, train_test_tv, two_sample_from_counts
+from dlcore.results import usable
 
 __all__ = [
     "AgreementGap",
@@ -53,6 +54,7 @@ __all__ = [
 ]
 
 
+@usable(plot="calibration")
 @dataclass(frozen=True)
 class Calibration:
     """TV((L, f), (L, y)) on one set of inputs.

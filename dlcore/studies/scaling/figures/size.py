@@ -39,10 +39,10 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
     for law, fit in fits.items():
         for (width, fitted), n in sizes.items():
             end = grid if fitted == "no" else grid[grid <= 4 * own.pairs.max()]
-            lines.append(pd.DataFrame({"pairs": end.round(), "above": fit.predict(end, n)}))
+            lines.append(pd.DataFrame({"pairs": end.round(), "above": fit.predict(N=n, D=end)}))
             lines[-1] = lines[-1].assign(width=width, fitted=fitted, law=LAWS[law])
         for power in powers:
-            across.append(pd.DataFrame({"parameters": models.round(), "above": fit.predict(2**power, models)}))
+            across.append(pd.DataFrame({"parameters": models.round(), "above": fit.predict(N=models, D=2**power)}))
             across[-1] = across[-1].assign(power=power, law=LAWS[law])
     lines, across = (pd.concat(parts, ignore_index=True).round({"above": 5}) for parts in (lines, across))
     colour = singled("datum.fitted === 'no'")
