@@ -87,7 +87,33 @@ def test_a_gallery_says_what_it_shows():
     assert 'points="0.0,56.0 50.0,4.0 100.0,30.0"' in found
 
 
-CONTRACT = ["flip_labels", "apply_confusion", "gaps", "deviation_complexity", "prediction_complexity", "memorization_bound", "joint_density", "total_variation", "feature_calibration", "agreement", "knn_flip_rate", "linear_cka", "rbf_cka", "svcca", "pwcca", "procrustes", "rsa", "mutual_knn", "MinibatchCKA", "fit", "marginal_value", "effective_data", "stitch", "fit_many", "RecordStore"]
+CONTRACT = [
+    "flip_labels",
+    "apply_confusion",
+    "gaps",
+    "deviation_complexity",
+    "prediction_complexity",
+    "memorization_bound",
+    "joint_density",
+    "total_variation",
+    "feature_calibration",
+    "agreement",
+    "knn_flip_rate",
+    "linear_cka",
+    "rbf_cka",
+    "svcca",
+    "pwcca",
+    "procrustes",
+    "rsa",
+    "mutual_knn",
+    "MinibatchCKA",
+    "fit",
+    "marginal_value",
+    "effective_data",
+    "stitch",
+    "fit_many",
+    "RecordStore",
+]
 
 
 def test_the_api_page_has_the_public_contract():

@@ -114,4 +114,6 @@ def test_every_experiment_stands_in_one_chapter_and_in_the_laboratory():
         for path in sorted((ROOT / "notebooks").glob("*.py"))
     }
     assert sorted(found.pop("5_lab")) == sorted(experiments.EXPERIMENTS)
-    assert sorted(name for names in found.values() for name in names) == sorted(experiments.EXPERIMENTS.keys() - {"yours"})
+    assert sorted(name for names in found.values() for name in names) == sorted(
+        experiments.EXPERIMENTS.keys() - {"yours"}
+    )
