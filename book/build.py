@@ -38,6 +38,7 @@ _BACKUP = re.compile(r"\..*|.*~|#.*#|.*\.(sw[a-p]|bak|orig|tmp|pyc)|__pycache__"
 sys.path.insert(0, str(Path(__file__).parent))
 
 import address  # noqa: E402
+import laboratory  # noqa: E402
 import landing  # noqa: E402
 import ledger  # noqa: E402
 import plain  # noqa: E402
@@ -197,12 +198,12 @@ def editions(pages: list[Page]) -> dict[str, str]:
     return {name: address.notebook(nbformat.writes(book, indent=1) + "\n", url) for name, book in found.items()}
 
 
-def evaluated(package: Mapping[str, str]) -> dict[str, str]:
-    """Returns what the ledger's page shows of the claims, kept until anything in the package changes."""
+def evaluated(package: Mapping[str, str]) -> dict[str, Any]:
+    """Returns what the ledger's page shows of the claims, and the laboratory's banks, kept until the package changes."""
     url = address.address()
     kept, key = (
         BUILD / "ledger.json",
-        one([package, url, *(digest(Path(module.__file__)) for module in (landing, ledger))]),
+        one([package, url, *(digest(Path(module.__file__)) for module in (laboratory, landing, ledger))]),
     )
     found = noted(kept)
     if found.get("key") != key or not (BUILD / RUNS).is_file():
@@ -212,13 +213,14 @@ def evaluated(package: Mapping[str, str]) -> dict[str, str]:
         rows = claims.evaluate()
         found = {"key": key, "ledger": ledger.page(rows, url), "multiplicity": claims.multiplicity_statement(rows)}
         found["landing"] = landing.page(rows, url)
+        found["banks"] = laboratory.banks()
         found["sceptics"] = claims.sceptics_html(rows)
         found["json"] = json.dumps(ledger.data(rows, url), indent=1)
         note(kept, found)
     return found
 
 
-def stage(pages: list[Page], found: Mapping[str, str]) -> None:
+def stage(pages: list[Page], found: Mapping[str, Any]) -> None:
     """Makes the staging tree: pages, notebooks, configuration. Files that are as before keep their time."""
     new = STAGE.with_name("stage.new")
     shutil.rmtree(new, ignore_errors=True)
@@ -236,6 +238,7 @@ def stage(pages: list[Page], found: Mapping[str, str]) -> None:
     (new / "404.html").write_text(lost.replace("{site}", address.site(url) if url else "./"), "utf8")
     (new / "book" / "claims.json").write_text(found["json"], "utf8")
     shutil.copyfile(BUILD / RUNS, new / "book" / RUNS)
+    laboratory.write(new / "book" / "_static" / "lab", found["banks"])
     config = configuration(url)
     (new / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf8")
     (new / "notebooks").mkdir()

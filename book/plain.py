@@ -25,6 +25,8 @@ DRIVE = re.compile(r"\{drive\}`([^`<]+?)\s+<([\w-]+)(?::\s+([^`]+))?>`")
 ROLE = re.compile(r"\{([a-z:]+)\}`([^`]+)`")
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.S)
 PICTURE = re.compile(r"!\[([^\]]*)\]\((?!https?:|data:)([^)\s]+)\)")
+LABORATORY = re.compile(r"^:::\{laboratory\} *\w+\n:::$", re.M)
+RUNS = "In {page} this experiment runs by itself, without a kernel."
 MYST = re.compile(r":::|\{[a-z:]+\}`|^\([\w-]+\)=$|^%", re.M)  # what no cell of a plain edition may hold
 HEAD = """> This is the edition of {chapter} to run and to change. The numbers in its sentences are those of
 > the recorded runs, which come with the package; what your own run finds is printed below its cells. Cells that only
@@ -71,6 +73,7 @@ def _edition(book: Any, values: Mapping[str, Any], role: Any, root: Path, page: 
         cell.id = f"cell-{i}"
         tags = set(cell.metadata.get("tags", []))
         if cell.cell_type == "markdown":
+            cell.source = LABORATORY.sub(RUNS.format(page=_link("the book's page", page)), cell.source)
             cell.source = FENCE.sub(_block, cell.source)
             cell.source = DRIVE.sub(lambda m: _driven(m, page), cell.source)
             cell.source = ROLE.sub(lambda m: role(values, m[1], m[2]), cell.source)

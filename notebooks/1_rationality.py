@@ -195,6 +195,12 @@ for procedure in (probe, end_to_end):
 # at 20 % noise: the probe memorises 0.06, the network 0.81, and both classify 0.96 of the test samples
 
 # %% [markdown]
+# Watch the gaps move as you change noise, penalty and sample size:
+#
+# :::{laboratory} rationality
+# :::
+
+# %% [markdown]
 # ## Recorded runs
 #
 # Every dot and bar below is made of recorded runs, and beside them stand the rows that the authors released.

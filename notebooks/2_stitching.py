@@ -173,6 +173,12 @@ for name, net in (("another network", bottom), ("the top itself", top), ("an unt
 # without noise: -0.02, -0.02 and +0.18; after half of the labels were random, the other network costs 0.07
 
 # %% [markdown]
+# Two small networks can be trained and stitched while you read:
+#
+# :::{laboratory} stitching
+# :::
+
+# %% [markdown]
 # ## Recorded runs
 #
 # Every dot is a pair of networks that were trained, with its seed. MNIST-1D: 4,000 training and 2,000 test samples, redrawn with

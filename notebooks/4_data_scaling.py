@@ -179,6 +179,12 @@ print(f"exponent from the smallest to the largest: {log(excess[0] / excess[-1]) 
 # at 20 % noise: 2.91, 1.77 and 1.16 nats, an exponent of 0.33; without noise 0.37
 
 # %% [markdown]
+# The same laws, fitted to a curve of your own:
+#
+# :::{laboratory} scaling
+# :::
+
+# %% [markdown]
 # ## Recorded runs
 #
 # Every dot is a model that was trained, with its seed. Training pairs are noisy, test pairs always clean. {term}`Sizes at which grammar is
