@@ -38,9 +38,11 @@ _BACKUP = re.compile(r"\..*|.*~|#.*#|.*\.(sw[a-p]|bak|orig|tmp|pyc)|__pycache__"
 sys.path.insert(0, str(Path(__file__).parent))
 
 import address  # noqa: E402
+import laboratory  # noqa: E402
 import landing  # noqa: E402
 import ledger  # noqa: E402
 import plain  # noqa: E402
+import status  # noqa: E402
 
 from dlcore import notebook  # noqa: E402
 
@@ -144,7 +146,7 @@ class Page:
         self.failed.unlink(missing_ok=True)
         env = {"DLCORE_BOOK": "1", "DLCORE_RECORDS": str(own / "records"), "XDG_CACHE_HOME": str(own / "cache")}
         env |= {"DLCORE_TRACE": str(trace)}
-        first = Path(__file__).with_name("traced.py")
+        first, start = Path(__file__).with_name("traced.py"), time.perf_counter()
         try:
             notebook.execute(self.source, self.copy, cwd=ROOT, env=env, first=first)
         except Exception as error:  # the other pages are still made
@@ -155,7 +157,8 @@ class Page:
         paths = [p for p in json.loads(trace.read_text("utf8")) if Path(p).is_relative_to(ROOT)]
         paths = [str(Path(p).relative_to(ROOT)) for p in paths if not p.startswith(outside) and "__pycache__" not in p]
         inputs = {path: package.get(path) or digest(ROOT / path) for path in paths}
-        note(self.note, {"key": self._key(), "copy": digest(self.copy), "inputs": inputs})
+        took = time.perf_counter() - start
+        note(self.note, {"key": self._key(), "copy": digest(self.copy), "inputs": inputs, "seconds": took})
 
     def staged(self) -> Any:
         """Returns the notebook as the page shows it: today's text, the copy's outputs, and the error if there was one."""
@@ -195,12 +198,12 @@ def editions(pages: list[Page]) -> dict[str, str]:
     return {name: address.notebook(nbformat.writes(book, indent=1) + "\n", url) for name, book in found.items()}
 
 
-def evaluated(package: Mapping[str, str]) -> dict[str, str]:
-    """Returns what the ledger's page shows of the claims, kept until anything in the package changes."""
+def evaluated(package: Mapping[str, str]) -> dict[str, Any]:
+    """Returns what the ledger's page shows of the claims, and the laboratory's banks, kept until the package changes."""
     url = address.address()
     kept, key = (
         BUILD / "ledger.json",
-        one([package, url, *(digest(Path(module.__file__)) for module in (landing, ledger))]),
+        one([package, url, *(digest(Path(module.__file__)) for module in (laboratory, landing, ledger))]),
     )
     found = noted(kept)
     if found.get("key") != key or not (BUILD / RUNS).is_file():
@@ -210,27 +213,33 @@ def evaluated(package: Mapping[str, str]) -> dict[str, str]:
         rows = claims.evaluate()
         found = {"key": key, "ledger": ledger.page(rows, url), "multiplicity": claims.multiplicity_statement(rows)}
         found["landing"] = landing.page(rows, url)
+        found["banks"] = laboratory.banks()
         found["sceptics"] = claims.sceptics_html(rows)
         found["json"] = json.dumps(ledger.data(rows, url), indent=1)
         note(kept, found)
     return found
 
 
-def stage(pages: list[Page], found: Mapping[str, str]) -> None:
+def stage(pages: list[Page], found: Mapping[str, Any]) -> None:
     """Makes the staging tree: pages, notebooks, configuration. Files that are as before keep their time."""
     new = STAGE.with_name("stage.new")
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(ROOT / "book", new / "book", ignore=shutil.ignore_patterns("__pycache__", ".*"))
     shutil.copy2(ROOT / "_toc.yml", new / "_toc.yml")
-    for page in ("index.md", "claims.md"):
-        path = new / "book" / page
+    took = {page.source.stem: noted(page.note).get("seconds") for page in pages}
+    changes = (ROOT / "CHANGELOG.md").read_text("utf8").partition("\n")[2]
+    marks = {**found, "status": status.page(took), "changes": changes}
+    for path in sorted((new / "book").glob("*.md")):
         text = path.read_text("utf8")
-        for name in ("landing", "ledger", "multiplicity", "sceptics"):
-            text = text.replace(f"<!-- {name} -->", found[name])
-        path.write_text(text, "utf8")
+        path.write_text(re.sub(r"<!-- (\w+) -->", lambda m: marks.get(m[1], m[0]), text), "utf8")
+    # served for any missing address, at any depth: its links begin at the site's own
+    url = address.address()
+    lost = (ROOT / "book" / "404.html").read_text("utf8")
+    (new / "404.html").write_text(lost.replace("{site}", address.site(url) if url else "./"), "utf8")
     (new / "book" / "claims.json").write_text(found["json"], "utf8")
     shutil.copyfile(BUILD / RUNS, new / "book" / RUNS)
-    config = configuration(address.address())
+    laboratory.write(new / "book" / "_static" / "lab", found["banks"])
+    config = configuration(url)
     (new / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf8")
     (new / "notebooks").mkdir()
     for page in pages:

@@ -11,14 +11,22 @@ import copy
 import functools
 import mimetypes
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).with_name("_ext")))
+
+from chapters import target as address_of
+
 FENCE = re.compile(r"^:::\{([\w:]+)\} *([^\n]*)\n((?::\w+:[^\n]*\n)*)(.*?)^:::$", re.S | re.M)
+DRIVE = re.compile(r"\{drive\}`([^`<]+?)\s+<([\w-]+)(?::\s+([^`]+))?>`")
 ROLE = re.compile(r"\{([a-z:]+)\}`([^`]+)`")
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.S)
 PICTURE = re.compile(r"!\[([^\]]*)\]\((?!https?:|data:)([^)\s]+)\)")
+LABORATORY = re.compile(r"^:::\{laboratory\} *\w+\n:::$", re.M)
+RUNS = "In {page} this experiment runs by itself, without a kernel."
 MYST = re.compile(r":::|\{[a-z:]+\}`|^\([\w-]+\)=$|^%", re.M)  # what no cell of a plain edition may hold
 HEAD = """> This is the edition of {chapter} to run and to change. The numbers in its sentences are those of
 > the recorded runs, which come with the package; what your own run finds is printed below its cells. Cells that only
@@ -65,7 +73,9 @@ def _edition(book: Any, values: Mapping[str, Any], role: Any, root: Path, page: 
         cell.id = f"cell-{i}"
         tags = set(cell.metadata.get("tags", []))
         if cell.cell_type == "markdown":
+            cell.source = LABORATORY.sub(RUNS.format(page=_link("the book's page", page)), cell.source)
             cell.source = FENCE.sub(_block, cell.source)
+            cell.source = DRIVE.sub(lambda m: _driven(m, page), cell.source)
             cell.source = ROLE.sub(lambda m: role(values, m[1], m[2]), cell.source)
             cell.source = PICTURE.sub(lambda m: f"![{m[1]}]({_inline(root / 'notebooks' / m[2])})", cell.source)
             if left := MYST.search(cell.source):
@@ -79,6 +89,11 @@ def _edition(book: Any, values: Mapping[str, Any], role: Any, root: Path, page: 
     title, _, rest = first.source.partition("\n")
     first.source = f"{title}\n\n{HEAD.format(chapter=_link('the chapter', page))}\n{rest}"
     return plain
+
+
+def _driven(match: re.Match, page: str) -> str:
+    """Returns words that set a figure on the page as a link to it; an answer that leads nowhere is left out."""
+    return _link(match[1], page and page + address_of(match[2], match[3])) if page or match[1] != "Answer" else ""
 
 
 def _folded(code: str) -> str:
@@ -123,6 +138,8 @@ def _role(
             return _cited([sources[key.strip()] for key in text.split(",")], role == "cite:t")
         if role == "prf:ref":
             return titles[f"#{target}"]
+        if role == "term":
+            return _link(shown or target, site and f"{site}book/glossary.html#term-{target.replace(' ', '-')}")
         page = titles[f"#{target}"] if role == "ref" else f"/{'' if '/' in target else 'book/'}{target.lstrip('/')}"
         return _link(shown or titles[page], site and f"{site}{page.lstrip('/')}.html")
     except KeyError as missing:

@@ -12,11 +12,15 @@
 # ---
 
 # %% [markdown]
-# # The live lab
+# # The laboratory
 #
-# Train the networks of the chapters yourself: choose noise, architecture, width, number of samples and seed, press
-# *Run*, and watch the curve. When the run ends, it joins the recorded ones as a diamond, and it stays in your local
-# store. *Stop* ends a run at the next point of its curve; nothing is recorded then, and *Run* goes on from there.
+# The experiments of the chapters, run by you. What stands in a frame runs in the book's page: it trains in your browser,
+# on scikit-learn's digits, and shows your run over the recorded ones.
+#
+# The panels train the chapters' own networks, where there is a kernel: choose noise, architecture, width, number of
+# samples and seed, press *Run*, and watch the curve. When the run ends, it joins the recorded ones as a diamond, and it
+# stays in your local store. *Stop* ends a run at the next point of its curve; nothing is recorded then, and *Run* goes on
+# from there.
 #
 # > In the book's page no kernel runs, and in place of the panels there are charts of the recorded runs to explore.
 # > For the panels, open the notebook in JupyterLab, or in Colab with the rocket button of the page.
@@ -62,6 +66,9 @@ store = RecordStore(records or None)
 # labels hardly does ({doc}`chapter 1 </notebooks/1_rationality>`). So expect a gap of a few points with *simclr* at
 # any noise, and one of tens of points with *supervised*. Does a narrower network memorise less? Do fewer samples make
 # the probe memorise more?
+#
+# :::{laboratory} rationality
+# :::
 
 # %%
 lab.panel("rationality", store, seed=seed)
@@ -75,6 +82,9 @@ lab.panel("rationality", store, seed=seed)
 # the recorded 10 and 50 % your curve runs, and at which depth it parts from zero. Then give the top a quarter of the
 # data (*top share*) and the bottom all of it: better representations plug into worse networks, so the excess should
 # fall below zero.
+#
+# :::{laboratory} stitching
+# :::
 
 # %%
 lab.panel("stitching", store, seed=seed)
@@ -86,6 +96,9 @@ lab.panel("stitching", store, seed=seed)
 # ({doc}`chapter 3 </notebooks/3_distributional_generalization>`). The thesis expects interpolating networks near that
 # diagonal, and not on the floor, where the Bayes rule lies until half the labels have moved. Does width move the
 # network towards the sampler, or towards the Bayes rule? And the number of samples?
+#
+# :::{laboratory} samplers
+# :::
 
 # %%
 lab.panel("distributional", store, seed=seed)
@@ -98,6 +111,18 @@ lab.panel("distributional", store, seed=seed)
 # shift the line and hardly turn it: run 128, 256 and 512 pairs at 40 % noise, and see whether your three diamonds
 # keep their distance from the clean line. These sizes are the steep, early end of the curve, where grammar is still
 # being learnt; the recorded runs continue where your patience ends.
+#
+# :::{laboratory} scaling
+# :::
 
 # %%
 lab.panel("scaling", store, seed=seed)
+
+# %% [markdown]
+# ## Yours
+#
+# The measures of the chapters on the answers or features of your own model; {doc}`Bring your own </book/own>` does the
+# same in Python, and more.
+#
+# :::{laboratory} yours
+# :::

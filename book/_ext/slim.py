@@ -79,7 +79,7 @@ def _finish(app, exception) -> None:
     site = Path(app.outdir)
     used = words(site)
     # ours are small, and style what vendored scripts make
-    ours = {p.name for p in Path(app.srcdir, "book", "_static").glob("*.css")}
+    ours = {p.name for p in Path(app.srcdir, "book", "_static").rglob("*.css")}
     for file in (p for p in (site / "_static").rglob("*.css") if p.name not in ours):
         file.write_text(slim(file.read_text("utf8"), used), "utf8")
 

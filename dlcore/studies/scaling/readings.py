@@ -10,7 +10,7 @@ import pandas as pd
 
 from dlcore.studies.scaling.comparisons import paired_by_size as size_by_size
 from dlcore.studies.scaling.config import budget
-from dlcore.studies.scaling.table import BASE, LAWS, SYNTHETIC, CurveFit, holdouts, scaling_fits
+from dlcore.studies.scaling.table import BASE, LAWS, SYNTHETIC, CurveFit, holdouts, scaling_fits, setting_of
 
 
 def held_out_laws(fits: Sequence[CurveFit]) -> pd.DataFrame:
@@ -118,10 +118,11 @@ def filtering(rows: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     own = rows[rows.curve == SYNTHETIC]
     after = own[own.filter_pairs.notna()]
-    setting = after.setting.iloc[0]
+    first = after.iloc[0]
+    setting, without = first.setting, setting_of(own, noise_kind=first.noise_kind, noise=float(first.noise))
     key, columns = ["pairs", "seed"], ["loss", "num_train", "filter_recall", "filter_false_alarm"]
     both = after[after.setting == setting][key + columns].merge(
-        own[own.setting == setting.partition(", filtered")[0]][[*key, "loss"]], on=key, suffixes=("", "_noisy")
+        own[own.setting == without][[*key, "loss"]], on=key, suffixes=("", "_noisy")
     )
     base = own[own.arm == "baseline"]
     clean = base[[*key, "loss"]].rename(columns={"loss": "clean"})
@@ -139,6 +140,24 @@ def filtering(rows: pd.DataFrame) -> pd.DataFrame:
     )
     found["left"] = law[0].predict(found.left) if law else np.nan
     return found.reset_index()
+
+
+def noisy_twins(task, noise, n: int = 3, seed: int = 0) -> pd.DataFrame:
+    """Returns the first `n` pairs that the noise changes: "source", "target", and what becomes of them.
+
+    Args: task: a `Transduction`. noise: a `Noise`; the changed side is "source" or "target" by its kind.
+    """
+    clean, noisy = task.sample(20 * n, seed=seed), task.sample(20 * n, seed=seed, noise=noise)
+    side = "source" if noise.kind.startswith("source") else "target"
+    found = [
+        {
+            "source": task.text(clean.source.take([i]).flat, "source"),
+            "target": task.text(clean.target.take([i]).flat),
+            f"noisy {side}": task.text(getattr(noisy, side).take([i]).flat, side),
+        }
+        for i in np.flatnonzero(noisy.changed)
+    ]
+    return pd.DataFrame(found[:n])
 
 
 def translations(records: Iterable) -> pd.DataFrame:

@@ -83,7 +83,7 @@ def _curves(fits: Sequence[CurveFit]) -> pd.DataFrame:
 def _exponents(keys: pd.DataFrame) -> dict[tuple[str, str], str]:
     """Returns the finding of every corpus and law: the baseline's exponent, and the range of those of other arms."""
     said = {}
-    for key, part in keys[~keys.choice.str.startswith("back-translated")].groupby(["data", "law"], sort=False):
+    for key, part in keys.groupby(["data", "law"], sort=False):
         base = part[part.arm == "baseline"].exponent.dropna()
         found = [f"{key[0]}, law {key[1]}: exponent {base.iloc[0]:.2f} of the baseline"] if len(base) else []
         for arm, name in (("architecture", "other architectures"), ("noise", "noise")):
@@ -111,7 +111,9 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
     fits = [f for f in fits if f.arm != "other"]
     curves, keys = _curves(fits), pd.DataFrame([_about(f) for f in fits])
     floors = points.groupby(["data", "setting", "choice", "arm"], as_index=False).asymptote.mean().dropna()
-    floors = floors[~floors.choice.str.startswith("back-translated")]
+    # no floor is known of translated-back pairs, and no exponent is claimed for them
+    back = set(rows.setting[rows.noise_kind == "back_translation"]) if "noise_kind" in rows else set()
+    floors = floors[~floors.setting.isin(back)]
     means = points.groupby(["data", "setting", "choice", "arm", "pairs"], as_index=False).reference.mean().dropna()
     points = points.drop(columns=["asymptote", "usable"])
 
@@ -185,7 +187,9 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
         controls=controls,
         there=offered,
         title=Saying(
-            tuple(c for c in controls if c.name in ("dl_data", "dl_law")), _exponents(keys), "Learning curves"
+            tuple(c for c in controls if c.name in ("dl_data", "dl_law")),
+            _exponents(keys[~keys.setting.isin(back)]),
+            "Learning curves",
         ),
         subtitle="Dots: runs (hollow: not fitted). Line and band: the law, 95 %. Dashed: floor. Dotted: a learner that counts.",
         description="Test loss against the number of training pairs on logarithmic axes: the baseline, one architecture and "

@@ -1,0 +1,121 @@
+// Chapter 2: two networks from two seeds, the lower layers of one joined to the upper layers of the other.
+dlLab.part(function (lab) {
+  "use strict";
+  const CLASSES = 10, JITTER = 1e-8;
+
+  // Returns the network that is `top` from layer `at` on, below it a linear map of the bottom's activations there.
+  lab.joined = function (top, at, map, bias) {
+    const width = top.sizes[at];
+    return {
+      sizes: [map.length / width, width].concat(top.sizes.slice(at + 1)), weights: [map].concat(top.weights.slice(at)), biases: [bias].concat(top.biases.slice(at)),
+      linear: [true].concat(top.linear.slice(at)), fixed: [false].concat(top.weights.slice(at).map(() => true))
+    };
+  };
+  // Least squares of the top's activations (n, q) on the bottom's (n, p), with an intercept: {map (p, q), bias (q)}.
+  lab.leastSquares = function (from, to, n, p, q) {
+    const x = lab.withOnes(from, n, p), scale = lab.products(x, x, n, p + 1, p + 1).reduce((s, v, i) => (i % (p + 2) ? s : s + v), 0);
+    const w = lab.solve(lab.normal(x, n, p + 1, JITTER * scale / (p + 1)), p + 1, lab.products(x, to, n, p + 1, q), q);
+    return { map: w.slice(0, p * q), bias: w.slice(p * q) };
+  };
+
+  lab.jobs.stitching = function* (s) {
+    const data = lab.digits(s.seed, 1200), { n, m, d } = data, x = Float64Array.from(data.x, (v) => v / 4), t = Float64Array.from(data.t, (v) => v / 4);
+    const sizes = [d].concat(new Array(s.depth).fill(s.width), CLASSES), error = (told) => 1 - lab.share(told, data.u);
+    const recipe = (random, epochs, rate) => ({ epochs: epochs, rate: rate, batch: 64, random: random, cosine: true });
+    const noise = lab.fast(s.seed, 80), taught = data.y.map((y) => (noise() < s.rate ? noise.below(CLASSES) : y));
+    function* trained(which, labels, share) {
+      const random = lab.fast(s.seed, which), net = lab.network.make(sizes, random);
+      for (const now of lab.network.train(net, x, labels, n, recipe(random, s.epochs, 3e-3))) yield now && { share: share + 0.3 * now.epoch / s.epochs, says: ["Training the top", "Training the bottom"][which - 81] + ", epoch " + now.epoch + "." };
+      return net;
+    }
+    const top = yield* trained(81, data.y, 0), bottom = yield* trained(82, taught, 0.3), none = lab.network.make(sizes, lab.fast(s.seed, 83));
+    const base = lab.network.predict(top, t, m), own = lab.network.predict(bottom, t, m);
+    const result = { topError: error(base), bottomError: error(own), top: base, bottom: own, answers: [], curves: { pair: [], self: [], none: [] }, truth: data.u, images: data.t };
+    for (let at = 1; at <= s.depth; at++) {
+      const target = lab.network.outputs(top, x, n, 0, at);
+      for (const [name, net] of [["pair", bottom], ["self", top], ["none", none]]) {
+        const from = lab.network.outputs(net, x, n, 0, at), test = lab.network.outputs(net, t, m, 0, at);
+        let joined;
+        if (s.map === "trained") {
+          const random = lab.fast(s.seed, 84, at), start = lab.network.make([s.width, s.width], random);
+          joined = lab.joined(top, at, start.weights[0], start.biases[0]);
+          for (const now of lab.network.train(joined, from, data.y, n, recipe(random, 20, 1e-2))) yield now && undefined;
+        } else {
+          const { map, bias } = lab.leastSquares(from, target, n, s.width, s.width);
+          joined = lab.joined(top, at, map, bias);
+        }
+        const told = lab.network.predict(joined, test, m);
+        result.curves[name].push([at, error(told) - result.topError]);
+        if (name === "pair") result.answers.push(told);
+        yield { share: 0.6 + 0.4 * at / s.depth, curves: result.curves };
+      }
+    }
+    return result;
+  };
+});
+
+(function (lab) {
+  "use strict";
+  const { element, percent, chart, picture, download, experiment } = lab.view;
+  const CONTROLS = [
+    { name: "depth", label: "hidden layers", kind: "range", min: 1, max: 5, step: 1, value: 3 },
+    { name: "width", label: "width", kind: "select", options: [8, 16, 32, 64].map((w) => [String(w), String(w)]), value: "32" },
+    { name: "epochs", label: "epochs", kind: "range", min: 1, max: 60, step: 1, value: 20 },
+    { name: "map", label: "map", kind: "select", options: [["least_squares", "least squares"], ["trained", "trained on the labels"]], value: "least_squares" },
+    { name: "rate", label: "random labels of the bottom", kind: "range", min: 0, max: 1, step: 0.1, value: 0, show: (v) => percent(v, 0) },
+    { name: "seed", label: "seed", kind: "number", min: 0, max: 9999, value: 0 }
+  ];
+
+  lab.experiments.stitching = function (root) {
+    const plot = element("div"), look = element("div", { class: "dl-lab-pictures" }), foot = element("p", { class: "dl-lab-foot" });
+    function draw(curves, s) {
+      const all = Object.values(curves).flat().map((p) => p[1]), high = Math.max(0.05, ...all) * 1.1, low = Math.min(-0.02, ...all) * 1.1;
+      const line = (name, role, words, dash) => [{ kind: "line", role: role, dash: dash, name: words, points: curves[name] }, { kind: "dots", role: role, points: curves[name] }];
+      chart(plot, { height: 260, label: "Stitching penalty against the layer at which two networks are joined.",
+        marks: [...line("none", "null", "an untrained bottom", true), ...line("self", "sampler", "the top's own bottom", true), ...line("pair", "own", "the other seed's bottom: yours, not recorded")],
+        x: { low: 0.8, high: s.depth + 0.2, label: "hidden layer at which they are joined", format: (v) => (v % 1 ? "" : String(v)) },
+        y: { low: low, high: high, label: "penalty: error above the top's", format: (v) => percent(v, 0) } });
+    }
+    function chooser(result, s) {
+      let at = result.answers[0].findIndex((told, i) => told !== result.top[i] || result.bottom[i] !== result.top[i]);
+      const shown = element("div"), input = element("input", { type: "number", min: "0", max: String(result.truth.length - 1), value: String(Math.max(0, at)), "aria-label": "new image" });
+      const next = element("button", { type: "button" }, "Next where they differ");
+      function show() {
+        at = Math.min(result.truth.length - 1, Math.max(0, Math.floor(Number(input.value)) || 0));
+        const rows = [["the bottom's network", result.bottom[at]], ["the top's network", result.top[at]], ...result.answers.map((told, l) => ["stitched at layer " + (l + 1), told[at]])];
+        shown.replaceChildren(picture(Array.from(result.images.subarray(64 * at, 64 * at + 64)), "a " + result.truth[at]),
+          element("table", {}, element("tr", {}, element("th", { scope: "col" }, "a " + result.truth[at]), element("th", { scope: "col" }, "says")), ...rows.map(([who, what]) => element("tr", {}, element("th", { scope: "row" }, who), element("td", {}, String(what) + (what === result.truth[at] ? "" : " (wrong)"))))));
+      }
+      input.addEventListener("change", show);
+      next.addEventListener("click", function () {
+        for (let i = 1; i <= result.truth.length; i++) {
+          const j = (at + i) % result.truth.length;
+          if (result.bottom[j] !== result.top[j] || result.answers.some((told) => told[j] !== result.top[j])) { input.value = String(j); show(); return; }
+        }
+      });
+      look.replaceChildren(element("p", {}, element("label", {}, "What do they say of new image ", input), " ", next), shown);
+      show();
+    }
+    experiment(root, {
+      name: "stitching", controls: CONTROLS, banks: ["digits"], buttons: [["stitching", "Run"]],
+      settings: (s) => Object.assign({}, s, { width: Number(s.width) }),
+      python: (s) => ({
+        command: "python -m dlcore run stitching dataset=digits architecture=mlp width=" + s.width + " depth=" + s.depth + " epochs=" + s.epochs + " family=" + (s.map === "trained" ? "linear" : "least_squares") + " noise=" + s.rate + " seed=" + s.seed,
+        note: "The same images; the Python's networks start from other weights. The recorded runs of the chapter are on MNIST-1D and images, so that none of them stands beside yours."
+      }),
+      view: function (area) {
+        area.append(plot, look, foot);
+        return {
+          told: function (now, s) { if (now.curves && now.curves.none.length) draw(now.curves, s); },
+          done: function (result, s) {
+            draw(result.curves, s);
+            chooser(result, s);
+            foot.replaceChildren(download("stitching.csv", "Penalties (CSV)", () => ["bottom,layer,penalty"].concat(...Object.entries(result.curves).map(([name, points]) => points.map((p) => name + "," + p.join(",")))).join("\n") + "\n"));
+            const middle = result.curves.pair[s.depth >> 1], bare = result.curves.none[s.depth >> 1];
+            return "Errors on new images: top " + percent(result.topError) + ", bottom " + percent(result.bottomError) + ". Joined at layer " + middle[0] + " the other seed's bottom costs " + percent(middle[1]) + " more errors than the top alone, an untrained one " + percent(bare[1]) + ".";
+          }
+        };
+      }
+    });
+  };
+})(window.dlLab);

@@ -1,0 +1,111 @@
+"""What the page's own experiments (_static/lab) are made of: data and recorded runs as scripts, and the scripts without comments.
+
+The banks are scripts, not JSON: a page that was opened from a file can fetch nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dlcore import data, noise, studies
+from dlcore.records import PACKAGED, RecordStore
+from dlcore.studies.distributional.partitions import PARTITIONS
+
+BITS = 5  # of a pixel in 17 levels
+SPARSE_SEED = 2020  # of the pattern that the study's sparse noise has
+LAST = "window.dlLast;"  # what stands between two scripts while comments are taken out
+
+
+def images() -> tuple[np.ndarray, np.ndarray]:
+    """Returns all digits, (1797, 64) levels of 0 to 16, and their classes, in scikit-learn's order."""
+    split = data.load("digits")
+    order = np.concatenate([split.extra["train_index"], split.extra["test_index"]])
+    pixels = np.concatenate([split.train_inputs, split.test_inputs]).reshape(len(order), -1) * 16
+    levels, labels = np.empty(pixels.shape, np.uint8), np.empty(len(order), np.uint8)
+    levels[order], labels[order] = np.rint(pixels), np.concatenate([split.train_labels, split.test_labels])
+    return levels, labels
+
+
+def packed(levels: np.ndarray) -> str:
+    """Returns levels below 32 as base64 of five bits each, most significant first.
+
+    >>> packed(np.array([1, 2, 3]))
+    'CIY='
+    """
+    bits = np.unpackbits(levels.astype(np.uint8).ravel()[:, None], axis=1)[:, 8 - BITS :]
+    return base64.b64encode(np.packbits(bits.ravel()).tobytes()).decode()
+
+
+def digits() -> dict[str, Any]:
+    """Returns the bank of the digits, with what the study's noises need: the two groups, the noisy class, the sparse law."""
+    levels, labels = images()
+    groups, rate = PARTITIONS["digits"], 0.1
+    sparse = noise.sparse_confusion(10, rate, SPARSE_SEED)
+    moved = 1 - np.diag(sparse)
+    to = (sparse - np.diag(np.diag(sparse))) / moved[:, None]
+    return {
+        "pixels": packed(levels),
+        "labels": "".join(map(str, labels)),
+        "binary": "".join(map(str, groups.binary)),
+        "noisy": groups.noisy,
+        "sparse": {"moved": (moved / rate).tolist(), "to": to.tolist()},
+    }
+
+
+def _span(rows: pd.DataFrame, column: str) -> dict[str, list[float]]:
+    """Returns mean, least and largest value of a column at each noise rate, over the recorded seeds."""
+    found = rows.groupby("noise")[column].agg(["mean", "min", "max", "size"])
+    parts = {k: found[v].round(5).tolist() for k, v in (("mean", "mean"), ("low", "min"), ("high", "max"))}
+    return {"rates": found.index.tolist(), "seeds": found["size"].tolist(), **parts}
+
+
+def recorded() -> dict[str, Any]:
+    """Returns what was recorded on digits, for the reader's own runs to be seen against."""
+    store = RecordStore(PACKAGED)
+    t = studies.table("distributional", store.table("distributional"))
+    t = t[(t.dataset == "digits") & (t.n_train == 1200) & ~t.feature.astype(bool)]
+    others = t.architecture.eq("knn") & t.ridge.eq(0)
+    t = t[t.usual | others]
+    samplers: dict[str, dict[str, Any]] = {}
+    for name, column in (("cyclic", "flip_rate_test"), ("subgroup", "flip_rate_test"), ("sparse", "test_error")):
+        rows = t[(t.experiment == name) & t[column].notna()]
+        samplers[name] = {family: _span(part, column) for family, part in rows.groupby("family")}
+    t = studies.table("rationality", store.table("rationality"))
+    t = t[t.usual & (t.dataset == "digits") & (t.experiment == "gaps") & (t.n_train == 1000) & (t.noise > 0)]
+    gaps = ("robustness", "rationality", "memorization", "bound", "generalization")
+    rationality = {}
+    for name in ("pixels", "random_relu", "supervised"):
+        rows = t[(t.objective == name) & (t.probe.isna() if name == "supervised" else t.probe == "ridge")]
+        spans = {gap: _span(rows.assign(**{gap: rows[gap].clip(lower=0)}), gap) for gap in gaps}
+        rationality[name] = {"rates": spans["bound"]["rates"], **spans}
+    return {"samplers": samplers, "rationality": rationality}
+
+
+def banks() -> dict[str, str]:
+    """Returns the scripts of the banks by name."""
+    found = {"digits": digits(), "recorded": recorded()}
+    return {k: f"dlLab.banks.{k}={json.dumps(v, separators=(',', ':'))};\n" for k, v in found.items()}
+
+
+def bare(scripts: dict[str, str]) -> dict[str, str]:
+    """Returns scripts without comments and white space, which are half of what a reader's browser would load."""
+    import vl_convert
+
+    text = vl_convert.javascript_bundle(f"\n{LAST}\n".join(scripts.values()))
+    return dict(zip(scripts, text.split(LAST), strict=True))
+
+
+def write(folder: Path, banks: dict[str, str]) -> None:
+    """Writes the banks into the folder of the laboratory's scripts, and replaces these by their bare form."""
+    (folder / "banks").mkdir()
+    for name, text in banks.items():
+        (folder / "banks" / f"{name}.js").write_text(text, "utf8")
+    files = sorted(folder.glob("*.js"))
+    for name, text in bare({file.name: file.read_text("utf8") for file in files}).items():
+        (folder / name).write_text(text, "utf8")

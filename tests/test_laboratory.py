@@ -1,0 +1,119 @@
+"""What the page's own experiments are made of: the digits' bank, the recorded runs, the scripts' weight, the directive."""
+
+import base64
+import gzip
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from dlcore import noise
+from dlcore.records import PACKAGED, RecordStore
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "book"), str(ROOT / "book" / "_ext")]
+
+import experiments  # noqa: E402
+import laboratory  # noqa: E402
+import plain  # noqa: E402
+
+SCRIPTS = ROOT / "book" / "_static" / "lab"
+
+
+@pytest.fixture(scope="module")
+def bare():
+    """The scripts as the site has them."""
+    return laboratory.bare({p.stem: p.read_text("utf8") for p in sorted(SCRIPTS.glob("*.js"))})
+
+
+@pytest.fixture(scope="module")
+def banks():
+    """The banks' scripts."""
+    return laboratory.banks()
+
+
+def _content(script):
+    return json.loads(re.fullmatch(r"dlLab\.banks\.\w+=(.*);\n", script)[1])
+
+
+def test_the_bank_holds_scikit_learns_digits(banks):
+    bank, source = _content(banks["digits"]), load_digits()
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(bank["pixels"]), np.uint8))
+    levels = bits[: 5 * source.data.size].reshape(-1, 5) @ [16, 8, 4, 2, 1]
+    assert (levels.reshape(source.data.shape) == source.data).all()
+    assert bank["labels"] == "".join(map(str, source.target))
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.3])
+def test_the_sparse_law_of_any_rate_is_the_studys(banks, rate):
+    sparse = _content(banks["digits"])["sparse"]
+    moved = np.minimum(rate * np.array(sparse["moved"]), 0.95)
+    law = moved[:, None] * np.array(sparse["to"]) + np.diag(1 - moved)
+    np.testing.assert_allclose(law, noise.sparse_confusion(10, rate, seed=2020), atol=1e-12)
+
+
+def test_recorded_intervals_span_the_records(banks):
+    found = _content(banks["recorded"])["samplers"]["cyclic"]
+    wanted = {"dataset": "digits", "experiment": "cyclic", "architecture": "knn", "neighbours": 15, "noise": 0.3}
+    wanted |= {"n_train": 1200, "feature": False}
+    rates = [
+        r.metrics["flip_rate_test"]
+        for r in RecordStore(PACKAGED).records("distributional")
+        if all(r.config[k] == v for k, v in wanted.items()) and r.config["preset"] != "smoke"
+    ]
+    at = found["15-NN"]["rates"].index(0.3)
+    assert found["15-NN"]["seeds"][at] == len(rates) >= 5
+    ours = [found["15-NN"][k][at] for k in ("low", "mean", "high")]
+    assert ours == pytest.approx([min(rates), np.mean(rates), max(rates)], abs=1e-5)
+
+
+def test_banks_of_a_page_are_light(banks):
+    assert sum(map(len, banks.values())) < 200_000
+
+
+def test_a_chapters_experiment_is_light(bare):
+    """Everything that load.js names for it, compressed."""
+    text = (SCRIPTS / "load.js").read_text("utf8")
+    ground = json.loads(re.search(r"ground = (\[.*\]);", text)[1])
+    needed = dict(re.findall(r"^    (\w+): (\[.*?\]),?$", text, re.M))
+    assert needed.keys() == experiments.EXPERIMENTS.keys()
+    used = {"load"}
+    for name, parts in needed.items():
+        scripts = {"load", *ground, *json.loads(parts)}
+        assert sum(len(gzip.compress(bare[part].encode())) for part in scripts) < 20_000, name
+        used |= scripts
+    assert used == bare.keys()
+
+
+def test_scripts_lose_only_their_comments(bare):
+    assert all("//" not in re.sub(r'"[^"\n]*"|http://', "", text) for text in bare.values())
+    assert "dlLab" in bare["core"]
+    # ours ask for nothing beside their own files: what they name is the name space of drawings alone
+    assert set(re.findall(r"https?://[^\"'`]+", "".join(bare.values()))) == {"http://www.w3.org/2000/svg"}
+
+
+def test_the_plain_edition_has_a_link_in_place_of_an_experiment():
+    import nbformat
+
+    cell = nbformat.v4.new_markdown_cell("# A chapter\n\nRun it:\n\n:::{laboratory} samplers\n:::")
+    book = nbformat.v4.new_notebook(cells=[cell])
+    done = plain._edition(book, {}, lambda *a: "", ROOT, "https://site/notebooks/1.html").cells[0].source
+    assert "laboratory" not in done
+    assert "[the book's page](https://site/notebooks/1.html)" in done
+    without = plain._edition(book, {}, lambda *a: "", ROOT, "").cells[0].source
+    assert "the book's page this experiment runs" in without
+
+
+def test_every_experiment_stands_in_one_chapter_and_in_the_laboratory():
+    found = {
+        path.stem: re.findall(r"^# :::\{laboratory\} (\w+)$", path.read_text("utf8"), re.M)
+        for path in sorted((ROOT / "notebooks").glob("*.py"))
+    }
+    assert sorted(found.pop("5_lab")) == sorted(experiments.EXPERIMENTS)
+    assert sorted(name for names in found.values() for name in names) == sorted(
+        experiments.EXPERIMENTS.keys() - {"yours"}
+    )
