@@ -80,7 +80,7 @@ def readme(text: str, url: str | None) -> str:
     links = ""
     if url:
         name = "/".join(url.split("/")[-2:])
-        colab = f"https://colab.research.google.com/github/{name}/blob/main/notebooks/1_rationality.ipynb"
+        colab = f"https://colab.research.google.com/github/{name}/blob/main/notebooks/plain/1_rationality.ipynb"
         links = f"**[Read the book]({site(url)})** · [Run chapter 1 in Colab]({colab}) · [Source]({url})\n"
     start, end = "<!-- links:start -->\n", "<!-- links:end -->"
     before, _, rest = text.partition(start)

@@ -251,7 +251,7 @@ def ways(url: str | None) -> str:
     colab = ""
     if url:
         name = "/".join(url.split("/")[-2:])
-        colab = f"<a href='https://colab.research.google.com/github/{name}/blob/main/notebooks/{first}.ipynb'>Open it in Colab</a>, or "
+        colab = f"<a href='https://colab.research.google.com/github/{name}/blob/main/notebooks/plain/{first}.ipynb'>Open it in Colab</a>, or "
     return (
         "<div class='ways'>"
         f"<div><h2>Read</h2><p><a href='../notebooks/{first}.html'>Begin with chapter 1</a>. Static pages: no kernel, no network; figures answer to mouse, finger and keyboard.</p></div>"

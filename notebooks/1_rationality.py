@@ -354,7 +354,9 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 # :::
 
 # %% [markdown]
-# ## Half a page to project
+# ## Details
+#
+# ### Half a page to project
 #
 # :::{admonition} Chapter 1 on one slide
 # :class: slide
@@ -366,8 +368,6 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 # - **Limits.** Untrained features show most of it ({glue:text}`rationality/separation-untrained-cifar10` times); a probe with too
 #   weak a penalty loses it.
 # :::
-#
-# ## Details
 #
 # ### Proof of the RRM bound
 #

@@ -334,7 +334,9 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 # :::
 
 # %% [markdown]
-# ## Half a page to project
+# ## Details
+#
+# ### Half a page to project
 #
 # :::{admonition} Chapter 2 on one slide
 # :class: slide
@@ -348,8 +350,6 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 # - **Limits.** Narrow networks have a barrier, and SimCLR bottoms of our size do not fit
 #   ({glue:text}`stitching/stitching-self-supervised`).
 # :::
-#
-# ## Details
 #
 # ### The map, exactly
 #

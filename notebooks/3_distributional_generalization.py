@@ -368,7 +368,9 @@ glue("distributional/vote", float(dg.knn_flip_rate(9, 0.2)), display=False)
 glue("distributional/noisy", float(dg.symmetric_noise_agreement(0.2, 10)), display=False)
 
 # %% [markdown]
-# ## Half a page to project
+# ## Details
+#
+# ### Half a page to project
 #
 # :::{admonition} Chapter 3 on one slide
 # :class: slide
@@ -380,8 +382,6 @@ glue("distributional/noisy", float(dg.symmetric_noise_agreement(0.2, 10)), displ
 # - **Limits.** Where $\epsilon$ is large the bound is easy to keep; of every further mislabelled cat only
 #   {glue:text}`distributional/cats-slope` come back.
 # :::
-#
-# ## Details
 #
 # ### The same run, as the study records it
 #

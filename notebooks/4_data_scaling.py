@@ -206,20 +206,6 @@ figures.exponent_constants(fits)
 # {glue:text}`scaling/architecture-exponent-lstm` (LSTM decoder). Uniform noise in the source words moves it by
 # {glue:text}`scaling/source-uniform-exponent`. The constants do move: the largest $C$ of the thesis's law over the smallest is
 # {glue:text}`scaling/knee-moves`.
-#
-# ### The published points
-#
-# The 53 released losses, with converged fits, beside exponents of other studies under the same law.
-
-# %% tags=["hide-input"]
-figures.published_points(fits)
-
-# %% [markdown]
-# Change the law and every exponent changes: under $L_\infty + \beta D^{-c}$ the same points have $c$ of
-# {glue:text}`scaling/c-least:.2f` to {glue:text}`scaling/c-most:.2f`. A $p$ must never be compared with a $c$. And the
-# curves cross: the decoder-only model is the best of five at small data and the worst at 256 million pairs, which
-# answers question 3 (whether its loss counts target tokens only was not documented). Other data have other exponents:
-# per-size fits to the released results of {cite}`gordon2021data` give 0.32 to 0.48, so $p$ is no universal constant.
 
 # %% [markdown]
 # ### Judged by a size it has not seen
@@ -363,7 +349,9 @@ glue("scaling/doubling", 0.75**0.27, display=False)
 glue("scaling/factor", 1.2 ** (1 / 0.27), display=False)
 
 # %% [markdown]
-# ## Half a page to project
+# ## Details
+#
+# ### Half a page to project
 #
 # :::{admonition} Chapter 4 on one slide
 # :class: slide
@@ -375,8 +363,6 @@ glue("scaling/factor", 1.2 ** (1 / 0.27), display=False)
 # - **Theory.** A learner that counts words has the exponent $1 - 1/s$ of Zipf's law.
 # - **Pitfalls.** An exponent belongs to a law; a learning rate can pass for one; a floor that is no bound makes noise look helpful.
 # :::
-#
-# ## Details
 #
 # ### The law among its relatives
 #
@@ -595,6 +581,21 @@ show(filtering(table).drop(columns=["recall", "false_alarm"], errors="ignore").r
 # {glue:text}`scaling/rmsle-decoder-only` (decoder only) and {glue:text}`scaling/rmsle-noise` (noise) in root mean
 # square of logarithms; size by size, as below, the differences are {glue:text}`scaling/direct-decoder-only` and
 # {glue:text}`scaling/direct-noise`.
+
+# %% [markdown]
+# ### The published points
+#
+# The 53 released losses, with converged fits, beside exponents of other studies under the same law.
+
+# %% tags=["hide-input"]
+figures.published_points(fits)
+
+# %% [markdown]
+# Change the law and every exponent changes: under $L_\infty + \beta D^{-c}$ the same points have $c$ of
+# {glue:text}`scaling/c-least:.2f` to {glue:text}`scaling/c-most:.2f`. A $p$ must never be compared with a $c$. And the
+# curves cross: the decoder-only model is the best of five at small data and the worst at 256 million pairs, which
+# answers question 3 (whether its loss counts target tokens only was not documented). Other data have other exponents:
+# per-size fits to the released results of {cite}`gordon2021data` give 0.32 to 0.48, so $p$ is no universal constant.
 
 # %% [markdown]
 # ### Real text, size by size

@@ -64,7 +64,7 @@ def test_code_that_a_reader_need_not_see_lives_in_the_package(source):
             lines[bool({"hide-input", "remove-cell"} & set(cell.metadata.get("tags", [])))] += len(
                 cell.source.splitlines()
             )
-    assert lines[True] <= 105
+    assert lines[True] <= 135  # of which chapter 4 spends thirty on imports
     assert lines[False] <= 75
 
 
@@ -90,8 +90,8 @@ def test_the_parts_of_a_chapter(name):
         "# ## What would falsify it, and the confounds",
         "# ## Check against the thesis",
         "# ## Exercises",
-        "# ## Half a page to project",
         "# ## Details",
+        "# ### Half a page to project",
     ]
     places = [re.search(rf"^{re.escape(part.replace('# figures', 'figures'))}", text, re.M).start() for part in parts]
     assert places == sorted(places)

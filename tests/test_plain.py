@@ -15,7 +15,7 @@ import plain  # noqa: E402
 
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 MYST = (
-    "::",
+    ":::",
     "{glue",
     "{cite",
     "{prf",

@@ -31,6 +31,8 @@ UNUSED = re.compile(
 SEARCH = re.compile(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>')
 # citations in a page's description, which is plain text
 CITED = re.compile(r" ?\[ ?[^\[\]\"]*?\d{4}[a-z]?\s*\]")
+# names, punctuation, space and operators of highlighted code: they look like the text around them
+PLAIN = re.compile(r'<span class="(?:n|nn|o|p|w)">([^<]*)</span>')
 THEME = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_theme" / "static"
 # the large style sheets of a page, where they come from
 STYLES = {
@@ -175,6 +177,18 @@ def pruned(style: str, words: set[str]) -> str:
     return re.sub(r"/\*.*?\*/|([^{}@;]+)\{([^{}]*)\}", kept, style, flags=re.S)
 
 
+def compact(text: str) -> str:
+    """Returns a page without indents, and without the marks of code that have no colour of their own.
+
+    >>> compact('<p>\\n  a</p><pre>\\n  <span class="n">x</span> <span class="k">if</span></pre>')
+    '<p>\\na</p><pre>\\n  x <span class="k">if</span></pre>'
+    """
+    parts = re.split(r"(<pre.*?</pre>)", text, flags=re.S)
+    parts[::2] = [re.sub(r"\n\s+", "\n", part) for part in parts[::2]]
+    parts[1::2] = [PLAIN.sub(r"\1", part) for part in parts[1::2]]
+    return "".join(parts)
+
+
 def _slim(app, exception) -> None:
     """Takes from the finished pages what the theme loads and nothing uses."""
     if exception or app.builder.format != "html":
@@ -183,7 +197,7 @@ def _slim(app, exception) -> None:
     for file in out.rglob("*.html"):
         text = file.read_text("utf8")
         used.update(re.findall(r"[\w-]+", " ".join(re.findall(r'class="([^"]*)"', text))))
-        slim = UNUSED.sub("", text)
+        slim = compact(UNUSED.sub("", text))
         if file.name != "search.html":
             slim = SEARCH.sub("", slim)
         if slim != text:

@@ -81,13 +81,13 @@ def visit(site, chromium):
 
         page.route("**/*", guard)
         page.goto(f"{site}/{name}")
-        page.evaluate(f"document.documentElement.dataset.theme = '{scheme}'")
         if page.locator(".dl-chart").count() and draw:
-            # what is out of view is drawn for paper only
+            # what is out of view is drawn, and what is folded is open, for paper only, which is light
             page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
             page.wait_for_function(
                 "[...document.querySelectorAll('.dl-chart')].every(c => c.dataset.ready)", timeout=30_000
             )
+        page.evaluate(f"document.documentElement.dataset.theme = '{scheme}'")
         return page
 
     yield open_page

@@ -280,6 +280,7 @@ def test_a_chapter_is_light_and_draws_what_is_in_view(visit, name):
     drawn = page.locator(".dl-chart[data-ready='1']").count()
     assert drawn < CHAPTERS[name]
     last = page.locator(".dl-chart").last
+    last.evaluate("e => dlReveal(e)")
     last.scroll_into_view_if_needed()
     page.wait_for_function("[...document.querySelectorAll('.dl-chart')].at(-1).dataset.ready === '1'")
 
