@@ -58,7 +58,7 @@ dlLab.part(function (lab) {
     }
     for (const labels of [data.y, noisy]) {
       const random = lab.fast(s.seed, labels === noisy ? 76 : 75), net = lab.network.make([data.d, s.width, CLASSES], random);
-      for (const now of lab.network.train(net, x, labels, data.n, { epochs: 400, rate: 5e-3, batch: 32, random: random, untilZero: true })) {
+      for (const now of lab.network.train(net, x, labels, data.n, { epochs: 400, rate: 8e-3, batch: 64, random: random, untilZero: true })) {
         if (now && labels === noisy && performance.now() - last > 150) {
           yield { gaps: show(net), epoch: now.epoch };
           last = performance.now();
@@ -79,7 +79,7 @@ dlLab.part(function (lab) {
     { name: "probe", label: "probe", kind: "select", options: [["ridge", "ridge"], ["knn", "nearest neighbours"]], value: "ridge" },
     { name: "penalty", label: "penalty", kind: "select", options: [0.001, 0.01, 0.1, 1, 10, 100, 1000].map((v) => [String(v), String(v)]), value: "1", when: (s) => s.probe === "ridge" },
     { name: "k", label: "neighbours", kind: "range", min: 1, max: 51, step: 2, value: 15, when: (s) => s.probe === "knn" },
-    { name: "width", label: "width", kind: "range", min: 20, max: 500, step: 20, value: 200, show: (v) => many(v) },
+    { name: "width", label: "width of ReLU or network", kind: "range", min: 20, max: 500, step: 20, value: 200, show: (v) => many(v) },
     { name: "rate", label: "noise rate η", kind: "range", min: 0.05, max: 0.9, step: 0.05, value: 0.2, show: (v) => percent(v, 0) },
     { name: "n", label: "training images", kind: "range", min: 100, max: 1000, step: 50, value: 1000 },
     { name: "draws", label: "noise draws", kind: "range", min: 5, max: 200, step: 5, value: 100 },
@@ -117,7 +117,6 @@ dlLab.part(function (lab) {
       name: "rationality", controls: CONTROLS, banks: ["digits", "recorded"], buttons: [["rationality", "Run"], ["memorise", "A network, end to end"]],
       settings: (s) => Object.assign({}, s, { penalty: Number(s.penalty) }),
       live: () => root.dataset.job !== "memorise",
-      check: function (s) { if (s.probe === "knn" && s.k > s.n) throw new Error("There are fewer training images than neighbours."); },
       changed: (s, name) => { if (name !== "rate") own = []; },
       python: function (s) {
         const extra = s.probe === "ridge" ? " strength=" + s.penalty : " neighbours=" + s.k, width = s.features === "random_relu" ? " dimension=" + s.width : "";
