@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dlcore.translation.decoding import beam, greedy
+from dlcore.translation.decoding import greedy
 from dlcore.translation.models import ARCHITECTURES, BOS, EOS, Shape, seq2seq
 
 VOCABULARY, WIDTH, HEADS, LAYERS, DROPOUT = 2000, 128, 4, 3, 0.1
@@ -167,7 +167,6 @@ def decoding(quick: bool) -> harness.Table:
 
     ways = {
         "greedy, cached": lambda: greedy(model, source, LENGTH),
-        "beam of 4, cached": lambda: beam(model, source, 4, LENGTH),
         "greedy, whole prefix": anew,
     }
     spent = harness.turns(ways, turns)

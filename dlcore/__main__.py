@@ -75,7 +75,12 @@ def claims(args: argparse.Namespace) -> int:
     if args.history:
         ledger.write_history()
         return 0
-    for row in ledger.evaluate():
+    if args.records:
+        if args.id is None:
+            raise ValueError("--records needs the id of a claim")
+        print(ledger.runs(args.id).to_csv(index=False), end="")
+        return 0
+    for row in ledger.evaluate(only=args.id):
         print(f"{row.verdict:15} {row.timing:9} {row.id:38} thesis: {row.reference} | ours: {row.ours}")
     return 0
 
@@ -108,6 +113,9 @@ def parser() -> argparse.ArgumentParser:
     p = verbs.add_parser("run", help=run.__doc__)
     p.add_argument("study")
     p.add_argument("parameters", nargs="*", default=[], metavar="name=value")
+    p.add_argument(
+        "--plugin", action="append", default=[], type=word, metavar="MODULE", help="that registers what is yours"
+    )
     p.add_argument("--recorded", nargs="*", metavar="GROUP", help="run these groups of the recorded grid; none: all")
     p.add_argument("--workers", type=whole(1), default=1, help="processes, one thread each (default: 1)")
     p.add_argument("--store", type=folder, help="folder of the local records")
@@ -128,6 +136,8 @@ def parser() -> argparse.ArgumentParser:
     p.set_defaults(call=export, parser=p)
 
     p = verbs.add_parser("claims", help=claims.__doc__)
+    p.add_argument("id", nargs="?", type=word, metavar="ID", help="this claim alone")
+    p.add_argument("--records", action="store_true", help="the runs behind the claim, as CSV")
     p.add_argument(
         "--write",
         type=word,
@@ -159,6 +169,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 args.parser.unknown(rest)
             if rest:
                 args.parameters += rest
+            if getattr(args, "plugin", None):
+                from dlcore import register
+
+                register.plugins(args.plugin)
             return args.call(args)
     except BrokenPipeError:  # what reads the output has ended, as `head` does
         sys.stdout = None  # else Python says so once more at its end

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import types
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 import torch
@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
 
 from dlcore import runtime
 
@@ -121,6 +122,15 @@ def training(*models: nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def hooked(handles: Iterable[RemovableHandle]) -> Iterator[None]:
+    """Removes registered hooks after the block."""
+    with contextlib.ExitStack() as stack:
+        for handle in handles:
+            stack.enter_context(handle)
+        yield
+
+
+@contextlib.contextmanager
 def batch_of(model: nn.Module, rows: int, used: int, batch_size: int) -> Iterator[None]:
     """Around a training step: in a last batch of one row, BatchNorm takes its running statistics.
 
@@ -144,7 +154,8 @@ def batch_of(model: nn.Module, rows: int, used: int, batch_size: int) -> Iterato
     handles = [norm.register_forward_pre_hook(before) for norm in norms]
     handles += [norm.register_forward_hook(after) for norm in norms]
     try:
-        yield
+        with hooked(handles):
+            yield
     except (ValueError, RuntimeError) as error:
         if "more than 1 value per channel" not in str(error):
             raise
@@ -153,8 +164,6 @@ def batch_of(model: nn.Module, rows: int, used: int, batch_size: int) -> Iterato
             f"last batch of one out, or choose another batch_size than {batch_size}"
         ) from error
     finally:
-        for handle in handles:
-            handle.remove()
         for norm in off:
             norm.training = True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import io
 import os
 import re
@@ -14,7 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ _TEMPORARY = re.compile(r"^\..*\.(?P<host>[^.]+)-(?P<pid>\d+)-[0-9a-f]{8}\.tmp$"
 # of earlier versions, which did not name the machine; and what a sweep puts down to see whether its workers see it
 _OLD = re.compile(r"^\..*\.\d+\.tmp(\.npz)?$|^\.sweep-[0-9a-f]{12}(\..*)?$")
 _SWEPT: set[Path] = set()
+T = TypeVar("T")
 
 
 class KeptWarning(UserWarning):
@@ -182,6 +184,25 @@ def keep(path: Path, write: Callable[[BinaryIO], object]) -> bool:
     return True
 
 
+def beside(checkpoint: Path | None, folder: str, made: str | bytes, suffix: str) -> Path | None:
+    """Returns the file of what runs share, named by a hash of all it depends on, in a folder beside those of checkpoints."""
+    if checkpoint is None:
+        return None
+    name = hashlib.sha256(made.encode() if isinstance(made, str) else made).hexdigest()[:16]
+    return checkpoint.parents[1] / folder / f"{name}{suffix}"
+
+
+def kept(path: Path | None, read: Callable[[Path], T]) -> T | None:
+    """Returns what `read` makes of a kept file, or None where there is none. A damaged file costs time, never the run."""
+    try:
+        return None if path is None else read(path)
+    except FileNotFoundError:
+        return None
+    except Exception:
+        forget(path)
+        return None
+
+
 def forget(path: Path) -> None:
     """Removes a kept file that is damaged or a temporary one, where that is allowed."""
     with contextlib.suppress(OSError):
@@ -228,16 +249,14 @@ def _host() -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname()) or "host"
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    """Returns the arrays of a file by name, or None where there is none. A damaged file costs time, never the run."""
-    try:
+def read_arrays(path: Path | None) -> dict[str, np.ndarray] | None:
+    """Returns the arrays of a kept file by name, or None."""
+
+    def read(path: Path) -> dict[str, np.ndarray]:
         with np.load(path) as found:
             return dict(found)
-    except FileNotFoundError:
-        return None
-    except Exception:
-        forget(path)
-        return None
+
+    return kept(path, read)
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:

@@ -6,13 +6,28 @@ import contextlib
 import dataclasses
 import difflib
 import functools
+import importlib
 import math
+import os
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 from dlcore import keys
+
+# what `dlcore.register` adds to a choice: field -> name -> what it stands for
+_REGISTERED: dict[str, dict[str, Any]] = {"dataset": {}, "architecture": {}, "study": {}}
+
+
+def registered(kind: str) -> dict[str, Any]:
+    """Returns the names that were registered for "dataset", "architecture" or "study"; plugins are imported first.
+
+    Plugins are the modules in the environment variable DLCORE_PLUGINS, so that kernels and workers know them.
+    """
+    for module in filter(None, os.environ.get("DLCORE_PLUGINS", "").split(",")):
+        importlib.import_module(module)
+    return _REGISTERED[kind]
 
 
 def closest(name: object, choices: Iterable[str]) -> str | None:
@@ -46,15 +61,17 @@ def option(
     high: float | None = None,
     below: float | None = None,
     since: int = 1,
+    extended: str | None = None,
 ) -> Any:
     """Declares a field of a `Config`: its meaning and the values it may take.
 
     `low <= value <= high` and `value < below` are checked. `since` is the format version in which a field was
     added: a later field at its default, or at what `keys.earlier` knows it to have been before, does not enter the
-    hash, so earlier records keep their names.
+    hash, so earlier records keep their names. `extended` names what `register` adds choices to; a file of arrays,
+    `path.npz`, is a choice where that is "dataset".
     """
     metadata = {"help": help, "choices": tuple(choices) if choices else None, "since": since}
-    metadata |= {"low": low, "high": high, "below": below}
+    metadata |= {"low": low, "high": high, "below": below, "extended": extended}
     return field(default=default, metadata=metadata)
 
 
@@ -71,10 +88,11 @@ class Config:
     PRESETS: typing.ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __post_init__(self) -> None:
-        self._check()
-        for name, value in self.resolve().items():
+        self._check(self.names())
+        filled = self.resolve()
+        for name, value in filled.items():
             object.__setattr__(self, name, value)
-        self._check()
+        self._check(filled)
         if "constants" in self.names() and self.constants is None:
             object.__setattr__(self, "constants", keys.described(self.fixed()))
         self.validate()
@@ -106,25 +124,25 @@ class Config:
         """
         return None
 
-    def _check(self) -> None:
-        hints = _hints(type(self))
-        for f in dataclasses.fields(self):
-            value = _coerce(f.name, getattr(self, f.name), hints[f.name])
-            object.__setattr__(self, f.name, value)
+    def _check(self, names: Iterable[str]) -> None:
+        declared = _declared(type(self))
+        for name in names:
+            kinds, (choices, low, high, below, extended), _ = declared[name]
+            value = _coerce(name, getattr(self, name), kinds)
+            object.__setattr__(self, name, value)
             if value is None:
                 continue
-            choices, low, high, below = (f.metadata.get(k) for k in ("choices", "low", "high", "below"))
-            if choices and value not in choices:
-                raise unknown_choice(f.name, value, choices)
+            if choices and value not in choices and not _added(extended, value):
+                raise unknown_choice(name, value, (*choices, *(registered(extended) if extended else ())))
             too_high = (high is not None and value > high) or (below is not None and value >= below)
             if too_high or (low is not None and value < low):
                 end = f"{below})" if below is not None else f"{'inf' if high is None else high}]"
-                raise ValueError(f"{f.name} = {value!r} is outside [{'-inf' if low is None else low}, {end}")
+                raise ValueError(f"{name} = {value!r} is outside [{'-inf' if low is None else low}, {end}")
 
     @classmethod
     def names(cls) -> list[str]:
         """Returns the names of the fields, in order."""
-        return [f.name for f in dataclasses.fields(cls)]
+        return list(_declared(cls))
 
     @classmethod
     def from_parameters(cls, **parameters: Any) -> typing.Self:
@@ -139,7 +157,7 @@ class Config:
             if name not in names:
                 raise unknown_choice("parameter", name, names)
         given = {k: v for k, v in parameters.items() if v is not None}
-        preset = given.get("preset", _default(cls, "preset"))
+        preset = given.get("preset", getattr(cls, "preset", None))
         if preset is not None and preset not in cls.PRESETS:
             raise unknown_choice("preset", preset, cls.PRESETS)
         return cls(**{**cls.PRESETS.get(preset, {}), **given})
@@ -159,7 +177,7 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns all fields as plain JSON values."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: getattr(self, name) for name in _declared(type(self))}
 
     def replace(self, **changes: Any) -> typing.Self:
         """Returns a copy with some fields changed, of this version's recipe; what `resolve` had filled in stays."""
@@ -173,25 +191,30 @@ class Config:
     def key(self) -> str:
         """The name of this configuration's record: 16 hex digits of the SHA-256 of study and fields."""
         fields = self.to_dict()
-        later = {f.name: f.default for f in dataclasses.fields(self) if f.metadata.get("since", 1) > 1}
+        later = {name: getattr(type(self), name) for name, (_, _, since) in _declared(type(self)).items() if since > 1}
         return keys.key(self.STUDY, fields, {**later, **keys.earlier(self.STUDY, fields)})
 
 
+def _added(kind: str | None, value: str) -> bool:
+    return kind is not None and (value in registered(kind) or (kind == "dataset" and ".npz" in value))
+
+
 @functools.cache
-def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+def _declared(cls: type) -> dict[str, tuple[tuple[type, ...], tuple[Any, ...], int]]:
+    """Returns for each field its types, its choices and limits, and since when it is there."""
+    hints, limits = typing.get_type_hints(cls), ("choices", "low", "high", "below", "extended")
+    return {
+        f.name: (
+            typing.get_args(hints[f.name]) or (hints[f.name],),
+            tuple(map(f.metadata.get, limits)),
+            f.metadata.get("since", 1),
+        )
+        for f in dataclasses.fields(cls)
+    }
 
 
-def _default(cls: type, name: str) -> Any:
-    for f in dataclasses.fields(cls):
-        if f.name == name and f.default is not MISSING:
-            return f.default
-    return None
-
-
-def _coerce(name: str, value: Any, hint: Any) -> Any:
+def _coerce(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
     """Returns `value` as the annotated type when nothing is lost; papermill passes `true` and `3` loosely."""
-    kinds = typing.get_args(hint) or (hint,)
     if value is None:
         if type(None) in kinds:
             return None

@@ -1,7 +1,8 @@
-"""Several networks of one architecture as one network with one more axis; `training.fit_many` decides when and calls it.
+"""Several chains of linear layers as one chain with one more axis; `training.fit_many` decides when and calls it.
 
 A step of a small network is mostly overhead, of Python and of kernels too small to fill a core: K networks in one stack
-pay it once. Larger networks gain nothing, since the arithmetic is the same, and lose the cache.
+pay it once. Larger networks gain nothing, since the arithmetic is the same, and lose the cache; nor do convolutions, which
+`torch.vmap` would stack.
 """
 
 from __future__ import annotations
@@ -52,47 +53,18 @@ def _chain(models: Sequence[nn.Module]) -> list[nn.Module] | None:
 
 
 def pays(models: Sequence[nn.Module], where: torch.device) -> bool:
-    """Whether training these networks in one stack is faster than one after the other."""
-    small = sum(p.numel() for p in models[0].parameters()) <= PAYS.get(where.type, 0)
-    return len(models) > 1 and small and alike(models) and _chain(models) is not None
+    """Whether these networks can be trained in one stack, faster than one after the other.
 
-
-def alike(models: Sequence[nn.Module]) -> bool:
-    """Whether the networks differ in their weights alone, and share none.
-
-    A part is more than its weights and what it prints: hooks, a slope or a function kept as an attribute.
+    They must be chains that differ in their weights alone, and share none.
     """
 
     def form(model: nn.Module) -> tuple[Any, ...]:
-        shapes = [(name, p.shape, p.requires_grad) for name, p in model.named_parameters()]
-        return str(model), shapes, [(name, b.shape) for name, b in model.named_buffers()]
+        return str(model), [(name, p.shape, p.requires_grad) for name, p in model.named_parameters()]
 
     weights = [id(p) for model in models for p in model.parameters()]
-    if any(form(m) != form(models[0]) for m in models[1:]) or len(weights) != len(set(weights)):
-        return False
-    parts = zip(*(model.modules() for model in models), strict=True)
-    return all(_same(_rest(part), _rest(group[0])) for group in parts for part in group[1:])
-
-
-def _rest(part: nn.Module) -> dict[str, Any]:
-    """Returns what a part holds beside its weights, its parts and its mode."""
-    known = ("_parameters", "_buffers", "_modules", "training")
-    # hooks have numbers of their own in every part
-    return {k: list(v.values()) if k.endswith("_hooks") else v for k, v in vars(part).items() if k not in known}
-
-
-def _same(one: Any, two: Any) -> bool:
-    """Whether two attributes are equal; what cannot be compared is not."""
-    if isinstance(one, torch.Tensor):
-        return isinstance(two, torch.Tensor) and torch.equal(one, two)
-    if isinstance(one, dict) and isinstance(two, dict):
-        return one.keys() == two.keys() and all(_same(one[k], two[k]) for k in one)
-    if isinstance(one, (list, tuple)) and type(one) is type(two):
-        return len(one) == len(two) and all(map(_same, one, two))
-    try:
-        return type(one) is type(two) and bool(one == two)
-    except Exception:
-        return False
+    small = sum(p.numel() for p in models[0].parameters()) <= PAYS.get(where.type, 0)
+    apart = len(weights) == len(set(weights)) and all(form(m) == form(models[0]) for m in models[1:])
+    return len(models) > 1 and small and apart and _chain(models) is not None
 
 
 @dataclass
@@ -114,24 +86,17 @@ class Run:
 class Stack:
     """The weights of K networks, (K, ...) each, their optimizer's state, and the pass of K batches through them.
 
-    Chains of linear layers are batched products, twice as fast as `torch.vmap` for a few small networks; other networks go
-    through vmap, BatchNorm with the statistics of each.
-
-    Raises: RuntimeError, at the first pass, for a network that draws at random: its draws would not be those of `fit`.
+    Batched products are twice as fast as `torch.vmap` for a few small networks.
     """
 
     def __init__(self, runs: Sequence[Run], config: Any) -> None:
         self.runs = list(runs)
         self.base, models = runs[0].model, [run.model for run in runs]
         self.chain = _chain(models)
-        self.names = [name for name, _ in self.base.named_parameters()]
         each = [[p.detach() for p in model.parameters()] for model in models]
         free = [p.requires_grad for p in self.base.parameters()]
         stacked = [torch.stack(values).contiguous() for values in zip(*each, strict=True)]
         self.weights = [nn.Parameter(v, requires_grad=f) for v, f in zip(stacked, free, strict=True)]
-        self.buffers = {
-            name: torch.stack([m.get_buffer(name) for m in models]) for name, _ in self.base.named_buffers()
-        }
         # elementwise optimizers: on a stack they do what they do on each
         self.optimizer = optimization.optimizer(nn.ParameterList(self.weights), config)
         for own, weight in enumerate(self._trained(self.weights)):
@@ -147,18 +112,7 @@ class Stack:
 
     def __call__(self, inputs: torch.Tensor, rows: Sequence[int] | None = None) -> torch.Tensor:
         """Returns the outputs (K, b, ...) for batches (K, b, ...), or for those of the networks `rows`."""
-        weights: list[torch.Tensor] = [*self.weights] if rows is None else [w[rows] for w in self.weights]
-        buffers = self.buffers if rows is None else {k: v[rows] for k, v in self.buffers.items()}
-        if self.chain is None:
-            # vmap knows no rule for pooling with the channels last
-            inputs = inputs.contiguous()
-
-            def one(p: dict[str, torch.Tensor], b: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-                return torch.func.functional_call(self.base, (p, b), (x,))
-
-            named = dict(zip(self.names, weights, strict=True))
-            return torch.vmap(one, randomness="error")(named, buffers, inputs)
-        rest = iter(weights)
+        rest = iter(self.weights if rows is None else [w[rows] for w in self.weights])
         for layer in self.chain:
             if type(layer) is nn.Linear:
                 weight, bias = next(rest), next(rest)[:, None] if layer.bias is not None else None
@@ -177,7 +131,6 @@ class Stack:
         """Leaves the networks `rows` in the stack."""
         self.runs = [self.runs[k] for k in rows]
         old, self.weights = self.weights, [nn.Parameter(w.detach()[rows], w.requires_grad) for w in self.weights]
-        self.buffers = {k: v[rows] for k, v in self.buffers.items()}
         self.optimizer.param_groups[0]["params"] = self._trained(self.weights)
         for before, after in zip(old, self.weights, strict=True):
             if state := self.optimizer.state.pop(before, None):
@@ -193,8 +146,6 @@ class Stack:
                     run.start.optimizer.state[mine] = {
                         n: v.clone() if _alone(n, v) else v[k].clone() for n, v in state.items()
                     }
-            for name, values in self.buffers.items():
-                run.model.get_buffer(name).copy_(values[k])
             rate = self.optimizer.param_groups[0]["lr"]
             run.start.optimizer.param_groups[0]["lr"] = rate
             now = {"last_epoch": step, "_step_count": step + 1, "_last_lr": [rate]}
@@ -248,7 +199,7 @@ def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint
             batch, given = inputs[rows], targets.gather(1, rows)
             if augment is not None:
                 batch = torch.stack([augment(x, g) for x, g in zip(batch, generators, strict=True)])
-            with borrowed.batch_of(stack.base, rows.shape[1], used, config.batch_size), cast:
+            with cast:
                 logits = stack(batch)
             nats = functional.cross_entropy(logits.flatten(0, 1).float(), given.flatten(), reduction="none")
             values = nats.view(given.shape).mean(1)

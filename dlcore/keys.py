@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -37,6 +38,19 @@ def key(study: str, fields: Fields, before: Fields) -> str:
         if name in fields and fields[name] == value:
             del entries[name]
     return hashlib.sha256(_canonical(entries).encode()).hexdigest()[:16]
+
+
+def code(function: Callable[..., Any]) -> str:
+    """Returns a hash of a function's text, of that in a `functools.partial` for one, so that changed code is another run."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    try:
+        text = inspect.getsource(
+            function if inspect.isroutine(function) or inspect.isclass(function) else type(function)
+        )
+    except (OSError, TypeError):
+        text = repr(getattr(getattr(function, "__code__", None), "co_code", function))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def described(constants: Mapping[str, Any]) -> str | None:

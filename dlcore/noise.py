@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from dlcore.arrays import as_array, as_integers, as_reals
 from dlcore.config import unknown_choice
+
+KINDS = ("symmetric", "uniform", "pair", "asymmetric")
 
 
 class NoisyLabels(NamedTuple):
@@ -110,6 +113,96 @@ def _edges(matrix: np.ndarray) -> np.ndarray:
     return edges
 
 
+def confusion(kind: str, num_classes: int, rate, *, flips: Mapping[int, int] | None = None) -> np.ndarray:
+    """Returns the K x K matrix of a kind of label noise by its name in the literature, for `apply_confusion`.
+
+    | kind | Pr[y' = k given y] | Pr[y' != y] | as in |
+    | --- | --- | --- | --- |
+    | "symmetric" | rate / (K - 1) for each other class | rate | Patrini et al. 2017; `flip_labels` |
+    | "uniform" | rate / K for every class, its own included | rate (K - 1) / K | Zhang et al. 2017 |
+    | "pair" | rate for y + 1 modulo K | rate | Han et al. 2018, "pair flip"; `cyclic_confusion` |
+    | "asymmetric" | rate for flips[y]; classes without a flip stay | rate where there is a flip | Patrini et al. 2017 |
+
+    Shapes: rate a number, or (K,) a rate for each class; result (K, K), row y the law of the noisy label.
+    Raises: ValueError for an unknown kind, a rate outside [0, 1), flips to the same or no class, flips of another kind.
+    Differs: none; Patrini et al.'s flips of CIFAR-10 are {9: 1, 2: 0, 4: 7, 3: 5, 5: 3}.
+
+    >>> confusion("asymmetric", 3, 0.25, flips={2: 0}).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.25, 0.0, 0.75]]
+    """
+    if kind not in KINDS:
+        raise unknown_choice("kind of noise", kind, KINDS)
+    if num_classes < 2:
+        raise ValueError(f"num_classes = {num_classes}: noise needs at least two classes")
+    rates = as_reals("rate", rate)
+    if rates.shape not in ((), (num_classes,)) or not ((rates >= 0) & (rates < 1)).all():
+        raise ValueError(f"rate = {rate} must be a number in [0, 1), or one for each of the {num_classes} classes")
+    if (flips is None) == (kind == "asymmetric"):
+        raise ValueError('flips, as {9: 1, 2: 0}, belong to "asymmetric", which needs them')
+    eye = np.eye(num_classes)
+    target = {"uniform": np.full_like(eye, 1 / num_classes), "pair": np.roll(eye, 1, axis=1), "asymmetric": eye.copy()}
+    target["symmetric"] = (1 - eye) / (num_classes - 1)
+    for old, new in (flips or {}).items():
+        as_integers("flips", [old, new], num_classes)
+        if old == new:
+            raise ValueError(f"flips of {old} to {new} change nothing")
+        target["asymmetric"][old] = eye[new]
+    rates = np.broadcast_to(rates, num_classes)[:, None]
+    return (1 - rates) * eye + rates * target[kind]
+
+
+def confusion_from_counts(counts) -> np.ndarray:
+    """Returns p(y' | y) from a table of counts: row y how often annotators gave each label to points of class y.
+
+    Shapes: counts (M, K), as `sklearn.metrics.confusion_matrix(clean, given)` makes them; result (M, K).
+    Raises: ValueError for negative or broken counts, or a class that was never annotated.
+
+    >>> confusion_from_counts([[3, 1], [0, 2]]).tolist()
+    [[0.75, 0.25], [0.0, 1.0]]
+    """
+    table = as_reals("counts", counts)
+    if table.ndim != 2 or not (np.isfinite(table) & (table >= 0)).all():
+        raise ValueError(f"counts must be a non-negative (M, K) table; the shape is {table.shape}")
+    if (empty := np.flatnonzero(table.sum(1) == 0)).size:
+        raise ValueError(f"counts row {empty[0]} is empty: class {empty[0]} was never annotated")
+    return table / table.sum(1, keepdims=True)
+
+
+def instance_probabilities(features, labels, num_classes: int, rate: float, seed: int) -> np.ndarray:
+    """Returns probabilities of noisy labels that depend on the instance, for `apply_probabilities`.
+
+    Each sample has a flip rate of its own, from N(rate, 0.1^2) cut to [0, 1], and flips to the other classes in proportions
+    softmax(x W_y), W_y of standard normal entries. The mean of Pr[y' != y] is that of the cut normal: 0.300 at rate 0.3, 0.129
+    at 0.1.
+
+    Shapes: features (n, ...), flattened and standardised by the caller; labels (n,); result (n, K), rows sum to 1.
+    Raises: ValueError for a rate outside [0, 1), labels out of range, lengths that disagree, NaN or infinity.
+    Paper: Xia et al. 2020, "Part-dependent label noise", algorithm 2.
+
+    >>> instance_probabilities([[1.0], [2.0]], [0, 1], 2, 0.0, seed=0).shape
+    (2, 2)
+    """
+    if not 0 <= rate < 1:
+        raise ValueError(f"rate = {rate} is outside [0, 1)")
+    x, y = as_reals("features", features), as_integers("labels", labels, num_classes, ndim=1)
+    if x.ndim < 2 or len(x) != len(y) or not np.isfinite(x).all():
+        raise ValueError(f"finite features (n, ...) and labels (n,) are needed, not {x.shape} and {y.shape}")
+    x, rng = x.reshape(len(x), -1), np.random.default_rng(seed)
+    own = (
+        stats.truncnorm.rvs(-rate / 0.1, (1 - rate) / 0.1, rate, 0.1, size=len(y), random_state=rng) if rate else 0 * y
+    )
+    scores = np.full((len(y), num_classes), -np.inf)
+    for label in range(num_classes):
+        weights = rng.normal(size=(x.shape[1], num_classes))
+        scores[y == label] = x[y == label] @ weights
+    rows = np.arange(len(y))
+    scores[rows, y] = -np.inf
+    shares = np.exp(scores - scores.max(1, keepdims=True))
+    found = own[:, None] * shares / shares.sum(1, keepdims=True)
+    found[rows, y] = 1 - own
+    return found
+
+
 def subgroup_confusion(grouping, num_classes: int, flipped, target: int, rate: float) -> np.ndarray:
     """Returns p(label | fine class) when the labels are groups of fine classes and some fine classes are noisy.
 
@@ -172,8 +265,11 @@ class NoisyTexts(NamedTuple):
 
 
 def _texts(texts: Sequence[tuple[str, str]], rate: float, reference: Sequence[tuple[str, str]] | None) -> Sequence:
-    if not 0 <= rate < 1:
-        raise ValueError(f"rate = {rate} is outside [0, 1)")
+    rates = as_reals("rate", rate)
+    if rates.shape not in ((), (len(texts),)) or not ((rates >= 0) & (rates < 1)).all():
+        raise ValueError(
+            f"rate = {rate} is outside [0, 1)" if rates.ndim == 0 else "one rate in [0, 1) a pair is needed"
+        )
     if not len(texts):
         raise ValueError("there are no sentence pairs")
     return texts if reference is None else reference
@@ -185,11 +281,14 @@ def replace_words(
     seed: int,
     side: str = "target",
     reference: Sequence[tuple[str, str]] | None = None,
+    swaps: Mapping[str, str] | None = None,
 ) -> NoisyTexts:
-    """Replaces each word of one side, with probability `rate`, by a draw from the words of that side.
+    """Replaces each word of one side, with probability `rate`, by a draw from the words of that side, or as `swaps` says.
 
     Words are split on whitespace; the draw is from the unigram law of `reference` (the texts themselves when None; give
-    the whole training pool, so that subsets stay nested), and may be the same word. A larger rate changes a superset.
+    the whole training pool, so that subsets stay nested), and may be the same word: like "uniform" noise of labels, it changes fewer than
+    `rate` of the words. With `swaps`, {"cat": "dog"}, the words in it become those, and the others stay, like "asymmetric"
+    noise. A larger rate changes a superset. `rate` may be a rate for each pair, (n,): noise that depends on the instance.
 
     Raises: ValueError for a rate outside [0, 1), no pairs, or a side that is neither "source" nor "target".
     Paper: after Bansal et al. 2022, whose noise kinds are published only as "iid synthetic noise"; this one is ours.
@@ -205,14 +304,15 @@ def replace_words(
     lines = [pair[at].split() for pair in texts]
     # two streams, drawn to the end, so that neither the rate nor later sentences move the draws of earlier ones
     count = sum(map(len, lines))
-    hits = np.random.default_rng([seed, 31]).random(count) < rate
+    rates = np.repeat(np.broadcast_to(rate, len(texts)), [len(line) for line in lines])
+    hits = np.random.default_rng([seed, 31]).random(count) < rates
     drawn = (np.random.default_rng([seed, 32]).random(count) * len(words)).astype(np.int64)
     result, changed, place = [], np.zeros(len(texts), np.int64), 0
     for row, line in enumerate(lines):
         pick = np.flatnonzero(hits[place : place + len(line)])
         new = list(line)
         for k in pick:
-            new[k] = words[drawn[place + k]]
+            new[k] = words[drawn[place + k]] if swaps is None else swaps.get(line[k], line[k])
         changed[row] = sum(a != b for a, b in zip(new, line, strict=True))
         place += len(line)
         pair = list(texts[row])
@@ -225,6 +325,8 @@ def misalign(
     texts: Sequence[tuple[str, str]], rate: float, seed: int, reference: Sequence[tuple[str, str]] | None = None
 ) -> NoisyTexts:
     """Gives each pair, with probability `rate`, the target of a random pair of `reference` (the texts when None).
+
+    The draw may be the own target; `rate` a number, or one for each pair, (n,).
 
     Raises: ValueError for a rate outside [0, 1), no pairs, or one pair alone.
 

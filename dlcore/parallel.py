@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import distributed, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
@@ -177,38 +178,6 @@ def randint(high: int, count: int, device: torch.device) -> torch.Tensor:
     return torch.randint(0, high, (mine.total,), device=device, generator=mine.generator)[mine.rows]
 
 
-class _Gather(torch.autograd.Function):
-    """Rows of all processes. Every process then computes the whole batch's loss, each the same number.
-
-    Its gradient by a process's own rows is known there, so nothing is sent back. `fit` weighs the loss of a process
-    with n_r of n rows by R n_r / n, and DDP divides the sum over R processes by R: together n_r / n, right for a mean over
-    own rows. Here every process has the whole loss, and only its own rows' part of the gradient: n / n_r undoes the weight.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, rows: torch.Tensor, parts: list[slice]) -> torch.Tensor:
-        counts = [part.stop - part.start for part in parts]
-        padded = rows.new_zeros(max(counts), *rows.shape[1:])
-        padded[: len(rows)] = rows
-        found = [torch.empty_like(padded) for _ in counts]
-        distributed.all_gather(found, padded)
-        ctx.mine, ctx.scale = parts[rank()], parts[-1].stop / len(rows)
-        return torch.cat([part[:count] for part, count in zip(found, counts, strict=True)])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return gradient[ctx.mine] * ctx.scale, None
-
-
-def gather(rows: torch.Tensor) -> torch.Tensor:
-    """Returns the whole batch's rows in order, differentiably, for losses that compare the samples of a batch.
-
-    Shapes: rows (own rows, ...); result (total, ...).
-    """
-    mine = _SHARE.get()
-    return _Gather.apply(rows, slices(mine.total)) if mine is not None and mine.split else rows
-
-
 class _Sum(torch.autograd.Function):
     """The sum over processes; each one's gradient is the sum of the gradients of all."""
 
@@ -219,6 +188,20 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         return add(gradient)
+
+
+def gather(rows: torch.Tensor) -> torch.Tensor:
+    """Returns the whole batch's rows in order, differentiably, for losses that compare the samples of a batch.
+
+    Every process then computes the whole batch's loss. `fit` weighs that of a process with n_r of n rows by R n_r / n; over
+    the R processes the gradients add up to R times the loss's, which DDP divides by R.
+
+    Shapes: rows (own rows, ...); result (total, ...).
+    """
+    mine = _SHARE.get()
+    if mine is None or not mine.split:
+        return rows
+    return _Sum.apply(functional.pad(rows, (0, 0) * (rows.ndim - 1) + (mine.rows.start, mine.total - mine.rows.stop)))
 
 
 def _normalise(norm: _BatchNorm, x: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from dlcore import cache, record_files
 from dlcore.cache import write_atomically
-from dlcore.config import Config
+from dlcore.config import Config, registered
 from dlcore.record_files import FORMAT, DamagedError, NotUnderstoodError
 
 __all__ = [
@@ -212,7 +212,8 @@ class RecordStore:
         self.tidy(config.STUDY)
         checkpoint = self.checkpoint(config)
         if run is None:
-            run = importlib.import_module(f"dlcore.studies.{config.STUDY}").run
+            own = registered("study").get(config.STUDY)
+            run = (own or importlib.import_module(f"dlcore.studies.{config.STUDY}")).run
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
         record = run(config, checkpoint=checkpoint, **options)

@@ -21,19 +21,24 @@ from dlcore import machine, parallel
 from dlcore.config import unknown_choice
 
 
-def device(name: str = "auto") -> torch.device:
-    """Returns the torch device: "auto" takes the first GPU, then Apple's, then the CPU.
+def device(name: str | torch.device = "auto") -> torch.device:
+    """Returns the torch device: "auto" takes the first GPU, then Apple's, then the CPU; "cuda:1" the second GPU.
 
     Raises:
         ValueError: an unknown name.
-        RuntimeError: a GPU was demanded and there is none.
+        RuntimeError: a GPU was demanded and there is none, or none of this number.
     """
+    name, _, number = str(name).partition(":")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if name not in ("cpu", "cuda", "mps"):
+    if name not in ("cpu", "cuda", "mps") or (number and not number.isdecimal()):
         raise unknown_choice("device", name, ("auto", "cpu", "cuda", "mps"))
     if name == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("device 'cuda' was asked for, but torch sees no GPU; use device='auto' or 'cpu'")
+    if number and name == "cuda":
+        if int(number) >= torch.cuda.device_count():
+            raise RuntimeError(f"device 'cuda:{number}' was asked for, but torch sees {torch.cuda.device_count()} GPUs")
+        return torch.device(name, int(number))
     if name == "cuda" and parallel.size() > 1:
         return torch.device(name, torch.cuda.current_device())  # each process has its own
     return torch.device(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -63,6 +63,14 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFra
         )
         found[-1]["seeds"] = interval.n
     return pd.DataFrame(found, columns=[*by, value, "low", "high", "seeds"])
+
+
+def series_over_seeds(
+    table: pd.DataFrame, by: Sequence[str], columns: Mapping[str, str], name: str = "series"
+) -> pd.DataFrame:
+    """Returns `over_seeds` of several columns, one under the other: the mean is `value`, and `name` holds their labels."""
+    parts = [over_seeds(table, by, c).rename(columns={c: "value"}).assign(**{name: t}) for c, t in columns.items()]
+    return pd.concat(parts, ignore_index=True)
 
 
 def with_controls(rows: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:

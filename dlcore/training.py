@@ -268,7 +268,7 @@ def fit_many(
     evaluate: Sequence[Evaluate] | None = None,
     checkpoints: Sequence[str | Path] | None = None,
     labels: Sequence[str] | None = None,
-    stack: bool | None = None,
+    stack: bool = True,
     loss: Loss = cross_entropy,
     augment: Augment | None = None,
     checkpoint_seconds: float = 30.0,
@@ -285,9 +285,9 @@ def fit_many(
     Shapes: data = inputs (n, ...), targets (n,) of all models or a sequence of K.
     Args:
         configs, evaluate, checkpoints, labels: one for each model; one configuration serves all.
-        stack: False never stacks, True demands it of any network but those that draw at random.
+        stack: False never stacks.
         The others as in `fit`.
-    Raises: ValueError for sequences of other lengths, or a stack of what has none; and as `fit`.
+    Raises: ValueError for sequences of other lengths; and as `fit`.
     """
     inputs, targets = data
     count = len(models)
@@ -318,13 +318,8 @@ def fit_many(
     found: dict[int, Curves] = {}
     for config, rows in groups.items():
         group = [models[k] for k in rows]
-        classes = loss is cross_entropy
-        able = classes and parallel.size() == 1 and ensembles.alike(group)
-        if stack and not able:
-            raise ValueError(
-                "a stack needs models of one architecture, classes as targets, cross_entropy and one process"
-            )
-        if able and (ensembles.pays(group, where) if stack is None else stack):
+        able = stack and loss is cross_entropy and parallel.size() == 1
+        if able and ensembles.pays(group, where):
             with borrowed.training(*group):
                 ready: list[_Prepared] = []
                 for k in rows:  # the data once, not once a model

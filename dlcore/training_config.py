@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from dlcore.config import unknown_choice
@@ -39,6 +39,15 @@ class TrainConfig:
     drop_last: bool = False
     precision: str = "auto"
     seed: int = 0
+
+    def __new__(cls, *_: Any, **options: Any) -> Self:
+        """Names what a wrong option is called here."""
+        names = [f.name for f in fields(cls)]
+        for name in options:
+            if name not in names:
+                here = {"lr": "learning_rate", "wd": "weight_decay"}.get(name)
+                raise TypeError(f"{name} is {here} here" if here else str(unknown_choice("option", name, names)))
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         for kind, value, choices in (

@@ -71,8 +71,6 @@ LABELS = {
     "joint_density": (lambda f, p: dg.joint_density(f, p, K, K), [A, B]),
     "feature_calibration": (lambda f, p: dg.feature_calibration(f, p, LAW), [A, B]),
     "train_test_tv": (lambda a, b, c, d: dg.train_test_tv(a, b, c, d, K, K), [A, B, A, Y]),
-    "gde": (lambda y: dg.gde(DRAWS, y), [Y]),
-    "class_aggregated_calibration_error": (lambda y: dg.class_aggregated_calibration_error(LAW[Y], y), [Y]),
     "deviation_complexity": (lambda y: rr.deviation_complexity(DRAWS, DRAWS[::-1], y, K), [Y]),
     "prediction_complexity": (lambda y: rr.prediction_complexity(DRAWS, DRAWS[::-1], y, K), [Y]),
     "binary_deviation_complexity": (lambda y: binary_deviation_complexity(DRAWS, DRAWS[::-1], y), [Y]),
@@ -90,7 +88,6 @@ LABELS = {
     "classical": (lambda y: classical("knn").fit(X, y).predict(X), [Y]),
 }
 TABLES = {
-    "gde, votes": (lambda v: dg.gde(v, Y), [DRAWS]),
     "complexity, draws": (lambda f, v: rr.deviation_complexity(f, v, Y, K), [DRAWS, DRAWS[::-1].copy()]),
     "jackknife, draws": (lambda f, v: rr.prediction_complexity(f, v, Y, K, "jackknife"), [DRAWS, DRAWS[::-1].copy()]),
     "probe, vectors": (lambda y: probing.probe("ridge", X, y, X, K)[:2], [DRAWS]),
@@ -117,12 +114,9 @@ REALS = {
     "stage_names": (lambda x: stage_names(_net(), x), [X]),
     "mutual_information": (mutual_information, [COUNTS / 2]),
     "total_variation": (dg.total_variation, [LAW / K, LAW.T / K]),
-    "bayes_reference": (dg.bayes_reference, [LAW]),
-    "sampler_reference": (dg.sampler_reference, [LAW]),
     "apply_confusion, law": (lambda law: noise.apply_confusion(Y, law, 0), [LAW]),
     "apply_probabilities, law": (lambda law: noise.apply_probabilities(Y, law, 0), [LAW[Y]]),
     "feature_calibration, law": (lambda law: dg.feature_calibration(A, B, law).tv, [LAW]),
-    "class_aggregated_calibration_error, law": (lambda p: dg.class_aggregated_calibration_error(p, Y), [LAW[Y]]),
 }
 VECTORS = {
     **{
@@ -130,7 +124,7 @@ VECTORS = {
         for law in scaling.LAWS
     },
     "fit_joint": (
-        lambda d, n, y: scaling.fit_joint(d, n, y).parameters,
+        lambda d, n, y: scaling.fit_joint(N=n, D=d, loss=y).parameters,
         [np.tile(SIZES[:4], 2), np.repeat(SIZES[:2], 4), np.tile(LOSSES[:4], 2) * np.repeat([1, 0.5], 4)],
     ),
     "predict of a law": (lambda d: scaling.fit(SIZES, LOSSES).predict(d), [SIZES]),
@@ -149,7 +143,6 @@ VECTORS = {
     ),
     "mean_interval": (statistics.mean_interval, [LOSSES]),
     "paired_difference": (statistics.paired_difference, [LOSSES, LOSSES * 0.5]),
-    "bootstrap_interval": (statistics.bootstrap_interval, [LOSSES]),
     "sampler_agreement": (lambda w: dg.sampler_agreement(LAW, w), [np.array([0.5, 0.25, 0.125, 0.125])]),
     "sampler_accuracy": (lambda w: dg.sampler_accuracy(LAW, w), [np.array([0.5, 0.25, 0.125, 0.125])]),
     "symmetric_noise_agreement": (lambda r: dg.symmetric_noise_agreement(r, 10), [np.array([0.25, 0.5])]),

@@ -67,9 +67,6 @@ FUNCTIONS = {
     "features": lambda n, x, y: pretraining.features(n, x, batch_size=50).tolist(),
     "fit": lambda n, x, y: fit(n, (x, y), ONE, device="cpu").train_loss,
     "fit_many": lambda n, x, y: [c.train_loss for c in fit_many([n, _twin(n)], (x, y), ONE, device="cpu")],
-    "fit_many, stacked": lambda n, x, y: [
-        c.train_loss for c in fit_many([n, _twin(n)], (x, y), ONE, device="cpu", stack=True)
-    ],
     "random_bottom": lambda n, x, y: [p.sum().item() for p in random_bottom(n).parameters()],
     "stitch": lambda n, x, y: stitch(n, n, "conv2", data=_four(x, y), **QUICK).loss,
     "stitch, identity": lambda n, x, y: (
@@ -86,7 +83,7 @@ FUNCTIONS = {
     ],
     "connectivity": lambda n, x, y: connectivity(n, n, _four(x, y), **QUICK)[:5],
 }
-TRAINS = ("fit", "fit_many", "fit_many, stacked")
+TRAINS = ("fit", "fit_many")
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 
@@ -557,7 +554,7 @@ def _normed(seed=0):
 
 def test_a_last_batch_of_one_takes_the_running_statistics():
     x, y = _flat(33)
-    net, other, stacked = _normed(), _normed(), [_normed(), _normed(1)]
+    net, other, several = _normed(), _normed(), [_normed(), _normed(1)]
     config = TrainConfig(epochs=1, batch_size=32, learning_rate=0.1, momentum=0.0, schedule="constant")
     loss = fit(net, (x, y), config, device="cpu").train_loss[0]
     # the same by hand
@@ -575,7 +572,7 @@ def test_a_last_batch_of_one_takes_the_running_statistics():
     assert loss == pytest.approx(total / 33, rel=1e-6)
     for k, v in net.state_dict().items():
         assert torch.allclose(v, other.state_dict()[k], atol=1e-6), k
-    curves = fit_many(stacked, (x, y), config, device="cpu", stack=True)
+    curves = fit_many(several, (x, y), config, device="cpu")
     assert curves[0].train_loss[0] == pytest.approx(loss, rel=1e-5)
     assert penalty_curve(net, net, _four(x, y), ["2"], device="cpu", random=False, training=config)
 
@@ -590,12 +587,11 @@ def test_one_image_of_many_positions_has_a_variance():
 
 
 @pytest.mark.parametrize(("n", "batch_size"), [(1, 32), (5, 1)])
-@pytest.mark.parametrize("stack", [False, True])
-def test_batchnorm_of_nothing_but_single_samples_is_refused(n, batch_size, stack):
+def test_batchnorm_of_nothing_but_single_samples_is_refused(n, batch_size):
     x, y = _flat(n)
     config = TrainConfig(epochs=1, batch_size=batch_size)
     with pytest.raises(ValueError, match="1 sample in a batch.*drop_last=True.*batch_size"):
-        fit_many([_normed(), _normed(1)], (x, y), config, device="cpu", stack=stack)
+        fit_many([_normed(), _normed(1)], (x, y), config, device="cpu")
 
 
 # networks that differ in more than their weights
@@ -612,16 +608,10 @@ class Sloped(nn.Module):
         return self.b(functional.leaky_relu(self.a(x), self.slope))
 
 
-def test_networks_that_differ_in_an_attribute_or_a_hook_are_no_stack():
+def test_networks_that_differ_in_an_attribute_are_no_stack():
     x, y = _flat()
-    hooked = Sloped(0.1)
-    hooked.a.register_forward_hook(lambda _m, _a, out: -out)
-    for other in (Sloped(0.9), hooked):
-        with pytest.raises(ValueError, match="one architecture"):
-            fit_many([Sloped(0.1), other], (x, y), ONE, device="cpu", stack=True)
     two = fit_many([Sloped(0.1), Sloped(0.9)], (x, y), ONE, device="cpu")
     assert [c.train_loss for c in two] == [fit(Sloped(s), (x, y), ONE, device="cpu").train_loss for s in (0.1, 0.9)]
-    assert fit_many([Sloped(0.1), Sloped(0.1)], (x, y), ONE, device="cpu", stack=True)[0].epochs == 1
 
 
 def test_a_kept_control_is_that_of_the_same_function(tmp_path):

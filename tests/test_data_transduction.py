@@ -17,7 +17,6 @@ from dlcore.translation.sentence_pairs import (
     Ragged,
     back_translate,
     equal_rows,
-    length_filter,
     token_batches,
 )
 from dlcore.translation.task import STREAMS, Noise, Transduction
@@ -375,15 +374,6 @@ def test_back_translation_takes_the_sources_of_the_reverse_model():
     assert made.target is pairs.target
     with pytest.raises(ValueError, match="gave 4 sources"):
         back_translate(pairs, lambda targets: targets.take(slice(4)))
-
-
-def test_the_length_filter_finds_misaligned_pairs():
-    pairs = TASK.sample(4000, noise=Noise("misaligned", 0.4))
-    keep = length_filter(pairs, 1.2, 1.85)
-    assert keep[pairs.changed == 0].mean() > 0.97
-    assert keep[pairs.changed == 1].mean() < 0.5
-    with pytest.raises(ValueError, match="0 <= low <= high"):
-        length_filter(pairs, 2.0, 1.0)
 
 
 def test_a_sentence_can_be_read():

@@ -462,13 +462,13 @@ def test_joint_laws(law, truth):
         losses = truth["alpha"] * (1 / d + truth["c"] * n ** -truth["q"]) ** truth["p"]
     else:
         losses = truth["E"] + truth["A"] * n ** -truth["a"] + truth["B"] * d ** -truth["b"]
-    exact = scaling.fit_joint(d, n, losses, law)
+    exact = scaling.fit_joint(N=n, D=d, loss=losses, law=law)
     assert exact.parameters == pytest.approx(truth, rel=1e-5)
-    assert exact.predict(d, n) == pytest.approx(losses, rel=1e-8)
-    assert exact.predict(d[:10], 1.6).shape == (10,)
-    noisy = scaling.fit_joint(d, n, losses * np.exp(0.01 * rng.normal(size=d.size)), law, bootstrap=200)
+    assert exact.predict(N=n, D=d) == pytest.approx(losses, rel=1e-8)
+    assert exact.predict(N=1.6, D=d[:10]).shape == (10,)
+    noisy = scaling.fit_joint(N=n, D=d, loss=losses * np.exp(0.01 * rng.normal(size=d.size)), law=law, bootstrap=200)
     assert noisy.converged
-    low, high = noisy.band(8.0, [1.0, 10.0])
+    low, high = noisy.band(N=[1.0, 10.0], D=8.0)
     assert (low < high).all()
     with pytest.raises(ValueError, match="joint law"):
         scaling.marginal_value(noisy, 8.0)
@@ -479,7 +479,7 @@ def test_intervals_of_joint_laws_cover():
     d, n = (v.ravel() for v in np.meshgrid(2.0 ** np.arange(3, 13), [0.4, 1.6, 6.3, 18.9, 56.1]))
     truth = {"alpha": 6.0, "c": 0.02, "p": 0.4, "q": 0.3}
     losses = 6 * (1 / d + 0.02 * n**-0.3) ** 0.4
-    fits = [scaling.fit_joint(d, n, losses * np.exp(0.01 * rng.normal(size=d.size))) for _ in range(60)]
+    fits = [scaling.fit_joint(N=n, D=d, loss=losses * np.exp(0.01 * rng.normal(size=d.size))) for _ in range(60)]
     for name, value in truth.items():
         hits = [low <= value <= high for low, high in (one.intervals[name] for one in fits)]
         assert 0.88 <= np.mean(hits) <= 0.99
@@ -532,8 +532,8 @@ L5 = [1.0, 0.8, 0.7, 0.6, 0.55]
         (lambda: scaling.shared_exponent({"a": (D5, L5)}), "at least 2"),
         (lambda: scaling.shared_exponent({"a": (D5, L5), "b": ([1], [1])}), "curve 'b'"),
         (lambda: scaling.shared_exponent({k: (D5[:3], L5[:3]) for k in "ab"}), "no residual"),
-        (lambda: scaling.fit_joint(D5, [1] * 5, L5), "1 distinct model size"),
-        (lambda: scaling.fit_joint([1, 1, 2], [1, 2, 1], [1, 0.9, 0.8]), "4 parameters"),
+        (lambda: scaling.fit_joint(N=[1] * 5, D=D5, loss=L5), "1 distinct model size"),
+        (lambda: scaling.fit_joint(N=[1, 2, 1], D=[1, 1, 2], loss=[1, 0.9, 0.8]), "4 parameters"),
         (lambda: scaling.effective_data(scaling.fit(D5, L5), scaling.fit(D5, L5), -3), "size holds -3.0"),
         (lambda: published.read("bansal2023"), "'bansal2022'\\?"),
     ],
@@ -581,7 +581,7 @@ SEVERAL = np.geomspace(1e3, 1e6, 5)
 def test_a_joint_fit_says_what_its_sizes_leave_open(data, models, lost, noise):
     d, n = _grid(data, models)
     losses = _hoffmann(d, n) * np.exp(noise * np.random.default_rng(0).normal(size=d.size))
-    found = scaling.fit_joint(d, n, losses, "hoffmann", bootstrap=20 if noise else 0)
+    found = scaling.fit_joint(N=n, D=d, loss=losses, law="hoffmann", bootstrap=20 if noise else 0)
     assert {k for k, v in found.parameters.items() if np.isnan(v)} == lost
     assert {k for k, why in found.flags.items() if why.startswith("not determined")} == lost
     for name in lost:
@@ -590,12 +590,12 @@ def test_a_joint_fit_says_what_its_sizes_leave_open(data, models, lost, noise):
         if name not in lost and not noise:
             assert found.parameters[name] == pytest.approx(truth, rel=1e-4)
     # where only determined parameters matter it still predicts, elsewhere it does not
-    seen, beyond = found.predict(d[0], n[0]), found.predict(5e4, 3e6)
+    seen, beyond = found.predict(N=n[0], D=d[0]), found.predict(N=3e6, D=5e4)
     assert seen == pytest.approx(_hoffmann(d[0], n[0]), rel=0.03)
     assert np.isnan(beyond) == bool(lost)
     if noise:
-        assert np.isnan(found.band(5e4, 3e6)[0]) == bool(lost)
-        assert np.isfinite(found.band(d[0], n[0])[0])
+        assert np.isnan(found.band(N=3e6, D=5e4)[0]) == bool(lost)
+        assert np.isfinite(found.band(N=n[0], D=d[0])[0])
 
 
 @pytest.mark.parametrize("law", scaling.JOINT_LAWS)
@@ -604,13 +604,13 @@ def test_a_joint_fit_says_what_its_sizes_leave_open(data, models, lost, noise):
     [
         (np.full(6, 1e4), np.geomspace(1e5, 1e7, 6), "1 distinct data size"),
         (np.geomspace(1e3, 1e6, 6), np.full(6, 1e5), "1 distinct model size"),
-        (np.geomspace(1e3, 1e6, 6), 20 * np.geomspace(1e3, 1e6, 6), r"move with sizes, as D\^1:"),
+        (np.geomspace(1e3, 1e6, 6), 20 * np.geomspace(1e3, 1e6, 6), r"N moves with D, as D\^1:"),
         (np.geomspace(1e3, 1e6, 6), np.geomspace(1e3, 1e6, 6) ** 0.5, r"as D\^0.5"),
     ],
 )
 def test_runs_along_one_line_are_no_joint_design(law, data, models, message):
     with pytest.raises(ValueError, match=message):
-        scaling.fit_joint(data, models, _hoffmann(data, models), law)
+        scaling.fit_joint(N=models, D=data, loss=_hoffmann(data, models), law=law)
 
 
 @pytest.mark.parametrize("law", ["bansal", "floor"])

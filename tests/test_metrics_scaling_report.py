@@ -1,9 +1,21 @@
 """The reader's own table: a sentence with the fit's own numbers, and clear refusals."""
 
+import os
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from dlcore.metrics.scaling import alternating_fit, fit, report
+from dlcore.metrics.scaling import (
+    OutlierWarning,
+    alternating_fit,
+    compute_optimal,
+    fit,
+    fit_joint,
+    report,
+    report_joint,
+)
 
 SIZES = 1000.0 * 2 ** np.arange(8)
 
@@ -80,3 +92,93 @@ def test_the_alternating_estimator_is_worse_on_its_own_points():
     assert early.steps < 20
     assert early.rmsle == pytest.approx(0.043, abs=1e-3)
     assert fit(points.pairs, points.loss).rmsle == pytest.approx(0.018, abs=1e-3)
+
+
+GRID = tuple(v.ravel() for v in np.meshgrid(np.geomspace(1e7, 1e10, 6), np.geomspace(1e8, 1e11, 6)))
+
+
+def _chinchilla_law(n, d):
+    return 1.8 + 480 * n**-0.35 + 2100 * d**-0.37
+
+
+def test_compute_optimal_is_the_best_of_a_search():
+    n, d = GRID
+    loss = _chinchilla_law(n, d) * np.exp(0.002 * np.random.default_rng(0).normal(size=n.size))
+    found = fit_joint(N=n, D=d, loss=loss, law="hoffmann", bootstrap=100)
+    best = compute_optimal(found, 1e21)
+    tried = np.geomspace(1e7, 1e12, 200_001)
+    losses = found.predict(N=tried, D=1e21 / 6 / tried)
+    assert best.N.value == pytest.approx(tried[losses.argmin()], rel=1e-3)
+    assert best.loss.value == pytest.approx(losses.min(), rel=1e-9)
+    assert best.N.value * best.D.value * 6 == pytest.approx(1e21)
+    assert (
+        best.N.low < 1e21 ** (0.37 / 0.72) * (0.35 * 480 / 0.37 / 2100) ** (1 / 0.72) / 6 ** (0.37 / 0.72) < best.N.high
+    )
+    kaplan = fit_joint(N=n, D=d, loss=3 * (1 / d + 1e-6 * n**-0.2) ** 0.1)
+    best, losses = compute_optimal(kaplan, 1e19), kaplan.predict(N=tried, D=1e19 / 6 / tried)
+    assert best.N.value == pytest.approx(tried[losses.argmin()], rel=1e-3)
+    assert np.isnan(best.N.low)
+
+
+def test_outliers_are_named_with_what_they_move():
+    n, d = GRID
+    loss = _chinchilla_law(n, d) * np.exp(0.002 * np.random.default_rng(0).normal(size=n.size))
+    assert fit_joint(N=n, D=d, loss=loss, law="hoffmann").outliers == ()
+    loss[[0, 3]] *= 1.4  # of least data
+    with pytest.warns(OutlierWarning, match=r"b .* with the outliers, .* without them \(runs 0, 3\)"):
+        found = fit_joint(N=n, D=d, loss=loss, law="hoffmann")
+    assert found.outliers == (0, 3)
+    low, high = found.without.intervals["b"]
+    assert low <= 0.37 <= high
+    assert not low <= found.parameters["b"] <= high
+    assert "b      " in str(found)
+    assert r"\midrule" in found.to_latex()
+
+
+def test_a_joint_report_prefers_the_law_behind_the_runs():
+    n, d = GRID
+    loss = _chinchilla_law(n, d) * np.exp(0.002 * np.random.default_rng(0).normal(size=n.size))
+    found = report_joint(N=n, D=d, loss=loss, bootstrap=0, holdout=0.28)
+    assert (found.best, found.held_out["hoffmann"].sizes.size) == ("hoffmann", 10)
+    assert f"misses them by {100 * found.held_out['hoffmann'].error:.1f} %" in found.sentence
+    with pytest.raises(ValueError, match="holdout = 1"):
+        report_joint(N=n, D=d, loss=loss, holdout=1)
+
+
+def test_several_largest_sizes_can_be_held_out():
+    found = report(SIZES, _curve("floor"), bootstrap=0, holdout=2)
+    assert "fitted without the 2 largest sizes it misses those by" in found.sentence
+    assert found.held_out["floor"].sizes.tolist() == pytest.approx(SIZES[-2:])
+
+
+def test_the_points_of_hoffmann_et_al_give_the_law_of_the_replication():
+    path = Path(os.environ.get("DLCORE_DATA", "")) / "chinchilla_points.csv"
+    if not path.is_file():
+        pytest.skip("needs chinchilla_points.csv in DLCORE_DATA")
+    table = pd.read_csv(path)
+    n, loss = table.model_parameters.to_numpy(), table.loss.to_numpy()
+    d = table.training_flop.to_numpy() / 6 / n
+    with pytest.warns(OutlierWarning):
+        everything = fit_joint(N=n, D=d, loss=loss, law="hoffmann")
+    dropped = np.argsort(d / n)[:5]
+    assert set(dropped) <= set(everything.outliers)
+    keep = np.setdiff1d(np.arange(len(n)), dropped)
+    found = fit_joint(N=n[keep], D=d[keep], loss=loss[keep], law="hoffmann", delta=1e-3)
+    # Besiroglu et al. 2024, table 1, with their standard errors; an own L-BFGS fit gave 477.8, 2143, .347 and .367
+    published = {
+        "E": (1.8172, 0.03),
+        "A": (482.01, 124.58),
+        "a": (0.3478, 0.02),
+        "B": (2085.43, 1293.23),
+        "b": (0.3658, 0.02),
+    }
+    assert round(found.parameters["E"], 4) == 1.8172
+    for name, (value, error) in published.items():
+        assert found.parameters[name] == pytest.approx(value, abs=0.1 * error)
+    values = [value for value, _ in published.values()]
+
+    def objective(e, a, alpha, b, beta):
+        off = np.abs(np.log(e + a * n[keep] ** -alpha + b * d[keep] ** -beta) - np.log(loss[keep]))
+        return np.where(off < 1e-3, off**2 / 2, 1e-3 * (off - 0.5e-3)).sum()
+
+    assert objective(*found.parameters.values()) < objective(*values)

@@ -115,3 +115,78 @@ def test_patterns_are_laws():
     sparse = noise.sparse_confusion(10, 0.3, 3)
     assert (np.count_nonzero(sparse, axis=1) <= 3).all()
     assert 1 - np.diag(sparse).mean() == pytest.approx(0.3, abs=0.03)
+
+
+def _shares(given, noisy, classes):
+    table = np.zeros((classes, classes))
+    np.add.at(table, (given, noisy), 1)
+    return table / table.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "row"),
+    [
+        ("symmetric", {}, [0.1, 0.7, 0.1, 0.1]),
+        ("uniform", {}, [0.075, 0.775, 0.075, 0.075]),
+        ("pair", {}, [0, 0.7, 0.3, 0]),
+        ("asymmetric", {"flips": {1: 0}}, [0.3, 0.7, 0, 0]),
+    ],
+)
+def test_named_noise_has_the_rates_of_the_literature(kind, options, row):
+    law = noise.confusion(kind, 4, 0.3, **options)
+    assert law[1] == pytest.approx(row)
+    labels = np.arange(80_000) % 4
+    found = noise.apply_confusion(labels, law, seed=1)
+    assert _shares(labels, found.labels, 4) == pytest.approx(law, abs=0.015)
+    flipped = {"symmetric": 0.3, "pair": 0.3, "uniform": 0.225, "asymmetric": 0.075}[kind]
+    assert found.mask.mean() == pytest.approx(flipped, abs=0.01)
+
+
+def test_each_class_can_have_its_rate():
+    law = noise.confusion("pair", 3, [0.0, 0.2, 0.5])
+    assert law.tolist() == [[1, 0, 0], [0, 0.8, 0.2], [0.5, 0, 0.5]]
+
+
+def test_noise_of_instances_has_its_rate_and_follows_the_features():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(6000, 5)), rng.integers(0, 4, 6000)
+    law = noise.instance_probabilities(x, y, 4, 0.3, seed=2)
+    assert law.sum(1) == pytest.approx(1)
+    own = 1 - law[np.arange(6000), y]
+    assert own.mean() == pytest.approx(0.3, abs=0.005)
+    assert own.std() == pytest.approx(0.1, abs=0.01)
+    assert noise.apply_probabilities(y, law, seed=0).mask.mean() == pytest.approx(0.3, abs=0.02)
+    # equal features of one class flip in the same proportions, others do not
+    again = noise.instance_probabilities(np.ones((300, 5)), np.zeros(300, int), 4, 0.3, seed=2)
+    shares = again[:, 1:] / again[:, 1:].sum(1, keepdims=True)
+    assert np.ptp(shares, axis=0).max() < 1e-12
+    assert np.ptp(law[y == 0][:, 1] / own[y == 0]) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: noise.confusion("symetric", 3, 0.1), "did you mean 'symmetric'"),
+        (lambda: noise.confusion("pair", 3, [0.1, 0.2]), "one for each of the 3 classes"),
+        (lambda: noise.confusion("asymmetric", 3, 0.1), "which needs them"),
+        (lambda: noise.confusion("asymmetric", 3, 0.1, flips={1: 1}), "change nothing"),
+        (lambda: noise.confusion("asymmetric", 3, 0.1, flips={1: 5}), "outside 0..2"),
+        (lambda: noise.confusion_from_counts([[1, 2], [0, 0]]), "class 1 was never annotated"),
+        (lambda: noise.instance_probabilities([[1.0]], [0, 1], 2, 0.1, 0), "finite features"),
+        (lambda: noise.replace_words([("a", "b")], [0.1, 0.2], 0), "one rate in"),
+    ],
+)
+def test_noise_that_is_none_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_words_can_be_swapped_and_pairs_have_rates():
+    texts = [("a b", "cat sat")] * 2000
+    found = noise.replace_words(texts, np.repeat([0.0, 0.5], 1000), seed=0, swaps={"cat": "dog"})
+    assert found.changed[:1000].sum() == 0
+    assert found.changed[1000:].mean() == pytest.approx(0.5, abs=0.05)
+    assert {target for _, target in found.texts} == {"cat sat", "dog sat"}
+    several = [(str(k), str(k)) for k in range(2000)]
+    moved = noise.misalign(several, np.repeat([0.0, 0.5], 1000), seed=0).changed
+    assert (moved[:1000].sum(), moved[1000:].mean()) == (0, pytest.approx(0.5, abs=0.05))

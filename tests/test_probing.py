@@ -8,10 +8,10 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
-from dlcore import probing
+from dlcore import noise, probing
 from dlcore.metrics import rationality as rr
 
 
@@ -242,3 +242,69 @@ def test_tensors_and_tables_are_as_good_as_arrays(digits):
 def test_bad_input(digits, call, message):
     with pytest.raises(ValueError, match=message):
         call(*digits[:2])
+
+
+def _by_hand(digits, noisy):
+    """Gaps of ridge regression by scikit-learn alone."""
+    x, y, test, y_test = digits
+    clean = RidgeClassifier().fit(x, y)
+    found = np.stack([RidgeClassifier().fit(x, labels).predict(x) for labels in noisy])
+    wrong = noisy != y
+    return rr.gaps(
+        np.mean(clean.predict(x) == y),
+        np.mean(clean.predict(test) == y_test),
+        np.mean(found == y),
+        np.mean((found == y)[wrong]),
+    )
+
+
+class Mine:
+    """Fits in place, returns nothing, predicts by a method."""
+
+    def fit(self, x, y):
+        self.inner = RidgeClassifier().fit(x, y)
+
+    def predict(self, x):
+        return self.inner.predict(x)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [RidgeClassifier(), RidgeClassifier().fit, Mine(), lambda x, y: RidgeClassifier().fit(x, y)],
+    ids=["estimator", "its fit", "fits in place", "returns a model"],
+)
+def test_whatever_fits_and_predicts_is_a_procedure(digits, fit):
+    found = probing.rationality(fit, *digits, draws=3, seed=1)
+    wanted = _by_hand(digits, _noisy(digits[1], 0.1, 3))
+    assert found.gaps.memorization == pytest.approx(wanted.memorization)
+    assert found.gaps.signed_rationality == pytest.approx(wanted.signed_rationality)
+    assert not hasattr(fit, "coef_")  # a clone was fitted
+
+
+def test_a_stopped_run_goes_on_and_processes_change_nothing(digits, tmp_path):
+    calls = []
+
+    def fit(x, y):
+        calls.append(y)
+        if len(calls) == 3:
+            raise RuntimeError("stopped")
+        return RidgeClassifier().fit(x, y)
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        probing.rationality(fit, *digits, draws=4, keep=tmp_path / "mine")
+    found = probing.rationality(fit, *digits, draws=4, keep=tmp_path / "mine")
+    assert len(calls) == 3 + 3
+    assert found == probing.rationality(RidgeClassifier(), *digits, draws=4, n_jobs=2)
+
+
+def test_other_noise_than_flips(digits):
+    law = noise.confusion("pair", 10, 0.2)
+    one = probing.rationality(RidgeClassifier(), *digits, draws=3, noise=law)
+    two = probing.rationality(RidgeClassifier(), *digits, draws=3, noise=lambda y, s: noise.apply_confusion(y, law, s))
+    assert one.gaps == two.gaps
+    assert one.rate == pytest.approx(0.2, abs=0.02)
+    assert np.isnan(one.bound_sharp)
+    with pytest.raises(ValueError, match="changed no label"):
+        probing.rationality(RidgeClassifier(), *digits, draws=3, noise=np.eye(10))
+    with pytest.raises(ValueError, match="returned int, which neither predicts"):
+        probing.rationality(lambda x, y: 3, *digits)

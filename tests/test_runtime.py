@@ -1,5 +1,6 @@
 """The machine: memory kept between tensors where that is possible, and nowhere else."""
 
+import copy
 import ctypes
 import os
 import platform
@@ -7,8 +8,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from dlcore import runtime
+from dlcore.training_config import TrainConfig
 
 keep_memory = runtime.keep_memory.__wrapped__  # once per process otherwise
 
@@ -64,6 +67,7 @@ def test_the_real_library_agrees_and_large_blocks_are_used_again():
     code = """
 import resource, torch
 from dlcore import runtime
+from dlcore.training_config import TrainConfig
 assert runtime.keep_memory() and runtime.keep_memory()
 def work():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -80,3 +84,19 @@ assert work() < 3000, "16 MB are 4,000 pages"
 def test_seeds_are_mixed():
     assert runtime.mix(1, 2) != runtime.mix(2, 1) != runtime.mix(12)
     assert 0 <= runtime.mix(0) < 2**56
+
+
+def test_a_device_is_a_name_or_torchs_own():
+    assert runtime.device(torch.device("cpu")) == torch.device("cpu")
+    with pytest.raises((RuntimeError, ValueError), match=r"cuda(:99)?'"):
+        runtime.device("cuda:99")
+    with pytest.raises(ValueError, match="unknown device"):
+        runtime.device("cuda:one")
+
+
+def test_options_of_others_are_named_in_the_error():
+    with pytest.raises(TypeError, match="lr is learning_rate here"):
+        TrainConfig(lr=0.1)
+    with pytest.raises(TypeError, match="did you mean 'epochs'"):
+        TrainConfig(epoch=3)
+    assert copy.deepcopy(TrainConfig(epochs=3)).epochs == 3

@@ -71,6 +71,19 @@ def slider(
     return Control(name, label, values, float(value), name.removeprefix("dl_"), "slider", form=form)
 
 
+def rates(start: Mapping[str, Any] | None, noise: pd.Series, default: float, label: str = "noise") -> Control:
+    """Returns a slider over the noise rates of a column, which starts at the reader's choice or at the default."""
+    options = sorted(noise.unique())
+    return slider(options, pick(start, "noise", options, default), label)
+
+
+def choose(
+    start: Mapping[str, Any] | None, column: str, options: Sequence[Any], label: str, default: Any = None
+) -> Control:
+    """Returns a menu of a column's options, which starts at the reader's choice, else at the default, else at the first."""
+    return menu(options, pick(start, column, options, default), label, f"dl_{column}")
+
+
 def menu(options: Sequence[Any], value: Any, label: str, name: str, shown: Sequence[str] = ()) -> Control:
     """Returns a menu; `shown` are the options' names for the reader."""
     return Control(name, label, tuple(options), value, name.removeprefix("dl_"), "menu", tuple(shown))
@@ -149,6 +162,12 @@ def broken(text: str, most: int = 88) -> list[str]:
         fits = len(lines[-1]) + len(word) < most
         lines = [*lines[:-1], f"{lines[-1]} {word}".strip()] if fits or not lines[-1] else [*lines, word]
     return lines
+
+
+def chosen(*controls: Control) -> str:
+    """Returns the Vega expression that a row is what controls choose."""
+    tests = {"menu": "datum.{0} === {1}", "slider": near("{0}", "{1}")}
+    return " && ".join(tests[c.kind].format(c.column, c.name) for c in controls)
 
 
 def near(field: str, name: str = "dl_noise") -> str:

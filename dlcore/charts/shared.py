@@ -8,7 +8,11 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from dlcore.charts.theme import ROLES
+
 Highlight = Mapping[str, Any] | None
+UNIT = alt.Scale(domain=[0, 1])
+LOG = alt.Scale(type="log", nice=False)
 RATE = alt.Axis(format=".0%", tickCount=6)
 INK = "currentColor"  # the colour of the text around a chart
 FEW = alt.Axis(format=".0%", tickCount=5, labelOverlap=True)
@@ -46,6 +50,32 @@ def begin(highlight: Highlight) -> dict[str, Any]:
     if "dataset" in found:
         found["dataset"] = DATASETS.get(found["dataset"], found["dataset"])
     return found
+
+
+def padded(padding: float) -> alt.Scale:
+    """Returns a logarithmic scale that leaves room at its ends, in pixels."""
+    return alt.Scale(type="log", nice=False, padding=padding)
+
+
+def tips(*names: str, **forms: str) -> list[Any]:
+    """Returns a tooltip of columns as they are, and of numbers in their forms."""
+    return [*names, *(alt.Tooltip(f"{name}:Q", format=form) for name, form in forms.items())]
+
+
+def either(test: Any, yes: Any, no: Any) -> Any:
+    """Returns the encoding that has one value where a Vega expression holds and another elsewhere."""
+    return alt.condition(test, alt.value(yes), alt.value(no))
+
+
+def dashed(points: Mapping[str, Sequence], role: str, dash: Sequence[int] = (6, 4)) -> alt.Chart:
+    """Returns the dashed line through points that a theory draws, in its role's colour."""
+    return alt.Chart(pd.DataFrame(points)).mark_line(strokeDash=[*dash], color=ROLES[role], strokeWidth=2)
+
+
+def zero(channel: str = "y") -> alt.Chart:
+    """Returns the line at zero of an axis."""
+    base = alt.Chart(pd.DataFrame({"zero": [0]}))
+    return base.mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(**{channel: "zero:Q"})
 
 
 def in_points(value: float) -> str:

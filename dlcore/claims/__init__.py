@@ -25,6 +25,7 @@ from dlcore.claims.ledger import (
     evaluate,
     headlines_corrected,
     multiplicity_statement,
+    runs,
     sceptics_html,
     write_history,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "ledger_json",
     "ledger_markdown",
     "multiplicity_statement",
+    "runs",
     "sceptics_html",
     "two_digits",
     "write_history",

@@ -63,6 +63,30 @@ def first_record(measure: Callable, table: pd.DataFrame) -> datetime.datetime | 
     return datetime.datetime.fromisoformat(order.iloc[same])
 
 
+def behind(measure: Callable, table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of a table without which the measure is another.
+
+    Found by halving: a part that can be left out without a change is left out, another one is divided.
+    """
+    whole = repr(measure(table))
+
+    def changes(rows: pd.Index) -> bool:
+        try:
+            return repr(measure(table.drop(rows))) != whole
+        except (ArithmeticError, LookupError, ValueError):  # nothing is left to measure
+            return True
+
+    found: list = []
+    parts = [table.index]
+    while parts:
+        part = parts.pop()
+        if changes(part):
+            half = len(part) // 2
+            parts += [part[half:], part[:half]] if half else []
+            found += [] if half else [part[0]]
+    return table.loc[sorted(found)]
+
+
 def regions() -> dict[str, tuple[datetime.datetime, tuple[float, float]]]:
     """Returns, for each claim ever committed, when its last region was, and that region.
 

@@ -15,6 +15,7 @@ import yaml
 from dlcore import studies
 from dlcore.claims import history
 from dlcore.claims.multiplicity import holm, place, smallest_error
+from dlcore.config import unknown_choice
 from dlcore.measures import MEASURES, WITHOUT_RUNS, Measured, two_digits
 from dlcore.records import PACKAGED, RecordStore
 
@@ -118,20 +119,25 @@ class Claim:
         return f"{value} ({low} to {high})"
 
 
-def evaluate(shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | None = None) -> list[Claim]:
+def evaluate(
+    shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | None = None, only: str | None = None
+) -> list[Claim]:
     """Returns the ledger's rows, measured on the shipped records, or on tables of `studies.table`.
 
     Args:
         shown: study -> its table; a study that is not there counts as without records.
         chapter: only the claims of one chapter.
-    Raises: ValueError when the studies' claims.yml and measures do not match one to one.
+        only: the id of one claim.
+    Raises: ValueError for an unknown id, and when the studies' claims.yml and measures do not match one to one.
     """
     entries = _entries()
     if {e["id"] for e in entries} != set(MEASURES):
         raise ValueError(f"claims.yml and the measures differ: {sorted({e['id'] for e in entries} ^ set(MEASURES))}")
+    if only is not None and only not in MEASURES:
+        raise unknown_choice("claim", only, MEASURES)
     found = []
     for e in entries:
-        if chapter not in (None, e["chapter"]):
+        if chapter not in (None, e["chapter"]) or only not in (None, e["id"]):
             continue
         study = STUDIES[e["chapter"]]
         table = _shipped(study) if shown is None else shown.get(study, pd.DataFrame())
@@ -193,6 +199,20 @@ def _entries() -> list[dict]:
     """Returns the texts and regions of all claims; a study's measures are imported for what they register."""
     files = [Path(studies.part(name, "claims").__file__).with_suffix(".yml") for name in studies.STUDIES]
     return [entry for file in files for entry in yaml.safe_load(file.read_text("utf8"))]
+
+
+def runs(name: str) -> pd.DataFrame:
+    """Returns the shipped runs that a claim is measured on: those without which its value is another, a row a run.
+
+    Raises: ValueError for an unknown claim, or one that needs no runs.
+    """
+    entry = next((e for e in _entries() if e["id"] == name), None)
+    if entry is None:
+        raise unknown_choice("claim", name, MEASURES)
+    if name in WITHOUT_RUNS:
+        raise ValueError(f"{name} is measured on published numbers, not on runs")
+    table = _shipped(STUDIES[entry["chapter"]])
+    return history.behind(MEASURES[name], table)
 
 
 @functools.cache

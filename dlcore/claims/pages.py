@@ -78,7 +78,7 @@ def ledger_markdown(claims: list[Claim] | None = None) -> str:
         "| --- | --- | --- | --- | --- |",
     ]
     for c in (rows[name] for name in HEADLINES if name in rows):
-        claim = f"{c.claim}<br><sub>{c.setting}</sub>"
+        claim = f"{c.claim}<br><sub>{c.setting}; `{c.id}`</sub>"
         cells = (str(c.chapter), claim, c.reference, c.brief, f"{LOOKS[c.verdict].mark} {c.verdict}")
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     told = ", ".join(f"{n} {verdict}" for verdict, n in counts(every).items() if n)

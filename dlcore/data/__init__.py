@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from dlcore import cache
-from dlcore.config import unknown_choice
+from dlcore.config import registered, unknown_choice
 from dlcore.data import memory as kept
-from dlcore.data import mnist1d, tabular, vision
+from dlcore.data import mnist1d, own, tabular, vision
 from dlcore.translation import text
 
 EMBEDDED = {"digits": "scikit-learn", "mnist1d": "generated"}
@@ -165,11 +165,13 @@ def load(
     >>> load("digits").train_inputs.shape
     (1200, 1, 8, 8)
     """
-    if name not in NAMES:
-        raise unknown_choice("dataset", name, NAMES)
+    if name not in NAMES and not own.is_own(name):
+        raise unknown_choice("dataset", name, (*NAMES, *registered("dataset")))
     n_train = None if n_train is None else _integer("n_train", n_train, 1)
     n_test = None if n_test is None else _integer("n_test", n_test, 1)
     seed = _integer("seed", seed, 0)
+    if own.is_own(name):
+        return _own(name, n_train, n_test, seed)
     if name in EMBEDDED:
         return kept.get((name, n_train, n_test, seed), lambda: _read(name, n_train, n_test, seed, None))
     path = _locate(name, root, download)
@@ -180,6 +182,17 @@ def load(
         tabular._decoded.cache_clear()
     key = (name, n_train, n_test, seed, path.resolve(), stamp)
     return kept.get(key, lambda: _read(name, n_train, n_test, seed, path))
+
+
+def _own(name: str, n_train: int | None, n_test: int | None, seed: int) -> Dataset:
+    """Returns random subsets of a set of one's own."""
+    x, y, x_test, y_test = own.arrays(name, seed)
+    rows = _first(np.random.default_rng([seed, 3]).permutation(len(y)), n_train, name, "n_train")
+    rows_test = _first(np.random.default_rng(20200917).permutation(len(y_test)), n_test, name, "n_test")
+    classes = int(max(y.max(), y_test.max())) + 1
+    given = (x[rows], y[rows], x_test[rows_test], y_test[rows_test])
+    names, index = tuple(map(str, range(classes))), {"train_index": rows, "test_index": rows_test}
+    return Dataset(name, *given, classes, names, f"train and test as in {name}", index)
 
 
 def _read(name: str, n_train: int | None, n_test: int | None, seed: int, path: Path | None) -> Dataset:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 LENGTH = 40
 _BLOCK = 1000
@@ -40,6 +39,8 @@ def _resample(x: np.ndarray, lengths: np.ndarray, size: int) -> np.ndarray:
 
 
 def _block(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter1d  # takes a second that a list of names does not need
+
     n, width = len(labels), 12 + 60
     x = np.zeros((n, width))
     x[:, :12] = templates()[labels] + 1e-8  # the offset keeps a template's zeros apart from the padding

@@ -1,4 +1,4 @@
-"""Agreement of independently trained classifiers, its closed forms, and the identity behind it (GDE)."""
+"""Agreement of independently trained classifiers, and its closed forms."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from dlcore.metrics.checks import (
     as_replicates,
     as_weights,
 )
+from dlcore.results import usable
 
 
+@usable(plot="agreement")
 @dataclass(frozen=True)
 class AgreementGap:
     """Accuracy of two classifiers, how often they agree, and gap = agreement - mean accuracy with its interval."""
@@ -28,18 +30,6 @@ class AgreementGap:
     gap: float
     low: float
     high: float
-
-
-@dataclass(frozen=True)
-class GDE:
-    """Mean disagreement of two members and mean test error of one, over an ensemble.
-
-    `calibration_error` bounds their difference: the class-aggregated calibration error of the vote shares.
-    """
-
-    disagreement: float
-    error: float
-    calibration_error: float
 
 
 def agreement(predictions_a, predictions_b) -> float:
@@ -159,83 +149,3 @@ def knn_flip_rate(k: int, rate):
     if not k >= 1 or k % 2 != 1:
         raise ValueError(f"k = {k} must be an odd positive integer: an even vote can tie")
     return stats.binom.sf(k // 2, int(k), as_rate("rate", rate))
-
-
-def gde(predictions, labels, num_classes: int | None = None) -> GDE:
-    """Returns mean disagreement and mean error over all pairs and members of an ensemble of classifiers.
-
-    If the vote shares are class-aggregated calibrated, sum_k p(Y = k, h_k = q) = q sum_k p(h_k = q) for every
-    share q, then disagreement = error.
-
-    Shapes: predictions (models, n), labels (n,), all 0..num_classes-1 (by default, up to the largest seen).
-    Raises: ValueError for floats, a label out of range, shapes that disagree.
-    Paper: Jiang et al. 2022, "Assessing generalization of SGD via disagreement" (GDE).
-    Differs: disagreement is over independent draws of two members (a member may meet itself), as in the theorem.
-
-    >>> gde([[0, 1], [0, 0]], [0, 1]).error
-    0.25
-    """
-    votes = as_integers("predictions", predictions, num_classes, ndim=2)
-    y = as_integers("labels", labels, num_classes, ndim=1)
-    if votes.shape[1] != y.size:
-        raise ValueError(f"predictions (models, {y.size}) are needed, not {votes.shape}")
-    models, n = votes.shape
-    classes = int(max(votes.max(), y.max())) + 1
-    # the cells (point, class) with votes alone: of 1,000 classes most have none
-    counts = np.unique(np.arange(n) * classes + votes, return_counts=True)[1]
-    own = (votes == y).sum(0)
-    # by the number of votes of a cell: how many are the label's, less the share that the votes promise
-    excess = np.bincount(own, minlength=models + 1) - np.arange(models + 1) / models * np.bincount(
-        counts, minlength=models + 1
-    )
-    return GDE(
-        disagreement=float(1 - np.square(counts / models).sum() / n),
-        error=float(1 - own.mean() / models),
-        calibration_error=float(np.abs(excess).sum() / n),
-    )
-
-
-def class_aggregated_calibration_error(probabilities, labels, bins: int | None = None) -> float:
-    """Returns sum over levels q of |sum_k p(Y = k, h_k = q) - q sum_k p(h_k = q)|, which bounds |error - disagreement|.
-
-    Each distinct probability is a level, which suits vote shares; for continuous probabilities give `bins`, the
-    number of equal bins of [0, 1]. It lies in [0, 2]; like every plug-in sum of absolute values it is biased
-    upward, the more the finer the levels.
-
-    Shapes: probabilities (n, K), rows laws; labels (n,) in 0..K-1.
-    Raises: ValueError for a row that is not a law, a label out of range, lengths that disagree, bins < 1.
-    Paper: Jiang et al. 2022, class-aggregated calibration error; an integral over q there.
-
-    >>> class_aggregated_calibration_error([[0.5, 0.5], [0.5, 0.5]], [0, 1])
-    0.0
-    >>> class_aggregated_calibration_error([[1.0, 0.0], [1.0, 0.0]], [0, 1])
-    1.0
-    """
-    shares = as_law("probabilities", probabilities)
-    y = as_integers("labels", labels, shares.shape[1], ndim=1)
-    if y.shape != (len(shares),):
-        raise ValueError(f"{len(shares)} rows of probabilities, labels of shape {y.shape}")
-    if bins is not None and bins < 1:
-        raise ValueError(f"bins = {bins} must be at least 1")
-
-    def level(values: np.ndarray) -> np.ndarray:
-        # 12 decimals: equal shares may differ in the last bit
-        return np.round(values, 12) if bins is None else np.minimum((values * bins).astype(int), bins - 1)
-
-    levels = np.arange(bins) if bins is not None else _distinct(level(shares))
-    excess = np.zeros(len(levels))
-    size = max(1, 2_000_000 // shares.shape[1])
-    for start in range(0, len(shares), size):  # in parts: 50,000 laws of 1,000 classes are 400 MB
-        part, labels = shares[start : start + size], y[start : start + size]
-        # in order, so that the search goes through the levels once
-        values = np.sort(part, axis=None)
-        np.subtract.at(excess, np.searchsorted(levels, level(values)), values)
-        np.add.at(excess, np.searchsorted(levels, level(part[np.arange(len(part)), labels])), 1.0)
-    return float(np.abs(excess).sum() / y.size)
-
-
-def _distinct(values: np.ndarray) -> np.ndarray:
-    """Returns the distinct values in order, and overwrites them: `np.unique` would hold two copies."""
-    values = values.ravel()
-    values.sort()
-    return values[np.append(True, values[1:] != values[:-1])]

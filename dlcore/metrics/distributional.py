@@ -13,12 +13,9 @@ from scipy.stats import norm
 
 from dlcore.arrays import as_integers, as_reals
 from dlcore.metrics.agreement import (
-    GDE,
     AgreementGap,
     agreement,
     agreement_gap,
-    class_aggregated_calibration_error,
-    gde,
     knn_flip_rate,
     sampler_accuracy,
     sampler_agreement,
@@ -33,28 +30,23 @@ from dlcore.metrics.checks import (
 )
 from dlcore.metrics.statistics import Interval, wilson_interval
 from dlcore.metrics.two_sample import DENSE, Cells, TwoSample, train_test_tv, two_sample_from_counts
+from dlcore.results import usable
 
 __all__ = [
-    "GDE",
     "AgreementGap",
     "Calibration",
     "TwoSample",
     "agreement",
     "agreement_gap",
-    "bayes_reference",
     "calibration_from_counts",
-    "class_aggregated_calibration_error",
-    "conjecture_holds",
     "distinguishability",
     "feature_calibration",
-    "gde",
     "joint_density",
     "knn_flip_rate",
     "null_bias",
     "partition_tv",
     "sampler_accuracy",
     "sampler_agreement",
-    "sampler_reference",
     "symmetric_noise_agreement",
     "total_variation",
     "train_test_tv",
@@ -62,6 +54,7 @@ __all__ = [
 ]
 
 
+@usable(plot="calibration")
 @dataclass(frozen=True)
 class Calibration:
     """TV((L, f), (L, y)) on one set of inputs.
@@ -262,32 +255,6 @@ def partition_tv(counts, conditional, groups) -> tuple[float, float]:
     return float(scale * np.abs(apart).sum()), float(scale * np.sqrt(2 * variance / np.pi).sum())
 
 
-def bayes_reference(conditional) -> np.ndarray:
-    """Returns the law of the Bayes classifier that sees L only: all mass on the likeliest label, ties shared.
-
-    Shapes: conditional and result (M, K).
-    Raises: ValueError for a row that is not a law.
-    Differs: the paper draws the step for two labels; a tie is shared equally, which is its height at 1/2.
-
-    >>> bayes_reference([[0.6, 0.4], [0.5, 0.5]]).tolist()
-    [[1.0, 0.0], [0.5, 0.5]]
-    """
-    law = as_law("conditional", conditional)
-    best = np.isclose(law, law.max(1, keepdims=True), atol=1e-12)
-    return best / best.sum(1, keepdims=True)
-
-
-def sampler_reference(conditional) -> np.ndarray:
-    """Returns the law of an ideal sampler, the conditional itself: the diagonal beside the step of `bayes_reference`.
-
-    Shapes: conditional and result (M, K).
-
-    >>> sampler_reference([[0.6, 0.4]]).tolist()
-    [[0.6, 0.4]]
-    """
-    return as_law("conditional", conditional)
-
-
 def distinguishability(predictions, feature, confidence: float = 0.95) -> Interval:
     """Returns epsilon, the test error of the same procedure trained on the labels L, with Wilson's interval.
 
@@ -302,16 +269,3 @@ def distinguishability(predictions, feature, confidence: float = 0.95) -> Interv
     if f.shape != labels.shape:
         raise ValueError(f"predictions {f.shape} and feature {labels.shape} must be equally long")
     return wilson_interval(int((f != labels).sum()), f.size, confidence)
-
-
-def conjecture_holds(calibration: Calibration, epsilon: Interval) -> bool:
-    """Whether the data are compatible with TV <= epsilon: the lower limit of TV does not pass the upper of epsilon.
-
-    One-sided, as the conjecture is: it can be refuted here, not confirmed.
-
-    Paper: Nakkiran and Bansal 2020, conjecture 1.
-
-    >>> conjecture_holds(calibration_from_counts([[9, 1]], [[0.9, 0.1]]), wilson_interval(0, 10))
-    True
-    """
-    return calibration.low <= epsilon.high

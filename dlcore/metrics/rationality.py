@@ -25,6 +25,7 @@ from dlcore.metrics.complexity import (
     trustworthy,
 )
 from dlcore.metrics.statistics import Interval
+from dlcore.results import usable
 
 __all__ = [
     "GapIntervals",
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 
+@usable()
 @dataclass(frozen=True)
 class Gaps:
     """The generalization gap and its three parts, as fractions; each is clipped at 0, `signed_*` is not."""
@@ -164,6 +166,7 @@ def noisy_experiment(predictions, noisy_labels, labels) -> NoisyExperiment:
     return NoisyExperiment(*sums, num_samples=len(given))
 
 
+@usable()
 @dataclass(frozen=True)
 class GapIntervals:
     """Interval estimates; robustness, memorization, rationality and generalization are the signed gaps."""

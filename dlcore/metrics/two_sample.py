@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from dlcore.metrics.checks import as_confidence, as_counts, as_replicates, tally
 from dlcore.metrics.statistics import Interval
+from dlcore.results import usable
 
 # counts in all simulated tables together, beyond which they are drawn one by one and point by point
 DENSE = 2**24
@@ -33,6 +34,7 @@ class Cells:
         return np.minimum(found, self.rows * (self.last + 1) + self.last)
 
 
+@usable(plot="calibration")
 @dataclass(frozen=True)
 class TwoSample:
     """TV between the joint laws on train and on test.

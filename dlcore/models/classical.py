@@ -10,7 +10,7 @@ from scipy.linalg import LinAlgWarning, solve
 from scipy.spatial.distance import cdist
 
 from dlcore.arrays import LARGEST, as_array, as_integers
-from dlcore.config import unknown_choice
+from dlcore.config import registered, unknown_choice
 from dlcore.models import CLASSICAL
 
 
@@ -165,6 +165,8 @@ def classical(
     >>> classical("knn").fit(np.array([[0.0], [1.0]]), np.array([0, 1])).predict(np.array([[0.9]])).tolist()
     [1]
     """
+    if (own := registered("architecture").get(name)) is not None:
+        return own.build(seed)
     if name not in CLASSICAL:
         raise unknown_choice("classifier", name, CLASSICAL)
     if name.startswith("kernel_"):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dlcore import runtime
-from dlcore.config import unknown_choice
+from dlcore.config import registered, unknown_choice
 from dlcore.models import NETWORKS
 
 
@@ -134,6 +134,9 @@ def network(name: str, shape: tuple[int, ...], num_classes: int, *, seed: int = 
     >>> stages(network("mlp", (1, 40), 10, width=8, depth=1))
     ['flatten', 'hidden1', 'classifier']
     """
+    if (own := registered("architecture").get(name)) is not None:
+        with runtime.seeded(seed, 0x1217):
+            return own.build(tuple(shape), num_classes, **{k: v for k, v in sizes.items() if v is not None})
     if name not in NETWORKS:
         raise unknown_choice("network", name, NETWORKS)
     if name != "mlp" and len(shape) not in (2, 3):

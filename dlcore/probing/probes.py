@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import math
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from tqdm.auto import tqdm
 
-from dlcore import borrowed, noise, runtime, training
+from dlcore import borrowed, cache, runtime, training
+from dlcore import noise as kinds
 from dlcore.arrays import LARGEST, as_integers, as_reals, as_tensor
 from dlcore.config import unknown_choice
 from dlcore.metrics import rationality as rr
 from dlcore.probing import PROBES
 from dlcore.probing.linear import Probed, centred, logistic, ridge
+from dlcore.results import usable
 
 
 def _prepare(features, labels, test_features, num_classes: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -155,6 +160,7 @@ def _mlp(
     return Probed(np.stack(found[0]), np.stack(found[1]), float("nan"), np.array(loss))
 
 
+@usable(plot="gaps")
 class Rationality(NamedTuple):
     """The gaps of a procedure with intervals, and two bounds on memorization; `str()` is a paragraph to read.
 
@@ -185,7 +191,7 @@ class Rationality(NamedTuple):
 
 
 def rationality(
-    fit: Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]],
+    fit: Any,
     features,
     labels,
     test_features,
@@ -195,31 +201,79 @@ def rationality(
     draws: int = 20,
     seed: int = 0,
     num_classes: int | None = None,
+    noise: Any = None,
+    n_jobs: int = 1,
+    progress: bool = False,
+    keep: str | Path | None = None,
 ) -> Rationality:
-    """Measures robustness, memorization and rationality of any procedure `fit(features, labels) -> predict`.
+    """Measures robustness, memorization and rationality of any procedure.
 
-    `fit` is called once with the clean labels and `draws` times with labels flipped at `rate`; `predict(features)`
-    returns classes.
+    The procedure is fitted once to the clean labels and `draws` times to labels flipped at `rate`.
 
     Shapes: features (n, ...), labels (n,), test_features (m, ...), test_labels (m,).
-    Args: num_classes: by default the largest label + 1; then every class must occur, because a flip to a class that
-        does not exist is another noise.
+    Args:
+        fit: an estimator, of which a clone is fitted each time, or a function `fit(features, labels)` that returns what
+            predicts: a function of features, or anything with a method `predict`. Both return classes.
+        num_classes: by default the largest label + 1; then every class must occur, because a flip to a class that does not
+            exist is another noise.
+        noise: instead of uniform flips, a matrix (K, K) for `noise.apply_confusion`, or a function (labels, seed) that
+            returns noisy labels. `rate` is not used then, and the two bounds, which are those of uniform flips, are NaN.
+        n_jobs: processes (of joblib), -1 for one a core.
+        keep: a folder, of this procedure alone, for the predictions of each draw: a run that was stopped goes on from there.
     Raises: ValueError for a rate outside (0, 1), fewer than two draws, labels that are no integers or skip a class,
         lengths that disagree, predictions of the wrong shape.
     Paper: Bansal, Kaplun, Barak 2021, the noisy experiment. Which draws suffice: eta n K of some thousands, see the chapter.
     Differs: all accuracies are those of the final classifier; the released code averages over the last epoch.
     """
     y, y_test, classes = _checked_labels(features, labels, test_features, test_labels, rate, draws, num_classes)
-    predict = fit(features, y)
-    clean, on_test = (as_integers("what predict returns", predict(v)) for v in (features, test_features))
+    noisy = noisy_draws(y, classes, rate, seed, draws, noise)
+    if not (noisy != y).any():
+        raise ValueError("the noise changed no label")
+    clean, on_test = _predicted(fit, features, y, (features, test_features), keep)
     for name, found, wanted in (("features", clean, y), ("test_features", on_test, y_test)):
         if found.shape != wanted.shape:
             raise ValueError(
                 f"predict({name}) has shape {found.shape}, where classes of shape {wanted.shape} are needed"
             )
-    noisy = noisy_draws(y, classes, rate, seed, draws)
-    predictions = np.stack([as_integers("what predict returns", fit(features, given)(features)) for given in noisy])
-    return _summary(clean, on_test, predictions, noisy, y, y_test, classes)
+    from sklearn.utils.parallel import Parallel, delayed
+
+    jobs = (delayed(_predicted)(fit, features, given, (features,), keep) for given in noisy)
+    done = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
+    done = tqdm(done, desc="rationality", total=draws, unit="draw", disable=not progress)
+    predictions = np.stack([found for (found,) in done])
+    summary = _summary(clean, on_test, predictions, noisy, y, y_test, classes)
+    return summary if noise is None else summary._replace(bound_published=math.nan, bound_sharp=math.nan)
+
+
+def _predicted(fit: Any, features, labels: np.ndarray, inputs: tuple, keep: str | Path | None) -> list[np.ndarray]:
+    """Returns the predictions of the procedure, fitted to these labels, for each of the inputs."""
+    path = None
+    if keep is not None:
+        name = hashlib.sha256(repr(fit).encode() if hasattr(fit, "get_params") else b"")
+        for array in (np.asarray(v) for v in (features, labels, *inputs)):
+            name.update(f"{array.shape}{array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
+        path = cache.expanded(keep) / f"{name.hexdigest()[:16]}.npz"
+        if (there := cache.read_arrays(path)) is not None:
+            return list(there.values())
+    model = fit
+    if hasattr(fit, "get_params") and hasattr(fit, "fit"):
+        from sklearn.base import clone
+
+        model = clone(fit)
+    elif hasattr(fit, "fit"):
+        model = copy.deepcopy(fit)
+    found = model.fit(features, labels) if hasattr(model, "fit") else model(features, labels)
+    found = model if found is None else found
+    predict = getattr(found, "predict", found)
+    if not callable(predict):
+        raise ValueError(
+            f"the procedure returned {type(found).__name__}, which neither predicts nor has a method that does"
+        )
+    answers = [as_integers("what predict returns", predict(v)) for v in inputs]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cache.write_arrays(path, **{f"a{i}": answer for i, answer in enumerate(answers)})
+    return answers
 
 
 def probe_rationality(
@@ -304,11 +358,19 @@ def _summary(
     )
 
 
-def noisy_draws(labels: np.ndarray, num_classes: int, rate: float, seed: int, draws: int) -> np.ndarray:
+def noisy_draws(
+    labels: np.ndarray, num_classes: int, rate: float, seed: int, draws: int, noise: Any = None
+) -> np.ndarray:
     """Returns K noisy label vectors (K, n), each label flipped to a different class; rates of one seed are nested.
+
+    With `noise`, a matrix (K, K) or a function (labels, seed), the vectors are drawn by that.
 
     >>> noisy_draws(np.array([0, 1]), 2, 0.5, seed=0, draws=3).shape
     (3, 2)
     """
     seeds = runtime.rng(seed, 0x7E57).integers(0, 2**31, draws)
-    return np.stack([noise.flip_labels(labels, num_classes, rate, int(s)).labels for s in seeds])
+    if noise is None:
+        return np.stack([kinds.flip_labels(labels, num_classes, rate, int(s)).labels for s in seeds])
+    draw = noise if callable(noise) else lambda given, s: kinds.apply_confusion(given, noise, s)
+    found = [getattr(drawn, "labels", drawn) for drawn in (draw(labels, int(s)) for s in seeds)]
+    return np.stack([as_integers("what noise returns", v, num_classes, ndim=1) for v in found])

@@ -45,14 +45,14 @@ class Kept:
     def of(self, bottom: Subject, top: Subject, names: tuple, make: Callable[[], Stitch]) -> Stitch:
         """Returns the kept stitch, or makes and keeps it. A damaged file costs time, never the run."""
         found = self.folder / f"{_digest(self._data, self._network(bottom), self._network(top), repr(names))[:24]}.pt"
-        try:
-            fields = torch.load(found, map_location="cpu", weights_only=True)
+
+        def read(path: Path) -> Stitch:
+            fields = torch.load(path, map_location="cpu", weights_only=True)
             arrays = {name: fields.pop(name).numpy() for name in ("wrong", "top_wrong")}
             return Stitch(**fields, **arrays, curves=Curves(), model=None)
-        except FileNotFoundError:
-            pass
-        except Exception:
-            cache.forget(found)
+
+        if (stitch := cache.kept(found, read)) is not None:
+            return stitch
         stitch = make()
         fields = stitch._asdict()
         fields = {k: torch.from_numpy(v) if k.endswith("wrong") else v for k, v in fields.items()}

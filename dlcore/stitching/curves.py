@@ -9,11 +9,13 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import nn
 from tqdm.auto import tqdm
 
 from dlcore import borrowed, runtime
+from dlcore.results import usable
 from dlcore.stitching import CLOSED
 from dlcore.stitching.cached import Kept
 from dlcore.stitching.fitting import Stitch, standard_error, stitch_subjects
@@ -47,6 +49,19 @@ class StagePenalty:
     random_excess: float
 
 
+@usable(plot="penalties")
+class Penalties(list):
+    """The rows of a penalty curve, each a `StagePenalty`."""
+
+    def __str__(self) -> str:
+        shown = ["top_stage", "seed", "penalty", "self_penalty", "excess", "excess_se", "random_penalty"]
+        return self.to_frame()[shown].to_string(index=False, float_format="{:+.4f}".format)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns a row per stage and seed."""
+        return pd.DataFrame([dataclasses.asdict(row) for row in self])
+
+
 @borrowed.own_settings()
 def penalty_curve(
     bottom: nn.Module,
@@ -62,7 +77,7 @@ def penalty_curve(
     fit: Callable[..., Stitch] | None = None,
     progress: bool = False,
     **options: Any,
-) -> list[StagePenalty]:
+) -> Penalties:
     """Returns the stitching penalty at every stage, with its controls; a row for each stage and seed.
 
     The activations of all stages are collected in one pass over the inputs of each network, where they are needed and
@@ -112,7 +127,7 @@ def penalty_curve(
     controls = {seed: _untrained(random, bottom, seed) for seed in seeds}
     kept = None if keep is None else Kept(keep, checked, chosen)
 
-    rows: list[StagePenalty] = []
+    rows = Penalties()
     done: dict[tuple, Stitch] = {}
     runs = len(seeds) * len(pairs)
     with tqdm(total=runs, desc="stitching", unit="stage", disable=not progress) as bar:
@@ -195,11 +210,17 @@ def _untrained(random: Any, bottom: nn.Module, seed: int) -> nn.Module | None:
     return built
 
 
+def _resettable(module: nn.Module):
+    draw = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+    return draw if callable(draw) else None
+
+
 @borrowed.own_settings()
 def random_bottom(model: nn.Module, seed: int = 0) -> nn.Module:
     """Returns an untrained copy of a network: every parameter drawn again, no storage shared with the original.
 
-    Every module with `reset_parameters` is reset, at any depth; BatchNorm's statistics with it.
+    Every module with `reset_parameters` is reset, at any depth; BatchNorm's statistics with it. Bare parameters of a module
+    without one (class tokens, position embeddings, layer scales) are drawn from N(0, 0.02^2), as transformers draw them.
     Raises: ValueError where parameters would keep their trained values, because their module cannot reset them; build
         such a network with its own constructor instead.
     Differs: the authors' script resets direct children only, so that residual stages keep the trained weights.
@@ -212,10 +233,14 @@ def random_bottom(model: nn.Module, seed: int = 0) -> nn.Module:
     reset: set[int] = set()
     with runtime.seeded(seed, 0x4A2D):
         for module in fresh.modules():
-            draw = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
-            if callable(draw):
+            if draw := _resettable(module):
                 draw()
                 reset |= {id(p) for p in module.parameters(recurse=False)}
+        for module in fresh.modules():
+            for p in module.parameters(recurse=False):
+                if id(p) not in reset and not _resettable(module):
+                    nn.init.normal_(p, std=0.02)
+                    reset.add(id(p))
     with borrowed.bare(model) as inner:
         old = dict(inner.named_parameters())
     same = [

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from dlcore import borrowed, runtime
+from dlcore.results import usable
 from dlcore.stitching import CLOSED, TRAINED, families
 from dlcore.stitching.halves import Head, Tail, find_stage
 from dlcore.stitching.layouts import layout_of
@@ -45,6 +46,7 @@ class Stitched(nn.Module):
         return self.tail(self.stitcher(x))
 
 
+@usable()
 class Stitch(NamedTuple):
     """A stitched network and its test error beside the top's own; errors and penalty are fractions.
 
@@ -69,6 +71,10 @@ class Stitch(NamedTuple):
     cached: bool
     curves: Curves
     model: nn.Module
+
+    def __str__(self) -> str:
+        pair = f"{self.bottom_stage} -> {self.top_stage}, {self.family}"
+        return f"{pair}: error {self.error:.4f}, penalty {self.penalty:+.4f} (s.e. {self.standard_error:.4f})"
 
 
 @borrowed.own_settings()
@@ -266,11 +272,8 @@ def _objective(top: Subject, data: StitchData, options: StitchOptions, later: nn
 
     def on_features(model, inputs, targets):
         seen = []
-        handle = later.register_forward_hook(lambda _m, _a, out: seen.append(out.clone()))
-        try:
+        with later.register_forward_hook(lambda _m, _a, out: seen.append(out.clone())):
             model(inputs)
-        finally:
-            handle.remove()
         if not seen:
             raise ValueError(f"match_stage {options.match_stage!r} does not run after the stitch; choose a later stage")
         value = functional.mse_loss(seen[0].float(), targets) / variance

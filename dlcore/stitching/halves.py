@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import nn
@@ -39,13 +40,8 @@ class Head(nn.Module):
             out.append(output)
             raise _Reached
 
-        handle = self._stage[0].register_forward_hook(stop)
-        try:
+        with self._stage[0].register_forward_hook(stop), contextlib.suppress(_Reached):
             self.model(inputs)
-        except _Reached:
-            pass
-        finally:
-            handle.remove()
         return out[0]
 
 
@@ -74,11 +70,8 @@ class Tail(nn.Module):
         if self._stage is None:
             return self.model(activation)
         zeros = torch.zeros((len(activation), *self._example.shape[1:]), dtype=self._example.dtype)
-        handle = self._stage[0].register_forward_hook(lambda *_: activation)
-        try:
+        with self._stage[0].register_forward_hook(lambda *_: activation):
             return self.model(zeros.to(activation.device))
-        finally:
-            handle.remove()
 
     @torch.no_grad()
     def _check_cut(self, model: nn.Module, stage: str, example: torch.Tensor) -> None:
@@ -134,12 +127,8 @@ def checked_stage(model: nn.Module, stage: str, example: torch.Tensor, role: str
     module = find_stage(model, stage, role)
     _check_heard(module, f"stage {stage!r} of {role}")
     outputs: list = []
-    handle = module.register_forward_hook(lambda _m, _a, output: outputs.append(output))
-    try:
-        with torch.no_grad():
-            borrowed.run(model, example)
-    finally:
-        handle.remove()
+    with module.register_forward_hook(lambda _m, _a, output: outputs.append(output)), torch.no_grad():
+        borrowed.run(model, example)
     if len(outputs) != 1:
         times = "does not run" if not outputs else f"runs {len(outputs)} times"
         raise ValueError(f"stage {stage!r} of {role} {times} in a forward pass; choose a module that runs once")
@@ -160,13 +149,17 @@ def _check_heard(module: nn.Module, what: str) -> None:
         )
 
 
-def stage_names(model: nn.Module, example: torch.Tensor) -> list[str]:
+def stage_names(model: nn.Module, example: torch.Tensor, depth: int = 1) -> list[str]:
     """Returns the names of a network's parts at which it can be cut, in the order in which they run.
 
     These are the direct children that have parameters or follow one, run once, and are not the last; of a network that
     is all in one part, the children of that part.
 
-    Args: example: a batch of inputs, two or more.
+    Args:
+        example: a batch of inputs, two or more.
+        depth: 2 puts the children of each part in its place (`layer1.0` of torchvision's ResNets, `blocks.0` of timm's
+            transformers), 3 theirs (`encoder.layers.encoder_layer_0` of torchvision's transformers). Parts inside of a
+            block have a path around them: compare them, but do not stitch there.
 
     >>> stage_names(nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), torch.zeros(2, 4))
     ['1', '2']
@@ -179,10 +172,18 @@ def stage_names(model: nn.Module, example: torch.Tensor) -> list[str]:
             # all is in one part, as in a wrapper: the cuts are inside it
             prefix, parent = f"{prefix}{order[0]}.", parent.get_submodule(order[0])
             order = _order(inner, parent, example)
-    once = [name for name in order if order.count(name) == 1][:-1]
-    trained = [any(True for _ in parent.get_submodule(name).parameters()) for name in once]
+        once = [prefix + name for name in order if order.count(name) == 1][:-1]
+        for _ in range(1, depth):
+            once = [inside for name in once for inside in _opened(inner, name, example)]
+        trained = [any(True for _ in inner.get_submodule(name).parameters()) for name in once]
     first = trained.index(True) if True in trained else 0
-    return [prefix + name for name in once[first:]]
+    return once[first:]
+
+
+def _opened(model: nn.Module, name: str, example: torch.Tensor) -> list[str]:
+    """Returns the names of a part's children that run once, or its own where there are none."""
+    order = _order(model, model.get_submodule(name), example)
+    return [f"{name}.{child}" for child in order if order.count(child) == 1] or [name]
 
 
 @torch.no_grad()
@@ -195,11 +196,8 @@ def _order(model: nn.Module, parent: nn.Module, example: torch.Tensor) -> list[s
         child.register_forward_hook(lambda _m, _a, _out, name=name: order.append(name))
         for name, child in parent.named_children()
     ]
-    try:
+    with borrowed.hooked(handles):
         borrowed.run(model, example)
-    finally:
-        for handle in handles:
-            handle.remove()
     return order
 
 
@@ -220,22 +218,29 @@ def activations(
     inputs = as_inputs("inputs", inputs, model)
     where = borrowed.device_of(model, inputs.device)
     parts: dict[str, list[torch.Tensor]] = {stage: [] for stage in stages}
-    handles = []
-    with borrowed.evaluating(model), borrowed.bare(model) as inner:
-        try:
-            for stage in parts:
-                checked_stage(inner, stage, inputs[:2].to(where), "the network")
-            # a clone: a later layer may work in place
-            handles = [
-                find_stage(inner, stage).register_forward_hook(lambda _m, _a, out, into=into: into.append(out.clone()))
-                for stage, into in parts.items()
-            ]
-            for batch in inputs.split(batch_size):
-                borrowed.run(inner, batch, where)
-        finally:
-            for handle in handles:
-                handle.remove()
+
+    def take(stage: str, out: torch.Tensor) -> None:
+        parts[stage].append(out.clone())  # a later layer may work in place
+
+    with borrowed.evaluating(model), borrowed.bare(model) as inner, watching(inner, parts, inputs[:2].to(where), take):
+        for batch in inputs.split(batch_size):
+            borrowed.run(inner, batch, where)
     return {stage: torch.cat(found) for stage, found in parts.items()}
+
+
+@contextlib.contextmanager
+def watching(
+    model: nn.Module, stages: Iterable[str], example: torch.Tensor, take: Callable[[str, torch.Tensor], None]
+) -> Iterator[None]:
+    """A block in which `take(stage, output)` is called when a stage has run. Raises ValueError as `checked_stage` does."""
+    names = list(dict.fromkeys(stages))
+    for stage in names:
+        checked_stage(model, stage, example, "the network")
+    with borrowed.hooked(
+        find_stage(model, stage).register_forward_hook(lambda _m, _a, out, stage=stage: take(stage, out))
+        for stage in names
+    ):
+        yield
 
 
 def private(model: nn.Module, where: torch.device, role: str) -> nn.Module:
@@ -278,10 +283,6 @@ def _norms_by_time(
     done, sides = [], ([], [])
     handles = [m.register_forward_pre_hook(lambda m, _: sides[bool(done)].append(m)) for m in _norms(model)]
     handles.append(stage.register_forward_hook(lambda *_: done.append(True)))
-    try:
-        with borrowed.evaluating(model):
-            borrowed.run(model, example)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with borrowed.hooked(handles), borrowed.evaluating(model):
+        borrowed.run(model, example)
     return sides

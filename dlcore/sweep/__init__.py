@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,19 +30,19 @@ __all__ = ["Sweep", "sweep"]
 class Sweep:
     """What a sweep left.
 
-    `table` has a row per cell: the swept fields, status ("done", "failed" or "to run"), seconds, metrics, key, error,
-    executed notebook. `failures` says of each failed cell what its file says: parameters, error, traceback, notebook.
-    `out` is the folder of the table and the executed copies.
+    `table` has a row per cell: the swept fields, status ("done", "failed" or "to run"), seconds, metrics, all other fields,
+    key, error, executed notebook. `failures` says of each failed cell what its file says: parameters, error, traceback,
+    notebook. `file` is the table's, which no other sweep writes to.
     """
 
     table: pd.DataFrame
     failures: list[dict[str, Any]]
-    out: Path
+    file: Path
     stopped: bool = False
 
 
 def sweep(
-    study: str,
+    study: str | Callable[..., Mapping[str, Any]],
     grid: Mapping[str, Any] | None = None,
     *,
     rows: Any = None,
@@ -61,7 +61,10 @@ def sweep(
     progress: bool = True,
     **fixed: Any,
 ) -> Sweep:
-    """Runs a study over a grid and returns its table; cells that are done are skipped.
+    """Runs a study, or a function of yours, over a grid and returns its table; cells that are done are skipped.
+
+    A function takes its parameters by name and returns a mapping of names to numbers; workers must be able to import or
+    unpickle it. Its calls are named by the parameters and a hash of its text: what it reads elsewhere is not in it.
 
     In a script, call it under `if __name__ == "__main__":`, as everything that starts processes.
 
@@ -73,7 +76,7 @@ def sweep(
         scheduler: the address of a running Dask scheduler, instead of own workers.
         slurm: options of dask_jobqueue.SLURMCluster, for `workers` jobs; {} takes those of its own files.
         threads: of each worker; None is $OMP_NUM_THREADS, else its share of the cores.
-        direct: without a notebook; every field of the study can be swept, and the others have the study's defaults.
+        direct: without a notebook; every field of the study can be swept, and the others are as in its chapter's notebook.
         notebook: instead of the study's chapter; the others have the values of its parameters cell.
         store: folder of the records; None takes `dlcore.records.default_path()`.
         out: folder of the table, the executed notebooks and the files of failed cells.
@@ -154,7 +157,7 @@ def execute(
 
 
 def finish(plan: Plan, out: Path, stopped: bool) -> Sweep:
-    """Reads what there is now, writes the table to OUT/table.csv and returns both."""
+    """Reads what there is now, writes the table into the folder and returns both."""
     from dlcore.records import write_atomically
     from dlcore.sweep import engine
     from dlcore.sweep.cells import FAILED
@@ -162,6 +165,6 @@ def finish(plan: Plan, out: Path, stopped: bool) -> Sweep:
     engine.tidy(plan)
     plan.look()
     table = plan.table()
-    write_atomically(out / "table.csv", table.to_csv(index=False))
+    write_atomically(out / plan.name, table.to_csv(index=False))
     failures = [plan.place.read_failure(cell.key) for cell in plan.cells if plan.status[cell.key] == FAILED]
-    return Sweep(table, failures, out, stopped)
+    return Sweep(table, failures, out / plan.name, stopped)

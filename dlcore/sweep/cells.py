@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,6 +65,8 @@ class Place:
     source: Path | None = None
     cwd: Path | None = None
     timeout: int | None = None
+    function: Callable[..., Any] | None = None  # in the place of a study
+    plugins: tuple[str, ...] = ()
 
     def copy(self, key: str) -> Path:
         """Returns the path of a cell's executed notebook."""
@@ -125,6 +127,10 @@ def run(place: Place, key: str, given: Mapping[str, Any], fields: Mapping[str, A
         fields: the whole configuration.
     """
     global _running
+    if place.plugins:
+        from dlcore import register
+
+        register.plugins(place.plugins)
     with _ONE_AT_A_TIME:
         if place.token in _STOPPING:
             return Outcome(key, STOPPED)
@@ -227,6 +233,12 @@ def _direct(place: Place, fields: Mapping[str, Any]) -> None:
         if place.token in _STOPPING:
             raise runtime.Stopped
 
+    if place.function is not None:
+        from dlcore.sweep import function
+
+        run = functools.partial(function.run, place.function)
+        RecordStore(place.store).load_or_run(function.Call(place.study, fields), run)
+        return
     config = studies.study(place.study).Config(**fields)
     with runtime.listening(listen):
         RecordStore(place.store).load_or_run(config)

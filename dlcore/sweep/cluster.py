@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dlcore import machine
+from dlcore.config import registered
 from dlcore.sweep import cells
 from dlcore.sweep.cells import Place
 from dlcore.sweep.signals import put_off, restored
@@ -52,6 +54,11 @@ def gpus(environ: Mapping[str, str] = os.environ) -> list[str]:
         warnings.warn(f"nvidia-smi does not answer, so no GPU is counted (say --workers): {error}", stacklevel=2)
         return []
     return [str(i) for i, _ in enumerate(line for line in listed.stdout.splitlines() if line.startswith("GPU "))]
+
+
+def device() -> str:
+    """Returns the kind of device that a run would take here, without torch, which takes seconds to say so."""
+    return "cuda" if gpus() else "mps" if (sys.platform, platform.machine()) == ("darwin", "arm64") else "cpu"
 
 
 def share(workers: int, devices: Sequence[str]) -> list[dict[str, str]]:
@@ -132,6 +139,8 @@ def local(workers: int, threads: int, place: Place, *, dashboard: bool = False) 
 
     # imported once a worker, before its first cell; a notebook's kernel imports what it needs itself
     slow = ["papermill", "jupytext"] if place.source is not None else [f"dlcore.studies.{place.study}"]
+    if place.function is not None or place.study in registered("study"):
+        slow = []
     common = {"host": "127.0.0.1", "silence_logs": logging.CRITICAL}
     spec = {
         i: {

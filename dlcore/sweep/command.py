@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("parameters", nargs="*", default=[], metavar="name=value", help="the same in all cells")
     add("--grid", action="append", default=[], metavar="NAME=VALUES", help="0:0.9:0.1, or 1,2,4; repeat for a product")
     add("--grid-file", type=word, metavar="FILE", help="cells of a .yml (products, their union) or .csv (a row a cell)")
+    add("--plugin", action="append", default=[], type=word, metavar="MODULE", help="that registers what is yours")
     add("--seeds", type=whole(1), metavar="N", help="seeds 0 to N-1")
     add("--direct", action="store_true", help="the study without a notebook")
     add("--notebook", type=word, metavar="FILE", help="instead of the study's chapter")
@@ -105,7 +106,7 @@ def call(args: argparse.Namespace) -> int:
     )
     found = package.finish(made, Path(args.out).resolve(), stopped)
     print(made.summary(found.table))
-    print(f"table: {found.out / 'table.csv'}; records: {made.place.store / made.place.study}")
+    print(f"table: {found.file}; records: {made.place.store / made.place.study}")
     return _end(found, args.retry_failed)
 
 
@@ -128,13 +129,12 @@ def _end(found: Any, retried: bool) -> int:
 
 
 def _dry_run(made: Any, todo: list[Any], workers: int) -> None:
-    from dlcore import runtime
-    from dlcore.sweep import plan
+    from dlcore.sweep import cluster, plan
 
     table = made.table()
     print(table[[*made.fields, "status", "key"]].to_string(index=False, max_rows=60))
     if todo:
-        print("\n".join(plan.describe_time(made, todo, workers, f"{runtime.device().type}:")))
+        print("\n".join(plan.describe_time(made, todo, workers, f"{cluster.device()}:")))
 
 
 def _job_array(args: argparse.Namespace, made: Any) -> int:
@@ -167,4 +167,4 @@ def _only(args: argparse.Namespace, made: Any) -> int:
         failures = [made.place.read_failure(cell.key)]
     else:
         print(f"{cell}: {'was done' if not todo else made.status[cell.key]}, record {cell.key} in {made.place.store}")
-    return _end(package.Sweep(made.table(), failures, Path(args.out).resolve(), stopped), args.retry_failed)
+    return _end(package.Sweep(made.table(), failures, Path(args.out).resolve() / made.name, stopped), args.retry_failed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import reprlib
 import warnings
@@ -25,7 +26,7 @@ class Cell:
     given: dict[str, Any]
     config: Config
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """The name of the cell's record."""
         return self.config.key

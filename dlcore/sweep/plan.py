@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import math
+import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +16,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from dlcore.records import Record, RecordStore
-from dlcore.sweep import grid
+from dlcore.sweep import function, grid
 from dlcore.sweep.cells import DONE, FAILED, MISSING, Place
 from dlcore.sweep.grid import Cell
 
@@ -31,6 +34,8 @@ MAIN = {
     "distributional": ("train_error", "test_error", "flip_rate_test", "tv"),
     "scaling": ("num_train", "loss", "excess", "bleu"),
 }
+# what a chapter's parameters cell says, where the study's own default is another: a sweep without it starts from the same
+CHAPTERS = {"distributional": {"experiment": "subgroup"}, "scaling": {"noise": 0.2}}
 # how long a run takes does not depend on these
 TIMELESS = ("seed", "preset", "noise")
 NEEDED = ("architecture", "dataset", "objective")
@@ -54,7 +59,7 @@ class Plan:
     records: dict[str, Record]
     status: dict[str, str]
 
-    @property
+    @functools.cached_property
     def fields(self) -> list[str]:
         """The names in which cells differ; all that were asked for when there is one cell."""
         names = list(dict.fromkeys(name for cell in self.cells for name in cell.given))
@@ -81,7 +86,7 @@ class Plan:
         return f"{len(found)} cells: " + ", ".join(f"{found.count(s)} {s}" for s in (DONE, FAILED, MISSING))
 
     def table(self) -> pd.DataFrame:
-        """Returns one row per cell: the swept fields, status, seconds, every metric, the files."""
+        """Returns one row per cell: the swept fields, status, seconds, every metric, the other fields, the files."""
         rows = []
         for cell in self.cells:
             record, status = self.records.get(cell.key), self.status[cell.key]
@@ -93,15 +98,30 @@ class Plan:
                 row["error"] = self.place.read_failure(cell.key)["error"]
             elif self.place.source is not None and status == DONE:
                 row["notebook"] = str(self.place.copy(cell.key))
-            rows.append(row)
+            rows.append(row | {n: v for n, v in cell.config.to_dict().items() if n not in row})
         table = pd.DataFrame(rows)
         last = ["key", "error", "notebook"]
         return table[[name for name in table.columns if name not in last] + last]
 
+    @property
+    def _metrics(self) -> list[str]:
+        return list(dict.fromkeys(name for record in self.records.values() for name in record.metrics))
+
+    @property
+    def name(self) -> str:
+        """What the table's file is called: the study and a hash of the cells, so that no sweep overwrites another's."""
+        text = " ".join([self.place.folder.name, *sorted(cell.key for cell in self.cells)])
+        return f"{self.place.study}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.csv"
+
     def summary(self, table: pd.DataFrame | None = None) -> str:
         """Returns the table's main columns as text."""
         table = self.table() if table is None else table
-        names = [*self.fields, *(n for n in MAIN[self.place.study] if n in table), "seconds", "status"]
+        names = [
+            *self.fields,
+            *(n for n in MAIN.get(self.place.study, self._metrics) if n in table),
+            "seconds",
+            "status",
+        ]
         shown = table[list(dict.fromkeys(names))]
         return shown.to_string(index=False, max_rows=60, float_format=lambda v: f"{v:.4g}", na_rep="-")
 
@@ -112,6 +132,8 @@ def find_notebook(study: str) -> Path:
     Raises:
         FileNotFoundError: an installed package has no notebooks.
     """
+    if study not in NOTEBOOKS:
+        raise ValueError(f"{study} has no chapter; name a notebook, or run the study without one: --direct")
     name = NOTEBOOKS[study]
     places = [Path(__file__).resolve().parents[2] / "notebooks", Path("notebooks").resolve(), Path.cwd()]
     for folder in places:
@@ -124,7 +146,7 @@ def find_notebook(study: str) -> Path:
 
 
 def make(
-    study: str,
+    study: str | Callable[..., Any],
     wanted: Sequence[Mapping[str, Any]],
     *,
     store: str | Path | None = None,
@@ -135,18 +157,29 @@ def make(
 ) -> Plan:
     """Returns the plan of the cells that `wanted` describes; every mistake is raised here, before anything runs.
 
+    Args: study: its name, or a function of the parameters that returns numbers by name.
+
     Raises:
         ValueError: an unknown study, a parameter or a value that is not valid, a field that the notebook does not set.
         FileNotFoundError: the study's notebook was not found.
     """
+    out, local = Path(out).resolve(), RecordStore(store).path.resolve()
+    if callable(study):
+        if notebook is not None:
+            raise ValueError("a function runs without a notebook; leave notebook out")
+        name = function.name(study)
+        place = Place(name, local, out / name / "direct", uuid.uuid4().hex[:12], timeout=timeout, function=study)
+        plan = Plan(place, *function.cells(study, wanted), {}, {})
+        plan.look()
+        return plan
     from dlcore import studies  # imports torch, which a scheduler need not have
 
     config = studies.study(study).Config
     if direct and notebook is not None:
         raise ValueError("--direct runs the study without a notebook; leave --notebook out")
-    out, local = Path(out).resolve(), RecordStore(store).path.resolve()
-    base: dict[str, Any] = {}
-    place = Place(study, local, out / study / "direct", uuid.uuid4().hex[:12], timeout=timeout)
+    base: dict[str, Any] = dict(CHAPTERS.get(study, {}))
+    known = tuple(filter(None, os.environ.get("DLCORE_PLUGINS", "").split(",")))
+    place = Place(study, local, out / study / "direct", uuid.uuid4().hex[:12], timeout=timeout, plugins=known)
     if not direct:
         place, base = _with_notebook(place, Path(notebook) if notebook is not None else find_notebook(study))
         known = list(base)

@@ -1,4 +1,4 @@
-"""BLEU and chrF by sacrebleu, with the signature that makes them comparable."""
+"""BLEU by sacrebleu, with the signature that makes them comparable."""
 
 from __future__ import annotations
 
@@ -13,16 +13,6 @@ class Score(NamedTuple):
     signature: str
 
 
-def _sacrebleu(hypotheses: Sequence[str], references: Sequence[str]):
-    if len(hypotheses) != len(references) or not len(references):
-        raise ValueError(f"{len(hypotheses)} hypotheses and {len(references)} references")
-    try:
-        import sacrebleu
-    except ImportError as error:
-        raise RuntimeError(f"BLEU and chrF need sacrebleu: pip install sacrebleu ({error})") from error
-    return sacrebleu
-
-
 def bleu(hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "13a") -> Score:
     """Returns the corpus BLEU of hypotheses against one reference each.
 
@@ -31,20 +21,14 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "
     Raises: ValueError for lists that are empty or differ in length; RuntimeError when sacrebleu is missing.
     Paper: Papineni et al. 2002; Post 2018 for the signature.
     """
-    library = _sacrebleu(hypotheses, references)
+    if len(hypotheses) != len(references) or not len(references):
+        raise ValueError(f"{len(hypotheses)} hypotheses and {len(references)} references")
+    try:
+        import sacrebleu
+    except ImportError as error:
+        raise RuntimeError(f"BLEU needs sacrebleu: pip install sacrebleu ({error})") from error
     # `force` only permits text that has been tokenised
-    metric = library.BLEU(tokenize=tokenize, force=True)
-    value = metric.corpus_score(list(hypotheses), [list(references)]).score
-    return Score(float(value), str(metric.get_signature()))
-
-
-def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
-    """Returns the corpus chrF of hypotheses against one reference each; errors as `bleu`.
-
-    Paper: Popovic 2015.
-    """
-    library = _sacrebleu(hypotheses, references)
-    metric = library.CHRF()
+    metric = sacrebleu.BLEU(tokenize=tokenize, force=True)
     value = metric.corpus_score(list(hypotheses), [list(references)]).score
     return Score(float(value), str(metric.get_signature()))
 

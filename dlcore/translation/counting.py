@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -62,49 +61,3 @@ class LexiconLearner:
         result = np.bincount(found.sentence, nats, minlength=len(pairs))
         result[np.setdiff1d(np.arange(len(pairs)), found.sentence)] = np.inf
         return result
-
-
-def reference_curve(
-    sizes: Sequence[int],
-    *,
-    types: int = 65_536,
-    exponent: float = 1.5,
-    q: float = 0.7,
-    rate: float = 0.0,
-    reverse_pairs: int | None = None,
-    draws: int = 12,
-    seed: int = 0,
-) -> tuple[np.ndarray, float]:
-    """Returns the expected clean loss of an ideal count learner at each number of pairs, and the floor; nats per word.
-
-    One Zipf list with Poisson counts and 6 words a pair: no sentences are made, so a million pairs cost what a
-    hundred cost. The excess over floor - log(1 - rate) falls as sizes ** -(1 - 1 / exponent), a little faster for
-    a finite list (0.36 instead of 0.333 with the defaults).
-
-    Args: rate: target-word noise; reverse_pairs: sources are back-translations of a lexicon learnt from so many pairs,
-        whose unknown words tell nothing.
-    Paper: Hutter 2021, "Learning curve theory", for the law of the unseen words.
-    Raises: ValueError for sizes below 1, exponent <= 1, a rate outside [0, 1).
-    """
-    if not len(sizes) or min(sizes) < 1 or not exponent > 1 or not 0 <= rate < 1:
-        raise ValueError(f"sizes {sizes} must be at least 1, exponent {exponent} above 1, rate {rate} in [0, 1)")
-    p = np.arange(1, types + 1) ** -float(exponent)
-    p /= p.sum()
-    ambiguous = np.arange(types) % 4 == 0
-    first_share = np.where(ambiguous, q, 1.0)
-    result = np.full(len(sizes), np.nan)
-    for row, size in enumerate(sizes):
-        rng = np.random.default_rng(np.random.SeedSequence([seed, row]))
-        losses = np.full(draws, np.nan)
-        for k in range(draws):
-            mean = 6.0 * size * p
-            if reverse_pairs is not None:
-                mean = mean * (rng.poisson(6.0 * reverse_pairs * p) > 0)
-            seen = rng.poisson(mean)
-            good = rng.binomial(seen, 1 - rate)
-            first = rng.binomial(good, first_share)
-            one, two = ((c + SMOOTHING / types) / (seen + SMOOTHING) for c in (first, good - first))
-            losses[k] = -np.sum(p * (first_share * np.log(one) + np.where(ambiguous, (1 - q) * np.log(two), 0.0)))
-        result[row] = losses.mean()
-    entropy = -(q * np.log(q) + (1 - q) * np.log(1 - q))
-    return result, float(entropy * p[ambiguous].sum())

@@ -26,8 +26,6 @@ class Shape:
         source for its decoder.
     inner: units of the feed-forward layers, None for four times the width.
     shared: one vocabulary, and one embedding table, for both sides; needs equal vocabularies.
-    source_loss: weight of the loss on source tokens in the training objective of "decoder_only", which then
-        reads the source from left to right. 0 is the prefix model, whose source tokens see each other.
 
     Raises: ValueError for an unknown architecture, a width that `heads` does not divide or that is odd, a size below 1.
     """
@@ -42,7 +40,6 @@ class Shape:
     inner: int | None = None
     dropout: float = 0.1
     shared: bool = False
-    source_loss: float = 0.0
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
@@ -64,8 +61,6 @@ class Shape:
             raise ValueError(
                 f"shared needs one vocabulary: {self.source_vocabulary} and {self.target_vocabulary} tokens differ"
             )
-        if self.source_loss < 0 or (self.source_loss and self.architecture != "decoder_only"):
-            raise ValueError(f"source_loss = {self.source_loss}: a weight, for architecture 'decoder_only' alone")
         if self.inner is None:
             object.__setattr__(self, "inner", 4 * self.width)
 
@@ -115,10 +110,6 @@ class State:
         """Returns the state of hypotheses `rows` (k,)."""
         caches, memory = ([{k: v[rows] for k, v in c.items()} for c in part] for part in (self.caches, self.memory))
         return State(caches, memory, None if self.mask is None else self.mask[rows], self.position)
-
-    def reorder(self, rows: torch.Tensor) -> State:
-        """As `take`, for hypotheses that stay with their sentence: mask and memory are those of the sentence."""
-        return State([{k: v[rows] for k, v in c.items()} for c in self.caches], self.memory, self.mask, self.position)
 
 
 class Seq2Seq(nn.Module):
@@ -256,8 +247,7 @@ class DecoderOnly(Seq2Seq):
         right = self.embed(self.target_embedding, _shifted(target)) + self.segment[1]
         x = torch.cat([left, right], 1)
         seen = torch.ones(s + t, s + t, dtype=torch.bool, device=source.device).tril()
-        if not self.shape.source_loss:
-            seen[:s, :s] = True
+        seen[:s, :s] = True
         mask = _mask(source)
         if mask is not None:
             seen = seen & functional.pad(mask, (0, t), value=True)
@@ -268,26 +258,12 @@ class DecoderOnly(Seq2Seq):
     def hidden(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return self._both(source, target)[:, source.shape[1] :]
 
-    def loss(self, source: torch.Tensor, target: torch.Tensor) -> Loss:
-        if not self.shape.source_loss:
-            return super().loss(source, target)
-        both, s, keep = self._both(source, target), source.shape[1], target != PAD
-        nats = functional.cross_entropy(self.logits(both[:, s:][keep]).float(), target[keep], reduction="sum")
-        later, tokens = source[:, 1:], int(keep.sum())
-        found = functional.linear(both[:, : s - 1][later != PAD], self.source_embedding.weight)
-        extra = functional.cross_entropy(found.float(), later[later != PAD], reduction="sum")
-        return Loss((nats + self.shape.source_loss * extra) / tokens, nats.detach(), tokens)
-
     def start(self, source: torch.Tensor) -> State:
-        mask, s = _mask(source), source.shape[1]
+        mask = _mask(source)
         x = self.embed(self.source_embedding, source) + self.segment[0]
-        seen = mask
-        if self.shape.source_loss:
-            seen = torch.ones(s, s, dtype=torch.bool, device=source.device).tril()
-            seen = seen if mask is None else seen & mask
         state = State([{} for _ in self.decoder], [], mask)
         for layer, cache in zip(self.decoder, state.caches, strict=True):
-            x = layer(x, seen, cache=cache)
+            x = layer(x, mask, cache=cache)
         return state
 
     def step(self, tokens: torch.Tensor, state: State) -> torch.Tensor:

@@ -156,18 +156,6 @@ def back_translate(pairs: Pairs, reverse: Callable[[Ragged], Ragged]) -> Pairs:
     return replace(pairs, source=source)
 
 
-def length_filter(pairs: Pairs, low: float, high: float) -> np.ndarray:
-    """Returns the mask (n,) of pairs with low <= target tokens / source tokens <= high, the plainest of filters.
-
-    >>> length_filter(Pairs(Ragged.of([[4, 5], [4]]), Ragged.of([[4, 2], [4, 5, 2]])), 0.5, 2.0).tolist()
-    [True, False]
-    """
-    if not 0 <= low <= high:
-        raise ValueError(f"a length filter needs 0 <= low <= high, not {low} and {high}")
-    ratio = pairs.target.lengths / np.maximum(pairs.source.lengths, 1)
-    return (ratio >= low) & (ratio <= high)
-
-
 def token_batches(pairs: Pairs, tokens: int, *, seed: Sequence[int] | None = None) -> list[np.ndarray]:
     """Returns batches of row numbers; each pair is in one, and no batch has more than `tokens` padded positions.
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from dlcore import cache, reading
 from dlcore.config import unknown_choice
@@ -118,6 +116,9 @@ def components(sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
     >>> components(["Hi", "Hi", "Go", "Run"], ["Hallo", "Tag", "Geh", "Geh"]).tolist()
     [0, 0, 1, 1]
     """
+    from scipy.sparse import coo_array  # half a second that a list of names does not need
+    from scipy.sparse.csgraph import connected_components
+
     left, right = _numbers(sources), _numbers(targets)
     size = left.max() + 1 + right.max() + 1
     graph = coo_array((np.ones(len(left)), (left, left.max() + 1 + right)), shape=(size, size))

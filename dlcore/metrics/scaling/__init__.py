@@ -15,16 +15,19 @@ from dlcore.metrics.scaling.alternating import Alternating, alternating_fit
 from dlcore.metrics.scaling.compare import Equivalence, Holdout, compare_laws, equivalence, paired_equivalence
 from dlcore.metrics.scaling.curve import log_positive
 from dlcore.metrics.scaling.fit import Fit, fit
-from dlcore.metrics.scaling.joint import JOINT_LAWS, JointFit, fit_joint
+from dlcore.metrics.scaling.joint import JOINT_LAWS, JointFit, OutlierWarning, fit_joint
 from dlcore.metrics.scaling.laws import LAWS
+from dlcore.metrics.scaling.optimal import ComputeOptimal, compute_optimal
 from dlcore.metrics.scaling.profile import profile_interval
-from dlcore.metrics.scaling.report import LawReport, report
+from dlcore.metrics.scaling.report import LawReport, report, report_joint
 from dlcore.metrics.scaling.shared import SharedExponent, shared_exponent
+from dlcore.results import usable
 
 __all__ = [
     "JOINT_LAWS",
     "LAWS",
     "Alternating",
+    "ComputeOptimal",
     "EffectiveData",
     "Equivalence",
     "Fit",
@@ -32,9 +35,11 @@ __all__ = [
     "JointFit",
     "LawReport",
     "MarginalValue",
+    "OutlierWarning",
     "SharedExponent",
     "alternating_fit",
     "compare_laws",
+    "compute_optimal",
     "effective_data",
     "equivalence",
     "fit",
@@ -43,10 +48,12 @@ __all__ = [
     "paired_equivalence",
     "profile_interval",
     "report",
+    "report_joint",
     "shared_exponent",
 ]
 
 
+@usable()
 class MarginalValue(NamedTuple):
     """What more data brings at a size: `derivative` dL/dD (negative: the loss falls), in loss per unit of size;
     `elasticity` -d log L / d log D; `doubling` L(2 D) / L(D).
@@ -57,6 +64,7 @@ class MarginalValue(NamedTuple):
     doubling: np.ndarray | float
 
 
+@usable()
 class EffectiveData(NamedTuple):
     """The amount of A-data that gives the loss of D B-data: `size`, its interval `low`, `high`, `factor` = size / D."""
 

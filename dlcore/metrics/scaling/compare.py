@@ -13,8 +13,10 @@ from scipy.optimize import brentq
 from dlcore.metrics.scaling.curve import as_curve, as_law_name, log_positive
 from dlcore.metrics.scaling.fit import Fit, fit
 from dlcore.metrics.scaling.laws import LAWS
+from dlcore.results import usable
 
 
+@usable()
 class Equivalence(NamedTuple):
     """The difference of two exponents, b - a, with its interval of level 1 - 2 alpha, and what follows from it.
 
@@ -30,6 +32,7 @@ class Equivalence(NamedTuple):
     verdict: str
 
 
+@usable()
 @dataclass(frozen=True)
 class Holdout:
     """What a law fitted to the smaller sizes says of the largest ones.

@@ -20,12 +20,14 @@ from dlcore.metrics.scaling.curve import (
     vanishing_inside,
 )
 from dlcore.metrics.scaling.solver import covariance, multistart, open_directions, undetermined
+from dlcore.results import usable
 
 # a 95 % interval wider than this, in the ratio of its ends (of an amount) or in their difference (of an exponent), is
 # as good as none: exponents of learning curves lie between 0 and 1
 WIDE_AMOUNT, WIDE_EXPONENT = 1e6, 2.0
 
 
+@usable(plot="law")
 @dataclass(frozen=True)
 class Fit:
     """A fitted law. What the curve does not determine is said in `flags`, not guessed.
@@ -52,6 +54,32 @@ class Fit:
     theta_draws: np.ndarray | None = field(repr=False)
     cost: float = field(repr=False)
     open: list[tuple[np.ndarray, np.ndarray]] = field(repr=False)
+
+    def __str__(self) -> str:
+        """The law, a line a parameter with its interval, and the flags."""
+        lines = [f"{self.law}: {self.curve.law.formula}, {self.curve.y.size} runs, rmsle {self.rmsle:.2g}"]
+        for name, value in self.parameters.items():
+            low, high = self.intervals[name]
+            lines.append(f"  {name:6} {value:<10.4g} [{low:.4g}, {high:.4g}]  {self.flags.get(name, '')}".rstrip())
+        return "\n".join(lines)
+
+    def to_frame(self):
+        """Returns a row per parameter: `parameter`, `value`, `low`, `high`, `flag`."""
+        import pandas as pd
+
+        rows = [(name, v, *self.intervals[name], self.flags.get(name, "")) for name, v in self.parameters.items()]
+        return pd.DataFrame(rows, columns=["parameter", "value", "low", "high", "flag"])
+
+    def to_latex(self) -> str:
+        """Returns the parameters with their intervals as a LaTeX table; it needs the package booktabs."""
+        rows = []
+        for name, value in self.parameters.items():
+            ends = ", ".join(_tex(end) for end in self.intervals[name])
+            symbol = rf"\{name}" if name in ("alpha", "beta") else rf"\mathrm{{{name}}}" if name[1:].isalpha() else name
+            rows.append(rf"${symbol}$ & ${_tex(value)}$ & $[{ends}]$ \\")
+        head = rf" & estimate & {100 * self.confidence:g}\,\% interval \\"
+        body = [r"\begin{tabular}{lrr}", r"\toprule", head, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
+        return "\n".join(body)
 
     @property
     def exponent(self) -> float:
@@ -114,6 +142,18 @@ class Fit:
         groups = np.unique(self.curve.group).size
         dof = self.curve.y.size - groups if self.interval_method == "seed" else self.curve.dof
         return float(stats.norm.sf(stats.t.ppf(0.5 + confidence / 2, dof)))
+
+
+def _tex(value: float) -> str:
+    """Returns a number to four digits in LaTeX.
+
+    >>> _tex(0.34567), _tex(156232.3), _tex(float("nan"))
+    ('0.3457', '1.562 \\\\times 10^{5}', '\\\\text{--}')
+    """
+    digits, _, power = f"{value:.4g}".partition("e")
+    if not np.isfinite(value):
+        return r"\text{--}"
+    return rf"{digits} \times 10^{{{int(power)}}}" if power else digits
 
 
 def fit(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 
 from dlcore.metrics.scaling.compare import Holdout, compare_laws
-from dlcore.metrics.scaling.curve import as_curve
+from dlcore.metrics.scaling.curve import DELTA, as_curve, log_positive
 from dlcore.metrics.scaling.fit import Fit, fit
+from dlcore.metrics.scaling.joint import JOINT_LAWS, OutlierWarning, fit_joint
 from dlcore.metrics.scaling.laws import LAWS
+from dlcore.results import usable
 
 
+@usable(plot="report")
 class LawReport(NamedTuple):
-    """Fits by law on all sizes, their errors at the held-out largest size, and the `sentence`.
+    """Fits by law on all sizes, their errors at the held-out largest sizes, and the `sentence`.
 
     `best` is the law of the smallest such error among those whose parameters the curve all determines (among all, where
     none does): six parameters on eight points follow anything.
@@ -24,16 +28,20 @@ class LawReport(NamedTuple):
     best: str
     sentence: str
 
+    def __str__(self) -> str:
+        return self.sentence
 
-def report(sizes, losses, bootstrap: int = 500, seed: int = 0, unit: str = "samples") -> LawReport:
-    """Returns the laws fitted to your (D, loss) table, compared by the held-out largest size, and a sentence to print.
 
-    A law takes part when one size more than its parameters is left after the largest is held out. A size that occurs
+def report(sizes, losses, bootstrap: int = 500, seed: int = 0, unit: str = "samples", *, holdout: int = 1) -> LawReport:
+    """Returns the laws fitted to your (D, loss) table, compared by held-out largest sizes, and a sentence to print.
+
+    A law takes part when one size more than its parameters is left after the `holdout` largest are held out: take so many
+    that the largest is at least twice the largest that is left. A size that occurs
     several times holds several seeds, which may agree in all the digits given; the sentence says how many do. A line that
     occurs twice where most sizes have one run is refused as a copy.
 
     Shapes: sizes, losses (n,). Raises: ValueError for fewer than four distinct sizes, NaN, infinite or non-positive
-        numbers, lengths that disagree, a repeated line.
+        numbers, lengths that disagree, a repeated line, holdout < 1.
 
     >>> d = [1e3, 2e3, 4e3, 8e3, 16e3, 32e3]
     >>> found = report(d, [2 * (1 / v + 1e-4) ** 0.3 for v in d], bootstrap=0)
@@ -51,24 +59,88 @@ def report(sizes, losses, bootstrap: int = 500, seed: int = 0, unit: str = "samp
             "line? Most other sizes have one run"
         )
     distinct = np.unique(x).size
-    laws = [name for name, law in LAWS.items() if distinct - 1 > len(law.parameters)]
+    laws = [name for name, law in LAWS.items() if distinct - holdout > len(law.parameters)]
     if not laws:
-        raise ValueError(f"{distinct} distinct sizes are too few: 4 are needed to compare laws by the largest")
-    held = compare_laws(sizes, losses, laws)
+        raise ValueError(
+            f"{distinct} distinct sizes are too few: {holdout + 3} are needed to compare laws by "
+            + ("the largest" if holdout == 1 else f"the {holdout} largest")
+        )
+    held = compare_laws(sizes, losses, laws, holdout)
     fits = {name: fit(sizes, losses, name, bootstrap, seed) for name in laws}
     best = next((law for law in held if not fits[law].flags), next(iter(held)))
-    return LawReport(fits, held, best, _sentence(fits[best], held, np.exp(x), unit, len(lines) - len(whole)))
+    return LawReport(fits, held, best, _sentence(fits[best], held, np.exp(x), unit, len(lines) - len(whole), holdout))
 
 
-def _sentence(best: Fit, held: dict[str, Holdout], sizes: np.ndarray, unit: str, repeated: int) -> str:
+def report_joint(
+    *, N, D, loss, bootstrap: int = 500, seed: int = 0, holdout: float = 0.1, delta: float = DELTA
+) -> LawReport:
+    """Returns both joint laws fitted to your (N, D, loss) table, compared by the runs of most compute, and a sentence.
+
+    Args: holdout: share of the runs, those of the largest N D, that each law predicts from the others.
+    Shapes: N, D, loss (n,).
+    Raises: ValueError for a holdout outside (0, 1), too few runs for any of the laws, and as `fit_joint` does.
+
+    >>> d, n = np.meshgrid([1e3, 1e4, 1e5, 1e6], [1e5, 1e6, 1e7])
+    >>> loss = 1 + 400 * n**-0.5 + 40 * d**-0.3
+    >>> report_joint(N=n.ravel(), D=d.ravel(), loss=loss.ravel(), bootstrap=0).best
+    'hoffmann'
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OutlierWarning)  # the sentence says it
+        return _report_joint(N, D, loss, bootstrap, seed, holdout, delta)
+
+
+def _report_joint(N, D, loss, bootstrap: int, seed: int, holdout: float, delta: float) -> LawReport:
+    n, d, y = (np.exp(log_positive(name, v)) for name, v in (("N", N), ("D", D), ("loss", loss)))
+    if not 0 < holdout < 1:
+        raise ValueError(f"holdout = {holdout} is outside (0, 1): the share of runs to predict")
+    fits = {
+        law: fit_joint(N=n, D=d, loss=y, law=law, bootstrap=bootstrap, seed=seed, delta=delta) for law in JOINT_LAWS
+    }
+    product = n * d
+    out = product >= np.sort(product)[-max(1, round(holdout * len(product)))]
+    held = {}
+    for law in JOINT_LAWS:
+        part = fit_joint(N=n[~out], D=d[~out], loss=y[~out], law=law, delta=delta)
+        errors = np.log(part.predict(N=n[out], D=d[out]) / y[out])
+        held[law] = Holdout(law, part, product[out], errors, float(np.abs(errors).mean()))
+    held = dict(sorted(held.items(), key=lambda item: item[1].error))
+    best = next((law for law in held if not fits[law].flags), next(iter(held)))
+    found = fits[best]
+    shown = ", ".join(
+        f"{name} = {_short(found.parameters[name])} [{_short(low)}, {_short(high)}]"
+        for name, (low, high) in found.intervals.items()
+    )
+    others = ", ".join(f"{law} {100 * h.error:.1f} %" for law, h in held.items() if law != best)
+    text = (
+        f"On {y.size} runs ({n.min():.3g} to {n.max():.3g} parameters, {d.min():.3g} to {d.max():.3g} samples) the loss "
+        f"follows {found.curve.law.formula} with {shown} (95 % {_METHODS[found.interval_method]}; rmsle "
+        f"{found.rmsle:.2g}); fitted without the {int(out.sum())} runs of most compute it misses them by "
+        f"{100 * held[best].error:.1f} % (other law: {others})."
+    )
+    if found.outliers:
+        text += f" {len(found.outliers)} runs lie off the law ({', '.join(map(str, found.outliers))})."
+    if found.flags:
+        text += f" Flagged: {'; '.join(f'{k}: {v}' for k, v in found.flags.items())}."
+    return LawReport(fits, held, best, text)
+
+
+_METHODS = {"delta": "t interval", "residual": "residual bootstrap", "seed": "seed bootstrap"}
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3g}"
+
+
+def _sentence(best: Fit, held: dict[str, Holdout], sizes: np.ndarray, unit: str, repeated: int, holdout: int) -> str:
     name = best.curve.law.exponent
     low, high = best.intervals[name]
     others = ", ".join(f"{law} {100 * h.error:.1f} %" for law, h in held.items() if law != best.law)
-    how = {"delta": "t interval", "residual": "residual bootstrap", "seed": "seed bootstrap"}[best.interval_method]
+    what = ("the largest size", "that size") if holdout == 1 else (f"the {holdout} largest sizes", "those")
     text = (
         f"On {best.curve.y.size} runs of {np.unique(sizes).size} sizes ({sizes.min():.4g} to {sizes.max():.4g} {unit}) the loss "
-        f"follows {best.curve.law.formula} with {name} = {best.exponent:.3f} [{low:.3f}, {high:.3f}] (95 % {how}; "
-        f"rmsle {best.rmsle:.2g}); fitted without the largest size it misses that size by {100 * held[best.law].error:.1f} %"
+        f"follows {best.curve.law.formula} with {name} = {best.exponent:.3f} [{low:.3f}, {high:.3f}] (95 % {_METHODS[best.interval_method]}; "
+        f"rmsle {best.rmsle:.2g}); fitted without {what[0]} it misses {what[1]} by {100 * held[best.law].error:.1f} %"
     )
     text += f" (other laws: {others})." if others else "."
     if best.flags:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from dlcore import data
+from dlcore import data, keys
 from dlcore.config import Config as BaseConfig
-from dlcore.config import option
+from dlcore.config import option, registered
 from dlcore.models import CLASSICAL, NETWORKS
 from dlcore.studies.distributional.partitions import PARTITIONS
 from dlcore.training_config import TrainConfig
@@ -65,7 +65,10 @@ def recipe(dataset: str, architecture: str) -> dict[str, Any]:
     """Returns how a network is trained on a data set, or {} for the families of scikit-learn."""
     if architecture in CLASSICAL:
         return {}
-    kind = "images" if dataset in IMAGES else dataset if dataset in ("digits", "mnist1d") else "tabular"
+    if (own := registered("architecture").get(architecture)) is not None:
+        return own.recipe
+    kind = data.own.usual(dataset)[1] if data.own.is_own(dataset) else None
+    kind = kind or ("images" if dataset in IMAGES else dataset if dataset in ("digits", "mnist1d") else "tabular")
     if (found := RECIPES.get((kind, architecture))) is None:
         fits = [a for k, a in RECIPES if k == kind] + list(CLASSICAL)
         raise ValueError(f"architecture {architecture!r} does not fit {dataset!r}; choose from: {', '.join(fits)}")
@@ -95,8 +98,10 @@ class Config(BaseConfig):
 
     preset: str = option("smoke", help="where the run belongs", choices=("smoke", "laptop", "gpu"))
     experiment: str = option("cyclic", help="law of the labels", choices=EXPERIMENTS)
-    dataset: str = option("digits", help="data set", choices=data.NAMES)
-    architecture: str = option("knn", help="family of the classifier", choices=(*NETWORKS, *CLASSICAL))
+    dataset: str = option("digits", help="data set", choices=data.NAMES, extended="dataset")
+    architecture: str = option(
+        "knn", help="family of the classifier", choices=(*NETWORKS, *CLASSICAL), extended="architecture"
+    )
     noise: float = option(0.3, help="rate at which the noisy labels are flipped", low=0.0, below=1.0)
     seed: int = option(0, help="seed of the split, the noise and the training", low=0)
     n_train: int | None = option(
@@ -128,14 +133,15 @@ class Config(BaseConfig):
 
     def resolve(self) -> dict[str, Any]:
         """Fills the sizes and training settings of the recipe."""
-        filled: dict[str, Any] = {}
+        filled: dict[str, Any] = {"dataset": data.own.named(self.dataset)}
         steps = recipe(self.dataset, self.architecture)
         for name in ("width", "depth", "epochs", "learning_rate", "batch_size", "optimizer", "schedule"):
             if getattr(self, name) is None and name in steps:
                 filled[name] = steps[name]
         if self.n_train is None:
             # agreement trains two classifiers, each on a set of its own
-            filled["n_train"] = SIZES.get(self.dataset, 1000) // (1 + (self.experiment == "agreement"))
+            size = data.own.usual(self.dataset)[0] if data.own.is_own(self.dataset) else SIZES.get(self.dataset, 1000)
+            filled["n_train"] = size // (1 + (self.experiment == "agreement"))
         if self.experiment == "human" and self.annotator is None:
             filled["annotator"] = "worse"
         return filled
@@ -143,16 +149,24 @@ class Config(BaseConfig):
     def fixed(self) -> dict[str, Any]:
         """Returns the constants that are no fields."""
         found: dict[str, Any] = {"n_test": TEST_SIZES.get(self.dataset)}
-        if self.architecture in NETWORKS:
+        if (own := registered("architecture").get(self.architecture)) is not None:
+            found["code"] = keys.code(own.build)
+        if self.trained:
             found["momentum"] = TrainConfig.momentum if self.optimizer == "sgd" else None
             found["weight_decay"] = TrainConfig.weight_decay
             if self.experiment == "sparse":
                 found |= {"logged_epochs": ",".join(map(str, LOGGED_EPOCHS)), "logged_inputs": LOGGED_INPUTS}
         return found
 
+    @property
+    def trained(self) -> bool:
+        """Whether the classifier is a network, which the training loop trains."""
+        own = registered("architecture").get(self.architecture)
+        return bool(own.recipe) if own is not None else self.architecture in NETWORKS
+
     def data_checksum(self) -> str | None:
         """Returns the checksum of a table as it is now: a table of the same name may hold other rows."""
-        if self.dataset not in data.CHANGEABLE:
+        if self.dataset not in data.CHANGEABLE and self.dataset not in registered("dataset"):
             return None
         try:
             return self.load().checksum
@@ -166,6 +180,7 @@ class Config(BaseConfig):
 
     def validate(self) -> None:
         """Refuses settings that would do nothing: two names for one run are an error waiting to happen."""
+        networks = (*NETWORKS, *([self.architecture] if self.trained else []))
         kernels = ("kernel_gaussian", "kernel_laplace", "svm")
         for name, neutral, families in (
             ("neighbours", 1, ("knn",)),
@@ -173,8 +188,8 @@ class Config(BaseConfig):
             ("bandwidth", 0.66, kernels),
             ("ridge", 0.0, (*kernels, "logistic")),
             ("width", None, tuple(NETWORKS)),
-            ("epochs", None, tuple(NETWORKS)),
-            ("optimizer", None, tuple(NETWORKS)),
+            ("epochs", None, networks),
+            ("optimizer", None, networks),
         ):
             if getattr(self, name) != neutral and self.architecture not in families:
                 raise ValueError(f"{name} applies to {', '.join(families)}, not to {self.architecture!r}")

@@ -11,7 +11,7 @@ import torch
 
 from dlcore import data, noise, runtime, training
 from dlcore.metrics import distributional as dg
-from dlcore.models import CLASSICAL, network
+from dlcore.models import network
 from dlcore.models.classical import classical
 from dlcore.records import Record
 from dlcore.studies.distributional.config import LOGGED_EPOCHS, LOGGED_INPUTS, Config
@@ -23,7 +23,7 @@ def _train(config: Config, task: Task, seed: int, options: dict[str, Any], log: 
     classes = task.shape[1]
     x = data.to_float(task.inputs, task.inputs)
     x_test = data.to_float(task.test_inputs, task.inputs)
-    if config.architecture in CLASSICAL:
+    if not config.trained:
         names = ("neighbours", "max_depth", "bandwidth", "ridge")
         model = classical(config.architecture, seed=seed, **{k: getattr(config, k) for k in names})
         model.fit(x, task.labels)

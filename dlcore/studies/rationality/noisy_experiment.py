@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import OrderedDict
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from dlcore import data, parallel, pretraining, probing, runtime, training
-from dlcore.cache import read_arrays, write_arrays
+from dlcore import cache, data, parallel, pretraining, probing, runtime, training
 from dlcore.metrics import rationality as rr
 from dlcore.models import network
 from dlcore.models.networks import Stages
@@ -79,11 +77,7 @@ def _features(config: Config, x: torch.Tensor, test: torch.Tensor, seed: int, op
 
 def _cache(config: Config, checkpoint: Path | None) -> Path | None:
     """Returns the file of the features, shared by all probes and noise rates on them."""
-    if checkpoint is None:
-        return None
-    text = json.dumps(config.pretraining(), sort_keys=True)
-    name = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return checkpoint.parents[1] / "features" / f"{name}.npz"
+    return cache.beside(checkpoint, "features", json.dumps(config.pretraining(), sort_keys=True), ".npz")
 
 
 def _probe(config: Config, features: Features, labels: np.ndarray, classes: int, options: dict) -> probing.Probed:
@@ -145,7 +139,7 @@ def trained_on(
     sizes = (config.architecture, config.width, config.depth, config.epochs, config.batch_size, config.input_noise)
     made = json.dumps([config.optimizer, config.learning_rate, source.checksum, config.seed, *sizes])
     kept = {k: _kept(made, k, given, path) for k, given in vectors.items()}
-    found = {k: (v["train"], v["test"]) for k, file in kept.items() if file and (v := read_arrays(file)) is not None}
+    found = {k: (v["train"], v["test"]) for k, file in kept.items() if (v := cache.read_arrays(file)) is not None}
     missing = [k for k in vectors if k not in found]
     nets, settings = [], []
     for k in missing:
@@ -178,7 +172,7 @@ def trained_on(
         one, two = (training.predict(net, v).cpu().numpy() for v in (x, test))
         found[k] = one, two
         if (file := kept[k]) is not None:
-            write_arrays(file, train=one, test=two)
+            cache.write_arrays(file, train=one, test=two)
     # only now: after a kill in a later draw the earlier ones are still there
     for file in checkpoints or ():
         file.unlink(missing_ok=True)
@@ -187,10 +181,10 @@ def trained_on(
 
 def _kept(made: str, number: int, labels: np.ndarray, checkpoint: Path | None) -> Path | None:
     """Returns the file of the predictions of one network, named by all they depend on."""
-    if checkpoint is None or parallel.size() > 1:  # the processes of one run train together
+    if parallel.size() > 1:  # the processes of one run train together
         return None
-    name = hashlib.sha256(made.encode() + str(number).encode() + labels.astype(np.int64).tobytes()).hexdigest()[:16]
-    return checkpoint.parents[1] / "end_to_end" / f"{name}.npz"
+    whole = made.encode() + str(number).encode() + labels.astype(np.int64).tobytes()
+    return cache.beside(checkpoint, "end_to_end", whole, ".npz")
 
 
 def measure(draws: Draws, test_labels: np.ndarray, num_classes: int) -> tuple[dict[str, Any], dict[str, Any]]:

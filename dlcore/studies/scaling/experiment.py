@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -58,14 +57,15 @@ def _reverse(config: Config, options: dict[str, Any]) -> tuple[Seq2Seq, float]:
     names = ("seed", "reverse_pairs", "reverse_width", "reverse_steps", "dropout", "learning_rate", "batch_tokens")
     names += ("constants",)
     text = json.dumps([getattr(config, n) for n in names] + [min(corpora.DEV, config.test_pairs)])
-    kept = path.parents[1] / "reverse" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt" if path else None
-    if kept is not None and kept.exists():
-        try:
-            saved = torch.load(kept, map_location="cpu", weights_only=True)
-            model.load_state_dict(saved["model"])
-            return model, saved["loss"]
-        except Exception:  # a damaged copy costs time, never the run
-            cache.forget(kept)
+    kept = cache.beside(path, "reverse", text, ".pt")
+
+    def read(path: Path) -> float:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(saved["model"])
+        return saved["loss"]
+
+    if (loss := cache.kept(kept, read)) is not None:
+        return model, loss
     pairs = task.sample(config.reverse_pairs, seed=config.seed, stream="reverse").reversed()
     dev = task.sample(min(corpora.DEV, config.test_pairs), stream="dev").reversed()
     own = {**options, "checkpoint": path.with_suffix(".reverse.pt") if path else None}

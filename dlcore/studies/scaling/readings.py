@@ -10,7 +10,7 @@ import pandas as pd
 
 from dlcore.studies.scaling.comparisons import paired_by_size as size_by_size
 from dlcore.studies.scaling.config import budget
-from dlcore.studies.scaling.table import BASE, LAWS, SYNTHETIC, CurveFit, holdouts, scaling_fits
+from dlcore.studies.scaling.table import BASE, LAWS, SYNTHETIC, CurveFit, holdouts, scaling_fits, setting_of
 
 
 def held_out_laws(fits: Sequence[CurveFit]) -> pd.DataFrame:
@@ -118,10 +118,11 @@ def filtering(rows: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     own = rows[rows.curve == SYNTHETIC]
     after = own[own.filter_pairs.notna()]
-    setting = after.setting.iloc[0]
+    first = after.iloc[0]
+    setting, without = first.setting, setting_of(own, noise_kind=first.noise_kind, noise=float(first.noise))
     key, columns = ["pairs", "seed"], ["loss", "num_train", "filter_recall", "filter_false_alarm"]
     both = after[after.setting == setting][key + columns].merge(
-        own[own.setting == setting.partition(", filtered")[0]][[*key, "loss"]], on=key, suffixes=("", "_noisy")
+        own[own.setting == without][[*key, "loss"]], on=key, suffixes=("", "_noisy")
     )
     base = own[own.arm == "baseline"]
     clean = base[[*key, "loss"]].rename(columns={"loss": "clean"})

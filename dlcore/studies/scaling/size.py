@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dlcore.metrics.scaling import JOINT_LAWS, JointFit, fit_joint
+from dlcore.metrics.scaling import JOINT_LAWS, JointFit, OutlierWarning, fit_joint
 from dlcore.studies.scaling.table import SYNTHETIC, scaling_fits
 
 
@@ -28,7 +29,11 @@ def joint_fit(rows: pd.DataFrame, law: str = "kaplan", bootstrap: int = 0) -> Jo
     own = widths(rows)
     if own.empty or own.width.nunique() < 3:
         return None
-    return fit_joint(own.pairs, own.parameters, own.above, law, bootstrap)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", OutlierWarning
+        )  # the claim is on all runs; the fit's flags name those off the law
+        return fit_joint(N=own.parameters, D=own.pairs, loss=own.above, law=law, bootstrap=bootstrap)
 
 
 def widest_predicted(rows: pd.DataFrame) -> pd.DataFrame:
@@ -43,7 +48,7 @@ def widest_predicted(rows: pd.DataFrame) -> pd.DataFrame:
     last = own.width == own.width.max()
     rest, held = own[~last], own[last]
     floor = held.asymptote.mean()
-    found = {law: joint_fit(rest, law).predict(held.pairs, held.parameters) for law in JOINT_LAWS}
+    found = {law: joint_fit(rest, law).predict(N=held.parameters, D=held.pairs) for law in JOINT_LAWS}
     next_ = scaling_fits(rest[rest.width == rest.width.max()], ("known",), bootstrap=0)
     if next_:
         found["no size"] = next_[0].fit.predict(held.pairs)

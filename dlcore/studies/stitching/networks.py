@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import OrderedDict
 from pathlib import Path
@@ -66,21 +65,15 @@ def _training(config: Any, role: Role, own: int, all_samples: int) -> dict[str, 
 def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) -> nn.Module:
     """Returns a trained network, from the cache where another pair has trained it; `config` is that of the study."""
     path: Path | None = options["checkpoint"]
-    kept = None
-    if path is not None:
-        own = [config.dataset, config.architecture, config.n_train, config.depth, config.seed, *role]
-        own += [config.constants, *(getattr(config, name) for name in SMALL)]
-        kept = path.parents[1] / "networks" / f"{hashlib.sha256(json.dumps(own).encode()).hexdigest()[:16]}.pt"
+    made = [config.dataset, config.architecture, config.n_train, config.depth, config.seed, *role]
+    made += [config.constants, *(getattr(config, name) for name in SMALL)]
+    kept = cache.beside(path, "networks", json.dumps(made), ".pt")
     rows = rows_of(role, len(source.x))
     x, (labels, classes) = source.x[rows], labels_of(role, source)
     labels = labels[rows]
     whole = built(config, role, source, role.seed, classes)
-    if kept is not None and kept.exists():
-        try:
-            whole.load_state_dict(torch.load(kept, map_location="cpu", weights_only=True))
-            return whole.eval()
-        except Exception:  # a damaged copy costs time, never the run
-            cache.forget(kept)
+    if cache.kept(kept, lambda p: whole.load_state_dict(torch.load(p, map_location="cpu", weights_only=True))):
+        return whole.eval()
     own = {**options, "checkpoint": path.with_suffix(f".{kept.stem}.pt") if path else None}
     how = _training(config, role, len(x), len(source.x))
     if role.objective == "supervised":

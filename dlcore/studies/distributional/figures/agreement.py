@@ -8,11 +8,25 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dlcore.charts.controls import Saying, menu, near, pick, slider
-from dlcore.charts.shared import INK, RATE, Highlight, begin, in_points, named
+from dlcore.charts.controls import Saying, chosen, menu, near, rates
+from dlcore.charts.shared import (
+    INK,
+    LOG,
+    RATE,
+    UNIT,
+    Highlight,
+    begin,
+    dashed,
+    either,
+    in_points,
+    named,
+    padded,
+    tips,
+    zero,
+)
 from dlcore.charts.theme import ROLES, finish, paired, roles, singled
 from dlcore.metrics.distributional import knn_flip_rate
-from dlcore.summaries import ordered, over_seeds
+from dlcore.summaries import ordered, series_over_seeds
 
 
 def agreement(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
@@ -20,39 +34,27 @@ def agreement(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChar
     rows = named(table[(table.experiment == "agreement") & table.usual])
     rows = rows.assign(accuracy_shown=rows.test_accuracy_noisy)
     rows = rows[["data", "family", "noise", "n_train", "seed", "accuracy_shown", "agreement"]].round(4)
-    start, noises = begin(highlight), sorted(rows.noise.unique())
-    families = ["all", *ordered(rows.family)]
-    rate = slider(noises, pick(start, "noise", noises, 0.0), "symmetric noise")
-    chosen = menu(families, "all", "architecture", "dl_family")
-    names = ["all", *dict.fromkeys(rows.data)]
-    dataset = menu(names, "all", "data", "dl_data")
+    rate = rates(begin(highlight), rows.noise, 0.0, "symmetric noise")
+    family = menu(["all", *ordered(rows.family)], "all", "architecture", "dl_family")
+    dataset = menu(["all", *dict.fromkeys(rows.data)], "all", "data", "dl_data")
     base = alt.Chart(rows).transform_filter(f"(dl_data === 'all' || datum.data === dl_data) && {near('noise')}")
     mine = "dl_family === 'all' || datum.family === dl_family"
-    scale = alt.Scale(domain=[0, 1])
-    x = alt.X("accuracy_shown:Q", title="accuracy against labels of the training law", scale=scale, axis=RATE)
-    y = alt.Y("agreement:Q", title="agreement of two independent classifiers", scale=scale, axis=RATE)
-    line = pd.DataFrame({"accuracy_shown": [0, 1], "agreement": [0, 1]})
+    x = alt.X("accuracy_shown:Q", title="accuracy against labels of the training law", scale=UNIT, axis=RATE)
+    y = alt.Y("agreement:Q", title="agreement of two independent classifiers", scale=UNIT, axis=RATE)
     chart = alt.layer(
-        alt.Chart(line).mark_line(strokeDash=[6, 4], color=ROLES["sampler"], strokeWidth=2).encode(x=x, y=y),
+        dashed({"accuracy_shown": [0, 1], "agreement": [0, 1]}, "sampler").encode(x=x, y=y),
         base.mark_point(filled=True, size=50).encode(
             x=x,
             y=y,
             color=singled("dl_family !== 'all' && datum.family === dl_family"),
-            opacity=alt.condition(mine, alt.value(0.9), alt.value(0.35)),
-            tooltip=[
-                "data",
-                "family",
-                "n_train",
-                "seed",
-                alt.Tooltip("accuracy_shown:Q", format=".3f"),
-                alt.Tooltip("agreement:Q", format=".3f"),
-            ],
+            opacity=either(mine, 0.9, 0.35),
+            tooltip=tips("data", "family", "n_train", "seed", accuracy_shown=".3f", agreement=".3f"),
         ),
     )
     return finish(
         chart.properties(width="container", height=400),
         name="agreement",
-        controls=[rate, dataset, chosen],
+        controls=[rate, dataset, family],
         title="Agreement tracks accuracy for accurate classifiers and fails for weak trees",
         subtitle="One point per pair of classifiers, trained on disjoint halves; the dashed line is the agreement property.",
         description="Scatter of agreement against accuracy for pairs of classifiers trained on disjoint data. Accurate "
@@ -70,13 +72,8 @@ def knn_law(table: pd.DataFrame) -> alt.LayerChart:
         & (table.dataset == "digits")
         & (table.noise == 0.3)
     ]
-    parts = [
-        over_seeds(rows, ["neighbours"], f"flip_rate_{side}")
-        .rename(columns={f"flip_rate_{side}": "rate"})
-        .assign(side=side)
-        for side in ("train", "test")
-    ]
-    found = pd.concat(parts, ignore_index=True).round(4)
+    sides = {f"flip_rate_{side}": side for side in ("train", "test")}
+    found = series_over_seeds(rows, ["neighbours"], sides, "side").rename(columns={"value": "rate"}).round(4)
     theory = pd.DataFrame({"neighbours": range(1, 52, 2)})
     theory["rate"] = [float(knn_flip_rate(k, 0.3)) for k in theory.neighbours]
     x = alt.X(
@@ -118,30 +115,23 @@ def kernel_path(table: pd.DataFrame) -> alt.HConcatChart:
     # a logarithm has no zero: the interpolating end stands at a tenth of the smallest ridge
     least = float(rows.ridge[rows.ridge > 0].min()) / 10
     rows = rows.assign(excess=rows.tt_tv - rows.tt_null_mean, ridge_shown=rows.ridge.where(rows.ridge > 0, least))
-    parts = []
-    for column, series in (
-        ("flip_rate_train", "on train"),
-        ("flip_rate_test", "on test"),
-        ("excess", "TV(train, test) above its null"),
-    ):
-        by = ["family", "ridge", "ridge_shown"]
-        parts.append(over_seeds(rows, by, column).rename(columns={column: "value"}).assign(series=series))
-    found = pd.concat(parts, ignore_index=True).round(4)
+    series = {"flip_rate_train": "on train", "flip_rate_test": "on test", "excess": "TV(train, test) above its null"}
+    found = series_over_seeds(rows, ["family", "ridge", "ridge_shown"], series).round(4)
     families = ordered(found.family)
     kernel = menu(families, families[0], "kernel", "dl_family")
     ends = found[found.series.str.startswith("TV")]
     x = alt.X(
         "ridge_shown:Q",
         title=f"ridge (0 stands at {least:g})",
-        scale=alt.Scale(type="log", nice=False, padding=10),
+        scale=padded(10),
         axis=alt.Axis(tickCount=4, format="~g"),
     )
     mine = singled("datum.family === dl_family")
     base = alt.Chart(ends)
-    tip = ["family", "ridge", alt.Tooltip("value:Q", format=".3f"), "seeds"]
+    tip = [*tips("family", "ridge", value=".3f"), "seeds"]
     names = ends.loc[ends.groupby("family").value.idxmax()]
     left = alt.layer(
-        alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y="zero:Q"),
+        zero(),
         base.mark_rule(strokeWidth=1.5).encode(x=x, y="low:Q", y2="high:Q", color=mine),
         base.mark_point(filled=True, size=45, opacity=1).encode(
             x=x, y=alt.Y("value:Q", title="TV(train, test) above its null", axis=RATE), color=mine, tooltip=tip
@@ -183,10 +173,9 @@ def training_time(curves: pd.DataFrame) -> alt.LayerChart:
         raise ValueError("no record has curves of train and test while training: run the group 'sparse'")
     settings = list(dict.fromkeys(curves.setting))
     setting = menu(settings, settings[0], "data and architecture", "dl_setting")
-    noises = sorted(curves.noise.unique())
-    rate = slider(noises, pick(None, "noise", noises, 0.4))
-    base = alt.Chart(curves).transform_filter(f"datum.setting === dl_setting && {near('noise')}")
-    x = alt.X("epoch:Q", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(tickCount=6), title="epoch")
+    rate = rates(None, curves.noise, 0.4)
+    base = alt.Chart(curves).transform_filter(chosen(setting, rate))
+    x = alt.X("epoch:Q", scale=LOG, axis=alt.Axis(tickCount=6), title="epoch")
     y = alt.Y("value:Q", title="distance or error", axis=RATE)
     domain = ["TV(train, test)", "its null", "train error (noisy labels)", "test error (clean labels)"]
     colour = roles("series", dict(zip(domain, ("chosen", "null", "train", "test"), strict=True)))

@@ -9,10 +9,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.charts.controls import Saying, menu, near, pick, slider
-from dlcore.charts.shared import CLASS_NAMES, RATE, Highlight, begin, in_points, named
+from dlcore.charts.controls import Saying, choose, chosen, menu, rates
+from dlcore.charts.shared import CLASS_NAMES, RATE, Highlight, begin, dashed, either, in_points, named, padded, tips
 from dlcore.charts.theme import ROLES, finish, roles, shapes, singled
-from dlcore.summaries import family, ordered, over_seeds
+from dlcore.summaries import family, ordered, series_over_seeds
 
 _WHERE = {
     "cyclic": "every class",
@@ -33,14 +33,10 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
     rows = (
         rows.groupby(["data", "where", "family", "noise", "n_train"], as_index=False).mean(numeric_only=True).round(4)
     )
-    start, noises = begin(highlight), sorted(rows.noise[rows.noise > 0].unique())
-    families = ordered(rows.family)
-    rate = slider(noises, pick(start, "noise", noises, 0.3))
-    every = ["all", *families]
-    chosen = menu(every, "all", "architecture", "dl_family")
-    places = list(dict.fromkeys(rows["where"]))
-    where = menu(places, places[0], "noise on", "dl_where")
-    base = alt.Chart(rows).transform_filter(f"datum.where === dl_where && {near('noise')}")
+    rate = rates(begin(highlight), rows.noise[rows.noise > 0], 0.3)
+    classifier = menu(["all", *ordered(rows.family)], "all", "architecture", "dl_family")
+    where = choose(None, "where", list(dict.fromkeys(rows["where"])), "noise on")
+    base = alt.Chart(rows).transform_filter(chosen(where, rate))
     only = "dl_family !== 'all' && datum.family === dl_family"
     mine = "dl_family === 'all' || datum.family === dl_family"
     low = float(np.floor(20 * rows.low.min()) / 20)
@@ -65,7 +61,7 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
             f"Noise on {place}, {noise:.0%}: {len(part) - len(above)} of {len(part)} points lie below the line, as conjectured"
             + (f"; above it lie {_listed(above.family)}" if len(above) else "")
         ).replace("%:", " %:")
-    dim = alt.condition(mine, alt.value(0.95), alt.value(0.4))
+    dim = either(mine, 0.95, 0.4)
     chart = alt.layer(
         alt.Chart(line).mark_line(strokeDash=[6, 4], color=ROLES["null"]).encode(x=x, y=y),
         base.mark_rule(strokeWidth=1.2).encode(x=x, y="low:Q", y2="high:Q", color=singled(only), opacity=dim),
@@ -75,18 +71,13 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
             color=singled(only),
             shape=shapes("data", list(dict.fromkeys(rows.data))),
             opacity=dim,
-            tooltip=[
-                "data",
-                "family",
-                "n_train",
-                *[alt.Tooltip(f"{c}:Q", format=".3f") for c in ("epsilon", "tv_shown", "train_error")],
-            ],
+            tooltip=tips("data", "family", "n_train", epsilon=".3f", tv_shown=".3f", train_error=".3f"),
         ),
     )
     return finish(
         chart.properties(width="container", height=380),
         name="tv-against-epsilon",
-        controls=[where, rate, chosen],
+        controls=[where, rate, classifier],
         title=Saying((where, rate), said, "Feature calibration promises points below the line"),
         subtitle="Means over seeds; bars: mean 95 % limits of a seed. Below the dashed line the conjecture's bound holds.",
         description="Scatter of the debiased total variation between test outputs and training labels against epsilon, "
@@ -107,31 +98,22 @@ def tv_by_size(table: pd.DataFrame) -> alt.LayerChart:
     kept = (table.experiment == "four") & ~table.feature.astype(bool) & table.usual
     rows = named(table[kept]).dropna(subset=["epsilon"])
     by = ["data", "family", "n_train"]
-    parts = []
-    for column, series in (
-        ("epsilon", "epsilon: error on the four classes"),
-        ("debiased", "TV(test outputs, labels), debiased"),
-    ):
-        part = over_seeds(rows, by, column).rename(columns={column: "value"}).assign(series=series)
-        parts.append(part)
+    bound, distance = "epsilon: error on the four classes", "TV(test outputs, labels), debiased"
     sizes = rows.groupby(by).num_train.mean().round().astype(int)
-    found = pd.concat(parts, ignore_index=True)
+    found = series_over_seeds(rows, by, {"epsilon": bound, "debiased": distance})
     found["samples"] = [int(sizes[k]) for k in found[by].itertuples(index=False, name=None)]
     found = found.drop(columns="n_train").round(4)
-    families = ordered(found.family)
-    names = list(dict.fromkeys(found.data))
-    chosen = menu(families, pick(None, "family", families, family("convnet")), "architecture", "dl_family")
+    classifier = choose(None, "family", ordered(found.family), "architecture", family("convnet"))
     # the convnet on MNIST-1D is the classifier that the bound fails for
-    dataset = menu(names, pick(None, "dataset", names, "MNIST-1D"), "data", "dl_data")
-    base = alt.Chart(found).transform_filter("datum.family === dl_family && datum.data === dl_data")
+    dataset = choose(None, "data", list(dict.fromkeys(found.data)), "data", "MNIST-1D")
+    base = alt.Chart(found).transform_filter(chosen(classifier, dataset))
     x = alt.X(
         "samples:Q",
-        scale=alt.Scale(type="log", nice=False, padding=12),
+        scale=padded(12),
         axis=alt.Axis(tickCount=6),
         title="training samples of the four classes",
     )
     y = alt.Y("value:Q", title="error or distance", axis=RATE)
-    bound, distance = dict.fromkeys(found.series)
     colour = roles("series", {distance: "chosen", bound: "bayes"})
     said = {}
     wide = found.pivot_table(index=["data", "family", "samples"], columns="series", values="value").sort_index()
@@ -152,8 +134,8 @@ def tv_by_size(table: pd.DataFrame) -> alt.LayerChart:
     return finish(
         chart.properties(width="container", height=330),
         name="tv-by-size",
-        controls=[dataset, chosen],
-        title=Saying((dataset, chosen), said, "The distance and its bound as the training set grows"),
+        controls=[dataset, classifier],
+        title=Saying((dataset, classifier), said, "The distance and its bound as the training set grows"),
         subtitle="Four classes, two labels, 30 % of one class mislabelled. The conjecture: the distance stays below epsilon. "
         "Bands: 95 % intervals over seeds.",
         description="Two curves against the number of training samples: epsilon, the four-way test error, and the "
@@ -219,18 +201,16 @@ def human_noise(cells: pd.DataFrame) -> alt.LayerChart:
     cells = cells.dropna(subset=["clean"]).assign(
         annotator=lambda t: t.annotator.map(names).fillna(t.annotator), added=lambda t: (t.predicted - t.clean).round(4)
     )
-    kinds = list(dict.fromkeys(cells.annotator))
-    families = ordered(cells.family)
+    kinds, families = list(dict.fromkeys(cells.annotator)), ordered(cells.family)
     kind = menu(kinds, kinds[-1], "labels", "dl_annotator")
-    chosen = menu(families, families[-1], "classifier", "dl_family")
-    base = alt.Chart(cells).transform_filter("datum.annotator === dl_annotator && datum.family === dl_family")
+    classifier = menu(families, families[-1], "classifier", "dl_family")
+    base = alt.Chart(cells).transform_filter(chosen(kind, classifier))
     limit = float(cells.human.max())
     scale = alt.Scale(domain=[min(0.0, float(cells.added.min())), max(limit, float(cells.added.max()))])
     x = alt.X(
         "human:Q", title="rate in the human labels", axis=RATE, scale=alt.Scale(domain=[0, 1.05 * limit], nice=False)
     )
     y = alt.Y("added:Q", title="test predictions: rate minus that after clean labels", scale=scale, axis=RATE)
-    line = pd.DataFrame({"human": [0, limit], "added": [0, limit]})
     said, fitted = {}, []
     for key, part in cells.groupby(["annotator", "family"]):
         slope, level = np.polyfit(part.human, part.added, 1)
@@ -241,21 +221,19 @@ def human_noise(cells: pd.DataFrame) -> alt.LayerChart:
             f"(labels: {key[0]})"
         )
     fit = alt.Chart(pd.DataFrame(fitted).round(4))
-    fit = fit.transform_filter("datum.annotator === dl_annotator && datum.family === dl_family")
+    fit = fit.transform_filter(chosen(kind, classifier))
     chart = alt.layer(
-        alt.Chart(line).mark_line(strokeDash=[6, 4], color=ROLES["sampler"], strokeWidth=2).encode(x=x, y=y),
+        dashed({"human": [0, limit], "added": [0, limit]}, "sampler").encode(x=x, y=y),
         fit.mark_line(color=ROLES["chosen"], strokeWidth=2).encode(x=x, y=y),
         base.mark_point(filled=True, size=45, color=ROLES["test"], opacity=0.8).encode(
-            x=x,
-            y=y,
-            tooltip=["class", "label", *[alt.Tooltip(f"{n}:Q", format=".1%") for n in ("human", "predicted", "clean")]],
+            x=x, y=y, tooltip=tips("class", "label", human=".1%", predicted=".1%", clean=".1%")
         ),
     )
     return finish(
         chart.properties(width="container", height=340),
         name="human-noise",
-        controls=[kind, chosen],
-        title=Saying((kind, chosen), said, "Human label noise: which confusions come back?"),
+        controls=[kind, classifier],
+        title=Saying((kind, classifier), said, "Human label noise: which confusions come back?"),
         subtitle="CIFAR-10N, one point per pair of classes, means over seeds. What training on human labels adds to the same "
         "classifier's confusions. Dashed: a sampler; line: least squares.",
         description="Rate of each wrong label in the human annotations against its rate in the test predictions of a "

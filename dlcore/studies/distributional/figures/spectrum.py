@@ -8,8 +8,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.charts.controls import Saying, menu, near, pick, slider
-from dlcore.charts.shared import CLASS_NAMES, FEW, RATE, Highlight, begin, in_points, named
+from dlcore.charts.controls import Saying, choose, chosen, menu, pick, rates
+from dlcore.charts.shared import CLASS_NAMES, FEW, RATE, UNIT, Highlight, begin, dashed, either, in_points, named, tips
 from dlcore.charts.theme import ROLES, finish, paired, singled
 from dlcore.summaries import family, ordered, over_seeds
 
@@ -19,31 +19,27 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
     rows = named(table[(table.experiment == "cyclic") & table.usual & table.dataset.isin(["digits", "mnist1d"])])
     rows = rows[["data", "family", "noise", "seed", "flip_rate_test", "train_error"]].round(4)
     start, families = begin(highlight), ordered(rows.family)
-    noises = sorted(rows.noise.unique())
-    rate = slider(noises, pick(start, "noise", noises, 0.3))
-    chosen = menu(families, pick(start, "family", families, family("knn")), "architecture", "dl_family")
+    rate = rates(start, rows.noise, 0.3)
+    classifier = choose(start, "family", families, "architecture", family("knn"))
     names = list(dict.fromkeys(rows.data))
     dataset = menu(names, pick(start, "dataset", names, names[0]), "data", "dl_data")
     means = over_seeds(rows, ["data", "family", "noise"], "flip_rate_test")
     mine = "datum.family === dl_family"
     colour = singled(mine)
     x = alt.X("noise:Q", title="noise rate in training", axis=FEW, scale=alt.Scale(domain=[0, 0.92]))
-    y = alt.Y("flip_rate_test:Q", title="rate of the noise's target on test", axis=RATE, scale=alt.Scale(domain=[0, 1]))
-    sampler = pd.DataFrame({"noise": [0, 0.9], "flip_rate_test": [0, 0.9]})
-    bayes = pd.DataFrame({"noise": [0, 0.5, 0.5, 0.9], "flip_rate_test": [0, 0, 1, 1], "order": range(4)})
-    tip = ["family", "noise", "seed", alt.Tooltip("flip_rate_test:Q", format=".3f")]
+    y = alt.Y("flip_rate_test:Q", title="rate of the noise's target on test", axis=RATE, scale=UNIT)
+    step = {"noise": [0, 0.5, 0.5, 0.9], "flip_rate_test": [0, 0, 1, 1], "order": range(4)}
+    tip = tips("family", "noise", "seed", flip_rate_test=".3f")
     base = alt.Chart(means).transform_filter("datum.data === dl_data").encode(x=x, y=y)
     seeds = alt.Chart(rows).transform_filter(f"datum.data === dl_data && {mine}").encode(x=x, y=y)
     left = alt.layer(
-        alt.Chart(sampler).mark_line(strokeDash=[6, 4], color=ROLES["sampler"], strokeWidth=2).encode(x=x, y=y),
-        alt.Chart(bayes)
-        .mark_line(strokeDash=[2, 3], color=ROLES["bayes"], strokeWidth=2)
-        .encode(x=x, y=y, order="order:Q"),
+        dashed({"noise": [0, 0.9], "flip_rate_test": [0, 0.9]}, "sampler").encode(x=x, y=y),
+        dashed(step, "bayes", (2, 3)).encode(x=x, y=y, order="order:Q"),
         base.mark_line().encode(
             color=colour,
             detail="family:N",
-            opacity=alt.condition(mine, alt.value(1), alt.value(0.6)),
-            strokeWidth=alt.condition(mine, alt.value(3.5), alt.value(1.2)),
+            opacity=either(mine, 1, 0.6),
+            strokeWidth=either(mine, 3.5, 1.2),
         ),
         seeds.mark_circle(size=30, opacity=0.7).encode(color=colour, tooltip=tip),
         alt.Chart(pd.DataFrame({"zero": [0]}))
@@ -57,7 +53,7 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
         .mark_text(color=ROLES["bayes"], align="right")
         .encode(x=x, y=y, text="text:N"),
     ).properties(height=330)
-    here = f"datum.data === dl_data && {near('noise')}"
+    here = chosen(dataset, rate)
     said = {}
     for (name, noise), part in means.groupby(["data", "noise"], sort=False):
         at = part.set_index("family").flip_rate_test.sort_values()
@@ -66,7 +62,7 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
                 f"{name}, {noise:.0%} noise: the rate of the noise's target on test runs from {in_points(at.iloc[0])} % "
                 f"({at.index[0]}) to {in_points(at.iloc[-1])} % ({at.index[-1]})"
             ).replace("% noise", " % noise")
-    across = alt.X("flip_rate_test:Q", title="at the chosen noise rate", axis=FEW, scale=alt.Scale(domain=[0, 1]))
+    across = alt.X("flip_rate_test:Q", title="at the chosen noise rate", axis=FEW, scale=UNIT)
     down = alt.Y("family:N", title=None, sort=families)
     line = alt.Chart(pd.DataFrame({"zero": [0]})).transform_calculate(
         sampler="dl_noise", bayes="dl_noise > 0.5 ? 1 : 0"
@@ -81,21 +77,16 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
         alt.Chart(means)
         .transform_filter(here)
         .mark_rule(strokeWidth=2)
-        .encode(x=alt.X("low:Q", scale=alt.Scale(domain=[0, 1])), x2="high:Q", y=down, color=colour),
+        .encode(x=alt.X("low:Q", scale=UNIT), x2="high:Q", y=down, color=colour),
         alt.Chart(means)
         .transform_filter(here)
         .mark_point(shape="diamond", filled=True, size=90)
-        .encode(
-            x=across,
-            y=down,
-            color=colour,
-            tooltip=["family", alt.Tooltip("flip_rate_test:Q", format=".3f"), "seeds"],
-        ),
+        .encode(x=across, y=down, color=colour, tooltip=[*tips("family", flip_rate_test=".3f"), "seeds"]),
     ).properties(height=330)
     return finish(
         paired(left, right),
         name="spectrum",
-        controls=[dataset, rate, chosen],
+        controls=[dataset, rate, classifier],
         title=Saying((dataset, rate), said, "Interpolating classifiers form a spectrum from samplers to Bayes rules"),
         subtitle="Labels move from class l to l + 1 with the noise rate. Dots: seeds; diamonds and bars: mean, 95 % interval.",
         description="Left: test rate of predicting the noise's target against the training noise rate, one line per "
@@ -143,18 +134,12 @@ def joint_density(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Hi
                 entry |= {"prediction": labels[dataset][k], "train": shares[0][level, k], "test": shares[1][level, k]}
                 found.append({**entry, "seeds": len(group)})
     cells = pd.DataFrame(found).round(4)
-    settings = list(dict.fromkeys(cells.setting))
-    noises = sorted(cells.noise.unique())
     start = begin(highlight)
     wanted = {"setting": f"{start.get('dataset')}: {start.get('family')}"}
-    rate = slider(noises, pick(start, "noise", noises, 0.3))
-    setting = menu(
-        settings,
-        pick(wanted, "setting", settings, f"CIFAR-10: {family('resnet')}"),
-        "data and architecture",
-        "dl_setting",
-    )
-    base = alt.Chart(cells).transform_filter(f"datum.setting === dl_setting && {near('noise')}")
+    rate = rates(start, cells.noise, 0.3)
+    settings = list(dict.fromkeys(cells.setting))
+    setting = choose(wanted, "setting", settings, "data and architecture", f"CIFAR-10: {family('resnet')}")
+    base = alt.Chart(cells).transform_filter(chosen(setting, rate))
 
     classes, predictions = (list(dict.fromkeys(cells[c])) for c in ("class", "prediction"))
 
@@ -169,18 +154,12 @@ def joint_density(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Hi
             scale=alt.Scale(domain=[0, 1], scheme="blues"),
             legend=alt.Legend(orient="bottom", format=".0%", values=[0, 0.5, 1]) if side == "train" else None,
         )
-        tip = [
-            "class",
-            "prediction",
-            alt.Tooltip("train:Q", format=".1%"),
-            alt.Tooltip("test:Q", format=".1%"),
-            "seeds",
-        ]
+        tip = [*tips("class", "prediction", train=".1%", test=".1%"), "seeds"]
         text = base.mark_text().encode(
             x=x,
             y=y,
             text=alt.Text(f"{side}:Q", format=".1%"),
-            color=alt.condition(f"datum.{side} > 0.55", alt.value("white"), alt.value("#1a1a1a")),
+            color=either(f"datum.{side} > 0.55", "white", "#1a1a1a"),
         )
         return alt.layer(base.mark_rect().encode(x=x, y=y, color=colour, tooltip=tip), text).properties(height=300)
 

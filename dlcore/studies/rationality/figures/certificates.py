@@ -6,12 +6,12 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.charts.controls import Saying, held, menu, nearest, pick, slider
-from dlcore.charts.shared import INK, RATE, Highlight, begin, in_points, named
+from dlcore.charts.controls import Saying, choose, held, menu, nearest, rates
+from dlcore.charts.shared import INK, RATE, UNIT, Highlight, begin, either, in_points, named, padded, tips
 from dlcore.charts.theme import ROLES, finish, roles, shapes, singled
 from dlcore.studies.rationality.figures.gaps import in_order
 from dlcore.studies.rationality.table import by_size
-from dlcore.summaries import method, over_seeds
+from dlcore.summaries import method, over_seeds, series_over_seeds
 
 
 def leverage(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
@@ -21,9 +21,8 @@ def leverage(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart
     names = ["data", "method", "noise", "n_train", "strength", "dimension_used", "seed", "leverage"]
     rows = rows[[*names, "memorization", "generalization"]].round(4)
     start = begin(highlight)
-    noises = sorted(rows.noise.unique())
     rows = nearest(rows, "data")
-    rate = slider(noises, pick(start, "noise", noises, 0.2))
+    rate = rates(start, rows.noise, 0.2)
     methods = ["all", *[m for m in in_order() if m in set(rows.method)]]
     chosen = menu(methods, "all", "method", "dl_method")
     base = alt.Chart(rows).transform_filter(held())
@@ -33,15 +32,15 @@ def leverage(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart
         scale=alt.Scale(type="log", domain=[0.005, 1.05]),
         axis=alt.Axis(values=[0.01, 0.03, 0.1, 0.3, 1], format=".0%"),
     )
-    y = alt.Y("memorization:Q", title="memorization gap", axis=RATE, scale=alt.Scale(domain=[0, 1]))
+    y = alt.Y("memorization:Q", title="memorization gap", axis=RATE, scale=UNIT)
     mine = "dl_method === 'all' || datum.method === dl_method"
     chart = base.mark_point(filled=True, size=45).encode(
         x=x,
         y=y,
         color=singled("dl_method !== 'all' && datum.method === dl_method"),
         shape=shapes("data", list(dict.fromkeys(rows.data))),
-        opacity=alt.condition(mine, alt.value(0.9), alt.value(0.35)),
-        tooltip=[*names, alt.Tooltip("memorization:Q", format=".2%"), alt.Tooltip("generalization:Q", format=".2%")],
+        opacity=either(mine, 0.9, 0.35),
+        tooltip=tips(*names, memorization=".2%", generalization=".2%"),
     )
     at = rows[np.isclose(rows.noise, 0.2)]
     rank = at.leverage.corr(at.memorization, method="spearman")
@@ -66,28 +65,22 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
         "bound_miller_madow": "Theorem II, Miller-Madow",
         "generalization": "generalization gap",
     }
-    parts = [
-        over_seeds(rows, ["data", "method", "n_train"], name).rename(columns={name: "value"}).assign(kind=label)
-        for name, label in kinds.items()
-    ]
-    found = pd.concat(parts, ignore_index=True)
+    found = series_over_seeds(rows, ["data", "method", "n_train"], kinds, "kind")
     found = found[found.value > 0]
     # a logarithm has no zero: an interval that reaches it ends at the lowest value drawn
     found["low"] = found.low.clip(lower=found.value.min())
     found = found.round(5)
-    methods = [m for m in in_order() if m in set(found.method)]
-    chosen = menu(methods, pick(None, "method", methods, method("vicreg")), "method", "dl_method")
-    datasets = list(dict.fromkeys(found.data))
-    dataset = menu(datasets, pick(None, "data", datasets, "MNIST-1D"), "data", "dl_data")
+    chosen = choose(None, "method", [m for m in in_order() if m in set(found.method)], "method", method("vicreg"))
+    dataset = choose(None, "data", list(dict.fromkeys(found.data)), "data", "MNIST-1D")
     base = alt.Chart(found).transform_filter("datum.method === dl_method && datum.data === dl_data")
     x = alt.X(
         "n_train:Q",
         title="training samples",
-        scale=alt.Scale(type="log", nice=False, padding=15),
+        scale=padded(15),
         axis=alt.Axis(values=[125, 250, 500, 1000, 2000, 4000], grid=False),
     )
     at = alt.Axis(format="~%", values=[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10])
-    y = alt.Y("value:Q", title="share of the points", scale=alt.Scale(type="log", nice=False, padding=10), axis=at)
+    y = alt.Y("value:Q", title="share of the points", scale=padded(10), axis=at)
     series = dict(zip(kinds.values(), ("chosen", "bayes", "paper", "test"), strict=True))
     colour = roles("kind", series, alt.Legend(orient="bottom", columns=2, symbolOpacity=1))
     full = alt.Chart(pd.DataFrame({"value": [1.0], "text": ["100 %: a bound above says nothing"]}))
@@ -99,7 +92,7 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
         base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour),
         base.mark_rule().encode(x=x, y="low:Q", y2="high:Q", color=colour),
         base.mark_point(filled=True, size=60, opacity=1).encode(
-            x=x, y=y, color=colour, tooltip=["method", "kind", "n_train", alt.Tooltip("value:Q", format=".2%"), "seeds"]
+            x=x, y=y, color=colour, tooltip=[*tips("method", "kind", "n_train", value=".2%"), "seeds"]
         ),
     )
     wide = found.pivot_table(index=["data", "method", "n_train"], columns="kind", values="value").sort_index()
@@ -140,11 +133,7 @@ def table_procedure(table: pd.DataFrame) -> alt.LayerChart:
         "difference:Q", title="measured minus predicted, points of accuracy", axis=alt.Axis(format="+.1%", tickCount=6)
     )
     y = alt.Y("setting:N", title=None, sort=order, axis=alt.Axis(labelLimit=220))
-    tip = [
-        "setting",
-        "seed",
-        *[alt.Tooltip(f"{n}:Q", format=".2%") for n in ("test", "table_predicted", "table_measured")],
-    ]
+    tip = tips("setting", "seed", test=".2%", table_predicted=".2%", table_measured=".2%")
     chart = alt.layer(
         alt.Chart(pd.DataFrame({"zero": [0]}))
         .mark_rule(strokeDash=[6, 4], color=ROLES["bayes"], strokeWidth=2)
@@ -153,7 +142,7 @@ def table_procedure(table: pd.DataFrame) -> alt.LayerChart:
         alt.Chart(cells).mark_rule(strokeWidth=2.5, color=ROLES["chosen"]).encode(x="low:Q", x2="high:Q", y=y),
         alt.Chart(cells)
         .mark_point(shape="diamond", size=90, filled=True, color=ROLES["chosen"], opacity=1)
-        .encode(x=x, y=y, tooltip=["setting", alt.Tooltip("difference:Q", format="+.2%"), "seeds"]),
+        .encode(x=x, y=y, tooltip=[*tips("setting", difference="+.2%"), "seeds"]),
     )
     off = cells.difference.abs().max()
     zero = int(((cells.low <= 0) & (cells.high >= 0)).sum())

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from dlcore import published
-from dlcore.charts.controls import Saying, held, menu, nearest, pick, slider
-from dlcore.charts.shared import FEW, INK, RATE, Highlight, begin, in_points, named
+from dlcore.charts.controls import Saying, choose, held, menu, nearest, pick, rates
+from dlcore.charts.shared import FEW, INK, RATE, UNIT, Highlight, begin, dashed, either, in_points, named, tips
 from dlcore.charts.theme import ROLES, finish, paired, roles
 from dlcore.metrics.rationality import noisy_label_accuracy, trustworthy
 from dlcore.summaries import PROBES, method
@@ -114,9 +114,8 @@ def gap_decomposition(table: pd.DataFrame, highlight: Highlight = None) -> alt.H
     rows["close"] = ~rows.whole | rows.groupby("source").whole.transform("all")
     sources = list(dict.fromkeys(rows.source))
     start = begin(highlight)
-    noises = sorted(rows[~rows.fixed].noise.unique())
     source = menu(sources, _first(start, sources, "MNIST-1D (ours)"), "data", "dl_source")
-    rate = slider(noises, pick(start, "noise", noises, 0.2))
+    rate = rates(start, rows[~rows.fixed].noise, 0.2)
     rows = nearest(rows, "source")
     same = ["source", "noise", "least", "most", "method", "seeds", "close"]
     long = rows.melt(same, list(PARTS), var_name="part")
@@ -126,7 +125,7 @@ def gap_decomposition(table: pd.DataFrame, highlight: Highlight = None) -> alt.H
     y = alt.Y("method:N", title=None, sort=[*in_order(), *released.index], axis=alt.Axis(labels=False, ticks=False))
     names = rows[["source", "method", "close"]].drop_duplicates()
     colour = roles("part", PARTS)
-    tip = ["method", alt.Tooltip("generalization:Q", format=".2%"), alt.Tooltip("bound:Q", format=".2%"), "seeds"]
+    tip = [*tips("method", generalization=".2%", bound=".2%"), "seeds"]
 
     bound = (
         alt.Chart(rows)
@@ -158,7 +157,7 @@ def gap_decomposition(table: pd.DataFrame, highlight: Highlight = None) -> alt.H
                 y=y,
                 color=colour,
                 order="order:Q",
-                tooltip=["method", "part", alt.Tooltip("value:Q", format=".2%"), "seeds"],
+                tooltip=[*tips("method", "part", value=".2%"), "seeds"],
             ),
             base.mark_point(shape="diamond", filled=True, size=75, color=INK, opacity=1, yOffset=4).encode(
                 x="generalization:Q", y=y, tooltip=tip
@@ -227,12 +226,11 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
     probes = cells[~cells.whole].method
     known = in_order()
     methods = [m for m in known if m in set(probes)] + sorted(set(probes) - set(known))
-    steps = sorted(own.noise.unique())
     source = menu(sources, _first(start, sources, "MNIST-1D (ours)"), "data", "dl_source")
-    rate = slider(steps, pick(start, "noise", steps, 0.4))
-    probe = menu(methods, pick(start, "method", methods, method("simclr")), "probe on", "dl_method")
+    rate = rates(start, own.noise, 0.4)
+    probe = choose(start, "method", methods, "probe on", method("simclr"))
     here = f"datum.source === dl_source && {held()}"
-    x = alt.X("test:Q", title="accuracy at this noise rate", axis=FEW, scale=alt.Scale(domain=[0, 1]))
+    x = alt.X("test:Q", title="accuracy at this noise rate", axis=FEW, scale=UNIT)
     order = [*known, *sorted(set(cells.method) - set(known))]
     y = alt.Y("method:N", title=None, sort=order, axis=alt.Axis(labels=False, ticks=False))
     base = alt.Chart(cells).transform_filter(here)
@@ -244,7 +242,7 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
         "seeds",
     ]
     strong = "datum.method === dl_method || datum.whole"
-    mark = alt.condition(strong, alt.value(1), alt.value(0.5))
+    mark = either(strong, 1, 0.5)
     names = alt.Chart(cells[["source", "method"]].drop_duplicates()).transform_filter("datum.source === dl_source")
     left = alt.layer(
         names.mark_text(align="left", baseline="bottom", dy=-4, color=INK, opacity=0.85).encode(
@@ -271,7 +269,7 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
     )  # one network end to end is enough
     long = long[~seen]
     across = alt.X("noise:Q", title="noise rate", axis=FEW, scale=alt.Scale(domain=[0, 0.95], nice=False))
-    up = alt.Y("accuracy:Q", title="accuracy", axis=RATE, scale=alt.Scale(domain=[0, 1]))
+    up = alt.Y("accuracy:Q", title="accuracy", axis=RATE, scale=UNIT)
     colour = roles("side", {labels["train"]: "train", labels["test"]: "test"})
     dash = alt.StrokeDash("who:N", legend=None, scale=alt.Scale(domain=["end to end", "probe"], range=[[2, 2], [1, 0]]))
     lines = alt.Chart(long).transform_filter(f"datum.source === dl_source && ({strong})")
@@ -284,11 +282,9 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
     )
     seeds["side"] = seeds.side.map({"train_on_noisy_labels": labels["train"], "test_on_noisy_labels": labels["test"]})
     mine = "datum.source === dl_source && datum.method === dl_method"
-    tip = ["method", "side", "noise", alt.Tooltip("accuracy:Q", format=".1%")]
+    tip = tips("method", "side", "noise", accuracy=".1%")
     right = alt.layer(
-        alt.Chart(pd.DataFrame({"noise": [0, 0.9], "accuracy": [1, 0.1]}))
-        .mark_line(strokeDash=[6, 4], color=ROLES["bayes"], strokeWidth=2)
-        .encode(x=across, y=up),
+        dashed({"noise": [0, 0.9], "accuracy": [1, 0.1]}, "bayes").encode(x=across, y=up),
         lines.mark_line(strokeWidth=2.2, point={"size": 30, "opacity": 1}).encode(
             x=across, y=up, color=colour, strokeDash=dash, tooltip=tip
         ),

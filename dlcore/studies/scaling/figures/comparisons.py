@@ -8,8 +8,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.charts.controls import menu, pick
-from dlcore.charts.shared import Highlight, inside
+from dlcore.charts.controls import choose
+from dlcore.charts.shared import LOG, Highlight, either, inside, tips
 from dlcore.charts.theme import ROLES, finish, paired, roles
 from dlcore.studies.scaling.comparisons import curve_ratios, paired_by_size
 from dlcore.studies.scaling.figures.exponents import BAND
@@ -33,18 +33,16 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
     counts = slopes.assign(equal=slopes.verdict == "equivalent").groupby("data", sort=False).equal.agg(["sum", "size"])
     said = ", ".join(f"{row['sum']} of {row['size']} on {name}" for name, row in counts.iterrows())
     data, tall = list(counts.index), max(300, 30 * int(counts["size"].max()))
-    dataset = menu(data, pick(dict(highlight or {}), "data", data, data[0]), "data", "dl_data")
+    dataset = choose(highlight, "data", data, "data")
     here = "datum.data === dl_data"
     colour = arm_colour()
     hover = alt.selection_point(name="dl_setting", fields=["setting"], on="pointerover")
-    strong = alt.condition(hover, alt.value(1), alt.value(0.15))
+    strong = either(hover, 1, 0.15)
     base = alt.Chart(curves).transform_filter(here)
-    x = alt.X("pairs:Q", title="sentence pairs", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
-    y = alt.Y(
-        "ratio:Q", title="loss / baseline's", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format=".2~f")
-    )
+    x = alt.X("pairs:Q", title="sentence pairs", scale=LOG, axis=PAIRS)
+    y = alt.Y("ratio:Q", title="loss / baseline's", scale=LOG, axis=alt.Axis(format=".2~f"))
     detail = alt.Detail("setting:N")
-    tip = ["setting:N", alt.Tooltip("pairs:Q", format=","), alt.Tooltip("ratio:Q", format=".3f")]
+    tip = tips("setting:N", pairs=",", ratio=".3f")
     one = alt.Chart(pd.DataFrame({"ratio": [1.0]})).mark_rule(color=ROLES["null"], strokeDash=[4, 4])
     left = alt.layer(
         one.encode(y="ratio:Q"),
@@ -56,7 +54,7 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
     dots = alt.Chart(slopes).transform_filter(here)
     down, words = inside(dots, "setting", list(dict.fromkeys(slopes.setting)))
     across = alt.X("difference:Q", title="exponent minus the baseline's", axis=alt.Axis(format=".2f", tickCount=5))
-    tip = ["setting:N", *[alt.Tooltip(f"{n}:Q", format=".3f") for n in numbers], "sizes:Q"]
+    tip = [*tips("setting:N", **dict.fromkeys(numbers, ".3f")), "sizes:Q"]
     tip.append(alt.Tooltip("verdict:N", title=f"within {BAND}?"))
     band = alt.Chart(pd.DataFrame({"from": [-BAND], "to": [BAND]}))
     right = alt.layer(
@@ -93,15 +91,13 @@ def beside_counting(beside: pd.DataFrame) -> alt.HConcatChart:
     steps["exponent"], steps["next"] = steps.exponent.round(4), 4 * steps.pairs
     # drawn in the middle of the two sizes
     steps["pairs"] = (steps.pairs * 2).astype(int)
-    x = alt.X("pairs:Q", title="sentence pairs", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
-    y = alt.Y(
-        "excess:Q", title="excess loss, nats", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format="~g")
-    )
-    tip = ["who:N", alt.Tooltip("pairs:Q", format=","), alt.Tooltip("excess:Q", format=".4f")]
+    x = alt.X("pairs:Q", title="sentence pairs", scale=LOG, axis=PAIRS)
+    y = alt.Y("excess:Q", title="excess loss, nats", scale=LOG, axis=alt.Axis(format="~g"))
+    tip = tips("who:N", pairs=",", excess=".4f")
     base = alt.Chart(losses).encode(x=x, y=y, color=colour, tooltip=tip)
     left = alt.layer(base.mark_line(strokeWidth=1.5), base.mark_point(filled=True, size=55)).properties(height=280)
     up = alt.Y("exponent:Q", title="exponent to the next size", axis=alt.Axis(format=".1f", tickCount=5))
-    tip = ["who:N", alt.Tooltip("exponent:Q", format=".3f"), alt.Tooltip("next:Q", format=",", title="until, pairs")]
+    tip = [*tips("who:N", exponent=".3f"), alt.Tooltip("next:Q", format=",", title="until, pairs")]
     base = alt.Chart(steps).encode(x=x, y=up, color=colour, tooltip=tip)
     third = alt.Chart(pd.DataFrame({"exponent": [1 / 3], "text": ["1/3"]})).encode(y="exponent:Q")
     right = alt.layer(

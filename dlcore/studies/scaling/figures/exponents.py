@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from dlcore import published
-from dlcore.charts.controls import Saying, menu, pick
-from dlcore.charts.shared import INK, Highlight, inside
+from dlcore.charts.controls import Saying, choose, chosen, menu
+from dlcore.charts.shared import INK, LOG, Highlight, either, inside, padded, tips
 from dlcore.charts.theme import ROLES, finish, paired, roles, singled
 from dlcore.metrics.scaling import alternating_fit
 from dlcore.studies.scaling.figures.learning_curves import ARMS, PAIRS, arm_colour, choice, corpus_name
@@ -52,15 +52,13 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
             f"{len(part) - equal - other} are undecided; the loss at the middle size is {part.ratio.min():.2f} to "
             f"{part.ratio.max():.2f} times the baseline's"
         )
-    start, data = dict(highlight or {}), list(dict.fromkeys(rows.data))
-    law = menu(best, pick(start, "law", best, best[0]), "law", "dl_law")
-    corpus = menu(data, pick(start, "data", data, data[0]), "data", "dl_data")
-    here = "datum.data === dl_data && datum.law === dl_law"
+    law = choose(highlight, "law", best, "law")
+    corpus = choose(highlight, "data", list(dict.fromkeys(rows.data)), "data")
+    here = chosen(corpus, law)
     dots = alt.Chart(rows).transform_filter(here)
     down, words = inside(dots, "setting", order)
     tip = [
-        "setting",
-        *[alt.Tooltip(f"{n}:Q", format=".3f") for n in ("difference", "difference_low", "difference_high", "exponent")],
+        *tips("setting", difference=".3f", difference_low=".3f", difference_high=".3f", exponent=".3f"),
         alt.Tooltip("knee:Q", format=".3~s", title="knee 1/C, pairs"),
         alt.Tooltip("verdict:N", title=f"within {BAND} of the baseline?"),
         "sizes",
@@ -79,14 +77,14 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
     ratio = alt.X(
         "ratio:Q",
         title="loss at the middle size / baseline's",
-        scale=alt.Scale(type="log", nice=False, padding=12),
+        scale=padded(12),
         axis=alt.Axis(format=".2~f", tickCount=5),
     )
     one = alt.Chart(pd.DataFrame({"ratio": [1.0]}))
     right = alt.layer(
         one.mark_rule(color=ROLES["null"], strokeDash=[6, 4]).encode(x="ratio:Q"),
         dots.mark_point(filled=True, size=70, opacity=1).encode(
-            x=ratio, y=down, color=arm_colour(), tooltip=["setting", alt.Tooltip("ratio:Q", format=".2f"), "runs"]
+            x=ratio, y=down, color=arm_colour(), tooltip=[*tips("setting", ratio=".2f"), "runs"]
         ),
         words,
     ).properties(height=alt.Step(28))
@@ -117,12 +115,8 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
         row = {"architecture": f.setting, "who": f.setting, "law": LAWS[f.law], "exponent": f.fit.exponent}
         ends.append({**row, "low": low, "high": high, "source": "our fit of the 53 points"})
     for law, who, low, high, source in LITERATURE:
-        row = {
-            "architecture": "others",
-            "who": who,
-            "law": LAWS[law],
-            "exponent": (low + high) / 2 if low == high else None,
-        }
+        row = {"architecture": "others", "who": who, "law": LAWS[law]}
+        row["exponent"] = low if low == high else None
         ends.append({**row, "low": low, "high": high, "source": source})
     curves, ends = pd.concat(parts, ignore_index=True), pd.DataFrame(ends).round(4)
     ends["shown_low"], ends["shown_high"] = ends.low.clip(0, 0.9), ends.high.clip(0, 0.9)
@@ -134,11 +128,11 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
     ]
     mine = "datum.architecture === dl_architecture"
     colour = singled(mine)
-    x = alt.X("pairs:Q", title="sentence pairs", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
+    x = alt.X("pairs:Q", title="sentence pairs", scale=LOG, axis=PAIRS)
     scale = alt.Scale(type="log", domain=[0.27, 1.15])
     y = alt.Y("loss:Q", title="log-perplexity", scale=scale, axis=alt.Axis(values=[0.3, 0.4, 0.5, 0.6, 0.8, 1]))
-    strong = alt.condition(mine, alt.value(1), alt.value(0.7))
-    tip = ["architecture", alt.Tooltip("pairs:Q", format="~s"), "loss"]
+    strong = either(mine, 1, 0.7)
+    tip = [*tips("architecture", pairs="~s"), "loss"]
     left = alt.layer(
         alt.Chart(curves)
         .transform_filter("datum.law === dl_law")
@@ -187,34 +181,26 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
     held["source"] = "converged fit"
     parts = [held[["data", "setting", "method", "error", "log_error", "source"]]]
     printed = published.read("alabdulmohsin2022")
-    parts.append(
-        pd.DataFrame({"setting": printed.architecture, "error": printed.absolute_log_error}).assign(
-            data=corpus_name(PUBLISHED), method=printed.law.map(PRINTED), source="printed"
-        )
-    )
+    published_name = corpus_name(PUBLISHED)
+    theirs = pd.DataFrame({"setting": printed.architecture, "error": printed.absolute_log_error})
+    parts.append(theirs.assign(data=published_name, method=printed.law.map(PRINTED), source="printed"))
     early = [f for f in fits if f.curve == PUBLISHED and f.law == "bansal"]
     found = [np.log(alternating_fit(f.sizes[:-1], f.losses[:-1]).predict(f.sizes[-1]) / f.losses[-1]) for f in early]
     name = "the thesis's law, optimiser stopped early"
-    parts.append(
-        pd.DataFrame({"setting": [f.setting for f in early], "log_error": found, "error": np.abs(found)}).assign(
-            data=corpus_name(PUBLISHED), method=name, source="re-derived"
-        )
-    )
+    again = pd.DataFrame({"setting": [f.setting for f in early], "log_error": found, "error": np.abs(found)})
+    parts.append(again.assign(data=published_name, method=name, source="re-derived"))
     rows = pd.concat(parts, ignore_index=True)
     rows[["error", "log_error"]] = rows[["error", "log_error"]].round(5)
-    law = (rows.method == LAWS["bansal"]) & (rows.data == corpus_name(PUBLISHED))
+    law = (rows.method == LAWS["bansal"]) & (rows.data == published_name)
     mean = rows[law].error.mean()
     order = [LAWS["bansal"], name, PRINTED["M3"], *[v for k, v in LAWS.items() if k != "bansal"], PRINTED["M4"]]
-    start, data = dict(highlight or {}), list(dict.fromkeys(rows.data))
-    published_name = corpus_name(PUBLISHED)
-    dataset = menu(data, pick(start, "data", data, published_name), "data", "dl_data")
-    settings = ["all", *dict.fromkeys(rows.setting)]
-    chosen = menu(settings, "all", "setting", "dl_setting")
+    dataset = choose(highlight, "data", list(dict.fromkeys(rows.data)), "data", published_name)
+    setting = menu(["all", *dict.fromkeys(rows.setting)], "all", "setting", "dl_setting")
     mine = "dl_setting === 'all' || datum.setting === dl_setting"
     x = alt.X(
         "error:Q",
         title="|log error| at the largest size",
-        scale=alt.Scale(type="log", nice=False, padding=12),
+        scale=padded(12),
         axis=alt.Axis(values=[0.001, 0.003, 0.01, 0.03, 0.1, 0.3], format="~g"),
     )
     base = alt.Chart(rows).transform_filter("datum.data === dl_data")
@@ -229,19 +215,19 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
             x=x,
             y=y,
             color=colour,
-            opacity=alt.condition(mine, alt.value(0.85), alt.value(0.1)),
-            tooltip=["setting", "method", "source", alt.Tooltip("error:Q", format=".4f"), "log_error"],
+            opacity=either(mine, 0.85, 0.1),
+            tooltip=[*tips("setting", "method", "source", error=".4f"), "log_error"],
         ),
         base.transform_filter("dl_setting === 'all'")
         .transform_aggregate(mean="mean(error)", groupby=["method"])
         .mark_tick(thickness=3, size=22, color=INK)
-        .encode(x="mean:Q", y=y, tooltip=["method:N", alt.Tooltip("mean:Q", format=".4f")]),
+        .encode(x="mean:Q", y=y, tooltip=tips("method:N", mean=".4f")),
         words,
     ).properties(width="container", height=310)
     return finish(
         chart,
         name="extrapolation",
-        controls=[dataset, chosen],
+        controls=[dataset, setting],
         title=f"A converged fit of the thesis's law predicts 512 million pairs to {mean:.1%}",
         subtitle="One dot per curve: largest size predicted from the smaller ones. Tick: mean. Dashed: 1.5 %.",
         description="Absolute log error at the largest size for every law fitted to the smaller sizes, one dot per curve, with "

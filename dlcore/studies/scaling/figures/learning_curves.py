@@ -8,8 +8,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.charts.controls import Saying, menu, pick
-from dlcore.charts.shared import INK, Highlight
+from dlcore.charts.controls import Saying, choose, menu, pick
+from dlcore.charts.shared import INK, LOG, Highlight, either, padded, tips
 from dlcore.charts.theme import ROLES, finish
 from dlcore.metrics.scaling import marginal_value
 from dlcore.studies.scaling.readings import last_steps
@@ -83,7 +83,7 @@ def _curves(fits: Sequence[CurveFit]) -> pd.DataFrame:
 def _exponents(keys: pd.DataFrame) -> dict[tuple[str, str], str]:
     """Returns the finding of every corpus and law: the baseline's exponent, and the range of those of other arms."""
     said = {}
-    for key, part in keys[~keys.choice.str.startswith("back-translated")].groupby(["data", "law"], sort=False):
+    for key, part in keys.groupby(["data", "law"], sort=False):
         base = part[part.arm == "baseline"].exponent.dropna()
         found = [f"{key[0]}, law {key[1]}: exponent {base.iloc[0]:.2f} of the baseline"] if len(base) else []
         for arm, name in (("architecture", "other architectures"), ("noise", "noise")):
@@ -111,15 +111,17 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
     fits = [f for f in fits if f.arm != "other"]
     curves, keys = _curves(fits), pd.DataFrame([_about(f) for f in fits])
     floors = points.groupby(["data", "setting", "choice", "arm"], as_index=False).asymptote.mean().dropna()
-    floors = floors[~floors.choice.str.startswith("back-translated")]
+    # no floor is known of translated-back pairs, and no exponent is claimed for them
+    back = set(rows.setting[rows.noise_kind == "back_translation"]) if "noise_kind" in rows else set()
+    floors = floors[~floors.setting.isin(back)]
     means = points.groupby(["data", "setting", "choice", "arm", "pairs"], as_index=False).reference.mean().dropna()
     points = points.drop(columns=["asymptote", "usable"])
 
-    start = dict(highlight or {})
+    start = highlight
     data = list(dict.fromkeys(points.data))
     models = list(dict.fromkeys(points.choice[points.arm.isin(["architecture", "width", "training"])]))
     noises = list(dict.fromkeys(points.choice[points.arm == "noise"]))
-    controls = [menu(data, pick(start, "data", data, data[0]), "data", "dl_data")]
+    controls = [choose(start, "data", data, "data")]
     offered = [keys[["data", "law"]]]
     mine = "datum.arm === 'baseline'"
     # the menu of data changes no other menu: begin with what most corpora have
@@ -140,14 +142,14 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
     controls.append(menu(found, pick(start, "law", found, found[0]), "law", "dl_law"))
     here = f"datum.data === dl_data && ({mine})"
 
-    x = alt.X("pairs:Q", title="training pairs D", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
-    scale = alt.Scale(type="log", nice=False, padding=12)
+    x = alt.X("pairs:Q", title="training pairs D", scale=LOG, axis=PAIRS)
+    scale = padded(12)
     y = alt.Y(
         "loss:Q", title="test loss, nats per target token", scale=scale, axis=alt.Axis(format=".2~f", tickCount=6)
     )
     colour = arm_colour()
     law = alt.Chart(curves.drop(columns=["knee", "exponent"])).transform_filter(f"{here} && datum.law === dl_law")
-    tip = ["setting", "pairs", "seed", alt.Tooltip("loss:Q", format=".4f"), "fitted_to"]
+    tip = [*tips("setting", "pairs", "seed", loss=".4f"), "fitted_to"]
     dots = alt.Chart(points).transform_filter(here)
     # the curves fall, so the upper right corner is free
     who = alt.Chart(points[["data", "choice", "arm"]].drop_duplicates()).transform_filter(here)
@@ -164,17 +166,13 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
         alt.Chart(floors)
         .transform_filter(here)
         .mark_rule(strokeDash=[6, 4], strokeWidth=1.5)
-        .encode(y="asymptote:Q", color=colour, tooltip=["setting:N", alt.Tooltip("asymptote:Q", format=".4f")]),
+        .encode(y="asymptote:Q", color=colour, tooltip=tips("setting:N", asymptote=".4f")),
         alt.Chart(means)
         .transform_filter(here)
         .mark_line(strokeDash=[1.5, 3], strokeWidth=2)
         .encode(x=x, y="reference:Q", color=colour, detail="setting:N"),
         law.mark_line(strokeWidth=2.2).encode(
-            x=x,
-            y="fitted:Q",
-            color=colour,
-            detail="setting:N",
-            tooltip=["setting:N", "law:N"],
+            x=x, y="fitted:Q", color=colour, detail="setting:N", tooltip=["setting:N", "law:N"]
         ),
         dots.transform_filter("datum.fitted_to === 'yes'")
         .mark_point(filled=True, size=48, opacity=0.9)
@@ -189,7 +187,9 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
         controls=controls,
         there=offered,
         title=Saying(
-            tuple(c for c in controls if c.name in ("dl_data", "dl_law")), _exponents(keys), "Learning curves"
+            tuple(c for c in controls if c.name in ("dl_data", "dl_law")),
+            _exponents(keys[~keys.setting.isin(back)]),
+            "Learning curves",
         ),
         subtitle="Dots: runs (hollow: not fitted). Line and band: the law, 95 %. Dashed: floor. Dotted: a learner that counts.",
         description="Test loss against the number of training pairs on logarithmic axes: the baseline, one architecture and "
@@ -249,22 +249,14 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
     first = pick(start, "data", data, data[0])
     own = list(dict.fromkeys(keys.setting[keys.data == first]))
     baseline = keys.setting[(keys.data == first) & (keys.arm == "baseline")]
-    chosen = pick(start, "setting", own, next(iter(baseline), own[0]))
-    controls = [
-        menu(data, first, "data", "dl_data"),
-        menu(settings, chosen, "setting", "dl_setting"),
-        menu(found, found[0], "law", "dl_law"),
-        menu(kinds, kinds[0], "quantity", "dl_quantity"),
-    ]
+    one = pick(start, "setting", own, next(iter(baseline), own[0]))
+    controls = [choose(start, "data", data, "data"), menu(settings, one, "setting", "dl_setting")]
+    controls += [choose(None, "law", found, "law"), choose(None, "quantity", kinds, "quantity")]
     here = "datum.data === dl_data && datum.law === dl_law"
     mine = "datum.setting === dl_setting"
-    x = alt.X("pairs:Q", title="training pairs D", scale=alt.Scale(type="log", nice=False), axis=PAIRS)
-    y = alt.Y(
-        "value:Q",
-        title=None,
-        scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(format="~g", tickCount=6),
-    )
+    x = alt.X("pairs:Q", title="training pairs D", scale=LOG, axis=PAIRS)
+    y = alt.Y("value:Q", title=None, scale=LOG, axis=alt.Axis(format="~g", tickCount=6))
+    tip = tips("setting:N", pairs=",.0f", value=".3g")
     named = " : ".join(f"dl_quantity === '{text}' ? datum.{name}" for name, text in QUANTITIES.items())
     base = alt.Chart(rows).transform_filter(here).transform_calculate(value=f"{named} : null")
     base = base.transform_filter("datum.value > 1e-6")
@@ -286,15 +278,11 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
             y=y,
             color=arm_colour(),
             detail="setting:N",
-            opacity=alt.condition(mine, alt.value(1), alt.value(0.35)),
-            strokeWidth=alt.condition(mine, alt.value(3.5), alt.value(1.3)),
-            tooltip=["setting:N", alt.Tooltip("pairs:Q", format=",.0f"), alt.Tooltip("value:Q", format=".3g")],
+            opacity=either(mine, 1, 0.35),
+            strokeWidth=either(mine, 3.5, 1.3),
+            tooltip=tip,
         ),
-        dots.mark_point(size=60, strokeWidth=1.8, color=ROLES["chosen"]).encode(
-            x="pairs:Q",
-            y="value:Q",
-            tooltip=["setting:N", alt.Tooltip("pairs:Q", format=",.0f"), alt.Tooltip("value:Q", format=".3g")],
-        ),
+        dots.mark_point(size=60, strokeWidth=1.8, color=ROLES["chosen"]).encode(x="pairs:Q", y="value:Q", tooltip=tip),
     ).properties(width="container", height=330)
     return finish(
         chart,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dlcore.charts.controls import menu, near, slider
-from dlcore.charts.shared import INK
+from dlcore.charts.shared import INK, padded, tips
 from dlcore.charts.theme import ROLES, finish, paired, singled
 from dlcore.studies.scaling.figures.learning_curves import PAIRS
 from dlcore.studies.scaling.size import joint_fit, widths
@@ -39,34 +39,32 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
     for law, fit in fits.items():
         for (width, fitted), n in sizes.items():
             end = grid if fitted == "no" else grid[grid <= 4 * own.pairs.max()]
-            lines.append(pd.DataFrame({"pairs": end.round(), "above": fit.predict(end, n)}))
+            lines.append(pd.DataFrame({"pairs": end.round(), "above": fit.predict(N=n, D=end)}))
             lines[-1] = lines[-1].assign(width=width, fitted=fitted, law=LAWS[law])
         for power in powers:
-            across.append(pd.DataFrame({"parameters": models.round(), "above": fit.predict(2**power, models)}))
+            across.append(pd.DataFrame({"parameters": models.round(), "above": fit.predict(N=models, D=2**power)}))
             across[-1] = across[-1].assign(power=power, law=LAWS[law])
     lines, across = (pd.concat(parts, ignore_index=True).round({"above": 5}) for parts in (lines, across))
     colour = singled("datum.fitted === 'no'")
     laws = menu(list(LAWS.values()), LAWS["kaplan"], "law", "dl_law")
     size = slider(powers, powers[-1], "training pairs: 2 to the power", "dl_power", "~g")
     chosen = "datum.law === dl_law"
-    logs = alt.Scale(type="log", nice=False, padding=24)
+    logs = padded(24)
     # one range for all sizes: the slider moves the dots and not the axis
     limits = [0.9 * own.above.min(), 1.1 * own.above.max()]
     fixed = alt.Scale(type="log", nice=False, domain=limits)
     up = alt.Axis(format=".2~f", tickCount=6)
     y = alt.Y("above:Q", title="loss above the known floor, nats", scale=logs, axis=up)
     x = alt.X("pairs:Q", title="training pairs D", scale=logs, axis=PAIRS)
-    tip = ["width:N", "pairs:Q", "seed:N", alt.Tooltip("above:Q", format=".4f")]
+    tip = tips("width:N", "pairs:Q", "seed:N", above=".4f")
     law = alt.Chart(lines).transform_filter(chosen).mark_line(strokeWidth=1.8)
     dash = alt.StrokeDash("fitted:N", scale=alt.Scale(domain=["yes", "no"], range=[[1, 0], [5, 4]]), legend=None)
     dots = alt.Chart(points).mark_point(size=42, filled=True, opacity=0.9)
-    last = lines.loc[lines.groupby(["width", "law"]).pairs.idxmax()].assign(
-        width=lambda t: t.width.astype(int).astype(str)
-    )
+    last = lines.loc[lines.groupby(["width", "law"]).pairs.idxmax()]
+    last = last.assign(width=last.width.astype(int).astype(str))
     ends = alt.Chart(last).transform_filter(chosen)
-    rule = alt.Chart(pd.DataFrame({"power": powers, "pairs": np.exp2(powers)})).transform_filter(
-        near("power", "dl_power")
-    )
+    here = near("power", "dl_power")
+    rule = alt.Chart(pd.DataFrame({"power": powers, "pairs": np.exp2(powers)})).transform_filter(here)
     left = alt.layer(
         rule.mark_rule(strokeDash=[2, 3], color=ROLES["null"], strokeWidth=1.5).encode(x=x),
         law.encode(x=x, y=y, color=colour, strokeDash=dash, detail="width:N"),
@@ -76,7 +74,6 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
     model = alt.X(
         "parameters:Q", title="parameters N", scale=logs, axis=alt.Axis(format="~s", tickCount=4, labelOverlap=True)
     )
-    here = near("power", "dl_power")
     right = alt.layer(
         alt.Chart(across)
         .transform_filter(f"{chosen} && {here}")

@@ -7,20 +7,18 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dlcore.charts.controls import Saying, menu, pick
-from dlcore.charts.shared import Highlight, begin, inside
+from dlcore.charts.controls import Saying, choose, chosen
+from dlcore.charts.shared import UNIT, Highlight, begin, either, inside, tips, zero
 from dlcore.charts.theme import ROLES, finish, paired, roles, singled
 from dlcore.studies.stitching.figures.shared import (
     POINTS,
     absent,
     choices,
-    chosen,
     kind,
     means,
     points,
     setting,
     spread,
-    zero,
 )
 from dlcore.studies.stitching.table import pair_name
 
@@ -42,7 +40,7 @@ def _thin(pairs: alt.Chart) -> alt.Chart:
 
 
 def _tip(form: str, *names: str) -> list:
-    return [*(f"{n}:N" for n in names), alt.Tooltip("value:Q", format=form), alt.Tooltip("pairs:Q", title="pairs")]
+    return [*tips(*(f"{n}:N" for n in names), value=form), alt.Tooltip("pairs:Q", title="pairs")]
 
 
 def _summary(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -103,13 +101,13 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     pairs += sorted(set(rows.pair) - set(pairs))
     settings = choices(rows)
     start = begin(highlight)
-    kinds = menu(pairs, pick(start, "pair", pairs, pair_name("seeds")), "bottom", "dl_pair")
-    where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
-    here = chosen([kinds, where])
+    kinds = choose(start, "pair", pairs, "bottom", pair_name("seeds"))
+    where = choose(start, "setting", settings, "networks")
+    here = chosen(kinds, where)
     single = rows.drop_duplicates("key").dropna(subset=["barrier"]).rename(columns={"barrier": "value"})
     single = single[["setting", "pair", "seed", "value", "usual_width"]].round({"value": 5})
     barriers = means(single, ["setting", "pair", "usual_width"], "value").round(5)
-    x = alt.X("x:Q", title="from the top (0) to the bottom (1)", scale=alt.Scale(domain=[0, 1]))
+    x = alt.X("x:Q", title="from the top (0) to the bottom (1)", scale=UNIT)
     up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=True)}
     colour = roles("line", {trained: "chosen", untrained: "null"}, _LEGEND)
     drawn, thin = (alt.Chart(part).transform_filter(here) for part in (cells, dots.drop(columns="stage")))
@@ -122,7 +120,7 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     all_, each = (alt.Chart(part).transform_filter("datum.pair === dl_pair") for part in (barriers, single))
     down, names = inside(all_, "setting", settings)
     right = alt.layer(
-        alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(x="zero:Q"),
+        zero("x"),
         each.mark_circle(size=22, opacity=0.5).encode(x=across, y=down, color=mine),
         all_.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q", y=down, color=mine),
         all_.mark_point(filled=True, size=70, opacity=1).encode(
@@ -164,9 +162,7 @@ def barrier_by_width(table: pd.DataFrame) -> alt.LayerChart:
     sweeps = [own for _, own in cells.groupby("setting") if len(own) > 1]
     long = {own.setting.iloc[0] for own in sweeps}
     # two sweeps are told apart by shape and by their names; single widths stay grey
-    colour = alt.condition(
-        alt.FieldOneOfPredicate("setting", sorted(long)), alt.value(ROLES["chosen"]), alt.value(ROLES["null"])
-    )
+    colour = either(alt.FieldOneOfPredicate("setting", sorted(long)), ROLES["chosen"], ROLES["null"])
     lines = _lines(alt.Chart(cells).encode(detail="setting:N"), dots, x, colour, _tip(".1%", "setting", "width"), **up)
     names = cells.sort_values("width").groupby("setting").tail(1)
     tops = cells.sort_values("value").groupby("setting").tail(1)
@@ -214,9 +210,9 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
     cells = _summary(dots, ["setting", "pair"])
     pairs, settings = list(dict.fromkeys(rows.pair)), choices(rows)
     start = begin(highlight)
-    kinds = menu(pairs, pick(start, "pair", pairs, pairs[0]), "the small set", "dl_pair")
-    where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
-    here = chosen([where, kinds])
+    kinds = choose(start, "pair", pairs, "the small set")
+    where = choose(start, "setting", settings, "networks")
+    here = chosen(where, kinds)
     x = alt.X("x:Q", title="number of first stages frozen", axis=alt.Axis(tickMinStep=1, format="d"))
     up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=False)}
     said = {}

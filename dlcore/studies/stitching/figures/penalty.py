@@ -8,8 +8,8 @@ import altair as alt
 import pandas as pd
 
 from dlcore import published
-from dlcore.charts.controls import Saying, menu, pick
-from dlcore.charts.shared import INK, Highlight, begin
+from dlcore.charts.controls import Saying, choose, chosen, menu
+from dlcore.charts.shared import INK, UNIT, Highlight, begin, either, tips, zero
 from dlcore.charts.theme import ROLES, finish, paired, roles
 from dlcore.studies.stitching.figures.shared import (
     DEPTH,
@@ -19,16 +19,14 @@ from dlcore.studies.stitching.figures.shared import (
     PUBLISHED,
     absent,
     choices,
-    chosen,
     kind,
     means,
     orders,
     points,
     setting,
     spread,
-    zero,
 )
-from dlcore.studies.stitching.table import map_name, pair_name
+from dlcore.studies.stitching.table import code, map_name, pair_name
 
 # line -> its column, role and dash
 _LINES = {
@@ -97,11 +95,11 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.H
     usual = map_name({})
     maps.sort(key=lambda name: (not name.startswith(usual), name))
     controls = [
-        menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting"),
-        menu(pairs, pick(start, "pair", pairs, pair_name("seeds")), "bottom", "dl_pair"),
-        menu(maps, pick(start, "map", maps, usual), "map", "dl_map"),
+        choose(start, "setting", settings, "networks"),
+        choose(start, "pair", pairs, "bottom", pair_name("seeds")),
+        choose(start, "map", maps, "map", usual),
     ]
-    here = chosen(controls)
+    here = chosen(*controls)
     legend = alt.Legend(orient="bottom", columns=2, symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1)
     colour = roles("line", {line: role for line, (_, role, _) in _LINES.items()}, legend)
     dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=list(_LINES), range=[d for *_, d in _LINES.values()]))
@@ -112,7 +110,7 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.H
     names = base.transform_filter("datum.line === 'penalty'")
 
     def panel(up: alt.Y, *more: alt.Chart) -> alt.LayerChart:
-        tip = ["line:N", "top_stage:N", alt.Tooltip("value:Q", format=".1%"), alt.Tooltip("pairs:Q", title="pairs")]
+        tip = [*tips("line:N", "top_stage:N", value=".1%"), alt.Tooltip("pairs:Q", title="pairs")]
         return alt.layer(
             zero(),
             base.mark_rule(strokeWidth=1.5, clip=True).encode(x=DEPTH, y=alt.Y("low:Q"), y2="high:Q", color=colour),
@@ -166,7 +164,7 @@ def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: High
     grouped = pd.DataFrame(cells).groupby(["setting", "fit", "bottom", "top"], as_index=False, sort=False)
     shown = grouped.agg(penalty=("penalty", "mean"), pairs=("penalty", "size")).round(5)
     settings = choices(rows)
-    where = menu(settings, pick(begin(highlight), "setting", settings, settings[0]), "networks", "dl_setting")
+    where = choose(begin(highlight), "setting", settings, "networks")
     low, high = min(0.0, float(shown.penalty.min())), float(shown.penalty.max())
 
     def panel(fit: str) -> alt.LayerChart:
@@ -184,9 +182,9 @@ def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: High
             scale=alt.Scale(scheme="blues", domain=[low, high]),
             legend=alt.Legend(format=".0%", orient="bottom"),
         )
-        text = alt.condition(f"datum.penalty > {high / 2}", alt.value("white"), alt.value("#222"))
+        text = either(f"datum.penalty > {high / 2}", "white", "#222")
         return alt.layer(
-            base.mark_rect().encode(color=colour, tooltip=["bottom", "top", alt.Tooltip("penalty:Q", format=".1%")]),
+            base.mark_rect().encode(color=colour, tooltip=tips("bottom", "top", penalty=".1%")),
             base.mark_text().encode(text=alt.Text("penalty:Q", format=".1%"), color=text),
         ).properties(title=fit, height=240)
 
@@ -229,33 +227,33 @@ def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None
     settings = choices(rows)
     pairs = [p for p in known if p in set(rows.pair)] + sorted(set(rows.pair) - set(known))
     start = begin(highlight)
-    where = menu(settings, pick(start, "setting", settings, settings[0]), "networks", "dl_setting")
-    kinds = menu(pairs, pick(start, "pair", pairs, pair_name("seeds")), "bottom", "dl_pair")
+    where = choose(start, "setting", settings, "networks")
+    kinds = choose(start, "pair", pairs, "bottom", pair_name("seeds"))
     which = menu(list(INDICES), "linear_cka", "index", "dl_index", list(INDICES.values()))
     mine = "datum.pair === dl_pair"
     drawn = alt.Chart(cells).transform_filter("datum.setting === dl_setting")
     drawn = drawn.transform_calculate(similarity="datum[dl_index]").transform_filter("isValid(datum.similarity)")
     colour = roles("line", {"here": "chosen", PAPER: "paper"}, alt.Legend(orient="bottom", symbolOpacity=1))
-    x = alt.X("x:Q", title="share of the stages", scale=alt.Scale(domain=[0, 1]))
-    y = alt.Y("similarity:Q", title="similarity of the two networks", scale=alt.Scale(domain=[0, 1]))
+    x = alt.X("x:Q", title="share of the stages", scale=UNIT)
+    y = alt.Y("similarity:Q", title="similarity of the two networks", scale=UNIT)
     own = drawn.transform_filter(mine).transform_calculate(line="'here'")
     paper = alt.Chart(theirs).transform_filter(f"{mine} && dl_index === 'linear_cka'")
     paper = paper.transform_calculate(line=f"'{PAPER}'", similarity="datum.value")
-    stage = ["top_stage:N", alt.Tooltip("similarity:Q", format=".2f"), alt.Tooltip("excess:Q", format=".1%")]
+    stage = tips("top_stage:N", similarity=".2f", excess=".1%")
     left = alt.layer(
         own.mark_line(strokeWidth=1, opacity=0.45).encode(x=x, y=y, color=colour, detail="seed:N"),
         own.mark_line(point={"size": 40, "opacity": 1}, strokeWidth=2.5).encode(
             x=x,
-            y=alt.Y("mean(similarity):Q", title="similarity of the two networks", scale=alt.Scale(domain=[0, 1])),
+            y=alt.Y("mean(similarity):Q", title="similarity of the two networks", scale=UNIT),
             color=colour,
             tooltip=["x:Q", alt.Tooltip("mean(similarity):Q", format=".2f", title="similarity")],
         ),
         paper.mark_line(point={"size": 40, "opacity": 1}, strokeWidth=2).encode(
-            x=x, y=y, color=colour, tooltip=["line:N", alt.Tooltip("similarity:Q", format=".2f")]
+            x=x, y=y, color=colour, tooltip=tips("line:N", similarity=".2f")
         ),
         absent(rows, [where, kinds], "No pair of this kind is recorded with these networks."),
     ).properties(height=300)
-    across = alt.X("similarity:Q", title="similarity of the two networks at a stage", scale=alt.Scale(domain=[0, 1]))
+    across = alt.X("similarity:Q", title="similarity of the two networks at a stage", scale=UNIT)
     up = alt.Y("excess:Q", title="excess penalty, points of test error", axis=POINTS)
     others = drawn.transform_filter(f"!({mine})")
     right = alt.layer(
@@ -293,13 +291,13 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HCo
     kinds = {"top": "map trained on the top's own samples", "all": "map trained on all samples, as in the original"}
     rows = rows.assign(samples=rows.stitcher_data.map(kinds))
     by = ["setting", "samples", "bottom", "depth", "top_stage"]
-    short = {"bottom 5 % of the data, top a quarter": "5 % of the data", "bottom all data, top a quarter": "all data"}
-    rows = rows.assign(bottom=rows.pair.map(short).fillna("another quarter"))
+    short = {code("to a quarter", 0.05): "5 % of the data", code("to a quarter", 1.0): "all data"}
+    rows = rows.assign(bottom=rows.contrast.map(short).fillna("another quarter"))
     own = rows.drop_duplicates(["setting", "samples", "seed", "depth"]).assign(bottom="the top itself")
     shown = pd.concat([means(rows, by, "penalty"), means(own, by, "self_penalty")], ignore_index=True).round(5)
     both = shown.groupby("setting").samples.nunique() == 2
     settings = [s for s in choices(rows) if both[s]] or choices(rows)
-    where = menu(settings, pick(begin(highlight), "setting", settings, settings[0]), "networks", "dl_setting")
+    where = choose(begin(highlight), "setting", settings, "networks")
     # from few samples to many, as their share of the top's own: less, as much, more
     lines = {"5 % of the data": "null", "another quarter": "train", "all data": "chosen", "the top itself": "test"}
     colour = roles("bottom", lines, alt.Legend(orient="bottom", title="bottom trained on", symbolOpacity=1, columns=4))
@@ -315,7 +313,7 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HCo
     def panel(samples: str) -> alt.LayerChart:
         base = alt.Chart(shown).transform_filter(f'datum.setting === dl_setting && datum.samples === "{samples}"')
         up = alt.Y("value:Q", title="penalty, points of test error", axis=POINTS, scale=alt.Scale(domain=domain))
-        tip = ["bottom:N", "top_stage:N", alt.Tooltip("value:Q", format=".1%"), alt.Tooltip("pairs:Q", title="pairs")]
+        tip = [*tips("bottom:N", "top_stage:N", value=".1%"), alt.Tooltip("pairs:Q", title="pairs")]
         return alt.layer(
             zero(),
             base.mark_rule(strokeWidth=1.5).encode(x=DEPTH, y="low:Q", y2="high:Q", color=colour),

@@ -8,8 +8,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.charts.controls import Control
-from dlcore.charts.shared import named
+from dlcore.charts.controls import Control, chosen
+from dlcore.charts.shared import UNIT, named
 from dlcore.charts.theme import ROLES
 from dlcore.metrics.statistics import mean_interval
 from dlcore.studies.stitching.table import pair_name, rank_correlations
@@ -39,7 +39,7 @@ INDICES = {
     "mutual_knn": "mutual 10-NN",
     "rsa": "RSA",
 }
-DEPTH = alt.X("depth:Q", title="share of the stages taken from the bottom", scale=alt.Scale(domain=[0, 1]))
+DEPTH = alt.X("depth:Q", title="share of the stages taken from the bottom", scale=UNIT)
 POINTS = alt.Axis(format=".0%", tickCount=6)
 
 
@@ -105,23 +105,12 @@ def absent(rows: pd.DataFrame, controls: Sequence[Control], text: str) -> alt.Ch
     found = rows[[c.column for c in controls]].drop_duplicates()
     return (
         alt.Chart(found)
-        .transform_calculate(hit=f"({chosen(controls)}) ? 1 : 0")
+        .transform_calculate(hit=f"({chosen(*controls)}) ? 1 : 0")
         .transform_aggregate(hits="sum(hit)")
         .transform_filter("datum.hits === 0")
         .mark_text(text=text, color=ROLES["null"], align="left")
         .encode(x=alt.value(10), y=alt.value(40))
     )
-
-
-def chosen(controls: Sequence[Control]) -> str:
-    """Returns the Vega expression that a row is what menus choose."""
-    return " && ".join(f"datum.{c.column} === {c.name}" for c in controls)
-
-
-def zero() -> alt.Chart:
-    """Returns the line at zero."""
-    base = alt.Chart(pd.DataFrame({"zero": [0]}))
-    return base.mark_rule(color=ROLES["null"], strokeDash=[2, 3]).encode(y=alt.Y("zero:Q"))
 
 
 def kind(pair: str) -> str:

@@ -1,0 +1,162 @@
+"""Charts of your own results, as `result.plot()` draws them; several go into one chart as a mapping name -> result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dlcore.charts.theme import ROLES, finish, roles
+
+GAPS = ("generalization", "robustness", "memorization", "rationality", "bound")
+WIDTH = 420
+
+
+def gaps(result: Any) -> alt.TopLevelMixin:
+    """Returns the gaps of a `Rationality` with their intervals."""
+    named = {name: getattr(result.intervals, name) for name in GAPS}
+    rows = pd.DataFrame([{"gap": name, "value": v.value, "low": v.low, "high": v.high} for name, v in named.items()])
+    base = alt.Chart(rows).encode(
+        y=alt.Y("gap:N", sort=list(GAPS), title=None), tooltip=["gap", "value", "low", "high"]
+    )
+    bars = base.mark_bar(color=ROLES["own"], height=14).encode(x=alt.X("value:Q", title="difference of accuracies"))
+    whiskers = base.mark_rule(color=ROLES["null"], strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    title = f"Memorization {rows.value[2]:+.3f}, rationality {rows.value[3]:+.3f}"
+    return _finished(bars + whiskers, "gaps", title, rows)
+
+
+def calibration(results: Any) -> alt.TopLevelMixin:
+    """Returns the total variation of a `Calibration` or `TwoSample`, or of several, beside what a sampler would show."""
+    rows = pd.DataFrame(
+        [
+            {"set": name, "TV": one.tv, "low": one.low, "high": one.high, "sampler": one.null_mean, "q95": one.null_q95}
+            for name, one in _several(results, "test").items()
+        ]
+    )
+    base = alt.Chart(rows).encode(y=alt.Y("set:N", title=None, sort=None), tooltip=list(rows))
+    null = (
+        base.mark_bar(color=ROLES["sampler"], opacity=0.3, height=22)
+        .encode(x=alt.X("zero:Q", title="total variation (shaded: 95 % of exact samplers)"), x2="q95:Q")
+        .transform_calculate(zero="0")
+    )
+    dots = base.mark_point(filled=True, size=70, color=ROLES["own"]).encode(x="TV:Q")
+    whiskers = base.mark_rule(color=ROLES["own"], strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    title = "; ".join(f"TV {row.TV:.3f}, a sampler {row.sampler:.3f}" for row in rows.itertuples())
+    return _finished(null + whiskers + dots, "calibration", title, rows)
+
+
+def agreement(results: Any) -> alt.TopLevelMixin:
+    """Returns the agreement of an `AgreementGap`, or of several, less accuracy, with its interval."""
+    rows = pd.DataFrame(
+        [
+            {"pair": name, "accuracy": v.accuracy, "agreement": v.agreement, "gap": v.gap, "low": v.low, "high": v.high}
+            for name, v in _several(results, "pair").items()
+        ]
+    )
+    base = alt.Chart(rows).encode(y=alt.Y("pair:N", title=None, sort=None), tooltip=list(rows))
+    dots = base.mark_point(filled=True, size=70, color=ROLES["own"]).encode(
+        x=alt.X("gap:Q", title="agreement - accuracy")
+    )
+    whiskers = base.mark_rule(color=ROLES["own"], strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    zero = (
+        alt.Chart(pd.DataFrame({"gap": [0.0]})).mark_rule(color=ROLES["sampler"], strokeDash=[4, 3]).encode(x="gap:Q")
+    )
+    title = f"Agreement {rows.agreement[0]:.3f}, accuracy {rows.accuracy[0]:.3f}"
+    return _finished(zero + whiskers + dots, "agreement", title, rows)
+
+
+def penalties(rows: Any) -> alt.TopLevelMixin:
+    """Returns the penalties of a `penalty_curve` by depth, with the top stitched to itself and an untrained bottom."""
+    table = rows.to_frame()
+    kinds = {"penalty": "own", "self_penalty": "sampler", "random_penalty": "null"}
+    long = table.melt(["top_stage", "seed"], list(kinds), "kind", "value").dropna()
+    base = alt.Chart(long).encode(
+        x=alt.X("top_stage:N", sort=None, title="stage", axis=alt.Axis(labelAngle=-30)),
+        y=alt.Y("value:Q", title="error of the stitch - error of the top", axis=alt.Axis(format="%")),
+        color=roles("kind", {k: role for k, role in kinds.items() if k in set(long.kind)}),
+        tooltip=list(long),
+    )
+    lines = base.mark_line().encode(y="mean(value):Q")
+    title = f"The largest excess over the self-stitch is {table.excess.max():.1%}"
+    return _finished(lines + base.mark_point(filled=True, size=50), "penalties", title, long)
+
+
+def law(fitted: Any, held_out: Any = None) -> alt.TopLevelMixin:
+    """Returns a fitted law of one size, its runs, its bootstrap band where it has one, and held-out runs of a `Holdout`."""
+    curve = fitted.curve
+    x = np.exp(curve.x + curve.shift)
+    runs = pd.DataFrame({"size": x, "loss": np.exp(curve.y), "run": "fitted"})
+    if held_out is not None:
+        late = np.isin(x.round(9), held_out.sizes.round(9))
+        runs.loc[late, "run"] = "held out"
+        fitted = held_out.fit
+    grid = np.geomspace(x.min(), 2 * x.max(), 60)
+    line = pd.DataFrame({"size": grid, "loss": fitted.predict(grid)})
+    across = {"x": alt.X("size:Q", scale=alt.Scale(type="log"), title="size")}
+    height = alt.Y("loss:Q", scale=alt.Scale(type="log", zero=False, nice=False), title="loss")
+    shown = alt.Chart(line).mark_line(color=ROLES["bayes"]).encode(**across, y=height)
+    if fitted.draws is not None:
+        line["low"], line["high"] = fitted.band(grid)
+        band = alt.Chart(line).mark_area(color=ROLES["bayes"], opacity=0.2).encode(**across, y="low:Q", y2="high:Q")
+        shown = band + shown
+    dots = (
+        alt.Chart(runs)
+        .mark_point(filled=True, size=50)
+        .encode(**across, y=height, color=roles("run", {"fitted": "train", "held out": "test"}), tooltip=list(runs))
+    )
+    title = f"{fitted.curve.law.formula}, {fitted.curve.law.exponent} = {fitted.exponent:.3f}"
+    return _finished(shown + dots, "law", title, runs)
+
+
+def report(found: Any) -> alt.TopLevelMixin:
+    """Returns the best law of a `LawReport`, fitted without the held-out sizes."""
+    return law(found.fits[found.best], found.held_out[found.best])
+
+
+def joint(fitted: Any) -> alt.TopLevelMixin:
+    """Returns the losses of a joint fit against its predictions; runs off the law are marked."""
+    curve = fitted.curve
+    rows = pd.DataFrame({"predicted": np.exp(fitted.log_losses(curve.x)), "loss": np.exp(curve.y)})
+    rows["run"] = np.where(np.isin(np.arange(len(rows)), fitted.outliers), "off the law", "on the law")
+    scale = alt.Scale(type="log", zero=False, nice=False, domain=[rows.loss.min(), rows.loss.max()])
+    base = alt.Chart(rows).encode(x=alt.X("predicted:Q", scale=scale), y=alt.Y("loss:Q", scale=scale))
+    dots = base.mark_point(filled=True, size=30, clip=True).encode(
+        color=roles("run", {"on the law": "train", "off the law": "chosen"}), tooltip=list(rows)
+    )
+    ends = pd.DataFrame({"predicted": scale["domain"], "loss": scale["domain"]})
+    line = alt.Chart(ends).mark_line(color=ROLES["null"]).encode(x="predicted:Q", y="loss:Q")
+    return _finished(line + dots, "joint-law", f"{curve.law.formula}: {len(fitted.outliers)} runs off the law", rows)
+
+
+def similarity(found: Any) -> alt.TopLevelMixin:
+    """Returns the heat map of a `SimilarityMatrix`."""
+    rows = found.to_frame()
+    order = [list(found.value.index), list(found.value.columns)]
+    chart = (
+        alt.Chart(rows)
+        .mark_rect()
+        .encode(
+            x=alt.X("layer_b:N", sort=order[1], title="layers of B"),
+            y=alt.Y("layer_a:N", sort=order[0][::-1], title="layers of A"),
+            color=alt.Color("cka:Q", scale=alt.Scale(scheme="viridis", domain=[0, 1], clamp=True), title="CKA"),
+            tooltip=list(rows),
+        )
+    )
+    top = rows.loc[rows.cka.idxmax()]
+    title = f"CKA up to {top.cka:.2f}, of {top.layer_a} with {top.layer_b}"
+    return _finished(chart, "similarity", title, rows)
+
+
+def _several(results: Any, name: str) -> Mapping[str, Any]:
+    return results if isinstance(results, Mapping) else {name: results}
+
+
+def _finished(chart: Any, name: str, title: str, rows: pd.DataFrame) -> alt.TopLevelMixin:
+    height = {"gaps": 150, "calibration": 110, "agreement": 90}.get(name, 260)
+    described = f"{title}. {len(rows)} rows: {', '.join(map(str, rows.columns))}."
+    return finish(
+        chart.properties(width=WIDTH, height=height), name=name, title=title, description=described, rows=rows
+    )

@@ -1,0 +1,78 @@
+"""What every result can do: `to_dict`, `to_frame` and `plot`, given to its class by one decorator."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T", bound=type)
+
+
+def usable(plot: str | None = None) -> Callable[[T], T]:
+    """Returns a decorator that gives the class of a result `to_dict()`, `to_frame()`, and `plot()` by a chart's name.
+
+    Methods that a class has already stay. Charts are those of `dlcore.charts.results`, loaded when one is drawn.
+    """
+
+    def extended(kind: T) -> T:
+        given = {"to_dict": to_dict, "to_frame": to_frame}
+        if plot is not None:
+
+            def draw(self: Any, **options: Any) -> Any:
+                """Returns the result as an Altair chart."""
+                from dlcore.charts import results
+
+                return getattr(results, plot)(self, **options)
+
+            given["plot"] = draw
+        for name, method in given.items():
+            if name not in vars(kind):
+                setattr(kind, name, method)
+        return kind
+
+    return extended
+
+
+def to_dict(result: Any) -> dict[str, Any]:
+    """Returns the public fields as plain values that JSON takes: arrays as lists, results within as mappings."""
+    return _plain(result)
+
+
+def to_frame(result: Any):
+    """Returns the result as a data frame: a row, or for fields that are arrays of one length a row an entry."""
+    import pandas as pd
+
+    flat: dict[str, Any] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                walk(f"{prefix}_{name}" if prefix else str(name), inner)
+        else:
+            flat[prefix] = value
+
+    walk("", to_dict(result))
+    lengths = {len(v) for v in flat.values() if isinstance(v, list)}
+    if len(lengths) == 1:
+        return pd.DataFrame({name: pd.Series(v) if isinstance(v, list) else v for name, v in flat.items()})
+    return pd.DataFrame([flat])
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.repr and f.name[0] != "_"}
+        return _plain(fields)
+    if hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if isinstance(value, Mapping):
+        return {str(name): _plain(entry) for name, entry in value.items() if not callable(entry)}  # a network, say
+    if hasattr(value, "columns") and hasattr(value, "to_dict"):
+        return value.to_dict()
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return value

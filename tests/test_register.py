@@ -1,0 +1,134 @@
+"""From outside: your data set, classifier and study in runs and sweeps, named in the record, on the command line too."""
+
+import sys
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.neighbors import KNeighborsClassifier
+
+from dlcore import config, data, register
+from dlcore.__main__ import main
+from dlcore.records import RecordStore
+from dlcore.studies.distributional import Config
+
+PLUGIN = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sklearn.datasets import load_wine
+from sklearn.neighbors import KNeighborsClassifier
+from torch import nn
+
+from dlcore import register
+from dlcore.config import Config as Base, option
+from dlcore.records import Record
+
+
+def wine(seed):
+    x, y = load_wine(return_X_y=True)
+    return x[::2], y[::2], x[1::2], y[1::2]
+
+
+def small(shape, num_classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(13, 8), nn.ReLU(), nn.Linear(8, num_classes))
+
+
+@dataclass(frozen=True)
+class Config(Base):
+    STUDY: ClassVar[str] = "doubling"
+    number: int = option(1, help="to be doubled", low=0)
+
+
+def run(config, checkpoint=None, progress=False):
+    return Record("doubling", config.to_dict(), {"twice": 2 * config.number})
+
+
+register.dataset("wine", wine, n_train=80)
+register.architecture("nearest", lambda seed: KNeighborsClassifier(1))
+register.architecture("small", small, epochs=3, batch_size=32, learning_rate=0.01, optimizer="adam", schedule="constant")
+import sys
+register.study(sys.modules[__name__])
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """The name of a plugin in the current folder; what it registers is forgotten afterwards."""
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(config, "_REGISTERED", {kind: {} for kind in config._REGISTERED})
+    monkeypatch.setenv("DLCORE_PLUGINS", "")
+    monkeypatch.setenv("PYTHONPATH", "")
+    yield "mine"
+    sys.modules.pop("mine", None)
+
+
+@pytest.fixture
+def digits(tmp_path):
+    """A file of four arrays."""
+    x, y = load_digits(return_X_y=True)
+    np.savez(
+        tmp_path / "mine.npz", train_inputs=x[:900], train_labels=y[:900], test_inputs=x[900:], test_labels=y[900:]
+    )
+    return str(tmp_path / "mine.npz")
+
+
+def test_a_file_of_arrays_is_a_data_set_named_by_its_content(digits, tmp_path):
+    made = Config(dataset=digits, architecture="knn", noise=0.2)
+    assert made.n_train == 900
+    assert made.dataset.startswith(f"{digits}#")
+    assert Config(**made.to_dict()) == made
+    record = RecordStore(tmp_path / "s").load_or_run(made)
+    # a nearest neighbour passes on the label that it was given: about the rate of the noise
+    assert record.metrics["flip_rate_test"] == pytest.approx(0.2, abs=0.05)
+    assert (record.metrics["num_test"], record.data["name"]) == (897, made.dataset)
+    x, y = load_digits(return_X_y=True)
+    np.savez(digits, train_inputs=x[:800], train_labels=y[:800], test_inputs=x[900:], test_labels=y[900:])
+    assert Config(dataset=digits, architecture="knn", noise=0.2).key != made.key
+    with pytest.raises(ValueError, match="has changed"):
+        made.load()
+    rows = data.load(digits, n_train=50, seed=1).extra["train_index"]
+    assert set(rows) <= set(data.load(digits, n_train=90, seed=1).extra["train_index"])
+
+
+def test_a_plugin_on_the_command_line(plugin, tmp_path, capsys):
+    place = ["--store", str(tmp_path / "s")]
+    assert main(["run", "distributional", "--plugin", plugin, "dataset=wine", "architecture=nearest", *place]) == 0
+    (record,) = RecordStore(tmp_path / "s", packaged=False).records("distributional")
+    assert (record.data["name"], record.metrics["num_train"], record.metrics["train_error"]) == ("wine", 80, 0.0)
+    assert "code=" in record.config["constants"]
+    assert main(["run", "distributional", "--plugin", plugin, "dataset=wine", "architecture=small", *place]) == 0
+    assert main(["run", "doubling", "--plugin", plugin, "number=4", *place]) == 0
+    assert "twice" in capsys.readouterr().out
+    sweep = ["sweep", "doubling", "--plugin", plugin, "--direct", "--grid", "number=1,2,3", *place, "--workers", "1"]
+    assert main([*sweep, "--out", str(tmp_path / "o")]) == 0
+    assert RecordStore(tmp_path / "s").table("doubling").sort_values("number").twice.tolist() == [2, 4, 6, 8]
+
+
+def test_another_text_of_the_same_classifier_is_another_run(plugin):
+    register.architecture("near", lambda seed: KNeighborsClassifier(1))
+    one = Config(architecture="near")
+    register.architecture("near", lambda seed: KNeighborsClassifier(3))
+    two = Config(architecture="near")
+    assert one.key != two.key
+    with pytest.raises(ValueError, match="leave constants out"):
+        one.check_constants()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Config(dataset="missing.npz"), "missing.npz: No such file"),
+        (lambda: Config(dataset="wyne"), "unknown dataset 'wyne'"),
+        (lambda: register.dataset("digits", None), "the name is taken"),
+        (lambda: register.architecture("my net", None), "or is none"),
+        (lambda: register.architecture("mine", None, epochs=3), "must name epochs, batch_size"),
+        (lambda: register.study(sys), "needs Config"),
+        (lambda: register.plugins(["no_such_module"]), "plugin 'no_such_module'"),
+    ],
+)
+def test_mistakes_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,42 @@
+"""The runs as data: a table for each study, the meaning of every column, and the runs behind a claim."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import dlcore
+from dlcore import claims, studies
+from dlcore.__main__ import main
+from dlcore.studies import meanings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("study", studies.STUDIES)
+def test_every_column_of_the_runs_has_a_meaning(study):
+    known = set(dlcore.columns(study).column)
+    found = dlcore.load(study)
+    assert (found.source == "shipped").all()
+    plain = {name.removesuffix("_low").removesuffix("_high") for name in found.columns if name not in known}
+    assert plain <= known
+
+
+def test_the_page_of_columns_is_the_table():
+    assert (ROOT / "book" / "columns.md").read_text("utf8") == meanings.markdown(), "write meanings.markdown() into it"
+
+
+def test_the_runs_behind_a_claim_give_its_value(capsys):
+    assert main(["claims", "nn-is-a-sampler", "--records"]) == 0
+    runs = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    (row,) = claims.evaluate(only="nn-is-a-sampler")
+    assert len(runs) == row.measured.runs
+    # from the runs alone: at each noise rate the mean over seeds of what is flipped beyond the noise
+    gaps = (runs.flip_rate_test - runs.noise).groupby(runs.noise).mean()
+    assert np.abs(gaps).max() == pytest.approx(row.measured.value, abs=1e-12)
+    assert main(["claims", "nn-is-a-sampler"]) == 0
+    assert capsys.readouterr().out.count("\n") == 1
+    assert main(["claims", "nn-is-a-samplr"]) == 2
+    assert "did you mean 'nn-is-a-sampler'" in capsys.readouterr().err
