@@ -12,15 +12,16 @@ READY := $(VENV)/.ready-$(WANTED)
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/test_colab.py
 
-.PHONY: book test check test-colab links dist bench notebooks address lock clean help
+.PHONY: book pdf test check test-colab links dist bench notebooks address lock clean help
 
 help:
 	@echo "make book       set up, execute the notebooks, build the site, say where it is"
+	@echo "make pdf        the book as one PDF, _build/book.pdf; needs Chromium"
 	@echo "make test       lint, unit tests, doctests, notebooks, book and the page in Chromium"
 	@echo "make check      lint and the fast tests only"
 	@echo "make test-colab the notebooks alone, with the packages that Colab has"
 	@echo "make links      ask every address that the book names whether it is there"
-	@echo "make dist       wheel, source distribution, site as a zip and checksums, into dist/"
+	@echo "make dist       wheel, source distribution, site as a zip and as a PDF, checksums, into dist/"
 	@echo "make bench      speed and memory against peers, into book/benchmarks.md: 15 to 40 minutes of a quiet machine"
 	@echo "make bench ONLY=training   one benchmark, printed"
 	@echo "make notebooks  write the .ipynb files from their .py sources, executing what changed for their plain editions"
@@ -38,6 +39,9 @@ $(READY): requirements.txt requirements.lock pyproject.toml
 
 book: $(READY)
 	@$(BIN)/python book/build.py
+
+pdf: book
+	@$(BIN)/python book/pdf.py
 
 test: $(READY)
 	@$(BIN)/ruff check .

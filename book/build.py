@@ -42,6 +42,7 @@ import laboratory  # noqa: E402
 import landing  # noqa: E402
 import ledger  # noqa: E402
 import plain  # noqa: E402
+import status  # noqa: E402
 
 from dlcore import notebook  # noqa: E402
 
@@ -145,7 +146,7 @@ class Page:
         self.failed.unlink(missing_ok=True)
         env = {"DLCORE_BOOK": "1", "DLCORE_RECORDS": str(own / "records"), "XDG_CACHE_HOME": str(own / "cache")}
         env |= {"DLCORE_TRACE": str(trace)}
-        first = Path(__file__).with_name("traced.py")
+        first, start = Path(__file__).with_name("traced.py"), time.perf_counter()
         try:
             notebook.execute(self.source, self.copy, cwd=ROOT, env=env, first=first)
         except Exception as error:  # the other pages are still made
@@ -156,7 +157,8 @@ class Page:
         paths = [p for p in json.loads(trace.read_text("utf8")) if Path(p).is_relative_to(ROOT)]
         paths = [str(Path(p).relative_to(ROOT)) for p in paths if not p.startswith(outside) and "__pycache__" not in p]
         inputs = {path: package.get(path) or digest(ROOT / path) for path in paths}
-        note(self.note, {"key": self._key(), "copy": digest(self.copy), "inputs": inputs})
+        took = time.perf_counter() - start
+        note(self.note, {"key": self._key(), "copy": digest(self.copy), "inputs": inputs, "seconds": took})
 
     def staged(self) -> Any:
         """Returns the notebook as the page shows it: today's text, the copy's outputs, and the error if there was one."""
@@ -224,16 +226,20 @@ def stage(pages: list[Page], found: Mapping[str, Any]) -> None:
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(ROOT / "book", new / "book", ignore=shutil.ignore_patterns("__pycache__", ".*"))
     shutil.copy2(ROOT / "_toc.yml", new / "_toc.yml")
-    for page in ("index.md", "claims.md"):
-        path = new / "book" / page
+    took = {page.source.stem: noted(page.note).get("seconds") for page in pages}
+    changes = (ROOT / "CHANGELOG.md").read_text("utf8").partition("\n")[2]
+    marks = {**found, "status": status.page(took), "changes": changes}
+    for path in sorted((new / "book").glob("*.md")):
         text = path.read_text("utf8")
-        for name in ("landing", "ledger", "multiplicity", "sceptics"):
-            text = text.replace(f"<!-- {name} -->", found[name])
-        path.write_text(text, "utf8")
+        path.write_text(re.sub(r"<!-- (\w+) -->", lambda m: marks.get(m[1], m[0]), text), "utf8")
+    # served for any missing address, at any depth: its links begin at the site's own
+    url = address.address()
+    lost = (ROOT / "book" / "404.html").read_text("utf8")
+    (new / "404.html").write_text(lost.replace("{site}", address.site(url) if url else "./"), "utf8")
     (new / "book" / "claims.json").write_text(found["json"], "utf8")
     shutil.copyfile(BUILD / RUNS, new / "book" / RUNS)
     laboratory.write(new / "book" / "_static" / "lab", found["banks"])
-    config = configuration(address.address())
+    config = configuration(url)
     (new / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf8")
     (new / "notebooks").mkdir()
     for page in pages:

@@ -11,11 +11,17 @@ import copy
 import functools
 import mimetypes
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).with_name("_ext")))
+
+from chapters import target as address_of
+
 FENCE = re.compile(r"^:::\{([\w:]+)\} *([^\n]*)\n((?::\w+:[^\n]*\n)*)(.*?)^:::$", re.S | re.M)
+DRIVE = re.compile(r"\{drive\}`([^`<]+?)\s+<([\w-]+)(?::\s+([^`]+))?>`")
 ROLE = re.compile(r"\{([a-z:]+)\}`([^`]+)`")
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.S)
 PICTURE = re.compile(r"!\[([^\]]*)\]\((?!https?:|data:)([^)\s]+)\)")
@@ -69,6 +75,7 @@ def _edition(book: Any, values: Mapping[str, Any], role: Any, root: Path, page: 
         if cell.cell_type == "markdown":
             cell.source = LABORATORY.sub(RUNS.format(page=_link("the book's page", page)), cell.source)
             cell.source = FENCE.sub(_block, cell.source)
+            cell.source = DRIVE.sub(lambda m: _driven(m, page), cell.source)
             cell.source = ROLE.sub(lambda m: role(values, m[1], m[2]), cell.source)
             cell.source = PICTURE.sub(lambda m: f"![{m[1]}]({_inline(root / 'notebooks' / m[2])})", cell.source)
             if left := MYST.search(cell.source):
@@ -82,6 +89,11 @@ def _edition(book: Any, values: Mapping[str, Any], role: Any, root: Path, page: 
     title, _, rest = first.source.partition("\n")
     first.source = f"{title}\n\n{HEAD.format(chapter=_link('the chapter', page))}\n{rest}"
     return plain
+
+
+def _driven(match: re.Match, page: str) -> str:
+    """Returns words that set a figure on the page as a link to it; an answer that leads nowhere is left out."""
+    return _link(match[1], page and page + address_of(match[2], match[3])) if page or match[1] != "Answer" else ""
 
 
 def _folded(code: str) -> str:
@@ -126,6 +138,8 @@ def _role(
             return _cited([sources[key.strip()] for key in text.split(",")], role == "cite:t")
         if role == "prf:ref":
             return titles[f"#{target}"]
+        if role == "term":
+            return _link(shown or target, site and f"{site}book/glossary.html#term-{target.replace(' ', '-')}")
         page = titles[f"#{target}"] if role == "ref" else f"/{'' if '/' in target else 'book/'}{target.lstrip('/')}"
         return _link(shown or titles[page], site and f"{site}{page.lstrip('/')}.html")
     except KeyError as missing:

@@ -1,4 +1,4 @@
-"""Makes what a release consists of, in dist/: the wheel, the source distribution, the built site as a zip, checksums.
+"""Makes what a release consists of, in dist/: the wheel, the source distribution, the built site as a zip, the book as a PDF, checksums.
 
 python book/release.py [--tag v0.1.0]
 
@@ -24,6 +24,7 @@ BUILD, DIST = ROOT / "_build", ROOT / "dist"
 sys.path.insert(0, str(Path(__file__).parent))
 
 import address  # noqa: E402
+import pdf  # noqa: E402
 
 from dlcore import __version__  # noqa: E402
 
@@ -105,6 +106,10 @@ def main() -> int:
         os.environ.setdefault("SOURCE_DATE_EPOCH", commit.stdout.strip())
     packages(export(BUILD / "source", address.address()), DIST)
     site(html, DIST / f"dlcore-{__version__}-site.zip")
+    try:
+        pdf.write(DIST / f"dlcore-{__version__}-book.pdf")
+    except FileNotFoundError as error:
+        print(f"no PDF: {error}", file=sys.stderr)
     checksums(DIST)
     for path in sorted(DIST.iterdir()):
         print(f"{path.stat().st_size / 1e6:8.2f} MB  {path.relative_to(ROOT)}")

@@ -15,7 +15,23 @@
 # # Why self-supervised learning generalizes
 #
 # *Rationality implies generalization* {cite}`bansal2021rationality`, the first finding of the thesis
-# {cite}`bansal2022thesis`.
+# {cite}`bansal2022thesis`: a simple classifier on features that were learned without labels has a small
+# {term}`generalization gap`,
+# however large the network behind the features is.
+#
+# :::{admonition} The answer
+# :class: slide
+# - **Reproduced.** At 20 % label noise on CIFAR-10 a network trained {term}`end to end`
+#   memorises {glue:text}`rationality/separation-cifar10` times as much as a linear {term}`probe` on SimCLR or VICReg features. At 40 % noise the
+#   probe has lost {glue:text}`rationality/flat-cifar10` of its clean test accuracy.
+# - **Not because of self-supervision alone.** With the features of an *untrained* network the factor is still
+#   {glue:text}`rationality/separation-untrained-cifar10`. What training the features adds is accuracy:
+#   {glue:text}`rationality/learns-cifar10` over the best untrained ones.
+# - **Not for every probe.** Logistic regression with its usual penalty is not simple at 1,000 samples: on digits it loses
+#   {glue:text}`rationality/flat-digits-logistic` at 40 % noise.
+#
+# All rows of this chapter in {ref}`the ledger <claims>`: {glue:text}`rationality/verdicts`.
+# :::
 
 # %% tags=["remove-cell"]
 import sys
@@ -35,7 +51,43 @@ from dlcore.notebook import glue, live, setup, show
 
 setup()
 
+# %% tags=["parameters", "hide-cell"]
+# Parameters of the run: change them and run the notebook again, as often as you like
+preset = "smoke"
+dataset = "digits"
+objective = "simclr"
+architecture = "convnet"
+noise = 0.2
+seed = 0
+
+# %% tags=["hide-cell"]
+from dlcore.studies.rationality import Config
+
+config = Config.from_namespace(globals())
+
+# %% tags=["hide-input"]
+from dlcore import claims, figures, studies
+from dlcore.metrics import rationality as rr
+from dlcore.records import RecordStore
+from dlcore.studies.rationality import sentences as prose
+from dlcore.studies.rationality.table import beside_the_paper, probes, slopes_in_n
+from dlcore.summaries import method
+
+store = RecordStore()
+table = studies.table("rationality", store.table("rationality"))
+highlight = {"dataset": config.dataset, "method": method(config.objective), "noise": config.noise}
+for name, value in {"records": len(table), **prose.numbers(table)}.items():
+    glue(f"rationality/{name}", value, display=False)
+
+# %% tags=["hide-input"]
+figures.noise_sweep(table, {"dataset": "cifar10", "noise": 0.4})
+
 # %% [markdown]
+# The picture to remember. Blue: accuracy on the noisy labels that were trained on. Red: accuracy on fresh labels that are as
+# noisy. A procedure that fits what is true, and no noise, has both at the dashed line. Set it {drive}`to little
+# noise <noise-sweep: source=CIFAR-10 (ours); noise=0.05>`, {drive}`to the ResNet-18 of a GPU <noise-sweep: source=CIFAR-10,
+# ResNet-18 (ours); noise=0.4>`, or {drive}`to the authors' own numbers <noise-sweep: source=CIFAR-10 (published)>`.
+#
 # ## The claim
 #
 # A classifier is built in two steps. A representation $r$ is learnt without labels; then a simple classifier $g$, a
@@ -68,52 +120,51 @@ setup()
 # $$\text{Train} - \text{Test} \;\le\; \text{robustness} + \text{rationality} + \text{memorization}.$$
 # :::
 #
-# :::{prf:proof}
-# Telescoping: Train − Test = (Train − Train($\eta$)) + (Train($\eta$) − NTrain($\eta$)) + (NTrain($\eta$) − Test).
-# Replace each bracket by its positive part. $\blacksquare$
-# :::
-#
 # The content is not in the inequality but in the three terms: for self-supervised + simple procedures they are small,
 # for end-to-end networks the second one is nearly everything.
+
+# %% [markdown]
+# ## Look at the data
 #
+# What is measured: labels that are wrong on purpose, and features that were learned from pairs of views, without any label.
+
+# %% tags=["hide-input"]
+import torch
+
+from dlcore import data, flip_labels
+from dlcore.charts.pictures import Picture, gallery
+from dlcore.pretraining import view
+
+seen = data.load("digits", seed=0)
+images, true = seen.train_inputs[:8], seen.train_labels[:8]
+taught = flip_labels(true, 10, 0.4, seed=1).labels
+labels = [
+    Picture(x, f"taught as {b}" if a == b else f"a {a}, taught as {b}", a != b) for x, a, b in zip(images, true, taught)
+]
+draw, change = torch.Generator().manual_seed(0), view(images.shape[1:])
+first, second = (change(torch.from_numpy(images[:4]), draw).numpy() for _ in range(2))
+pairs = [Picture(x[i], f"digit {i + 1}, view {v}") for i in range(4) for v, x in ((1, first), (2, second))]
+rows = {"Training digits at 40 % noise, with the label that is taught": labels}
+show(gallery(rows | {"Two random views each of four digits: SimCLR learns to tell which belong together": pairs}))
+
+# %% [markdown]
 # ## Predict
 #
-# Write your answers down before you read on.
+# Write your answers down before you read on; each links to the figure that answers it.
 #
 # :::{admonition} Before the results
 # :class: predict
-# 1. 40 % of the training labels are wrong. What accuracy does a ResNet trained end to end reach on these labels? And
-#    a linear probe on self-supervised features?
-# 2. How far does the probe's accuracy on *clean* test labels fall?
-# 3. Random features and a ridge probe: the width grows from 50 to 2,000. What happens to the generalization gap, and
-#    what to its bound?
-# 4. Is a wrong label ever *better* than none, by more than ten points?
+# 1. 40 % of the training labels are wrong. What accuracy does a network trained end to end reach on these labels? And a
+#    linear probe on self-supervised features? {drive}`Answer <noise-sweep: source=CIFAR-10 (ours); noise=0.4>`
+# 2. How far does the probe's accuracy on *clean* test labels fall? {drive}`Answer <gap-decomposition: source=CIFAR-10 (ours); noise=0.4>`
+# 3. Random features and a ridge probe: the width grows from 50 to 2,000. What happens to the generalization gap, and what to
+#    its bound? {drive}`Answer <leverage>`
+# 4. Is a wrong label ever *better* than none, by more than ten points? {drive}`Answer <table-procedure>`
 # :::
 #
-# ## Parameters
+# ## The experiment
 #
-# A reader of the page moves the sliders below. Whoever runs this notebook changes these parameters, by hand or with
-# `papermill notebooks/1_rationality.ipynb out.ipynb -p noise 0.4 -p objective vicreg -p preset smoke`; a misspelt name
-# is an error that lists the right ones.
-
-# %% tags=["parameters"]
-# Parameters of the run: change them and run the notebook again, as often as you like
-preset = "smoke"
-dataset = "digits"
-objective = "simclr"
-architecture = "convnet"
-noise = 0.2
-seed = 0
-
-# %%
-from dlcore.studies.rationality import Config
-
-config = Config.from_namespace(globals())
-
-# %% [markdown]
-# ## One run, live
-#
-# The whole experiment, on 500 samples: two procedures, one noisy experiment.
+# On 500 digits: two procedures, one noisy experiment. Change the parameters at the top of the notebook and run it again.
 
 # %%
 from sklearn.linear_model import RidgeClassifier
@@ -144,13 +195,194 @@ for procedure in (probe, end_to_end):
 # at 20 % noise: the probe memorises 0.06, the network 0.81, and both classify 0.96 of the test samples
 
 # %% [markdown]
-# And the record of the study, with intervals over many draws of the noise. It is reused if this very configuration has
-# been run before.
+# Watch the gaps move as you change noise, penalty and sample size:
+#
+# :::{laboratory} rationality
+# :::
+
+# %% [markdown]
+# ## Recorded runs
+#
+# Every dot and bar below is made of recorded runs, and beside them stand the rows that the authors released.
+# {ref}`The data page <data>` says which rows are train and test.
+#
+# ### The gap and its three parts
+#
+# The end of each bar is the bound; the diamond is the gap that it bounds. The tick is a bound on the memorization part alone
+# ({prf:ref}`thm-memorization`).
+
+# %% tags=["hide-input"]
+figures.gap_decomposition(table, highlight)
+
+# %% [markdown]
+# Two things to notice in {drive}`the released rows <gap-decomposition: source=CIFAR-10, probe without augmentation (published)>`.
+# Rationality is *not* always near zero: {glue:text}`rationality/rational-rows` of the {glue:text}`rationality/released-rows`
+# rows have more than one point of it, most of them ImageNet probes, and the largest has
+# {glue:text}`rationality/rational-most:.1f` points. And with augmentation the gap can be negative, since the training accuracy
+# is then measured on augmented images.
+#
+# ### Why: leverage
+#
+# A ridge probe is linear in its labels: $\hat Y = H\,\mathrm{onehot}(\tilde y)$ with
+# $H = F (F^\top F + \lambda I)^{-1} F^\top$. The diagonal of $H$ says how much a point's own label, right or wrong, moves its
+# own score; its mean is the number of effective degrees of freedom over $n$.
+#
+# Fewer features, more samples and a stronger penalty lower it ({prf:ref}`thm-leverage`): at given margins memorization falls as $1/n$.
+# How many points have margins near zero is the other factor, and it is the features' affair: at one leverage, data and
+# features still differ.
+
+# %% tags=["hide-input"]
+figures.leverage(table, highlight)
+
+# %% [markdown]
+# ## What would falsify it, and the confounds
+#
+# - **A probe of a dimension far below $n$ with a large memorization gap** would refute the finding, and so would a test accuracy
+#   that collapses at moderate noise. Neither was seen with ridge. The bound itself cannot fail: it is an identity with positive
+#   parts, and a test looks for violations as bugs.
+# - **Do probes not simply fit less?** On CIFAR-10 they learn {glue:text}`rationality/learns-cifar10` more than untrained
+#   features do. On Fashion-MNIST, {glue:text}`rationality/learns-fashion`, they do not, and there the separation shows no more
+#   than a simple probe.
+# - **"Simple" is relative to $n$.** Random features with a weak penalty memorise everything, with the same generalization gap as
+#   before: see the right end of {drive}`the leverage chart <leverage>`.
+# - **A certificate, not a predictor.** The bound needs the noisy runs that already show the memorization gap; its content is the
+#   rate. About an interpolating network it says nothing: {doc}`/notebooks/3_distributional_generalization` asks what such networks
+#   do with the noise.
+# - **Scale.** Our networks are small and were trained for minutes, but for one ResNet-18 on a GPU, pretrained for 60 epochs on
+#   40,000 images. Seeds of the digits share one set of 1,797 images: their intervals are over splits, noise and training.
+#
+# ## Check against the thesis
+#
+# Five rows of {ref}`the ledger <claims>`, which has them all, with the commit that fixed each region beside the date of its first
+# run.
+
+# %% tags=["hide-input"]
+ledger = claims.evaluate(chapter=1)
+for c in ledger:
+    glue(f"rationality/{c.id}", c.quoted, display=False)
+glue("rationality/verdicts", claims.told(ledger), display=False)
+five = ("separation-cifar10", "separation-untrained-cifar10", "flat-cifar10", "flat-digits-logistic", "rrm-bound")
+show(claims.ledger_html([c for c in ledger if c.id in five]))
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{exercise}
+# :label: ex-interpolator
+# A classifier interpolates its noisy training labels, and without noise its training accuracy is 1. Compute the three
+# gaps and the bound, for any test accuracy.
+# :::
+#
+# :::{solution} ex-interpolator
+# :class: dropdown
+# Train($\eta$) $= 1 - \eta$ and NTrain($\eta$) $= 0$. Robustness is $\eta$, memorization $1 - \eta$, rationality 0:
+# the bound is 1, whatever the test accuracy.
+# :::
+#
+# :::{exercise}
+# :label: ex-budget
+# How many nats may a classifier take from the noise, if {prf:ref}`thm-memorization` should certify a memorization gap of
+# at most 10 % at $n = 1000$ and $\eta = 0.2$? How many has a probe of 512 × 10 weights at 8 bits each?
+# :::
+#
+# :::{solution} ex-budget
+# :class: dropdown
+# $2 n \eta\,b^2 / (1 - \eta) = $ {glue:text}`rationality/budget:.1f` nats; the probe has
+# {glue:text}`rationality/weights:.0f`. Counting parameters is hopeless, information is not.
+# :::
+#
+# :::{exercise}
+# :label: ex-table
+# In the chart of insertion, VICReg gains nothing, and even loses. Why does the identity allow that?
+# :::
+#
+# :::{solution} ex-table
+# :class: dropdown
+# $\text{Test}_S \ge \text{NTrain}(\eta) = \text{Test} + \text{signed rationality}$, and the signed rationality of these
+# probes is negative: a wrong label does hurt the point that carries it.
+# :::
+
+# %% [markdown]
+# :::{exercise}
+# :label: ex-features
+# Write the experiment: ridge regression on $k$ random ReLU features of the digits, $k$ from 20 to 1,280, at 20 % noise. When
+# does the bound become vacuous, and what does the gap do meanwhile? Five lines, with `rationality` of `dlcore`.
+# :::
+#
+# :::{solution} ex-features
+# :class: dropdown
+# ```python
+# import numpy as np
+# from sklearn.linear_model import RidgeClassifier
+# from dlcore import data, rationality
+#
+# d = data.load("digits", n_train=1000, seed=0)
+# train, test = (x.reshape(len(x), -1) for x in (d.train_inputs, d.test_inputs))
+# found = {}
+# for k in (20, 80, 320, 1280):
+#     weights = np.random.default_rng(0).normal(size=(train.shape[1], k))
+#     a, b = (np.maximum(x @ weights, 0) for x in (train, test))
+#     found[k] = rationality(lambda x, y: RidgeClassifier(0.01).fit(x, y).predict, a, d.train_labels, b, d.test_labels, rate=0.2, draws=3).gaps
+#     print(k, f"memorization {found[k].memorization:.2f}, gap {found[k].generalization:.2f}")
+# ```
+# Memorization rises from a few points to most of them as $k$ passes $n$; the gap stays at a few points throughout. A vacuous
+# bound says nothing about the gap.
+# :::
+#
+# :::{exercise}
+# :label: ex-neighbours
+# Write the experiment: how do memorization and rationality of $k$-nearest neighbours change from $k = 1$ to 31? Before you
+# run it: which $k$ has memorization $1 - \eta$?
+# :::
+#
+# :::{solution} ex-neighbours
+# :class: dropdown
+# ```python
+# from sklearn.neighbors import KNeighborsClassifier
+# from dlcore import data, rationality
+#
+# d = data.load("digits", n_train=1000, seed=0)
+# train, test = (x.reshape(len(x), -1) for x in (d.train_inputs, d.test_inputs))
+# found = {}
+# for k in (1, 3, 9, 31):
+#     fit = lambda x, y: KNeighborsClassifier(k).fit(x, y).predict
+#     found[k] = rationality(fit, train, d.train_labels, test, d.test_labels, rate=0.2, draws=5).gaps
+#     print(k, f"memorization {found[k].memorization:.2f}, rationality {found[k].rationality:.2f}")
+# ```
+# $k = 1$, which interpolates: its own label decides. From $k = 3$ on the neighbours outvote it, and memorization falls to a few
+# points.
+# :::
+
+# %% [markdown]
+# ## Half a page to project
+#
+# :::{admonition} Chapter 1 on one slide
+# :class: slide
+# - **Question.** A network of millions of parameters saw all inputs. Why does a linear classifier on its features generalize?
+# - **Experiment.** Flip a share $\eta$ of the training labels, fit again, look at the *clean* labels of the training points.
+# - **Theorem.** Train − Test ≤ robustness + rationality + memorization, for every procedure.
+# - **Result.** End to end, memorization is nearly everything: {glue:text}`rationality/separation-cifar10` times that of a probe
+#   (CIFAR-10, $\eta = 0.2$). The probe's leverage explains it: at most (features + 1) / samples.
+# - **Limits.** Untrained features show most of it ({glue:text}`rationality/separation-untrained-cifar10` times); a probe with too
+#   weak a penalty loses it.
+# :::
+#
+# ## Details
+#
+# ### Proof of the RRM bound
+#
+# :::{prf:proof}
+# Telescoping: Train − Test = (Train − Train($\eta$)) + (Train($\eta$) − NTrain($\eta$)) + (NTrain($\eta$) − Test).
+# Replace each bracket by its positive part. $\blacksquare$
+# :::
+
+# %% [markdown]
+# ### The same run, as the study records it
+#
+# With intervals over many draws of the noise; it is reused if this very configuration has been run before.
 
 # %%
-from dlcore import studies
 from dlcore.records import RecordStore
-from dlcore.studies.rationality.table import beside_the_paper, probes, slopes_in_n
 from dlcore.summaries import method
 
 store = RecordStore()
@@ -168,7 +400,9 @@ for name in ("generalization", "robustness", "memorization", "rationality", "bou
 live(config, record)
 
 # %% [markdown]
-# The same for *your* procedure: anything that is `fit(features, labels) -> predict`. Here is the nearest neighbour,
+# ### Your own procedure
+#
+# Anything that is `fit(features, labels) -> predict`. Here is the nearest neighbour,
 # which interpolates. Its bound is 100 %, and it generalizes all the same: the bound is sufficient, not necessary.
 
 # %%
@@ -184,107 +418,32 @@ x, y, x_test, y_test = sets
 print(rationality(yours, x.reshape(len(x), -1), y, x_test.reshape(len(x_test), -1), y_test, rate=0.1, draws=10))
 
 # %% [markdown]
-# ## The recorded sweeps
+# ### What the tick is, and what the features are worth
 #
-# The figures show recorded runs, and beside them the rows that the authors released. {ref}`The data page <data>` says
-# which rows are train and test.
-
-# %% tags=["hide-input"]
-import numpy as np
-
-from dlcore import claims, figures, published
-from dlcore.metrics import rationality as rr
-
-table = studies.table("rationality", store.table("rationality"))
-highlight = {"dataset": config.dataset, "method": method(config.objective), "noise": config.noise}
-glue("rationality/records", len(table), display=False)
-simclr, fashion = (
-    {"objective": "simclr", "usual": True, "probe": "ridge"},
-    {"dataset": "fashion_mnist", "probe": "ridge"},
-)
-quoted = {
-    "simclr-cifar10": simclr | {"dataset": "cifar10"},
-    "simclr-fashion": simclr | fashion,
-    "shorter-fashion": fashion | {"objective": "simclr", "epochs": 60},
-    "relu-cifar10": {"objective": "random_relu", "dataset": "cifar10", "dimension": 128},
-    "relu-fashion": {"objective": "random_relu", "dataset": "fashion_mnist", "dimension": 128},
-    "large-untrained": {"objective": "random", "preset": "gpu"},
-    "large-supervised": {"objective": "supervised", "preset": "gpu"},
-}
-for key, where in quoted.items():
-    chosen = table[(table[[*where]] == [*where.values()]).all(axis=1)].groupby("seed").test.first()
-    glue(f"rationality/{key}", float(chosen.mean()) if len(chosen) else float("inf"), display=False)
-ended = table[(table.preset == "gpu") & (table.objective == "supervised")]
-worst = ended[ended.noise == 0.4]
-for name, found in {
-    "gap": ended.generalization,
-    "bound": ended[ended.noise == 0.05].bound,
-    "lost": worst.test - worst.test_after_noise,
-}.items():
-    glue(f"rationality/large-{name}", float(found.mean()) if len(found) else float("inf"), display=False)
-released = published.read("bansal2021_gaps").query("method != 'end to end'")
-glue("rationality/released-rows", len(released), display=False)
-glue("rationality/rational-rows", int((released.rationality > 1).sum()), display=False)
-glue("rationality/rational-most", float(released.rationality.max()), display=False)
-row = released.query("method == 'SimCLR' and backbone == 'ResNet-18' and dataset == 'cifar10'").iloc[0]
-nats = row.theorem_bits * np.log(2) ** 0.5
-glue("rationality/simclr-published", float(nats), display=False)
-glue("rationality/simclr-sharper", float(nats * (0.05 * 0.95) ** 0.5), display=False)
-glue("rationality/simclr-measured", float(row.memorization), display=False)
-
-# %% [markdown]
-# ### The gap and its three parts
-#
-# Choose the data. The end of each bar is the bound; the diamond is the gap that it bounds. The tick is a bound on the
-# memorization part alone ({prf:ref}`thm-memorization`, below). The released rows are
-# choices too.
-
-# %% tags=["hide-input"]
-figures.gap_decomposition(table, highlight)
-
-# %% [markdown]
 # The tick is an estimate (Miller-Madow); it is left out where three ways to correct it disagree by more than a third,
 # and where the authors capped theirs at 100 %. It is our sharper form of the paper's Theorem II, at the released rows'
 # 5 % noise 4.6 times smaller: SimCLR with ResNet-18 goes from {glue:text}`rationality/simclr-published:.0f` to
 # {glue:text}`rationality/simclr-sharper:.1f` points, where {glue:text}`rationality/simclr-measured:.2f` were measured.
 #
-# Two things to notice in the released rows. Rationality is *not* always near zero:
-# {glue:text}`rationality/rational-rows` of the {glue:text}`rationality/released-rows` rows have more than one point of it, most of them ImageNet probes,
-# and the largest has {glue:text}`rationality/rational-most:.1f` points. And with augmentation the gap can be negative,
-# since the training accuracy is then measured on augmented images.
-#
-# ### What happens to the wrong labels
-#
-# The picture to remember. Blue: accuracy on the noisy labels that were trained on. Red: accuracy on fresh labels
-# that are as noisy. A procedure that fits what is true, and no noise, has both at the dashed line.
-
-# %% tags=["hide-input"]
-figures.noise_sweep(table, highlight)
-
-# %% [markdown]
-# Watch the gaps move as you change noise, penalty and sample size:
-#
-# :::{laboratory} rationality
-# :::
-
-# %% [markdown]
-# At 20 % noise the network trained end to end memorises {glue:text}`rationality/separation-mnist1d` times as much as
-# a ridge probe on SimCLR or VICReg does on MNIST-1D, {glue:text}`rationality/separation-digits` times as much on digits,
-# {glue:text}`rationality/separation-cifar10` times on CIFAR-10 and {glue:text}`rationality/separation-fashion` times on
-# Fashion-MNIST (10,000 images, a small ResNet). At 40 % noise the probes have lost
-# {glue:text}`rationality/flat-mnist1d` of their clean test accuracy on MNIST-1D and
-# {glue:text}`rationality/flat-cifar10` on CIFAR-10 (fractions, with 95 % intervals).
 #
 # A representation that had learnt nothing would memorise nothing either. So ask what it is worth: SimCLR with a ridge
 # probe classifies {glue:text}`rationality/simclr-cifar10:.1%` of the CIFAR-10 test images and
 # {glue:text}`rationality/simclr-fashion:.1%` of Fashion-MNIST's; as many random ReLU units as it has features, 128,
-# reach {glue:text}`rationality/relu-cifar10:.1%` and {glue:text}`rationality/relu-fashion:.1%`. The difference to the
-# best of raw pixels, an untrained ResNet and 2,000 random ReLU units is {glue:text}`rationality/learns-cifar10` on
-# CIFAR-10 and {glue:text}`rationality/learns-fashion` on Fashion-MNIST, where 2,000 random features do as well, and
-# memorise far more of the noise. It takes long training to get that far: 60 epochs instead of 200 lead to
-# {glue:text}`rationality/shorter-fashion:.1%` there, {glue:text}`rationality/learns-fashion-shorter` from those
+# reach {glue:text}`rationality/relu-cifar10:.1%` and {glue:text}`rationality/relu-fashion:.1%`. On Fashion-MNIST 2,000 random
+# features do as well, and memorise far more of the noise. It takes long training to get that far: 60 epochs instead of 200
+# lead to {glue:text}`rationality/shorter-fashion:.1%` there, {glue:text}`rationality/learns-fashion-shorter` from those
 # features. (The 200 epochs were run because 60 did not suffice; the region in the ledger is older than both.)
+
+# %% [markdown]
+# ### The separation, and the untrained network
 #
+# The separation is large on every data set: {glue:text}`rationality/separation-mnist1d` times on MNIST-1D,
+# {glue:text}`rationality/separation-digits` on digits, {glue:text}`rationality/separation-fashion` on Fashion-MNIST. Most of it
+# is the simple probe's doing: with untrained features it is still {glue:text}`rationality/separation-untrained-mnist1d`,
+# {glue:text}`rationality/separation-untrained-digits` and {glue:text}`rationality/separation-untrained-fashion`. Trained
+# features memorise less again, by a factor of {glue:text}`rationality/untrained-memorises-cifar10` on CIFAR-10.
+
+# %% [markdown]
 # ### How simple is simple?
 #
 # All of this is ridge regression with a penalty of 1. The same VICReg features under other probes, untuned, with their
@@ -298,7 +457,8 @@ show(probes(table), 3)
 # {glue:text}`rationality/flat-digits-logistic` of its test accuracy at 40 % noise, on MNIST-1D
 # {glue:text}`rationality/flat-mnist1d-logistic`, where ridge loses {glue:text}`rationality/flat-mnist1d`. The finding
 # is one about procedures that are simple *for their n*, and the same features can be read by one that is not.
-#
+
+# %% [markdown]
 # ### Closer to the paper
 #
 # One setting comes closer to the paper, with one seed: ResNet-18 on 40,000 images of CIFAR-10, SimCLR for 60 epochs and
@@ -317,38 +477,6 @@ show(beside_the_paper(table), 2)
 # as much as the probe. Its bound is {glue:text}`rationality/large-bound:.0%` for a gap of
 # {glue:text}`rationality/large-gap:.1%`: a vacuous bound on the better classifier. At 40 % noise it loses
 # {glue:text}`rationality/large-lost:.2g` of its test accuracy, the probe {glue:text}`rationality/flat-at-paper-scale`.
-#
-# ### Why: leverage
-#
-# A ridge probe is linear in its labels: $\hat Y = H\,\mathrm{onehot}(\tilde y)$ with
-# $H = F (F^\top F + \lambda I)^{-1} F^\top$. The diagonal of $H$ says how much a point's own label, right or wrong,
-# moves its own score, and its mean is the number of effective degrees of freedom over $n$. For two classes it decides all:
-#
-# :::{prf:theorem} What leverage does
-# :label: thm-leverage
-# Two classes, labels $\pm 1$, noise independent between points. With $h_i = H_{ii}$ and the margin
-# $s_i = y_i \sum_{j \ne i} H_{ij} \tilde y_j$ that the *other* labels give to point $i$, ties apart,
-#
-# $$\text{Train}(\eta) - \text{NTrain}(\eta) = (1 - \eta)\,\frac1n \sum_i \Pr[\,-h_i < s_i \le h_i\,] .$$
-#
-# Where $s_i$ falls into $(-h_i, h_i]$ with probability at most $2 \kappa h_i$ (it takes finitely many values, so that this
-# is anti-concentration, not a density), that is at most $2 \kappa\,(1 - \eta)\,\mathrm{tr} H / n$, and $\mathrm{tr} H$ is
-# at most the number of columns of $F$: the features and the constant.
-# :::
-#
-# :::{prf:proof}
-# The score of point $i$ times its label is $s_i + h_i$ if its label is right, $s_i - h_i$ if it is wrong, and $s_i$
-# does not depend on the label of $i$. So $i$ is right with probability $\Pr[s_i > -h_i]$ in the first case and
-# $\Pr[s_i > h_i]$ in the second. The difference, averaged, is that of the accuracies on right and on wrong labels, and
-# Train($\eta$) is their mean with weights $1 - \eta$ and $\eta$. $\blacksquare$
-# :::
-#
-# Fewer features, more samples and a stronger penalty lower the leverage: at given margins memorization falls as $1/n$.
-# How many points have margins near zero is the other factor, and it is the features' affair: at one leverage, data and
-# features still differ.
-
-# %% tags=["hide-input"]
-figures.leverage(table, highlight)
 
 # %% [markdown]
 # ### Derivation: bounds on memorization
@@ -402,26 +530,21 @@ figures.leverage(table, highlight)
 # expectation under the root (Jensen). $H(g)$ is at most any *description length* of the fitted classifier, whatever the
 # size of $r$. Ten clusters found without labels, one label each, are described by $m \log c = 10 \log 10$ nats: with
 # 50,000 points and $\eta = 0.05$ that is a bound of {glue:text}`rationality/clusters:.1%` before anything was fitted.
+
+# %% [markdown]
+# ### How the information is estimated
 #
 # **The estimate needs care.** The plug-in information of a $c \times c$ table from $K$ draws is too large by about
 # $(c - 1)^2 / 2nK$. This table (digits, ridge, 20 % noise) shows the bound with the published constant under three
 # corrections; where they disagree by more than a third, it should not be quoted.
 
 # %% tags=["hide-input"]
-glue(
-    "rationality/clusters",
-    rr.sharp_memorization_bound(rr.cluster_vote_complexity(10, 10), 50_000, 0.05),
-    display=False,
-)
 shown = table[table.usual & (table.dataset == "digits") & (table.probe == "ridge") & (table.noise == 0.2)]
 names = ["memorization", "certificate", "bound_plug_in", "bound_miller_madow", "bound_jackknife"]
 summary = shown.groupby("method")[names].mean()
 summary.columns = ["memorization", "2 x 2, ours", "plug-in", "Miller-Madow", "jackknife"]
 summary["quote?"] = ["yes" if rr.trustworthy(*row) else "no" for row in summary.iloc[:, 2:].to_numpy()]
 show(summary.reset_index(), 3)
-
-# %% tags=["hide-input"]
-figures.bound_by_size(table)
 
 # %% [markdown]
 # The slope of log memorization over $\log n$, with 95 % intervals over seeds. Theorem II's own rate is $-\frac12$, the
@@ -430,6 +553,37 @@ figures.bound_by_size(table)
 
 # %% tags=["hide-input"]
 show(slopes_in_n(table), 2)
+
+# %% [markdown]
+# ### What leverage does, exactly
+#
+# :::{prf:theorem} What leverage does
+# :label: thm-leverage
+# Two classes, labels $\pm 1$, noise independent between points. With $h_i = H_{ii}$ and the margin
+# $s_i = y_i \sum_{j \ne i} H_{ij} \tilde y_j$ that the *other* labels give to point $i$, ties apart,
+#
+# $$\text{Train}(\eta) - \text{NTrain}(\eta) = (1 - \eta)\,\frac1n \sum_i \Pr[\,-h_i < s_i \le h_i\,] .$$
+#
+# Where $s_i$ falls into $(-h_i, h_i]$ with probability at most $2 \kappa h_i$ (it takes finitely many values, so that this
+# is anti-concentration, not a density), that is at most $2 \kappa\,(1 - \eta)\,\mathrm{tr} H / n$, and $\mathrm{tr} H$ is
+# at most the number of columns of $F$: the features and the constant.
+# :::
+#
+# :::{prf:proof}
+# The score of point $i$ times its label is $s_i + h_i$ if its label is right, $s_i - h_i$ if it is wrong, and $s_i$
+# does not depend on the label of $i$. So $i$ is right with probability $\Pr[s_i > -h_i]$ in the first case and
+# $\Pr[s_i > h_i]$ in the second. The difference, averaged, is that of the accuracies on right and on wrong labels, and
+# Train($\eta$) is their mean with weights $1 - \eta$ and $\eta$. $\blacksquare$
+# :::
+
+# %% [markdown]
+# ### More samples, less memorization
+#
+# At given margins memorization falls as $1/n$. Where features are trained again at every $n$ the margins improve as well, and
+# it falls faster: the slope of VICReg is {glue:text}`rationality/memorization-falls-with-n` (MNIST-1D).
+
+# %% tags=["hide-input"]
+figures.bound_by_size(table)
 
 # %% [markdown]
 # ### Performance on the table
@@ -466,89 +620,20 @@ figures.table_procedure(table)
 # %% [markdown]
 # It is a proof of concept, not a recipe: every batch of test points costs a training run, pretraining included.
 #
-# ## What would falsify it, and the confounds
+# ### What was corrected
 #
-# - **A sceptic asks:** do probes not simply fit less? On CIFAR-10 they learn
-#   {glue:text}`rationality/learns-cifar10` more than untrained features do; on Fashion-MNIST,
-#   {glue:text}`rationality/learns-fashion`, they do not, and there the separation shows no more than a simple probe.
-# - **The bound itself cannot fail**: it is an identity with positive parts. A violation in any record is a bug, and a
-#   test looks for one. What can fail is the *smallness* of the parts. A probe of a dimension far below $n$ with a large
-#   memorization gap would refute the finding; so would a test accuracy that collapses at moderate noise.
-# - **"Simple" is relative to $n$.** Random features with a weak penalty memorise everything, with the same
-#   generalization gap as before: see the right end of the leverage chart.
-# - **It is a certificate, not a predictor.** Theorem II needs the noisy runs that already show the memorization gap, so
-#   its value can never beat the measured gap. Its content is the rate.
-# - **Interpolators.** An end-to-end network that fits everything has a bound of 100 % and may generalize well; the theory
-#   says nothing about it. {doc}`/notebooks/3_distributional_generalization` asks what such networks do with the noise.
-# - **Two kinds of randomness.** The intervals of one record are over noise draws and test points; seeds, which are the
-#   dots, also redraw the training set and the pretraining.
-# - **Labels must not leak.** The pretraining function has no argument for labels; a test permutes them and compares the
-#   features bit by bit.
-# - **One set of digits.** Seeds of the digits draw their splits from the same 1,797 images, so that intervals on digits
-#   are over splits, noise and training, not over other images.
-# - **Scale.** Our networks are small and were trained for minutes, but for ResNet-18 on a GPU, of a single seed,
-#   pretrained for 60 epochs on 40,000 images. The released rows are from full-size models.
+# Since the first version of this page, on the same records: rows that hold by proof are called identities, and intervals that
+# cross their region's edge undecided (*partly reproduced* before). Limits of largest values hold for all cells at once. The
+# certificate is {prf:ref}`thm-memorization` in its sharper form. Features of an untrained network were added as the control of
+# the separation, after the runs (post hoc).
 #
-# ## Check against the thesis
+# Two kinds of randomness: the intervals of one record are over noise draws and test points; seeds, which are the dots, also
+# redraw the training set and the pretraining. Labels must not leak: the pretraining function has no argument for labels, and a
+# test permutes them and compares the features bit by bit.
 #
-# Each row: the claim, the paper's value, ours with its 95 % interval, and a verdict that follows from the interval and a
-# region in `dlcore/studies/rationality/claims.yml`. Whether that region was committed before the first of its runs is said beside the
-# verdict; {ref}`the ledger's page <claims>` explains both.
+# ### Further reading, and what came after
 #
-# Corrected since the first version of this page, on the same records: rows that hold by proof are called identities, and
-# intervals that cross their region's edge undecided (*partly reproduced* before). Limits of largest values hold for all
-# cells at once. The certificate is {prf:ref}`thm-memorization` in its sharper form.
-
-# %% tags=["hide-input"]
-ledger = claims.evaluate(chapter=1)
-for c in ledger:
-    glue(f"rationality/{c.id}", c.brief, display=False)
-show(claims.ledger_html(ledger))
-
-# %% [markdown]
-# ## Exercises and further reading
-#
-# :::{exercise}
-# :label: ex-interpolator
-# A classifier interpolates its noisy training labels, and without noise its training accuracy is 1. Compute the three
-# gaps and the bound, for any test accuracy.
-# :::
-#
-# :::{solution} ex-interpolator
-# :class: dropdown
-# Train($\eta$) $= 1 - \eta$ and NTrain($\eta$) $= 0$. Robustness is $\eta$, memorization $1 - \eta$, rationality 0:
-# the bound is 1, whatever the test accuracy.
-# :::
-#
-# :::{exercise}
-# :label: ex-budget
-# How many nats may a classifier take from the noise, if {prf:ref}`thm-memorization` should certify a memorization gap of
-# at most 10 % at $n = 1000$ and $\eta = 0.2$? How many has a probe of 512 × 10 weights at 8 bits each?
-# :::
-#
-# :::{solution} ex-budget
-# :class: dropdown
-# $2 n \eta\,b^2 / (1 - \eta) = $ {glue:text}`rationality/budget:.1f` nats; the probe has
-# {glue:text}`rationality/weights:.0f`. Counting parameters is hopeless, information is not.
-# :::
-#
-# :::{exercise}
-# :label: ex-table
-# In the chart of insertion, VICReg gains nothing, and even loses. Why does the identity allow that?
-# :::
-#
-# :::{solution} ex-table
-# :class: dropdown
-# $\text{Test}_S \ge \text{NTrain}(\eta) = \text{Test} + \text{signed rationality}$, and the signed rationality of these
-# probes is negative: a wrong label does hurt the point that carries it.
-# :::
-
-# %% tags=["hide-input"]
-glue("rationality/budget", 2 * 1000 * 0.2 * 0.1**2 / (1 - 0.2), display=False)
-glue("rationality/weights", 512 * 10 * 8 * float(np.log(2)), display=False)
-
-# %% [markdown]
-# Further reading: fitting random labels {cite}`zhang2017understanding`; certificates from randomly labelled extra points
+# Fitting random labels {cite}`zhang2017understanding`; certificates from randomly labelled extra points
 # {cite}`garg2021ratt`; where the error of self-supervised learning comes from {cite}`dubois2023risk`; bounds by
 # information {cite}`russo2016controlling,xu2017information,steinke2020reasoning`; why memorization can be needed
 # {cite}`feldman2020does`.
@@ -559,4 +644,5 @@ glue("rationality/weights", 512 * 10 * 8 * float(np.log(2)), display=False)
 # {cite}`wasserer2026surrogate`. And these gaps look at the probe's memorization alone: an encoder memorises inputs as
 # well, atypical ones above all, and what it memorises helps its probes {cite}`wang2024sslmem`.
 #
-# **Next steps.** Apply `dlcore.probing.rationality` to your own procedure, see {doc}`/book/own`.
+# **Next steps.** Apply `dlcore.rationality` to your own procedure, see {doc}`/book/own`. What this chapter has in common
+# with the others: {doc}`/notebooks/6_synthesis`.

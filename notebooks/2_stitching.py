@@ -14,7 +14,21 @@
 # %% [markdown]
 # # Do different networks learn the same thing?
 #
-# *Model stitching* {cite}`bansal2021stitching`, the second finding of the thesis {cite}`bansal2022thesis`.
+# *Model stitching* {cite}`bansal2021stitching`, the second finding of the thesis {cite}`bansal2022thesis`: put the first layers of
+# one network under the last layers of another, with one linear map between them, and the result classifies about as well.
+#
+# :::{admonition} The answer
+# :class: slide
+# - **Reproduced between seeds.** At mid-depth a {term}`stitch` of two networks costs, beyond a {term}`self-stitch`,
+#   {glue:text}`stitching/stitching-connectivity-convnet` of what an untrained bottom does (convnets, MNIST-1D).
+# - **Reproduced: better plugs into worse.** A {term}`bottom` trained on four times the data changes the error of the {term}`top` by
+#   {glue:text}`stitching/stitching-more-data`.
+# - **Not reproduced.** A bottom trained without labels (SimCLR) still costs {glue:text}`stitching/stitching-self-supervised` at
+#   mid-depth. And the path from one convnet to another has a {term}`barrier` of {glue:text}`stitching/stitching-path`; with maps that
+#   start from least squares it shrinks to {glue:text}`stitching/stitching-path-least-squares`.
+#
+# All rows of this chapter in {ref}`the ledger <claims>`: {glue:text}`stitching/verdicts`.
+# :::
 
 # %% tags=["remove-cell"]
 import sys
@@ -34,16 +48,50 @@ from dlcore.notebook import glue, live, setup, show
 
 setup()
 
+# %% tags=["parameters", "hide-cell"]
+# Parameters of the run: change them and run the notebook again, as often as you like
+preset = "smoke"
+dataset = "digits"
+architecture = "mlp"
+noise = 0.0  # the share of the bottom's training labels that are random
+seed = 0
+
+# %% tags=["hide-cell"]
+from dlcore.studies.stitching import Config
+
+config = Config.from_namespace(globals())
+
+# %% tags=["hide-input"]
+from dlcore import claims, figures, studies
+from dlcore.records import RecordStore
+from dlcore.studies.stitching import sentences as prose
+from dlcore.studies.stitching.table import by_stage, order_table, pair
+from dlcore.summaries import FINDINGS
+
+store = RecordStore()
+records = {r.key: r for r in store.records("stitching") if r.config["preset"] in FINDINGS}
+table = studies.table("stitching", store.table("stitching"), records=records)
+stages = by_stage(table, {k: r.curves for k, r in records.items()})
+highlight = {"pair": pair(config.to_dict())}
+for name, value in {"records": len(table), **prose.numbers(table, stages)}.items():
+    glue(f"stitching/{name}", value, display=False)
+
+# %% tags=["hide-input"]
+figures.penalty_by_depth(stages, highlight)
+
 # %% [markdown]
+# The {term}`penalty`, the test error that a stitch adds, and its {term}`excess` over the self-stitch, over the depth of the cut. Grey lines are the two controls: the top stitched to itself, and
+# an untrained bottom. Set the bottom {drive}`to another seed <stitching-penalty: pair=two seeds>`, to {drive}`labels of which half
+# are random <stitching-penalty: pair=50 % random labels>`, or to {drive}`SimCLR <stitching-penalty: pair=SimCLR bottom, supervised top>`. Brown is the
+# paper's curve of the same kind, read off its figures: for most choices another data set and other networks, so compare shapes, not
+# points.
+#
 # ## The claim
 #
-# Train two networks from different seeds. Cut both in the middle, put the first layers of one under the last layers of
-# the other, and train a single linear map between them. The result classifies about as well as the originals. So it is
-# with networks that were trained on different halves of the data, and even with one that never saw a label. In the words
-# of the thesis: *good networks learn similar representations*, and better ones plug into worse ones.
-#
-# ![Scheme: the first stages of network B, a small trained map, and the last stages of network
-# A](../book/_static/stitching.svg)
+# Train two networks from different seeds. Cut both in the middle, put the first layers of one under the last layers of the other,
+# and train a single linear map between them. The result classifies about as well as the originals. So it is with networks that were
+# trained on different halves of the data, and even with one that never saw a label. In the words of the thesis: *good networks learn
+# similar representations*, and better ones plug into worse ones.
 #
 # :::{prf:definition} Stitching penalty
 # :label: def-stitching
@@ -59,10 +107,6 @@ setup()
 # the top stitched to itself (what the map and its training cost), an untrained bottom (what a map alone can do), and,
 # where the bottom has seen more data than the top, a map that has not.
 #
-# The paper's map is BatchNorm, a 1 x 1 convolution, BatchNorm. In a chain of linear layers it can be folded into the
-# next one, so that the stitched network has the architecture of $A$. With convolutions that is exact only inside the
-# image: zero padding puts zeros where the map would have put its constant. With residual blocks the map also acts on the
-# skip path, and the result is $A$'s architecture plus one linear map there.
 #
 # :::{prf:definition} Stitching connectivity
 # :label: def-connectivity
@@ -73,40 +117,46 @@ setup()
 #
 # Conjecture 2 of the paper: two runs of SGD with independent seeds *and* independent samples are stitching-connected, for
 # natural architectures and data.
+
+# %% [markdown]
+# ## Look at the data
 #
+# Which layers are cut and joined; everything is frozen but the map.
+#
+# ![Two networks of four stages each. The first two stages of network B, the bottom, feed a small trained map, and the map feeds the
+# last two stages of network A, the top](../book/_static/stitching.svg)
+#
+# And what the small networks classify: signals of MNIST-1D, ten classes that differ by a bump's shape.
+
+# %% tags=["hide-input"]
+from dlcore import data
+from dlcore.charts.pictures import Picture, gallery
+
+seen = data.load("mnist1d", n_train=200, n_test=10, seed=0)
+first = [int((seen.train_labels == k).argmax()) for k in range(10)]
+show(gallery({"One signal of each class": [Picture(seen.train_inputs[i], f"class {k}") for k, i in enumerate(first)]}))
+
+# %% [markdown]
 # ## Predict
+#
+# Write your answers down before you read on; each links to the figure that answers it.
 #
 # :::{admonition} Before the results
 # :class: predict
 # 1. How many points does a stitch at mid-depth cost between two seeds? And with an untrained bottom?
+#    {drive}`Answer <stitching-penalty: pair=two seeds>`
 # 2. The bottom was trained on labels of which half were random. Where does the stitch break: early, or late?
+#    {drive}`Answer <stitching-penalty: pair=50 % random labels>`
 # 3. Take the *last* hidden stage of one network and feed it into the *first* of another. Does it work?
+#    {drive}`Answer <stitching-cross-stage>`
 # 4. A network trained on a quarter of the data is stitched onto *itself*, and the map sees all of the data. What happens?
+#    {drive}`Answer <stitching-more-data>`
 # :::
 #
-# ## Parameters
+# ## The experiment
 #
-# A reader of the page moves the controls below. Whoever runs this notebook changes these parameters, by hand or with
-# `papermill notebooks/2_stitching.ipynb out.ipynb -p noise 0.5 -p architecture convnet -p preset smoke`; a misspelt name
-# is an error that lists the right ones. `noise` is the share of the bottom's training labels that are random.
-
-# %% tags=["parameters"]
-# Parameters of the run: change them and run the notebook again, as often as you like
-preset = "smoke"
-dataset = "digits"
-architecture = "mlp"
-noise = 0.0
-seed = 0
-
-# %%
-from dlcore.studies.stitching import Config
-
-config = Config.from_namespace(globals())
-
-# %% [markdown]
-# ## One run, live
-#
-# The whole experiment, on 1,000 signals: three networks, one of them untrained, and a linear map in the middle.
+# On 1,000 signals: three networks, one of them untrained, and a linear map in the middle. Change the parameters at the top of the
+# notebook and run it again.
 
 # %%
 from dlcore import TrainConfig, data, fit, flip_labels, network, stitch
@@ -123,14 +173,199 @@ for name, net in (("another network", bottom), ("the top itself", top), ("an unt
 # without noise: -0.02, -0.02 and +0.18; after half of the labels were random, the other network costs 0.07
 
 # %% [markdown]
-# And the record of the study: two networks stitched at every stage, beside the two controls. It is reused if this very
-# configuration has been run before.
+# Two small networks can be trained and stitched while you read:
+#
+# :::{laboratory} stitching
+# :::
+
+# %% [markdown]
+# ## Recorded runs
+#
+# Every dot is a pair of networks that were trained, with its seed. MNIST-1D: 4,000 training and 2,000 test samples, redrawn with
+# every seed; {ref}`the data page <data>` says more.
+
+# %% [markdown]
+# ### The path from one network to the other
+#
+# {prf:ref}`def-connectivity` as a picture: the test error of every $S_i$, from $A$ on the left to $B$ on the right. The
+# *barrier* is the largest error on the way above that of the worse end, as on the straight lines between weights of
+# {cite:t}`frankle2020linear`.
+
+# %% tags=["hide-input"]
+figures.stitching_path(stages, table, highlight)
+
+# %% [markdown]
+# Between seeds and disjoint halves the barrier of MLPs is {glue:text}`stitching/stitching-path-mlp`, of convnets
+# {glue:text}`stitching/stitching-path`. But the definition asks for the *best* map: started from least squares, the convnets' barrier
+# is {glue:text}`stitching/stitching-path-least-squares`, so that a good part of it was training that had not been done. On
+# Fashion-MNIST it is {glue:text}`stitching/stitching-path-fashion`: undecided, with three seeds.
+
+# %% [markdown]
+# ### More is better, and a confound
+#
+# The top was trained on a quarter of the samples. Is a bottom that has seen more data worth something to it? On the left
+# the map sees only what the top saw, on the right all samples.
+
+# %% tags=["hide-input"]
+figures.more_is_better(stages, highlight)
+
+# %% [markdown]
+# On the top's own samples, the bottom trained on all data is worth {glue:text}`stitching/stitching-more-data`. With the map trained on
+# all samples the top stitched *to itself* changes by {glue:text}`stitching/stitching-confound`, although its representation is what it
+# was: extra data reaches the top through the map. So the claim is about the difference, not about the curve.
+
+# %% [markdown]
+# ## What would falsify it, and the confounds
+#
+# - **Connectivity** fails if some stage of the path has a barrier that no map removes. An excess at mid-depth comparable to the
+#   untrained bottom's would be enough; a small one there is not enough for the opposite.
+# - **The map's own training.** With too few steps a network need not even fit itself; with too few samples the map overfits. A
+#   barrier is evidence only where longer training and better starts leave it.
+# - **A map that is too strong.** A flat curve of the untrained bottom would say that the map can do anything.
+# - **Functional is not informational.** A late stage knows the class, and a map can write it into an early layer's code.
+# - **One pair.** The paper's curves are single pairs without intervals; differences below a point in its figures are within the
+#   scatter of its self-stitches.
+#
+# ## Check against the thesis
+#
+# Five rows of {ref}`the ledger <claims>`, which has them all, with the commit that fixed each region beside the date of its first run.
+
+# %% tags=["hide-input"]
+ledger = claims.evaluate(chapter=2)
+for c in ledger:
+    glue(f"stitching/{c.id}", c.quoted, display=False)
+glue("stitching/verdicts", claims.told(ledger), display=False)
+five = (
+    "stitching-connectivity-convnet",
+    "stitching-random",
+    "stitching-more-data",
+    "stitching-path",
+    "stitching-self-supervised",
+)
+show(claims.ledger_html([c for c in ledger if c.id in five]))
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{exercise}
+# :label: ex-permutation
+# Two networks differ only by a permutation of the units of one hidden layer. Which families of maps have penalty zero?
+# What do linear CKA and the identity stitch say?
+# :::
+#
+# :::{solution} ex-permutation
+# :class: dropdown
+# All that contain permutations: permutation, orthogonal, least squares, linear. Linear CKA is 1, since it is invariant to
+# orthogonal maps. The identity stitch is at chance: representations have no preferred order of units.
+# :::
+#
+# :::{exercise}
+# :label: ex-sign
+# A damaged top, say with noise added to its first layer, is stitched to the undamaged bottom. What sign has the penalty?
+# :::
+#
+# :::{solution} ex-sign
+# :class: dropdown
+# Negative: the reference $L(A)$ is the damaged network's error, and the bottom repairs it. "Better plugs into worse" is
+# the same effect, with training in the place of damage.
+# :::
+
+# %% [markdown]
+# :::{exercise}
+# :label: ex-stage
+# Where in a network is an untrained bottom hardest to tell from a trained one, and what does a small early penalty prove? Answer from
+# the first figure of the chapter.
+# :::
+#
+# :::{solution} ex-stage
+# :class: dropdown
+# At the first stage: there random filters lose little, and the layers that follow do the work. A small penalty early in the network
+# proves nothing; only its distance from the untrained bottom's does.
+# :::
+#
+# :::{exercise}
+# :label: ex-permute
+# Write the experiment: permute the hidden units of a trained network and stitch the result under the original with the families
+# `identity`, `permutation` and `linear`. Which have a penalty of zero?
+# :::
+#
+# :::{solution} ex-permute
+# :class: dropdown
+# ```python
+# import copy, torch
+# from dlcore import TrainConfig, data, fit, network, stitch
+#
+# d = data.load("digits", n_train=1000, seed=0)
+# top = network("mlp", d.train_inputs.shape[1:], 10, seed=0)
+# fit(top, (d.train_inputs, d.train_labels), TrainConfig(epochs=15, optimizer="adam", learning_rate=2e-3))
+# bottom, sets = copy.deepcopy(top), (d.train_inputs, d.train_labels, d.test_inputs, d.test_labels)
+# a, b = [m for m in bottom.modules() if isinstance(m, torch.nn.Linear)][:2]
+# order = torch.randperm(len(a.weight), generator=torch.Generator().manual_seed(0))
+# a.weight.data, a.bias.data, b.weight.data = a.weight.data[order], a.bias.data[order], b.weight.data[:, order]
+# found = {kind: stitch(bottom, top, "hidden1", family=kind, data=sets).penalty for kind in ("identity", "permutation", "linear")}
+# print({kind: f"{value:+.2f}" for kind, value in found.items()})
+# ```
+# The permutation's, and the linear map's nearly. The identity's is near chance: representations have no preferred order of units.
+# :::
+#
+# :::{exercise}
+# :label: ex-damage
+# Write the experiment: add noise to the first layer of a trained network and stitch the undamaged one under it, cut after the first
+# stage. Which sign does the penalty have, and why?
+# :::
+#
+# :::{solution} ex-damage
+# :class: dropdown
+# ```python
+# import copy, torch
+# from dlcore import TrainConfig, data, fit, network, stitch
+#
+# d = data.load("digits", n_train=1000, seed=0)
+# good = network("mlp", d.train_inputs.shape[1:], 10, seed=0)
+# fit(good, (d.train_inputs, d.train_labels), TrainConfig(epochs=15, optimizer="adam", learning_rate=2e-3))
+# top, sets = copy.deepcopy(good), (d.train_inputs, d.train_labels, d.test_inputs, d.test_labels)
+# first = next(m for m in top.modules() if isinstance(m, torch.nn.Linear))
+# torch.manual_seed(0)
+# first.weight.data += 0.3 * torch.randn_like(first.weight)
+# found = stitch(good, top, "hidden1", data=sets).penalty
+# print(f"{found:+.2f}")
+# ```
+# Negative: the reference $L(A)$ is the damaged network's error, and the bottom repairs it. "Better plugs into worse" is the same effect.
+# :::
+
+# %% [markdown]
+# ## Half a page to project
+#
+# :::{admonition} Chapter 2 on one slide
+# :class: slide
+# - **Question.** Two networks solve one task. Do their layers compute the same thing?
+# - **Experiment.** The first layers of one, a trained linear map, the last layers of the other. Controls: the network stitched to
+#   itself, and an untrained bottom.
+# - **Result.** Between seeds the stitch at mid-depth is as good as a self-stitch; a bottom that saw more data improves a top that saw
+#   less, by {glue:text}`stitching/stitching-more-data`.
+# - **Pitfalls.** An untrained first stage stitches well too; a map that sees more data than the top is more data; a late stage fits an
+#   early one.
+# - **Limits.** Narrow networks have a barrier, and SimCLR bottoms of our size do not fit
+#   ({glue:text}`stitching/stitching-self-supervised`).
+# :::
+#
+# ## Details
+#
+# ### The map, exactly
+#
+# The paper's map is BatchNorm, a 1 x 1 convolution, BatchNorm. In a chain of linear layers it can be folded into the
+# next one, so that the stitched network has the architecture of $A$. With convolutions that is exact only inside the
+# image: zero padding puts zeros where the map would have put its constant. With residual blocks the map also acts on the
+# skip path, and the result is $A$'s architecture plus one linear map there.
+
+# %% [markdown]
+# ### The same run, as the study records it
+#
+# Two networks stitched at every stage, beside the two controls; it is reused if this very configuration has been run before.
 
 # %%
-from dlcore import studies
 from dlcore.records import RecordStore
-from dlcore.studies.stitching.table import by_stage, order_table, pair
-from dlcore.summaries import FINDINGS
+from dlcore.studies.stitching.table import pair
 
 store = RecordStore()
 record = store.load_or_run(config)
@@ -146,8 +381,9 @@ for i, stage in enumerate(c["top_stage"]):
 live(config, record)
 
 # %% [markdown]
-# Digits are a poor data set for stitching, since a linear map on the pixels is nearly right: they are here because they
-# need no download and no time. The same for *your* two networks, of any architecture, cut at any named module. Here
+# ### Your own two networks
+#
+# Of any architecture, cut at any named module. Here
 # two ResNets of torchvision, of 18 and of 10 layers, are trained for a few seconds. With a network connection
 # `weights="DEFAULT"` takes trained ones, and so does `timm.create_model`; your data then replace the digits.
 
@@ -174,40 +410,8 @@ for row in penalty_curve(other, yours, (x, y, x_test, y_test), ["layer2"], train
     print(f"{row.self_penalty:+.3f}, untrained bottom {row.random_penalty:+.3f}; top's error {row.top_error:.3f}")
 
 # %% [markdown]
-# ## The recorded sweeps
+# ### Penalties by what the bottom was taught
 #
-# The figures show recorded runs: every dot is a pair of networks that were trained, with its seed. MNIST-1D, 4,000
-# training and 2,000 test samples, redrawn with every seed. {ref}`The data page <data>` says more.
-
-# %% tags=["hide-input"]
-from dlcore import claims, figures
-from dlcore.studies.stitching import sentences as prose
-
-records = {r.key: r for r in store.records("stitching") if r.config["preset"] in FINDINGS}
-table = studies.table("stitching", store.table("stitching"), records=records)
-stages = by_stage(table, {k: r.curves for k, r in records.items()})
-highlight = {"pair": pair(record.config)}
-for name, value in {"records": len(table), **prose.numbers(table, stages)}.items():
-    glue(f"stitching/{name}", value, display=False)
-
-# %% [markdown]
-# ### The penalty over depth
-#
-# Choose what the bottom was trained on, the networks, and the map between them. Brown is the paper's curve of the same
-# kind, where it has one, read off its figures: for most choices another data set and other networks, so compare shapes,
-# not points. *Two superclasses* are the classes 0 to 4 against 5 to 9, in all data sets. The paper's two are objects and
-# animals, another task, so its curve is not drawn there.
-
-# %% tags=["hide-input"]
-figures.penalty_by_depth(stages, highlight)
-
-# %% [markdown]
-# Two small networks can be trained and stitched while you read:
-#
-# :::{laboratory} stitching
-# :::
-
-# %% [markdown]
 # Between seeds the excess at the middle stage (the third from the input) is, as a share of the untrained bottom's,
 # {glue:text}`stitching/stitching-connectivity-mlp` for MLPs and {glue:text}`stitching/stitching-connectivity-convnet`
 # for convnets. That is one stage; connectivity is a statement about all of them, and the next section is about it. Note
@@ -228,8 +432,11 @@ figures.penalty_by_depth(stages, highlight)
 # {glue:text}`stitching/simclr-own-mlp:.0%`, and their excess of {glue:text}`stitching/stitching-self-supervised-mlp` at
 # the middle stage is not far below that of untrained ones, {glue:text}`stitching/simclr-untrained-mlp:.2f`. That a poor
 # bottom fits poorly says nothing about good ones.
+
+# %% [markdown]
+# ### In the paper's own setting
 #
-# And in the paper's own setting? Choose *CIFAR-10, ResNet-18*: 40,000 images, 20 epochs to a test error of
+# Choose *CIFAR-10, ResNet-18*: 40,000 images, 20 epochs to a test error of
 # {glue:text}`stitching/large-top:.1%`, one pair of each kind, as in the paper, and two of two seeds. Between seeds the
 # largest penalty of any stage is {glue:text}`stitching/large-penalty:.2g`, in the paper 0.033; our largest *excess* over
 # the self-stitch, which the paper does not give, is {glue:text}`stitching/stitching-excess-cifar10`. The untrained bottom
@@ -258,17 +465,10 @@ figures.penalty_by_depth(stages, highlight)
 #   {glue:text}`stitching/large-short:.1%`: it is a poor network rather than a younger one, and its excess of
 #   {glue:text}`stitching/large-short-mid:.2g` at the middle stage and {glue:text}`stitching/large-short-last:.2g` at
 #   the last is no check on the paper's comparison, which is of half, all and twice the epochs.
-#
-# ### The path from one network to the other
-#
-# {prf:ref}`def-connectivity` as a picture: the test error of every $S_i$, from $A$ on the left to $B$ on the right. The
-# *barrier* is the largest error on the way above that of the worse end, as on the straight lines between weights of
-# {cite:t}`frankle2020linear`.
-
-# %% tags=["hide-input"]
-figures.stitching_path(stages, table, highlight)
 
 # %% [markdown]
+# ### The barrier, pair by pair
+#
 # Over pairs of seeds and of disjoint halves the barrier is {glue:text}`stitching/stitching-path-mlp` for MLPs
 # (fractions of the test samples), and over pairs of seeds with ResNet-18 {glue:text}`stitching/stitching-path-cifar10`.
 # It is the largest of several noisy values and so a little above zero even where nothing is there. The convnets' is
@@ -284,7 +484,8 @@ figures.stitching_path(stages, table, highlight)
 # their data.)
 # `dlcore.stitching.connectivity` draws this path, with the test loss beside the error, for any two networks of one
 # task.
-#
+
+# %% [markdown]
 # ### Narrow networks
 #
 # Does that hold for every size? Two networks of the same narrow width, from two seeds:
@@ -303,7 +504,8 @@ figures.barrier_by_width(table)
 # it, or the larger map makes up for it. The paper varies width too, from 32 channels up, and reports curves within 1.2
 # points there. (We asked this question after the first pair on Fashion-MNIST had shown a barrier; the region in the
 # ledger was fixed before networks of other widths were trained.)
-#
+
+# %% [markdown]
 # ### Every stage into every stage
 #
 # The third question, and the best known pitfall of the method.
@@ -316,7 +518,8 @@ figures.cross_stage(table, {k: r.arrays for k, r in records.items()}, highlight)
 # a trained map can write the class into an early layer's code so that the top reads it. A low penalty therefore says
 # that the bottom's information is *usable* by the top, not that the two layers compute the same thing. Least squares,
 # which has to reproduce the activations themselves, is stricter.
-#
+
+# %% [markdown]
 # ### Similarity indices
 #
 # An index such as CKA {cite}`kornblith2019similarity` looks at the geometry of the activations and treats all directions
@@ -363,21 +566,8 @@ show(order_table(stages, names))
 # $F = (r, z)$. Independence leaves $\lVert \Sigma_{FT} \rVert_F = \lVert \Sigma_{rT} \rVert_F$, while
 # $\lVert \Sigma_F \rVert_F \ge v \sqrt m$. $\blacksquare$
 # :::
-#
-# ### More is better, and a confound
-#
-# The top was trained on a quarter of the samples. Is a bottom that has seen more data worth something to it? On the left
-# the map sees only what the top saw, on the right all samples.
-
-# %% tags=["hide-input"]
-figures.more_is_better(stages, highlight)
 
 # %% [markdown]
-# With the map trained on all samples the top stitched *to itself* changes by
-# {glue:text}`stitching/stitching-confound` at the last stage, although its representation is what it was: the gain is
-# extra data that reaches the top through the map. On the top's own samples, the bottom trained on all data is worth
-# {glue:text}`stitching/stitching-more-data`. So the claim is about the difference, not about the curve.
-#
 # ### Freeze training
 #
 # If early layers are the same whatever the amount of data, they need not be trained on all of it. The paper trains a
@@ -400,14 +590,10 @@ figures.freeze_training(stages, table, highlight)
 # The rule fixed beforehand, to keep the MLP's stages until the deepest that stitches within 2 points and to ask for the
 # share of the small network's extra error that remains (the paper's numbers make it 0.055), decides nothing:
 # {glue:text}`stitching/stitching-freeze`. No stage of these small networks stitches that well.
+
+# %% [markdown]
+# ### Of BatchNorm, the map's size, and what was not run
 #
-# ## What would falsify it, and the confounds
-#
-# - **Connectivity** fails if some stage of the path has a barrier that no map removes. An excess at mid-depth that is comparable to the untrained bottom's would be enough for that; a small one
-#   there is not enough for the opposite. A flat untrained curve would say that the map is too strong to test anything.
-# - **The map's own training.** With too few steps a network need not even fit itself; with too few samples the map
-#   overfits. The self-stitch shows the second, and is subtracted; it hardly shows the first, for a network's own map is
-#   close to where training starts. A barrier is evidence only where longer training and better starts leave it.
 # - **BatchNorm.** The authors' research code puts the stitched network into training mode, so that the frozen layers'
 #   running statistics are re-estimated on the stitched activations; the paper does not mention it. With ResNet-18 we do
 #   the same (`bn_mode="recalibrate"`). For the small networks the bottom's activations are computed once and kept, with
@@ -430,8 +616,6 @@ figures.freeze_training(stages, table, highlight)
 # - **Errata of the first preprint version.** Section 2 says that a *non-negative* penalty makes $r$ at least as good as
 #   the top's own layers; with a loss it has to be non-positive, and all figures have it right. The abstract exchanges
 #   the roles of $A$ and $B$.
-# - **One pair.** The paper's curves are single pairs without intervals, so differences below a point in its figures on
-#   width and training time are within the scatter of its self-stitches.
 # - **What was not run with ResNet-18.** Of the paper's figures on CIFAR-10 these are covered by the small networks
 #   only: disjoint halves, bottoms of fewer or of other data, the map trained on all data, the SimCLR top, twice the
 #   epochs, two seeds at other widths, bottoms of half of the top's width (and of a quarter and twice), a kernel of 3 of
@@ -440,15 +624,12 @@ figures.freeze_training(stages, table, highlight)
 #   100 % random labels, of two superclasses, of all data into a quarter, of full width into a quarter, and of a quarter
 #   of the epochs. Not covered at all: half of the epochs, a bottom of eight times the top's width, kernels above 3,
 #   ImageNet, and the paper's ResNet-164, Myrtle-CNN and vision transformer.
-# - **Functional is not informational**: see the cross-stage matrix.
+
+# %% [markdown]
+# ### What was corrected
 #
-# ## Check against the thesis
-#
-# Each row: the claim, the paper's value, ours with its 95 % interval, and a verdict that follows from the interval and
-# a region in `dlcore/studies/stitching/claims.yml`. Beside it: whether the region was committed *before* the first of these runs
-# was made. Of many rows on MNIST-1D it was not (*after*): they were entered while the first runs were under way.
-#
-# Corrected since, on the same records. *Post hoc* are weak labels at half of the depth, kernel and BatchNorm on
+# Whether a region was committed before the first of its runs is said beside each verdict; of many rows on MNIST-1D it was not:
+# they were entered while the first runs were under way. *Post hoc* are weak labels at half of the depth, kernel and BatchNorm on
 # Fashion-MNIST, the ranks of CKA, the barrier with least squares, and two rows made stricter after the runs: weak labels
 # at the first stage (the worst of three bottoms, at first their mean) and the CKA of SimCLR pairs with convnets (only of
 # those that stitch well). Added when part of what they are about was known: the barrier of MLPs, the two rows on narrow
@@ -457,37 +638,8 @@ figures.freeze_training(stages, table, highlight)
 # pairs, *partly reproduced* before, are undecided, and so is Fashion-MNIST's barrier, as its interval over three seeds is
 # wide. Intervals of rank correlations, which reached beyond 1, end there.
 
-# %% tags=["hide-input"]
-ledger = claims.evaluate(chapter=2)
-for c in ledger:
-    glue(f"stitching/{c.id}", c.brief, display=False)
-show(claims.ledger_html(ledger))
-
 # %% [markdown]
-# ## Exercises and further reading
-#
-# :::{exercise}
-# :label: ex-permutation
-# Two networks differ only by a permutation of the units of one hidden layer. Which families of maps have penalty zero?
-# What do linear CKA and the identity stitch say?
-# :::
-#
-# :::{solution} ex-permutation
-# :class: dropdown
-# All that contain permutations: permutation, orthogonal, least squares, linear. Linear CKA is 1, since it is invariant to
-# orthogonal maps. The identity stitch is at chance: representations have no preferred order of units.
-# :::
-#
-# :::{exercise}
-# :label: ex-sign
-# A damaged top, say with noise added to its first layer, is stitched to the undamaged bottom. What sign has the penalty?
-# :::
-#
-# :::{solution} ex-sign
-# :class: dropdown
-# Negative: the reference $L(A)$ is the damaged network's error, and the bottom repairs it. "Better plugs into worse" is
-# the same effect, with training in the place of damage.
-# :::
+# ### Further reading, and what came after
 #
 # Stitching began with {cite:t}`lenc2015understanding`; {cite:t}`csiszarik2021similarity` did it at the same time as the
 # thesis, with frozen BatchNorm and direct matching; {cite:t}`smith2025functional` report that a small penalty need not
@@ -501,3 +653,6 @@ show(claims.ledger_html(ledger))
 # tell a fit from a coincidence, a stitch is asked to agree in all later layers, or in both directions
 # {cite}`athanasiadis2025fula`, and stitching of large vision models is possible between objectives
 # {cite}`mai2026stitching`.
+#
+# **Next steps.** Stitch your own two networks: {doc}`/book/own`. What this chapter has in common with the others:
+# {doc}`/notebooks/6_synthesis`.

@@ -91,6 +91,13 @@ STITCHING = {
 }
 
 
+SYNTHESIS = {
+    "memorising-and-sampling": lambda t, s: figures.memorising_and_sampling(t["rationality"]),
+    "noise-in-four": lambda t, s: figures.noise_in_four(t["rationality"], s, t["distributional"], t["scaling"]),
+    "what-similar-buys": lambda t, s: figures.what_similar_buys(s, t["stitching"]),
+}
+
+
 def _scaling_curves(own=True):
     rows = studies.table("scaling", RecordStore(PACKAGED).table("scaling")) if own else published_scaling()
     return rows, scaling_fits(pd.concat([rows, published_scaling()]) if own else rows, bootstrap=40)
@@ -120,10 +127,18 @@ def test_chapter_4_can_be_read_without_a_run(name):
     assert SCALING[name](*_scaling_curves(own=False)).to_dict()["usermeta"]["csv"].count("\n") > 3
 
 
-@pytest.mark.parametrize("name", [*NAMES, *RATIONALITY, *STITCHING, *SCALING, *OWN])
+@pytest.mark.parametrize("name", [*NAMES, *RATIONALITY, *STITCHING, *SCALING, *OWN, *SYNTHESIS])
 def test_chart_is_complete_and_compiles(shipped, rationality, stitching, curves, name):
     if name in STITCHING:
         chart = STITCHING[name](*stitching)
+    elif name in SYNTHESIS:
+        tables = {
+            "rationality": rationality,
+            "distributional": shipped[0],
+            "scaling": curves[0],
+            "stitching": stitching[0],
+        }
+        chart = SYNTHESIS[name](tables, stitching[2])
     elif name in SCALING | OWN:
         chart = (SCALING | OWN)[name](*curves)
     else:

@@ -76,20 +76,33 @@ def test_no_line_of_text_is_a_comment_by_accident(source):
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_the_eight_parts(name):
+def test_the_parts_of_a_chapter(name):
+    """The answer and its figure come first; what a first reading can do without is folded, in the details."""
     text = (ROOT / "notebooks" / f"{name}.py").read_text("utf8")
     parts = [
-        "The claim",
-        "Predict",
-        "Parameters",
-        "One run, live",
-        "The recorded sweeps",
-        "What would falsify it, and the confounds",
-        "Check against the thesis",
-        "Exercises and further reading",
+        "# :::{admonition} The answer",
+        "# figures.",
+        "# ## The claim",
+        "# ## Look at the data",
+        "# ## Predict",
+        "# ## The experiment",
+        "# ## Recorded runs",
+        "# ## What would falsify it, and the confounds",
+        "# ## Check against the thesis",
+        "# ## Exercises",
+        "# ## Half a page to project",
+        "# ## Details",
     ]
-    places = [text.index(f"## {part}") for part in parts]
+    places = [re.search(rf"^{re.escape(part.replace('# figures', 'figures'))}", text, re.M).start() for part in parts]
     assert places == sorted(places)
+    assert re.findall(r"^# ## (.+)", text, re.M)[-1] == "Details"
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_each_prediction_links_to_the_figure_that_answers_it(name):
+    text = (ROOT / "notebooks" / f"{name}.py").read_text("utf8")
+    asked = re.search(r"Before the results\n(.*?)^# :::$", text, re.S | re.M)[1]
+    assert len(re.findall(r"^# \d\. ", asked, re.M)) == asked.count("{drive}`Answer <") >= 4
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -210,7 +223,7 @@ def test_the_live_run_prints_at_the_ends_of_every_range(name, parameters, tmp_pa
     monkeypatch.setenv("DLCORE_RECORDS", str(tmp_path))
     study = studies.study(CHAPTERS[name])
     cells = [c.source for c in jupytext.read(ROOT / "notebooks" / f"{name}.py").cells if c.cell_type == "code"]
-    live = next(source for source in cells if "load_or_run" in source)
+    live = next(source for source in cells if "load_or_run(config)" in source)
     exec(live, {**vars(study), "config": study.Config.from_parameters(preset="smoke", **FAST[name], **parameters)})
     assert len(capsys.readouterr().out.splitlines()) >= 2
 

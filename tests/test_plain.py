@@ -85,7 +85,7 @@ def test_solutions_are_folded_theorems_are_quotes_and_nothing_is_lost(both):
         "prf:theorem": r"^> \*\*Theorem \([^\n]+\)\.\*\*\n>\n> \S",
         "prf:proof": r"^> \*\*Proof\.\*\*\n>\n> \S",
         "prf:definition": r"^> \*\*Definition \([^\n]+\)\.\*\*\n>\n> \S",
-        "admonition": r"^> \*\*Before the results\*\*\n>\n> 1\. ",
+        "admonition": r"^> \*\*(?:Before the results|The answer|In three lines|Chapter \d on one slide)\*\*\n>\n> \S",
     }.items():
         assert len(re.findall(mark, edition, re.S | re.M)) == source.count(f":::{{{name}}}"), name
     # every line of plain prose is there, letter by letter
@@ -127,6 +127,12 @@ def edition(text, **glued):
             "{cite}`bansal2022data,cover1967nearest`",
             "([Bansal et al., 2022](https://arxiv.org/abs/2202.01994); [Cover and Hart, 1967](https://x.org/y/book/bibliography.html))",
         ),
+        (
+            "{drive}`at 40 %\nnoise <a-b: noise=0.4>`.",
+            "[at 40 %\nnoise](https://x.org/y/notebooks/9_x.html#fig-a-b?noise=0.4).",
+        ),
+        ("{drive}`Answer <a-b>`", "[Answer](https://x.org/y/notebooks/9_x.html#fig-a-b)"),
+        ("{term}`floors <known floor>`", "[floors](https://x.org/y/book/glossary.html#term-known-floor)"),
         ("{cite:t}`bansal2022data`", "[Bansal et al. (2022)](https://arxiv.org/abs/2202.01994)"),
         ("{ref}`The data page <data>`", "[The data page](https://x.org/y/book/data.html)"),
         ("{ref}`own-law`", "[Bring your own](https://x.org/y/book/own.html)"),
@@ -153,6 +159,11 @@ def test_each_construct(text, wanted):
 
 def test_a_picture_travels_with_the_notebook():
     assert edition("![A scheme](../book/_static/stitching.svg)").startswith("![A scheme](data:image/svg+xml;base64,PH")
+
+
+def test_without_an_address_words_stay_and_answers_go():
+    found = plain.editions({"9_x": chapter("{drive}`far <a-b>`, {drive}`Answer <a-b>`")}, ROOT, "", [])
+    assert found["9_x"].cells[0].source.endswith("\n\nfar, ")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from dlcore.charts import page, theme
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2/")
 ROWS = re.compile(rf'<script type="{re.escape(page.ROWS)}">(.*?)</script>', re.S)
 STILL = re.compile(r'(<noscript><img [^>]*src=")data:image/svg\+xml;base64,([^"]*)(")')
+STILL_FILE = re.compile(r'<noscript><img [^>]*src="[^"]*_static/charts/([^"]+)"')
 NAME = re.compile(r'<div class="dl-chart"[^>]*data-name="([^"]*)"')
 # what the theme puts on every page and no page uses: icons come from a font, and the search page loads its own index
 UNUSED = re.compile(
@@ -28,6 +29,8 @@ UNUSED = re.compile(
     r'|<meta name="viewport" content="width=device-width, initial-scale=1" ?/>'
 )
 SEARCH = re.compile(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>')
+# citations in a page's description, which is plain text
+CITED = re.compile(r" ?\[ ?[^\[\]\"]*?\d{4}[a-z]?\s*\]")
 THEME = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_theme" / "static"
 # the large style sheets of a page, where they come from
 STYLES = {
@@ -57,6 +60,8 @@ def _vendor(app) -> None:
     # the bundle declares short top-level names; inside a function they stay its own
     bundle = "(function(){" + vl_convert.javascript_bundle() + "\n})();\n"
     (vendor / "vega.js").write_text(bundle, encoding="utf8")
+    verdicts = (Path(app.srcdir) / "book" / "_static" / "verdicts.svg").read_text("utf8")
+    (static / "card.png").write_bytes(vl_convert.svg_to_png(verdicts, scale=1.5))
     tokens = "".join(f"--dl-{role}:{colour};" for role, colour in theme.ROLES.items())
     (static / "roles.css").write_text(f":root{{{tokens}}}\n", encoding="utf8")
     for file in importlib.metadata.files("sphinx-mathjax-offline") or ():
@@ -99,19 +104,33 @@ def unpacked(body: str, pagename: str, static: Path) -> str:
     return STILL.sub(file, ROWS.sub("", body))
 
 
+def card(context: dict, charts: Path, slug: str) -> None:
+    """Makes a page's first chart the picture by which links to the page are shown."""
+    import vl_convert
+
+    first = STILL_FILE.search(context["body"])
+    if first and "card.png" in context.get("metatags", ""):
+        svg = (charts / first[1]).read_text("utf8")
+        (charts / f"{slug}.png").write_bytes(vl_convert.svg_to_png(svg, scale=1.5))
+        context["metatags"] = context["metatags"].replace("_static/card.png", f"_static/charts/{slug}.png")
+
+
 def _page(app, pagename, templatename, context, doctree) -> None:
     """Drops thebe, which needs a server, and loads MathJax and the chart runtime only where there is a formula or a chart."""
     body = context.get("body", "")
     charts, maths = 'class="dl-chart"' in body, 'class="math' in body
     if charts:
-        context["body"] = unpacked(body, pagename, Path(app.outdir) / "_static")
+        static = Path(app.outdir) / "_static"
+        context["body"] = unpacked(body, pagename, static)
+        card(context, static / "charts", pagename.replace("/", "-"))
+    context["metatags"] = CITED.sub("", context.get("metatags", ""))
     keep = []
     for script in context.get("script_files", []):
         name = str(getattr(script, "filename", script) or "")
         inline = getattr(script, "attributes", {}).get("body") or ""
         if "THEBE_JS_URL" in inline or "sphinx-thebe" in name:
             continue
-        if not charts and ("vendor/vega" in name or "charts.js" in name):
+        if not charts and name.endswith(("vendor/vega.js", "charts.js", "export.js")):
             continue
         if not maths and ("mathjax" in name or "MathJax" in inline):
             continue

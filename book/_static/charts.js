@@ -198,15 +198,60 @@
       } };
     }
     function foot() {
-      const line = element("p", "dl-rows"), link = element("a", "", "Rows (CSV, " + table(name, "rows").n.toLocaleString("en") + ")");
-      link.href = "#fig-" + name;
-      link.download = name + ".csv";
-      link.addEventListener("click", function () {
-        link.href = URL.createObjectURL(new Blob([csv(name)], { type: "text/csv" }));
+      const line = element("p", "dl-rows");
+      function offer(words, act) {
+        const e = element("a", "", words);
+        e.href = "#fig-" + name;
+        e.addEventListener("click", act);
+        line.append(e, " ");
+        return e;
+      }
+      // a file is made when it is asked for: the first click waits for it, and the second, by script, takes it
+      function file(words, ending, make) {
+        const e = offer(words, function (event) {
+          if (e.dataset.made) { delete e.dataset.made; return; }
+          event.preventDefault();
+          begin();
+          drawing.then(make).then(function (blob) {
+            e.href = URL.createObjectURL(blob);
+            e.dataset.made = "1";
+            e.click();
+            e.href = "#fig-" + name;
+          });
+        });
+        e.download = name + ending;
+      }
+      file("Rows (CSV, " + table(name, "rows").n.toLocaleString("en") + ")", ".csv", function () { return new Blob([csv(name)], { type: "text/csv" }); });
+      file("SVG", ".svg", function () { return new Blob([picture()], { type: "image/svg+xml" }); });
+      file("PNG", ".png", function () { return window.dlPixels(picture()); });
+      const link = offer("Link to this view", function (event) {
+        event.preventDefault();
+        history.replaceState(null, "", address());
+        if (navigator.clipboard) navigator.clipboard.writeText(location.href).catch(function () {});
+        live.textContent = "The page's address now leads to this view.";
+        link.textContent = "Link is in the address";
+        setTimeout(function () { link.textContent = "Link to this view"; }, 2500);
       });
-      line.appendChild(link);
+      const code = root.closest(".cell") && root.closest(".cell").querySelector("details.hide");
+      if (code) {
+        code.classList.add("dl-coded");
+        const button = element("button", "", "Code");
+        button.type = "button";
+        button.setAttribute("aria-expanded", "false");
+        button.addEventListener("click", function () {
+          code.open = !code.open;
+          button.setAttribute("aria-expanded", String(code.open));
+        });
+        line.append(button);
+      }
       root.appendChild(line);
     }
+    // the present state, to be linked to: every choice that there is
+    function address() {
+      const said = note.controls.map(function (c, i) { return c.column + "=" + encodeURIComponent(c.options[now[i]]); });
+      return "#fig-" + name + (said.length ? "?" + said.join("&") : "");
+    }
+    function picture() { return window.dlPicture(box.querySelector("svg"), [said(), note.subtitle], family); }
 
     function show() {
       title.textContent = said();
@@ -217,8 +262,23 @@
         if (!input.box.hidden) input.refresh(open);
       });
     }
+    let waiting = 0;
     function set(at, option) {
       wish[at] = option;
+      clearTimeout(waiting);
+      waiting = setTimeout(function () { history.replaceState(null, "", address()); }, 300);
+      change();
+    }
+    // What an address or the words of a sentence ask for, by the names of columns.
+    function ask(choices) {
+      note.controls.forEach(function (c, at) {
+        if (!(c.column in choices)) return;
+        const option = c.options.findIndex(function (o, i) { return String(o) === choices[c.column] || c.shown[i] === choices[c.column]; });
+        if (option >= 0) wish[at] = option;
+      });
+      change();
+    }
+    function change() {
       const before = now;
       now = settle();
       show();
@@ -319,8 +379,10 @@
     }
     root.dlView = function () { return view; };
     root.dlDone = function () { return drawing; };
+    function begin() { if (!root.hasAttribute("data-ready")) { root.dataset.ready = ""; draw(); } }
     return {
-      begin: function () { if (!root.hasAttribute("data-ready")) { root.dataset.ready = ""; draw(); } },
+      begin: begin,
+      ask: ask,
       resize: function () { if (root.hasAttribute("data-ready") && Math.abs(box.clientWidth - drawn) >= 8) draw(); }
     };
   }
@@ -348,6 +410,23 @@
     });
     // paper shows all of a page
     window.addEventListener("beforeprint", function () { charts.forEach(function (c) { c.begin(); }); });
+    // an address, of the page or of a link in its text, that names a figure and choices
+    function obey(hash) {
+      const found = /^#fig-([\w-]+)(?:\?(.*))?$/.exec(hash), root = found && document.getElementById("fig-" + found[1]);
+      if (!root || !charts.has(root)) return false;
+      window.dlReveal(root);
+      charts.get(root).ask(Object.fromEntries(new URLSearchParams(found[2] || "")));
+      const where = root.getBoundingClientRect();
+      if (where.top < 0 || where.bottom > innerHeight) root.scrollIntoView({ block: where.height < innerHeight - 80 ? "center" : "start" });
+      return true;
+    }
+    document.addEventListener("click", function (event) {
+      const link = event.target.closest("a.dl-drive");
+      if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      if (obey(link.hash)) { event.preventDefault(); if (location.hash !== link.hash) history.pushState(null, "", link.hash); }
+    });
+    window.addEventListener("popstate", function () { obey(location.hash); });
+    obey(location.hash);
   }
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start); else start();
 })();

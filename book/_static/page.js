@@ -1,6 +1,60 @@
-// Names for the theme's buttons, and a place among the tab stops for what scrolls sideways.
+// Names for the theme's buttons, a place among the tab stops for what scrolls sideways, details that open for a link and
+// on paper, and what a reader has read.
 (function () {
   "use strict";
+  // Opens whatever is folded around an element.
+  window.dlReveal = function (element) {
+    for (let e = element.parentElement; e; e = e.parentElement) if (e.tagName === "DETAILS") e.open = true;
+  };
+  function follow() {
+    const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    const own = target.querySelector(":scope > details.dl-fold");
+    if (own) own.open = true;
+    window.dlReveal(target);
+    if (own || target.closest("details")) target.scrollIntoView();
+  }
+  // Paper is light and shows what is folded; afterwards all is as it was.
+  let theme = null, closed = [];
+  window.addEventListener("beforeprint", function () {
+    if (theme !== null) return;
+    theme = document.documentElement.dataset.theme || "";
+    document.documentElement.dataset.theme = "light";
+    closed = [...document.querySelectorAll("article details:not([open])")];
+    closed.forEach(function (d) { d.open = true; });
+  }, true);
+  window.addEventListener("afterprint", function () {
+    if (theme === null) return;
+    document.documentElement.dataset.theme = theme;
+    closed.forEach(function (d) { d.open = false; });
+    theme = null;
+  });
+  // Chapters read to their end get a mark in the list of contents; it stays in this browser.
+  function progress() {
+    const key = "dl-read", end = document.querySelector("article .prev-next-footer, .prev-next-footer, footer");
+    let read = [];
+    try { read = JSON.parse(localStorage.getItem(key)) || []; } catch (error) { return; }
+    const name = function (url) { return new URL(url, location.href).pathname.split("/").slice(-2).join("/"); };
+    const mark = function () {
+      document.querySelectorAll(".bd-sidebar-primary a.reference.internal").forEach(function (a) {
+        if (!read.includes(name(a.href)) || a.querySelector(".dl-read")) return;
+        const tick = document.createElement("span");
+        tick.className = "dl-read";
+        tick.textContent = " ✓";
+        tick.title = "read to the end";
+        a.appendChild(tick);
+      });
+    };
+    mark();
+    if (!end || !/notebooks/.test(name(location.href))) return;
+    new IntersectionObserver(function (seen, observer) {
+      if (!seen.some(function (s) { return s.isIntersecting; })) return;
+      observer.disconnect();
+      if (!read.includes(name(location.href))) read.push(name(location.href));
+      try { localStorage.setItem(key, JSON.stringify(read)); } catch (error) { /* a browser that keeps nothing */ }
+      mark();
+    }).observe(end);
+  }
   function start() {
     document.querySelectorAll(".toggle-button").forEach(function (button) {
       const title = button.closest(".admonition-title, .proof-title");
@@ -10,6 +64,9 @@
     document.querySelectorAll(".dl-scroll, .cell_output .text_html").forEach(function (box) {
       if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
     });
+    progress();
+    follow();
+    window.addEventListener("hashchange", follow);
   }
   // after the theme's own scripts, which make the buttons
   if (document.readyState === "complete") start(); else window.addEventListener("load", start);

@@ -29,7 +29,7 @@ from dlcore.claims.ledger import (
     sceptics_html,
     write_history,
 )
-from dlcore.claims.pages import ledger_html, ledger_json, ledger_markdown
+from dlcore.claims.pages import ledger_html, ledger_json, ledger_markdown, told
 from dlcore.measures import MEASURES, Measured, two_digits
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "multiplicity_statement",
     "runs",
     "sceptics_html",
+    "told",
     "two_digits",
     "write_history",
 ]

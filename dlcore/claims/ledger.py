@@ -118,6 +118,16 @@ class Claim:
         value, low, high = two_digits(m.value, m.low, m.high).split()
         return f"{value} ({low} to {high})"
 
+    @property
+    def quoted(self) -> str:
+        """The measured value as a chapter quotes it, with the number of runs: on the page it shows with the interval.
+
+        >>> Claim("", 1, "", "", "", (0, 1), Measured(39.625, 33.292, 47.162, 3)).quoted
+        '40 (33 to 47, 3 runs)'
+        """
+        brief = self.brief
+        return f"{brief[:-1]}, {self.measured.runs} runs)" if " to " in brief else brief
+
 
 def evaluate(
     shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | None = None, only: str | None = None

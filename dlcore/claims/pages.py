@@ -47,6 +47,11 @@ def counts(claims: Sequence[Claim]) -> dict[str, int]:
     return {v: sum(c.verdict == v and c.kind != "exploratory" for c in claims) for v in VERDICTS}
 
 
+def told(claims: Sequence[Claim]) -> str:
+    """Returns how many claims there are of each verdict, in words."""
+    return ", ".join(f"{n} {verdict}" for verdict, n in counts(claims).items() if n)
+
+
 def badge(claim: Claim) -> str:
     """Returns the verdict for a page: a word, a mark and a colour, with what kind of row it is and when its region was fixed."""
     found = f"<span class='verdict verdict-{claim.verdict.replace(' ', '-')}' data-mark='{LOOKS[claim.verdict].mark}'>{claim.verdict}</span>"
@@ -81,9 +86,10 @@ def ledger_markdown(claims: list[Claim] | None = None) -> str:
         claim = f"{c.claim}<br><sub>{c.setting}; `{c.id}`</sub>"
         cells = (str(c.chapter), claim, c.reference, c.brief, f"{LOOKS[c.verdict].mark} {c.verdict}")
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    told = ", ".join(f"{n} {verdict}" for verdict, n in counts(every).items() if n)
     leads = sum(c.kind == "exploratory" for c in every)
-    return "\n".join([*lines, "", f"All {len(every)} rows: {told}" + (f"; {leads} exploratory." if leads else ".")])
+    return "\n".join(
+        [*lines, "", f"All {len(every)} rows: {told(every)}" + (f"; {leads} exploratory." if leads else ".")]
+    )
 
 
 def ledger_json(claims: list[Claim] | None = None) -> list[dict[str, Any]]:

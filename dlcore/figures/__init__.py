@@ -2,6 +2,7 @@
 
 from dlcore.charts.shared import DATASETS
 from dlcore.charts.theme import setup
+from dlcore.figures.synthesis import memorising_and_sampling, noise_in_four, what_similar_buys
 from dlcore.studies.distributional.figures.agreement import agreement, kernel_path, knn_law, long_curves, training_time
 from dlcore.studies.distributional.figures.calibration import (
     human_cells,
@@ -47,7 +48,9 @@ __all__ = [
     "long_curves",
     "marginal_value_of_data",
     "marginals",
+    "memorising_and_sampling",
     "more_is_better",
+    "noise_in_four",
     "noise_sweep",
     "penalty_by_depth",
     "published_points",
@@ -60,4 +63,5 @@ __all__ = [
     "training_time",
     "tv_against_epsilon",
     "tv_by_size",
+    "what_similar_buys",
 ]

@@ -142,6 +142,24 @@ def filtering(rows: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index()
 
 
+def noisy_twins(task, noise, n: int = 3, seed: int = 0) -> pd.DataFrame:
+    """Returns the first `n` pairs that the noise changes: "source", "target", and what becomes of them.
+
+    Args: task: a `Transduction`. noise: a `Noise`; the changed side is "source" or "target" by its kind.
+    """
+    clean, noisy = task.sample(20 * n, seed=seed), task.sample(20 * n, seed=seed, noise=noise)
+    side = "source" if noise.kind.startswith("source") else "target"
+    found = [
+        {
+            "source": task.text(clean.source.take([i]).flat, "source"),
+            "target": task.text(clean.target.take([i]).flat),
+            f"noisy {side}": task.text(getattr(noisy, side).take([i]).flat, side),
+        }
+        for i in np.flatnonzero(noisy.changed)
+    ]
+    return pd.DataFrame(found[:n])
+
+
 def translations(records: Iterable) -> pd.DataFrame:
     """Returns the kept translations of held-out sentences by the clean baseline at three sizes, or no rows.
 

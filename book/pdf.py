@@ -1,0 +1,118 @@
+"""One PDF of the book: Chromium opens every page of the built site, draws its charts, and prints all of them as one document.
+
+python book/pdf.py [FILE]       _build/book.pdf unless FILE is given; needs Chromium and playwright
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SITE = ROOT / "_build" / "html"
+# What a page becomes: its article as it looks on paper, with names of its own and links that stay in the document.
+TAKE = """
+async (names) => {
+  window.dispatchEvent(new Event("beforeprint"));
+  const charts = [...document.querySelectorAll(".dl-chart")];
+  for (const c of charts) await c.dlDone();
+  if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
+  const here = location.href.split("#")[0], key = (url) => names[url.split("#")[0]];
+  const article = document.querySelector("article");
+  for (const e of article.querySelectorAll("script, noscript, style, .headerlink, .dl-rows, .dl-controls, .toggle-button, .copybtn, .prev-next-footer, input, audio")) e.remove();
+  for (const e of article.querySelectorAll("img")) e.src = e.src;
+  for (const e of article.querySelectorAll("a[href]")) {
+    const page = key(e.href), mark = e.href.split("#")[1];
+    if (page) e.setAttribute("href", "#" + page + (mark ? "--" + mark.split("?")[0] : ""));
+  }
+  for (const e of article.querySelectorAll("[id]")) if (!e.closest("svg")) e.id = key(here) + "--" + e.id;
+  const maths = [...document.querySelectorAll("style[id^=MJX]")].map((s) => s.textContent).join("\\n");
+  return { text: `<article class="bd-article" id="${key(here)}">${article.innerHTML}</article>`, maths,
+           styles: [...document.querySelectorAll("link[rel=stylesheet]")].map((l) => l.href) };
+}
+"""
+PAPER = """
+html { font-size: 15px; } body { margin: 0; } article { break-before: page; max-width: none; padding: 0; }
+article:first-of-type { break-before: auto; } .bd-article table { font-size: .8em; width: 100%; }
+.bd-article pre { font-size: .78em; } summary { list-style: none; } .dl-scroll { overflow: visible; }
+.landing .verdicts, .landing .cards { break-inside: avoid; }
+"""
+
+
+def pages() -> list[str]:
+    """Returns the book's pages in the order of its contents, without their ending."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf8"))
+    return [toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])]
+
+
+def write(target: Path) -> None:
+    """Prints the built site into one PDF, with an outline and its links. Raises: FileNotFoundError without a site or Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
+    if chromium is None:
+        raise FileNotFoundError("no Chromium: install it (Debian: apt-get install chromium)")
+    addresses = {(SITE / f"{name}.html").as_uri(): name.replace("/", "-") for name in pages()}
+    if missing := [a for a in addresses if not Path(a.removeprefix("file://")).exists()]:
+        raise FileNotFoundError(f"{missing[0]} is not built: make book")
+    with sync_playwright() as p, tempfile.TemporaryDirectory() as folder:
+        browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        view = browser.new_page(viewport={"width": 1000, "height": 1200}, color_scheme="light")
+        parts, maths, styles = [], [], {}
+        for url in addresses:
+            view.goto(url)
+            view.wait_for_load_state("load")
+            view.evaluate("document.documentElement.dataset.theme = 'light'")
+            found = view.evaluate(TAKE, addresses)
+            parts.append(found["text"])
+            maths.append(found["maths"])
+            styles |= dict.fromkeys(found["styles"])
+        links = "".join(f'<link rel="stylesheet" href="{html.escape(s)}">' for s in styles)
+        whole = Path(folder) / "book.html"
+        whole.write_text(
+            f'<!doctype html><html lang="en" data-theme="light" data-mode="light"><head><meta charset="utf-8">'
+            f"<title>Deep learning as a natural science</title>{links}<style>{' '.join(maths)}{PAPER}</style></head>"
+            f"<body>{''.join(parts)}</body></html>",
+            "utf8",
+        )
+        view.goto(whole.as_uri())
+        view.emulate_media(media="print")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        foot = '<div style="font-size:8px;width:100%;text-align:center"><span class="pageNumber"></span></div>'
+        view.pdf(
+            path=str(target),
+            format="A4",
+            margin={"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"},
+            scale=0.78,
+            print_background=True,
+            outline=True,
+            tagged=True,
+            display_header_footer=True,
+            header_template="<span></span>",
+            footer_template=foot,
+        )
+        browser.close()
+
+
+def main() -> int:
+    """Writes the PDF and says where it is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", nargs="?", type=Path, default=ROOT / "_build" / "book.pdf")
+    given = parser.parse_args()
+    try:
+        write(given.file)
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"The book is printed: {given.file} ({given.file.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

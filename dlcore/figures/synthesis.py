@@ -1,0 +1,222 @@
+"""Charts across the findings: memorising against sampling, one noise in four measures, what a similar network buys."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dlcore.charts.controls import Saying, menu, near, slider
+from dlcore.charts.shared import RATE, named
+from dlcore.charts.theme import ROLES, finish, roles
+
+# what the lines of `noise_in_four` are, and the roles that give their colours
+KINDS = {"memorises": "train", "between": "chosen", "averages or ignores": "bayes"}
+
+
+def memorising_and_sampling(rationality: pd.DataFrame) -> alt.LayerChart:
+    """Share of an interpolator's memorization against share of a sampler's loss, for every procedure of chapter 1.
+
+    Args: rationality: that of `studies.table("rationality")`.
+    """
+    rows = named(rationality[rationality.usual & (rationality.noise > 0)])
+    rows = rows.assign(kind=np.where(rows.objective == "supervised", "end to end", "probe on features"))
+    keep = ["data", "method", "kind", "noise", "seed", "memorized_share", "sampler_share"]
+    rows = rows[keep].replace([np.inf, -np.inf], np.nan).dropna().round(4)
+    rates = sorted(float(r) for r in rows.noise.unique() if (rows.noise == r).sum() > 20)
+    rate = slider(rates, 0.2)
+    rows = rows[rows.noise.isin(rates)]
+    said = {
+        (
+            r,
+        ): f"At {r:.0%} noise, what a procedure memorises and what it loses as a sampler go together: rank correlation "
+        f"{part.memorized_share.corr(part.sampler_share, method='spearman'):.2f} over {len(part)} runs".replace(
+            "% n", " % n"
+        )
+        for r, part in rows.groupby("noise")
+    }
+    x = alt.X("memorized_share:Q", title="memorization gap, as a share of an interpolator's", axis=RATE)
+    y = alt.Y("sampler_share:Q", title="clean accuracy lost, as a share of a sampler's loss", axis=RATE)
+    here = near("noise")
+    ends = pd.DataFrame({"memorized_share": [0, 1], "sampler_share": [0, 1]})
+    tip = [
+        "data",
+        "method",
+        "seed",
+        alt.Tooltip("memorized_share:Q", format=".2f"),
+        alt.Tooltip("sampler_share:Q", format=".2f"),
+    ]
+    chart = alt.layer(
+        alt.Chart(ends).mark_line(strokeDash=[6, 4], color=ROLES["null"]).encode(x=x, y=y),
+        alt.Chart(rows)
+        .transform_filter(here)
+        .mark_point(filled=True, size=45, opacity=1)
+        .encode(x=x, y=y, color=roles("kind", {"end to end": "train", "probe on features": "chosen"}), tooltip=tip),
+    ).properties(height=360, width="container")
+    return finish(
+        chart,
+        name="memorising-and-sampling",
+        title=Saying((rate,), said, "What a procedure memorises and what it loses as a sampler go together"),
+        subtitle="Every dot is one recorded run of chapter 1. Dashed: the two shares are equal.",
+        description="Every procedure of chapter 1 at the chosen noise rate: on the horizontal axis its memorization gap as a share of "
+        "an interpolating classifier's, on the vertical axis the clean test accuracy that the noise costs as a share of what "
+        "it costs a sampler of the noisy labels. Networks trained end to end lie at the upper right, probes at the lower left.",
+        rows=rows,
+        controls=[rate],
+    )
+
+
+def noise_in_four(
+    rationality: pd.DataFrame, stages: pd.DataFrame, distributional: pd.DataFrame, scaling: pd.DataFrame
+) -> alt.LayerChart:
+    """One menu, four measures of what label noise does: a line for each procedure, over the noise rate.
+
+    Args: tables of `studies.table`, and of chapter 2 the one of `stitching.table.by_stage`.
+    """
+    parts = [
+        _gaps(rationality),
+        _bottoms(stages),
+        _returned(distributional),
+        _losses(scaling),
+    ]
+    rows = pd.concat([part for part in parts if len(part)], ignore_index=True).round(4)
+    measures = list(dict.fromkeys(rows.measure))
+    chosen = menu(measures, measures[0], "measure", "dl_measure")
+    said = {(m,): part.says.iloc[0] for m, part in rows.groupby("measure")}
+    x = alt.X("noise:Q", title="share of noisy labels or words in training", axis=RATE)
+    y = alt.Y("value:Q", title="measured", axis=alt.Axis(format="~g"))
+    base = alt.Chart(rows).transform_filter("datum.measure === dl_measure")
+    colour = roles("kind", KINDS)
+    lines = base.mark_line(strokeWidth=2.2, point={"size": 40, "opacity": 1}).encode(
+        x=x, y=y, color=colour, detail="who:N", tooltip=["who", "noise", alt.Tooltip("value:Q", format=".3f"), "seeds"]
+    )
+    words = (
+        alt.Chart(_ends(rows))
+        .transform_filter("datum.measure === dl_measure")
+        .mark_text(align="right", dx=-6, color="currentColor")
+        .encode(x=x, y=alt.Y("at:Q"), text="who:N")
+    )
+    return finish(
+        alt.layer(lines, words).properties(height=340, width="container"),
+        name="noise-in-four",
+        title=Saying((chosen,), said, "What noise does, in four measures"),
+        subtitle="Means over seeds of recorded runs.",
+        description="For the chosen measure, a line for each procedure over the share of noisy labels or words: the memorization gap of "
+        "chapter 1, the stitching excess of chapter 2, the rate at which test outputs return the noise of chapter 3, and the "
+        "loss of chapter 4 relative to clean pairs.",
+        rows=rows[["measure", "who", "noise", "value", "seeds"]],
+        controls=[chosen],
+    )
+
+
+def _ends(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the last point of every line with `at`, the height of its name: a little above it, and clear of the others'."""
+    last = rows[rows.noise == rows.groupby(["measure", "who"]).noise.transform("max")].sort_values("value")
+    spread = rows.groupby("measure").value.agg(lambda v: v.max() - v.min())
+    heights = {}
+    for measure, part in last.groupby("measure", sort=False):
+        gap, below = 0.07 * spread[measure], -np.inf
+        for i, value in part.value.items():
+            heights[i] = below = max(value + gap / 1.5, below + gap)
+    return last.assign(at=pd.Series(heights))
+
+
+def _means(rows: pd.DataFrame, value: str, who: str, *fields: str) -> pd.DataFrame:
+    found = rows.groupby([who, *fields, "noise"]).agg(value=(value, "mean"), seeds=("seed", "nunique")).reset_index()
+    return found.rename(columns={who: "who"}).dropna()
+
+
+def _gaps(t: pd.DataFrame) -> pd.DataFrame:
+    kinds = {"supervised": "memorises", "random": "between", "simclr": "averages or ignores"}
+    ridge = (t.probe == "ridge") | (t.objective == "supervised")
+    rows = t[t.usual & ridge & (t.dataset == "mnist1d") & t.objective.isin(kinds) & (t.noise > 0)]
+    found = _means(rows, "memorization", "method", "objective")
+    says = "Rationality, MNIST-1D: what a point's own wrong label costs it, end to end and for ridge probes"
+    return found.assign(measure="1 memorization gap", kind=found.objective.map(kinds), says=says)
+
+
+def _bottoms(stages: pd.DataFrame) -> pd.DataFrame:
+    rows = stages[(stages.dataset == "mnist1d") & stages.usual & stages.usual_width]
+    share = rows.contrast.str.extract(r"^noise ([\d.]+)$")[0].astype(float).mask(rows.contrast == "seeds", 0.0)
+    rows = rows.assign(noise=share).dropna(subset=["noise"])
+    rows = rows[rows.depth == rows.groupby("architecture").depth.transform("max")]
+    found = _means(rows.assign(net=rows.architecture.map(_NETWORKS)), "excess", "net", "architecture")
+    says = (
+        "Stitching, MNIST-1D: the more random labels the bottom was taught, the worse its last stage fits a clean top"
+    )
+    return found.assign(measure="2 stitching excess at the last stage", kind="between", says=says)
+
+
+def _returned(t: pd.DataFrame) -> pd.DataFrame:
+    kinds = {"knn": "memorises", "mlp": "between", "forest": "averages or ignores"}
+    one = (t.architecture != "knn") | (t.neighbours == 1)
+    rows = t[t.usual & one & (t.experiment == "cyclic") & (t.dataset == "digits") & t.architecture.isin(kinds)]
+    found = _means(rows, "flip_rate_test", "family", "architecture")
+    says = (
+        "Distributional generalization, digits: how often test outputs give the label that the noise would have given"
+    )
+    return found.assign(measure="3 rate of the noise's label on test", kind=found.architecture.map(kinds), says=says)
+
+
+def _losses(t: pd.DataFrame) -> pd.DataFrame:
+    rows = t[(t.curve == "transduction") & (t.pairs == 16384) & t.arm.isin(["baseline", "noise"])]
+    names = {"target": "wrong target words", "source_uniform": "wrong source words", "misaligned": "misaligned pairs"}
+    clean = rows[rows.arm == "baseline"].loss.mean()
+    rows = rows[rows.noise_kind.isin(names)].assign(
+        cost=lambda r: r.loss / clean, who=lambda r: r.noise_kind.map(names)
+    )
+    found = _means(rows.drop(columns="who").assign(what=rows.who), "cost", "what")
+    found = pd.concat([found.drop_duplicates("who").assign(noise=0.0, value=1.0), found], ignore_index=True)
+    says = "Data scaling, synthetic language: the loss at 16,384 noisy pairs over that of as many clean ones"
+    return found.assign(measure="4 loss over that of clean pairs", kind="between", says=says)
+
+
+def what_similar_buys(stages: pd.DataFrame, stitching: pd.DataFrame) -> alt.LayerChart:
+    """The stitching excess at mid-depth against how much worse the bottom is than the top, one dot a pair of networks.
+
+    Args: stages: that of `stitching.table.by_stage`. stitching: that of `studies.table("stitching")`.
+    """
+    stages = stages.merge(stitching[["key", "bottom_error"]], on="key")
+    rows = named(stages[stages.usual & stages.usual_width])
+    rows = rows.assign(networks=rows.data + ", " + rows.architecture.map(_NETWORKS).fillna(rows.architecture))
+    middle = (rows.depth - 0.5).abs()
+    rows = rows[middle == middle.groupby(rows.key).transform("min")].drop_duplicates("key")
+    rows = rows.assign(worse=rows.bottom_error - rows.top_error)
+    rows = rows[["networks", "pair", "seed", "worse", "excess"]].dropna().round(4)
+    rows = rows[rows.groupby("networks").pair.transform("nunique") > 3]
+    options = list(dict.fromkeys(rows.networks))
+    chosen = menu(options, options[0], "networks", "dl_networks")
+    said = {
+        (n,): f"{n}: the worse a bottom is by itself, the worse it fits at mid-depth; rank correlation "
+        f"{part.worse.corr(part.excess, method='spearman'):.2f} over {len(part)} pairs"
+        for n, part in rows.groupby("networks")
+    }
+    x = alt.X("worse:Q", title="test error of the bottom's network minus that of the top", axis=alt.Axis(format="+.0%"))
+    y = alt.Y("excess:Q", title="stitching excess at mid-depth", axis=alt.Axis(format="+.0%"))
+    zero = alt.Chart(pd.DataFrame({"zero": [0]}))
+    chart = alt.layer(
+        zero.mark_rule(color=ROLES["null"]).encode(y="zero:Q"),
+        zero.mark_rule(color=ROLES["null"]).encode(x="zero:Q"),
+        alt.Chart(rows)
+        .transform_filter("datum.networks === dl_networks")
+        .mark_point(filled=True, size=50, opacity=1, color=ROLES["chosen"])
+        .encode(
+            x=x,
+            y=y,
+            tooltip=["pair", "seed", alt.Tooltip("worse:Q", format="+.3f"), alt.Tooltip("excess:Q", format="+.3f")],
+        ),
+    ).properties(height=340, width="container")
+    return finish(
+        chart,
+        name="what-similar-buys",
+        title=Saying((chosen,), said, "The worse a bottom is by itself, the worse it fits"),
+        subtitle="Left of the line the bottom comes from the better network; below zero it improves the top.",
+        description="One dot for every recorded pair of networks: how much larger the test error of the bottom's own network is than "
+        "the top's, against what stitching at mid-depth costs beyond a self-stitch. Dots rise from the lower left, better bottoms "
+        "that improve the top, to the upper right.",
+        rows=rows,
+        controls=[chosen],
+    )
+
+
+_NETWORKS = {"mlp": "MLP", "convnet": "convnet", "resnet": "ResNet", "resnet18": "ResNet-18"}

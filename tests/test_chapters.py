@@ -1,0 +1,158 @@
+"""What a chapter's text can do: words that set figures, numbers with intervals, pictures of data; API, status, 404."""
+
+import io
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dlcore.charts.pictures import Picture, gallery, png
+from dlcore.claims import Claim, Measured
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "book"), str(ROOT / "book" / "_ext")]
+
+import api  # noqa: E402
+import chapters  # noqa: E402
+import pdf  # noqa: E402
+import status  # noqa: E402
+
+CHART = """<script type="application/vnd.dlcore.chart+json">{"name": "a", "controls":
+[{"column": "noise", "options": [0.1, 0.4], "shown": ["10 %", "40 %"]}]}</script>"""
+
+
+@pytest.mark.parametrize(
+    ("link", "wrong"),
+    [
+        ("#fig-a?noise=0.4", None),
+        ("#fig-a?noise=40%20%25", None),
+        ("#fig-a", None),
+        ("#fig-a?noise=0.5", "no choice noise = '0.5': ['0.1', '0.4', '10 %', '40 %']"),
+        ("#fig-a?rate=0.4", "no choice rate = '0.4': ['noise']"),
+        ("#fig-b", "there is no figure 'b': a"),
+    ],
+)
+def test_words_that_set_nothing_fail_the_build(link, wrong):
+    body = f'{CHART}<a class="dl-drive" href="{link}">words</a>'
+    if wrong is None:
+        return chapters.checked(body, "page")
+    with pytest.raises(ValueError, match=re.escape(wrong)):
+        chapters.checked(body, "page")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("40 (33 to 47, 3 runs)", "40"),
+        ("-0.002 (-0.014 to 0.004, 50 runs)", "-0.002"),
+        ("0.97 (one run)", "0.97"),
+        ("no run", None),
+        ("12 reproduced, 3 undecided", None),
+    ],
+)
+def test_an_interval_steps_back_behind_its_number(text, shown):
+    span = f'<span class="pasted-text">{text}</span>'
+    found = chapters.NUMBER.search(span)
+    assert (found and found[3]) == shown
+
+
+def test_a_quoted_number_says_of_how_many_runs():
+    def quoted(*measured):
+        return Claim("", 1, "", "", "", (0, 1), Measured(*measured)).quoted
+
+    assert quoted(0.1168, 0.0832, 0.1504, 5) == "0.12 (0.08 to 0.15, 5 runs)"
+    assert quoted(0.97, float("nan"), float("nan"), 1) == "0.97 (one run)"
+    assert quoted(12.3, 12.3, 12.3, 53) == "12"
+
+
+def test_a_png_is_what_another_reader_sees():
+    from PIL import Image
+
+    image = np.random.default_rng(0).random((1, 5, 7))
+    image.flat[[0, 1]] = 0, 1
+    with Image.open(io.BytesIO(png(image))) as read:
+        assert np.array_equal(np.asarray(read), np.round(255 * image[0]))
+    for bad in (np.zeros((2, 3, 3)), np.full((2, 2), np.nan), np.zeros(0)):
+        with pytest.raises(ValueError, match="a grey image"):
+            png(bad)
+
+
+def test_a_gallery_says_what_it_shows():
+    found = gallery({"Row": [Picture(np.eye(3), "a <3>", True), Picture(np.array([0.0, 2.0, 1.0]), "signal")]})
+    assert found.count("a &lt;3&gt;") == 2  # for the eye and for a screen reader
+    assert "<figcaption class=dl-wrong>" in found
+    assert 'points="0.0,56.0 50.0,4.0 100.0,30.0"' in found
+
+
+CONTRACT = [
+    "flip_labels",
+    "apply_confusion",
+    "gaps",
+    "deviation_complexity",
+    "prediction_complexity",
+    "memorization_bound",
+    "joint_density",
+    "total_variation",
+    "feature_calibration",
+    "agreement",
+    "knn_flip_rate",
+    "linear_cka",
+    "rbf_cka",
+    "svcca",
+    "pwcca",
+    "procrustes",
+    "rsa",
+    "mutual_knn",
+    "MinibatchCKA",
+    "fit",
+    "marginal_value",
+    "effective_data",
+    "stitch",
+    "fit_many",
+    "RecordStore",
+]
+
+
+def test_the_api_page_has_the_public_contract():
+    documented = re.findall(
+        r"^\.\. auto(?:function|class):: (?:[\w.]+\.)?(\w+)$", (ROOT / "book" / "api.md").read_text("utf8"), re.M
+    )
+    assert set(CONTRACT) <= set(documented)
+    assert len(documented) == len(set(documented)) + 1  # two functions are called fit
+
+
+def test_a_docstring_of_the_house_becomes_fields():
+    doc = [
+        "Sums.",
+        "",
+        "Shapes: x (n,).",
+        "Args:",
+        "    x: numbers, |x| < 1",
+        "        or `None`.",
+        "",
+        ">>> f(1)",
+        "1",
+    ]
+    text = "\n".join(api.lines(doc))
+    assert ":Shapes: x (n,)." in text
+    assert "  - ``x``: numbers, \\|x\\| < 1" in text
+    assert text.endswith("\n>>> f(1)\n1")
+
+
+def test_the_status_page_counts_every_shipped_record():
+    page = status.page({"1_chapter": 12.4, "2_chapter": None})
+    runs = status.recorded()
+    assert {"preset", "dataset", "device", "first", "last"} <= set(runs)
+    assert (pd.to_datetime(runs["last"]) >= pd.to_datetime(runs["first"])).all()
+    assert f"{runs.runs.sum():,} recorded runs" in page
+    assert "<td>12 s</td>" in page
+    assert "<td>not known</td>" in page
+    assert "Python" in dict(status.versions())
+
+
+def test_the_pdf_has_every_page_of_the_contents():
+    assert pdf.pages()[0] == "book/index"
+    assert {"notebooks/1_rationality", "notebooks/6_synthesis", "book/api"} <= set(pdf.pages())
