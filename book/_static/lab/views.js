@@ -237,7 +237,10 @@
       }, function (name) { finish(); say("The data of this experiment were not found beside the page (" + name + ")."); });
     }
     root.dlLab = { run: run, state: state, refresh: list.refresh };
-    if (addressed) root.scrollIntoView();
+    if (addressed) {
+      if (window.dlReveal) window.dlReveal(root); // a chapter's details are folded
+      root.scrollIntoView();
+    }
     return root.dlLab;
   }
 
