@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -80,16 +81,38 @@ def recorded() -> dict[str, Any]:
     t = t[t.usual & (t.dataset == "digits") & (t.experiment == "gaps") & (t.n_train == 1000) & (t.noise > 0)]
     gaps = ("robustness", "rationality", "memorization", "bound", "generalization")
     rationality = {}
-    for name in ("pixels", "random_relu", "supervised"):
+    for name in ("pixels", "random_relu", "simclr", "supervised"):
         rows = t[(t.objective == name) & (t.probe.isna() if name == "supervised" else t.probe == "ridge")]
         spans = {gap: _span(rows.assign(**{gap: rows[gap].clip(lower=0)}), gap) for gap in gaps}
         rationality[name] = {"rates": spans["bound"]["rates"], **spans}
     return {"samplers": samplers, "rationality": rationality}
 
 
-def banks() -> dict[str, str]:
-    """Returns the scripts of the banks by name."""
-    found = {"digits": digits(), "recorded": recorded()}
+def simclr() -> dict[str, Any]:
+    """Returns what SimCLR learns from the 1,000 training images of seed 0, as in the recorded runs, in 32 levels.
+
+    Rows: those images, then the 597 new ones. Features have mean 0 and deviation 1; what lies beyond 4 deviations is cut.
+    """
+    from dlcore import pretraining
+    from dlcore.studies.rationality.config import Config
+    from dlcore.studies.rationality.representations import represent
+
+    config = Config(dataset="digits", objective="simclr")
+    source = data.load("digits", n_train=config.n_train, seed=0)
+    inputs = (pretraining.to_unit(v) for v in (source.train_inputs, source.test_inputs))
+    settings = ("architecture", "width", "depth", "epochs", "batch_size", "temperature")
+    found = represent("simclr", *inputs, seed=0, network={k: getattr(config, k) for k in settings})
+    step, most = 8 / 31, 31
+    levels = np.clip(np.rint((np.concatenate([found.train, found.test]) + 4) / step), 0, most)
+    return {"dimension": levels.shape[1], "low": -4, "step": step, "levels": packed(levels)}
+
+
+BANKS = {"digits": digits, "recorded": recorded, "simclr": simclr}
+
+
+def banks(names: Iterable[str] = tuple(BANKS)) -> dict[str, str]:
+    """Returns the scripts of banks by name."""
+    found = {name: BANKS[name]() for name in names}
     return {k: f"dlLab.banks.{k}={json.dumps(v, separators=(',', ':'))};\n" for k, v in found.items()}
 
 

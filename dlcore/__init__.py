@@ -28,7 +28,6 @@ _PUBLIC = {
     "stitching": ("penalty_curve", "stitch"),
     "studies": ("load",),
     "studies.meanings": ("columns",),
-    "sweep": ("sweep",),
     "training": ("TrainConfig", "fit", "fit_many", "predict"),
     "translation.models": ("Shape", "seq2seq"),
     "translation.task": ("Transduction",),

@@ -52,6 +52,17 @@ def unknown_choice(kind: str, value: object, choices: Iterable[str]) -> ValueErr
     return ValueError(f"unknown {kind} {_short(value)}{hint} choose from: {', '.join(choices)}")
 
 
+def one_of(kind: str, value: Any, choices: Iterable[str]) -> Any:
+    """Returns a value that is among the choices; raises `unknown_choice` for any other.
+
+    >>> one_of("distance", "cosine", ["euclidean", "cosine"])
+    'cosine'
+    """
+    if value not in choices:
+        raise unknown_choice(kind, value, choices)
+    return value
+
+
 def option(
     default: Any = MISSING,
     *,
@@ -154,12 +165,11 @@ class Config:
         """
         names = cls.names()
         for name in parameters:
-            if name not in names:
-                raise unknown_choice("parameter", name, names)
+            one_of("parameter", name, names)
         given = {k: v for k, v in parameters.items() if v is not None}
         preset = given.get("preset", getattr(cls, "preset", None))
-        if preset is not None and preset not in cls.PRESETS:
-            raise unknown_choice("preset", preset, cls.PRESETS)
+        if preset is not None:
+            one_of("preset", preset, cls.PRESETS)
         return cls(**{**cls.PRESETS.get(preset, {}), **given})
 
     @classmethod
@@ -182,8 +192,7 @@ class Config:
     def replace(self, **changes: Any) -> typing.Self:
         """Returns a copy with some fields changed, of this version's recipe; what `resolve` had filled in stays."""
         for name in changes:
-            if name not in self.names():
-                raise unknown_choice("parameter", name, self.names())
+            one_of("parameter", name, self.names())
         fields = {name: value for name, value in self.to_dict().items() if name != "constants"}
         return type(self)(**{**fields, **changes})
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from dlcore.arrays import as_array, as_integers, as_reals
-from dlcore.config import unknown_choice
+from dlcore.config import one_of, unknown_choice
 
 KINDS = ("symmetric", "uniform", "pair", "asymmetric")
 
@@ -297,8 +297,7 @@ def replace_words(
     [('a b', 'c d')]
     """
     pool = _texts(texts, rate, reference)
-    if side not in ("source", "target"):
-        raise unknown_choice("side", side, ("source", "target"))
+    one_of("side", side, ("source", "target"))
     at = ("source", "target").index(side)
     words = [word for pair in pool for word in pair[at].split()]
     lines = [pair[at].split() for pair in texts]

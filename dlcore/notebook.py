@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -234,8 +234,7 @@ def execute(
     if parameters:
         known = list(papermill.inspect_notebook(read(source)))
         for name in parameters:
-            if name not in known:
-                raise unknown_choice("parameter", name, known)
+            one_of("parameter", name, known)
     target.parent.mkdir(parents=True, exist_ok=True)
     # a name of its own: on a cluster, the copy that a lost worker was writing may still be open
     temporary = target.with_name(f".{target.stem}.{socket.gethostname()}.{os.getpid()}.ipynb")

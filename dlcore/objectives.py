@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from dlcore import parallel
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 
 OBJECTIVES = ("simclr", "vicreg", "barlow_twins", "rotation")
 
@@ -133,8 +133,7 @@ class SelfSupervised(nn.Module):
         self, encoder: nn.Module, dimension: int, objective: str, projection: int = 256, temperature: float = 0.5
     ) -> None:
         super().__init__()
-        if objective not in OBJECTIVES:
-            raise unknown_choice("objective", objective, OBJECTIVES)
+        one_of("objective", objective, OBJECTIVES)
         self.encoder, self.objective, self.temperature = encoder, objective, temperature
         if objective == "rotation":
             self.head: nn.Module = nn.Linear(dimension, 4)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from dlcore import machine, parallel
-from dlcore.config import unknown_choice
+from dlcore.config import one_of, unknown_choice
 
 
 def device(name: str | torch.device = "auto") -> torch.device:
@@ -56,8 +56,7 @@ def keep_memory() -> bool:
     Raises: ValueError for another value of DLCORE_MALLOC.
     """
     choice = os.environ.get("DLCORE_MALLOC", "keep")
-    if choice not in ("keep", "default"):
-        raise unknown_choice("DLCORE_MALLOC", choice, ("keep", "default"))
+    one_of("DLCORE_MALLOC", choice, ("keep", "default"))
     if choice == "default" or not _glibc():
         return False
     mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD of malloc.h

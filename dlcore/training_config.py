@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-from dlcore.config import unknown_choice
+from dlcore.config import one_of, unknown_choice
 
 # how every self-supervised network is pretrained
 PRETRAINING: dict[str, Any] = {
@@ -55,8 +55,7 @@ class TrainConfig:
             ("schedule", self.schedule, ("cosine", "constant")),
             ("precision", self.precision, ("auto", "float32", "bfloat16")),
         ):
-            if value not in choices:
-                raise unknown_choice(kind, value, choices)
+            one_of(kind, value, choices)
         if self.epochs < 0 or self.batch_size < 1 or not self.learning_rate > 0:
             raise ValueError(f"epochs >= 0, batch_size >= 1 and learning_rate > 0 are needed, not {self}")
 

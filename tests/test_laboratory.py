@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from dlcore import noise
+from dlcore import data, noise, probing
+from dlcore.metrics import rationality
 from dlcore.records import PACKAGED, RecordStore
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +33,7 @@ def bare():
 
 @pytest.fixture(scope="module")
 def banks():
-    """The banks' scripts."""
+    """The banks' scripts; SimCLR takes half a minute to learn."""
     return laboratory.banks()
 
 
@@ -73,6 +74,20 @@ def test_recorded_intervals_span_the_records(banks):
 
 def test_banks_of_a_page_are_light(banks):
     assert sum(map(len, banks.values())) < 200_000
+
+
+def test_rounded_features_memorise_as_much_as_recorded(banks):
+    """By the package's own probe, on features in 32 levels: within what the recorded seeds span, and half a point."""
+    bank, known = _content(banks["simclr"]), _content(banks["recorded"])["rationality"]["simclr"]
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(bank["levels"]), np.uint8))[: 5 * 1597 * bank["dimension"]]
+    rows = bank["low"] + bank["step"] * (bits.reshape(-1, 5) @ [16, 8, 4, 2, 1]).reshape(1597, -1)
+    source = data.load("digits", n_train=1000, seed=0)
+    noisy = probing.noisy_draws(source.train_labels, 10, 0.2, 0, 200)
+    told = probing.probe("ridge", rows[:1000], noisy, rows[1000:], 10, strength=1.0)
+    e = rationality.noisy_experiment(told.train, noisy, source.train_labels)
+    at = known["rates"].index(0.2)
+    low, high = (known["memorization"][k][at] for k in ("low", "high"))
+    assert low - 0.005 < e.train_noisy - e.noisy_train < high + 0.005
 
 
 def test_a_chapters_experiment_is_light(bare):

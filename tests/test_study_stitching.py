@@ -206,6 +206,7 @@ def test_the_claims_on_a_population():
                 row |= {"excess_last": noise * time, "bottom_train_error": 0.1 * (time < 1), "agreement": 0.8}
                 rows.append(row | {"accuracy_noisy": 0.8 + 0.01 * seed, "excess_first": 0.01 * noise})
     table = pd.DataFrame(rows)
+    studies.part("stitching", "claims")  # registers its measures
     found = {k: f(table) for k, f in measures.MEASURES.items() if k.startswith("population")}
     for name in ("sampler", "stitching", "stitching-within"):
         assert found[f"population-{name}"].value == pytest.approx(1), name

@@ -121,7 +121,7 @@ def joint(fitted: Any) -> alt.TopLevelMixin:
     curve = fitted.curve
     rows = pd.DataFrame({"predicted": np.exp(fitted.log_losses(curve.x)), "loss": np.exp(curve.y)})
     rows["run"] = np.where(np.isin(np.arange(len(rows)), fitted.outliers), "off the law", "on the law")
-    scale = alt.Scale(type="log", zero=False, nice=False, domain=[rows.loss.min(), rows.loss.max()])
+    scale = alt.Scale(type="log", zero=False, nice=False, domain=[0.97 * rows.loss.min(), 1.03 * rows.loss.max()])
     base = alt.Chart(rows).encode(x=alt.X("predicted:Q", scale=scale), y=alt.Y("loss:Q", scale=scale))
     dots = base.mark_point(filled=True, size=30, clip=True).encode(
         color=roles("run", {"on the law": "train", "off the law": "chosen"}), tooltip=list(rows)

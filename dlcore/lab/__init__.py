@@ -21,7 +21,7 @@ import numpy as np
 from dlcore import runtime
 from dlcore.charts.panel import PanelSpec
 from dlcore.charts.theme import setup
-from dlcore.config import unknown_choice
+from dlcore.config import one_of, unknown_choice
 from dlcore.lab import charts as live
 from dlcore.lab.compare import PANELS, asked_for, drawn, table_of
 from dlcore.records import Record, RecordStore
@@ -226,12 +226,10 @@ def panel(study: str, store: RecordStore | None = None, **start: Any) -> Any:
     >>> panel("distributional", noise=0.4).controls["noise"].value
     0.4
     """
-    if study not in PANELS:
-        raise unknown_choice("study", study, PANELS)
+    one_of("study", study, PANELS)
     spec, store = PANELS[study], store or RecordStore()
     for name, value in start.items():
-        if name not in spec.fields:
-            raise unknown_choice("setting", name, spec.fields)
+        one_of("setting", name, spec.fields)
         if name != "seed" and value not in spec.fields[name]:
             raise unknown_choice(name, value, [str(v) for v in spec.fields[name]])
     setup()

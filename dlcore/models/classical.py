@@ -10,7 +10,7 @@ from scipy.linalg import LinAlgWarning, solve
 from scipy.spatial.distance import cdist
 
 from dlcore.arrays import LARGEST, as_array, as_integers
-from dlcore.config import registered, unknown_choice
+from dlcore.config import one_of, registered, unknown_choice
 from dlcore.models import CLASSICAL
 
 
@@ -30,8 +30,7 @@ class KernelRidge:
     """
 
     def __init__(self, kernel: str, bandwidth: float, ridge: float) -> None:
-        if kernel not in ("gaussian", "laplace"):
-            raise unknown_choice("kernel", kernel, ("gaussian", "laplace"))
+        one_of("kernel", kernel, ("gaussian", "laplace"))
         self.kernel, self.bandwidth, self.ridge = kernel, bandwidth, ridge
 
     def _gram(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:

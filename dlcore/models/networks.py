@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dlcore import runtime
-from dlcore.config import registered, unknown_choice
+from dlcore.config import one_of, registered, unknown_choice
 from dlcore.models import NETWORKS
 
 
@@ -18,8 +18,7 @@ class Stages(nn.Sequential):
 
     def until(self, name: str, inputs: torch.Tensor) -> torch.Tensor:
         """Returns the activation at the output of a stage. Raises ValueError for a name that is not one."""
-        if name not in self._modules:
-            raise unknown_choice("stage", name, self._modules)
+        one_of("stage", name, self._modules)
         for key, stage in self._modules.items():
             inputs = stage(inputs)
             if key == name:

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from dlcore import borrowed, cache, runtime, training
 from dlcore import noise as kinds
 from dlcore.arrays import LARGEST, as_integers, as_reals, as_tensor
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 from dlcore.metrics import rationality as rr
 from dlcore.probing import PROBES
 from dlcore.probing.linear import Probed, centred, logistic, ridge
@@ -80,8 +80,7 @@ def probe(
     >>> probe("ridge", [[0.0], [1.0]], [0, 1], [[0.9]], 2, strength=0.01).test.tolist()
     [[1]]
     """
-    if name not in PROBES:
-        raise unknown_choice("probe", name, PROBES)
+    one_of("probe", name, PROBES)
     if not (math.isfinite(strength) and strength >= 0):
         raise ValueError(f"strength = {strength} must be a finite number, at least 0")
     for what, value, least in (("neighbours", neighbours, 1), ("num_classes", num_classes, 1)):

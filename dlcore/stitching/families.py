@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 from dlcore.stitching import CLOSED, FAMILIES, TRAINED
 from dlcore.stitching.layouts import Arrange, Layout
 
@@ -179,8 +179,7 @@ def arrangement(family: str, source: Layout, target: Layout, resize: str | None)
 
     Raises: ValueError for an unknown family, or one that does not fit the shapes; it says which does.
     """
-    if family not in ("auto", *FAMILIES):
-        raise unknown_choice("family", family, ("auto", *FAMILIES))
+    one_of("family", family, ("auto", *FAMILIES))
     mixed = (source.kind == "flat") != (target.kind == "flat")
     flat = source.kind == target.kind == "flat"
     if family == "auto":

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 
 KINDS = ("auto", "channels_first", "channels_last")
 RESIZE = ("nearest", "bilinear", "area")
@@ -88,8 +88,7 @@ def layout_of(shape: tuple[int, ...], model: nn.Module, kind: str = "auto") -> L
     of the length of the last axis, as transformers do.
     Raises: ValueError for an unknown kind.
     """
-    if kind not in KINDS:
-        raise unknown_choice("layout", kind, KINDS)
+    one_of("layout", kind, KINDS)
     if len(shape) == 1:
         return Layout("flat", shape)
     if kind == "auto":
@@ -107,8 +106,8 @@ class Arrange(nn.Module):
 
     def __init__(self, source: Layout, target: Layout, resize: str | None) -> None:
         super().__init__()
-        if resize is not None and resize not in RESIZE:
-            raise unknown_choice("resize", resize, RESIZE)
+        if resize is not None:
+            one_of("resize", resize, RESIZE)
         self.source, self.target, self.resize = source, target, resize
         sequence = any(one.kind == "channels_last" and len(one.axes) == 1 for one in (source, target))
         same = source.positions == target.positions and (sequence or source.axes == target.axes)

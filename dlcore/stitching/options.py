@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from dlcore.config import unknown_choice
+from dlcore.config import one_of, unknown_choice
 from dlcore.stitching import INITIALISATIONS
 from dlcore.training import Augment, TrainConfig
 
@@ -88,8 +88,7 @@ class StitchOptions:
         """Returns the options. Raises ValueError for a name that is none, with the nearest."""
         names = [f.name for f in dataclasses.fields(cls)]
         for name in options:
-            if name not in names:
-                raise unknown_choice("option", name, names)
+            one_of("option", name, names)
         return cls(**options)
 
 

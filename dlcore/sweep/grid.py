@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcore import reading
-from dlcore.config import Config, unknown_choice
+from dlcore.config import Config, one_of
 
 LARGEST = 100_000  # cells; a mistyped step should not fill the memory
 
@@ -283,8 +283,7 @@ def cells(config: type[Config], wanted: Iterable[Mapping[str, Any]], base: Mappi
     """
     wanted = list(wanted)
     for name in dict.fromkeys(name for given in wanted for name in given):
-        if name not in config.names():
-            raise unknown_choice("parameter", name, config.names())
+        one_of("parameter", name, config.names())
     found: dict[str, Cell] = {}
     bad: list[tuple[dict[str, Any], str]] = []
     for given in wanted:

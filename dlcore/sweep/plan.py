@@ -69,8 +69,9 @@ class Plan:
     def look(self) -> None:
         """Reads the state of every cell from the disk."""
         store = RecordStore(self.place.store)
+        there = store.keys(self.place.study)
         for cell in self.cells:
-            record = store.load(cell.config)
+            record = store.load(cell.config) if cell.key in there else None
             if record is not None:
                 self.records[cell.key] = record
             self.status[cell.key] = self.place.status(cell.key, record)

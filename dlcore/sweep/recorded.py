@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from tqdm.auto import tqdm
 
 from dlcore import machine, record_files, runtime, studies
-from dlcore.config import Config, unknown_choice
+from dlcore.config import Config, one_of
 from dlcore.records import PACKAGED, RecordStore
 
 
@@ -46,8 +46,7 @@ def run_groups(study: str, names: Sequence[str], store: RecordStore, *, workers:
     """
     groups = studies.recorded(study)
     for name in names:
-        if name not in groups:
-            raise unknown_choice("group", name, groups)
+        one_of("group", name, groups)
     wanted = {c.key: c for name in (names or groups) for c in groups[name]}
     have = {r.key: r.data.get("checksum") for r in store.records(study)}
     todo = [c for key, c in wanted.items() if key not in have or c.data_checksum() not in (None, have[key])]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 from dlcore.translation import grammar
 from dlcore.translation.sentence_pairs import SPECIAL
 
@@ -108,8 +108,7 @@ class Lexicon:
         >>> Lexicon().text([4, 6, 16, 21861, 2], "source")
         '<formal> det0 noun0 verb0'
         """
-        if side not in ("source", "target"):
-            raise unknown_choice("side", side, ("source", "target"))
+        one_of("side", side, ("source", "target"))
         words, half = [], ""
         for token in map(int, tokens):
             if not 0 <= token < (self.source_vocabulary if side == "source" else self.target_vocabulary):

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from dlcore import runtime
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 from dlcore.translation.attention import Cache, Layer, dropout, positions
 
 ARCHITECTURES = ("transformer", "decoder_only", "transformer_lstm")
@@ -42,8 +42,7 @@ class Shape:
     shared: bool = False
 
     def __post_init__(self) -> None:
-        if self.architecture not in ARCHITECTURES:
-            raise unknown_choice("architecture", self.architecture, ARCHITECTURES)
+        one_of("architecture", self.architecture, ARCHITECTURES)
         for name in ("source_vocabulary", "target_vocabulary", "width", "heads", "decoder_layers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)} must be at least 1")

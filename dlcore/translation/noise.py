@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 from dlcore.translation import grammar
 
 KINDS = ("none", "target", "source_unigram", "source_uniform", "misaligned")
@@ -35,8 +35,7 @@ class Noise:
     false_alarm: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise unknown_choice("noise", self.kind, KINDS)
+        one_of("noise", self.kind, KINDS)
         if not 0 <= self.rate < 1:
             raise ValueError(f"rate = {self.rate} is outside [0, 1)")
         if not 0 <= self.recall <= 1 or not 0 <= self.false_alarm < 1:
@@ -184,8 +183,7 @@ def sentence_floor(noise: Noise, p: np.ndarray, q: float, test: str, content: fl
 
     Raises: ValueError for a filter that leaves a law without closed form.
     """
-    if test not in TESTS:
-        raise unknown_choice("test", test, TESTS)
+    one_of("test", test, TESTS)
     rate = noise.rate
     if noise.filtered and noise.kind != "none":
         if noise.recall == 1 and test == "clean":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 from dlcore.translation import grammar
 from dlcore.translation import noise as noises
 from dlcore.translation.grammar import Derivations, Words
@@ -94,8 +94,7 @@ class Transduction(Lexicon):
 
     def blocks(self, *, seed: int = 0, stream: str = "train", noise: Noise = CLEAN) -> Iterator[Pairs]:
         """Yields pairs for ever, about 1,000 at a time (fewer with a filter); `sample` joins them."""
-        if stream not in STREAMS:
-            raise unknown_choice("stream", stream, STREAMS)
+        one_of("stream", stream, STREAMS)
         block = 0
         while True:
             yield self._block((seed, STREAMS.index(stream), block), noise)
@@ -265,8 +264,7 @@ class Transduction(Lexicon):
 
         Raises: ValueError for an unknown unit or test, or a filter without closed form.
         """
-        if unit not in UNITS:
-            raise unknown_choice("unit", unit, UNITS)
+        one_of("unit", unit, UNITS)
         value = noises.sentence_floor(noise, self.law, self.q, test, self.expected["content"])
         return value / {"symbol": self.expected["target"], "word": self.expected["content"], "sentence": 1.0}[unit]
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from dlcore import borrowed, optimization, parallel, runtime
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 from dlcore.translation.sentence_pairs import PAD, Pairs, Ragged, token_batches
 
 
@@ -58,8 +58,7 @@ class SequenceConfig:
             ("schedule", self.schedule, ("inverse_sqrt", "cosine", "constant")),
             ("precision", self.precision, ("auto", "float32", "bfloat16")),
         ):
-            if value not in choices:
-                raise unknown_choice(kind, value, choices)
+            one_of(kind, value, choices)
         if self.steps < 0 or min(self.batch_tokens, self.evaluate_every) < 1 or min(self.warm, self.patience) < 0:
             raise ValueError(f"steps, warm, patience >= 0 and batch_tokens, evaluate_every >= 1 are needed, not {self}")
         if not (self.learning_rate > 0 and self.clip > 0):

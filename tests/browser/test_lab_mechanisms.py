@@ -169,6 +169,21 @@ def test_gaps_are_those_of_the_python(lab, probe, settings):
     assert {k: found[k] for k in wanted} == pytest.approx(wanted, abs=tolerance)
 
 
+def test_features_of_a_bank_are_read_in_their_order(lab):
+    """A bank that holds the pixels of seed 0, in the place of SimCLR's features, gives the gaps of the pixels."""
+    split = laboratory.data.load("digits", n_train=1000, seed=0)
+    rows = [v.reshape(len(v), -1) * 16 for v in (split.train_inputs, split.test_inputs)]
+    bank = {"dimension": 64, "low": 0, "step": 1 / 16, "levels": laboratory.packed(np.rint(np.concatenate(rows)))}
+    given = {"probe": "ridge", "penalty": 1, "rate": 0.2, "n": 800, "seed": 0, "draws": 5}
+    pixels, banked = lab(
+        """
+      lab.banks.simclr = golden.bank;
+      return ["pixels", "simclr"].map((f) => lab.finish(lab.jobs.rationality(Object.assign({ features: f }, golden.given))).gaps);""",
+        {"bank": bank, "given": given},
+    )
+    assert pixels == banked
+
+
 def test_a_network_takes_the_steps_of_torch(lab):
     """Fifty steps of Adam from given weights, on given rows."""
     found = lab(f"""

@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
     """The scripts as the site has them, with their banks."""
     made = tmp_path_factory.mktemp("laboratory")
     shutil.copytree(ROOT / "book" / "_static" / "lab", made / "lab")
-    laboratory.write(made / "lab", laboratory.banks())
+    laboratory.write(made / "lab", laboratory.banks(("digits", "recorded")))
     return made
 
 

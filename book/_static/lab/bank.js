@@ -5,20 +5,20 @@ dlLab.part(function (lab) {
   let images = null, kept = {};
 
   // Five bits a pixel, most significant first.
-  function unpacked(text) {
-    const bytes = atob(text), found = new Uint8Array(DIGITS * PIXELS);
+  lab.unpacked = function (text, count) {
+    const bytes = atob(text), found = new Uint8Array(count);
     for (let i = 0, bit = 0; i < found.length; i++, bit += 5) {
       const at = bit >> 3, two = bytes.charCodeAt(at) << 8 | (at + 1 < bytes.length ? bytes.charCodeAt(at + 1) : 0);
       found[i] = two >> (11 - (bit & 7)) & 31;
     }
     return found;
-  }
+  };
 
   // data.load("digits", n_train=n, seed=seed): x (n, d) and t (m, d) levels, y and u their classes.
   lab.digits = function (seed, n) {
     if (kept.seed === seed && kept.n === n) return kept;
     const bank = lab.banks.digits, d = PIXELS, m = DIGITS - TRAIN;
-    if (!images) images = unpacked(bank.pixels);
+    if (!images) images = lab.unpacked(bank.pixels, DIGITS * PIXELS);
     const order = lab.numpy(seed, 5).permutation(DIGITS);
     kept = { seed: seed, n: n, m: m, d: d, classes: 10, x: new Float32Array(n * d), t: new Float32Array(m * d), y: new Uint8Array(n), u: new Uint8Array(m) };
     for (let i = 0; i < n; i++) {

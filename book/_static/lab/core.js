@@ -56,6 +56,7 @@
       const text = "const lab = { banks: {} };\n[" + parts.join(",\n") + "].forEach((make) => make(lab));\nlab.serve(self);";
       worker = new Worker(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
       given = new Set();
+      worker.onerror = function (event) { if (on) { const fail = on.failed; on = null; fail("The run broke off (" + event.message + ")."); } };
       worker.onmessage = function (event) {
         const data = event.data;
         if (data.stopped) { clearTimeout(alarm); return; }

@@ -3,8 +3,13 @@ dlLab.part(function (lab) {
   "use strict";
   const CLASSES = 10, KNOWN = 51, DRAWS = 0x7e57; // the stream of the study's noise
 
-  // Features of training and test images, with a column of ones: pixels in [0, 1], or random ReLU of them.
+  // Features of training and test images, with a column of ones: pixels in [0, 1], random ReLU of them, or those that
+  // SimCLR learnt from the 1,000 training images of seed 0, without a label, in 32 levels.
   function features(s, { x, t, n, m, d }) {
+    if (s.features === "simclr") {
+      const { dimension: p, low, step, levels } = lab.banks.simclr, all = Float64Array.from(lab.unpacked(levels, (1000 + m) * p), (v) => low + step * v);
+      return { x: lab.withOnes(all, n, p), t: lab.withOnes(all.subarray(1000 * p), m, p), p: p + 1 };
+    }
     const one = Float64Array.from(x, (v) => v / 16), two = Float64Array.from(t, (v) => v / 16);
     if (s.features === "pixels") return { x: lab.withOnes(one, n, d), t: lab.withOnes(two, m, d), p: d + 1 };
     const random = lab.fast(s.seed, 74), w = s.width, weights = Float64Array.from({ length: d * w }, () => random.normal() / Math.sqrt(d));
@@ -58,7 +63,7 @@ dlLab.part(function (lab) {
     }
     for (const labels of [data.y, noisy]) {
       const random = lab.fast(s.seed, labels === noisy ? 76 : 75), net = lab.network.make([data.d, s.width, CLASSES], random);
-      for (const now of lab.network.train(net, x, labels, data.n, { epochs: 400, rate: 5e-3, batch: 32, random: random, untilZero: true })) {
+      for (const now of lab.network.train(net, x, labels, data.n, { epochs: 400, rate: 8e-3, batch: 64, random: random, untilZero: true })) {
         if (now && labels === noisy && performance.now() - last > 150) {
           yield { gaps: show(net), epoch: now.epoch };
           last = performance.now();
@@ -75,15 +80,15 @@ dlLab.part(function (lab) {
   "use strict";
   const { element, percent, short, many, chart, download, experiment } = lab.view;
   const CONTROLS = [
-    { name: "features", label: "features", kind: "select", options: [["pixels", "pixels"], ["random_relu", "random ReLU"]], value: "pixels" },
+    { name: "features", label: "features", kind: "select", options: [["pixels", "pixels"], ["random_relu", "random ReLU"], ["simclr", "SimCLR, seed 0"]], value: "pixels" },
     { name: "probe", label: "probe", kind: "select", options: [["ridge", "ridge"], ["knn", "nearest neighbours"]], value: "ridge" },
     { name: "penalty", label: "penalty", kind: "select", options: [0.001, 0.01, 0.1, 1, 10, 100, 1000].map((v) => [String(v), String(v)]), value: "1", when: (s) => s.probe === "ridge" },
     { name: "k", label: "neighbours", kind: "range", min: 1, max: 51, step: 2, value: 15, when: (s) => s.probe === "knn" },
-    { name: "width", label: "width", kind: "range", min: 20, max: 500, step: 20, value: 200, show: (v) => many(v) },
+    { name: "width", label: "width of ReLU or network", kind: "range", min: 20, max: 500, step: 20, value: 200, show: (v) => many(v) },
     { name: "rate", label: "noise rate η", kind: "range", min: 0.05, max: 0.9, step: 0.05, value: 0.2, show: (v) => percent(v, 0) },
     { name: "n", label: "training images", kind: "range", min: 100, max: 1000, step: 50, value: 1000 },
     { name: "draws", label: "noise draws", kind: "range", min: 5, max: 200, step: 5, value: 100 },
-    { name: "seed", label: "seed", kind: "number", min: 0, max: 9999, value: 0 }
+    { name: "seed", label: "seed", kind: "number", min: 0, max: 9999, value: 0, when: (s) => s.features !== "simclr" }
   ];
   const PARTS = [["robustness", "robustness"], ["rationality", "rationality"], ["memorization", "memorization"], ["bound", "their sum, which bounds"], ["generalization", "the generalization gap"], ["certificate", "certificate on memorization"]];
 
@@ -91,7 +96,7 @@ dlLab.part(function (lab) {
     let own = [];
     const bars = element("div", { class: "scroll" }), plot = element("div"), foot = element("p", { class: "dl-lab-foot" });
     const known = (s) => (lab.banks.recorded ? lab.banks.recorded.rationality : {})[s.job === "memorise" ? "supervised" : s.features] || null;
-    const usual = (s) => s.job !== "memorise" && s.probe === "ridge" && Number(s.penalty) === 1 && s.n === 1000 && (s.features === "pixels" || s.width === 500);
+    const usual = (s) => s.job !== "memorise" && s.probe === "ridge" && Number(s.penalty) === 1 && s.n === 1000 && (s.features !== "random_relu" || s.width === 500);
     function show(gaps, s) {
       const most = Math.max(0.05, ...PARTS.map(([key]) => gaps[key])), record = usual(s) && known(s), at = record ? record.rates.findIndex((r) => Math.abs(r - s.rate) < 1e-6) : -1;
       bars.replaceChildren(element("table", { class: "dl-lab-bars" }, element("tr", {}, ...["gap", "", "yours", "recorded, all seeds"].map((w) => element("th", { scope: "col" }, w))), ...PARTS.map(function ([key, words]) {
@@ -104,7 +109,7 @@ dlLab.part(function (lab) {
     function line(s) {
       const record = known(s), marks = [];
       if (record) {
-        const name = { pixels: "ridge on pixels", random_relu: "ridge on 500 random ReLU", supervised: "a network end to end" }[s.job === "memorise" ? "supervised" : s.features];
+        const name = { pixels: "ridge on pixels", random_relu: "ridge on 500 random ReLU", simclr: "ridge on SimCLR", supervised: "a network end to end" }[s.job === "memorise" ? "supervised" : s.features];
         marks.push({ kind: "band", role: "chosen", name: "recorded: " + name + ", all its seeds", points: record.rates.map((r, i) => [r, record.memorization.low[i], record.memorization.high[i]]) });
         marks.push({ kind: "line", role: "chosen", points: record.rates.map((r, i) => [r, record.memorization.mean[i]]) });
       }
@@ -114,16 +119,15 @@ dlLab.part(function (lab) {
         x: { low: 0, high: 0.95, label: "noise rate η", format: (v) => percent(v, 0) }, y: { low: 0, high: Math.min(1, high), label: "memorization", format: (v) => percent(v, 0) } });
     }
     experiment(root, {
-      name: "rationality", controls: CONTROLS, banks: ["digits", "recorded"], buttons: [["rationality", "Run"], ["memorise", "A network, end to end"]],
-      settings: (s) => Object.assign({}, s, { penalty: Number(s.penalty) }),
+      name: "rationality", controls: CONTROLS, banks: (s) => ["digits", "recorded"].concat(s.features === "simclr" ? "simclr" : []), buttons: [["rationality", "Run"], ["memorise", "A network, end to end"]],
+      settings: (s) => Object.assign({}, s, { penalty: Number(s.penalty), seed: s.features === "simclr" ? 0 : s.seed }),
       live: () => root.dataset.job !== "memorise",
-      check: function (s) { if (s.probe === "knn" && s.k > s.n) throw new Error("There are fewer training images than neighbours."); },
       changed: (s, name) => { if (name !== "rate") own = []; },
       python: function (s) {
         const extra = s.probe === "ridge" ? " strength=" + s.penalty : " neighbours=" + s.k, width = s.features === "random_relu" ? " dimension=" + s.width : "";
         return {
-          command: "python -m dlcore run rationality dataset=digits objective=" + s.features + width + " probe=" + s.probe + extra + " noise=" + s.rate + " n_train=" + s.n + " draws=" + s.draws + " seed=" + s.seed,
-          note: s.features === "pixels" ? "The same images and the very same noisy labels: the gaps are the same." : "The same images and the very same noisy labels; the random weights are others."
+          command: "python -m dlcore run rationality dataset=digits objective=" + s.features + width + " probe=" + s.probe + extra + " noise=" + s.rate + " n_train=" + s.n + " draws=" + s.draws + " seed=" + (s.features === "simclr" ? 0 : s.seed),
+          note: s.features === "pixels" ? "The same images and the very same noisy labels: the gaps are the same." : s.features === "simclr" ? "The same images and the very same noisy labels; the page has the features rounded to 32 levels, of all 1,000 images." : "The same images and the very same noisy labels; the random weights are others."
         };
       },
       view: function (area) {

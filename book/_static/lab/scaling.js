@@ -42,7 +42,8 @@ dlLab.part(function (lab) {
     return hits;
   }
 
-  // translation.counting.reference_curve: the loss above its floor of a learner that counts how words were translated, in nats per word.
+  // The loss above its floor, in nats per word, of a learner that counts how the words of one Zipfian list were translated:
+  // 6 words a pair, every fourth with two translations, `rate` of them wrong.
   lab.jobs.lexicon = function* (s) {
     const p = Float64Array.from({ length: s.types }, (_, r) => Math.pow(r + 1, -s.exponent)), total = p.reduce((a, b) => a + b, 0), random = lab.fast(s.seed, 91), points = [];
     let share = 0;
@@ -138,7 +139,6 @@ dlLab.part(function (lab) {
         { name: "seed", label: "seed", kind: "number", min: 0, max: 9999, value: 0 }
       ],
       settings: (s) => Object.assign({}, s, { types: Number(s.types) }),
-      python: (s) => ({ command: "from dlcore.translation.counting import reference_curve\nlosses, floor = reference_curve([2**k for k in range(5, 16)], types=" + s.types + ", exponent=" + s.exponent + ", rate=" + s.rate + ", draws=" + s.draws + ", seed=" + s.seed + ")", note: "The same learner and law; the draws are others." }),
       view: function (area) {
         area.append(plot, foot);
         function draw({ points }, s) {

@@ -25,7 +25,7 @@ dlLab.part(function (lab) {
     const noise = lab.fast(s.seed, 80), taught = data.y.map((y) => (noise() < s.rate ? noise.below(CLASSES) : y));
     function* trained(which, labels, share) {
       const random = lab.fast(s.seed, which), net = lab.network.make(sizes, random);
-      for (const now of lab.network.train(net, x, labels, n, recipe(random, s.epochs, 3e-3))) yield now && { share: share + 0.3 * now.epoch / s.epochs, says: ["Training the top", "Training the bottom"][which - 81] + ", epoch " + now.epoch + "." };
+      for (const now of lab.network.train(net, x, labels, n, recipe(random, s.epochs, 3e-3))) yield now && { share: share + 0.3 * now.epoch / s.epochs, says: now.epoch === 1 ? "Training the " + ["top", "bottom"][which - 81] + "." : "" };
       return net;
     }
     const top = yield* trained(81, data.y, 0), bottom = yield* trained(82, taught, 0.3), none = lab.network.make(sizes, lab.fast(s.seed, 83));

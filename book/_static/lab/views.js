@@ -168,7 +168,7 @@
   // ---- one experiment: spec has name, controls, buttons [[job, words]], banks, view(area) -> {told, done}, python(state),
   // live(state) whether a change runs it again by itself, check(state), and extra elements before the buttons
   function experiment(root, spec) {
-    const state = {}, worker = lab.worker(), banks = spec.banks || [];
+    const state = {}, worker = lab.worker();
     spec.controls.forEach((c) => { state[c.name] = c.value; });
     const addressed = fromAddress(spec.name, spec.controls, state);
     const area = element("div", { class: "dl-lab-area" }), says = element("p", { class: "dl-lab-says", "aria-live": "polite" });
@@ -221,6 +221,7 @@
       root.dataset.state = "running";
       bar.hidden = false;
       bar.removeAttribute("value");
+      const banks = typeof spec.banks === "function" ? spec.banks(state) : spec.banks || [];
       lab.need(banks, function () {
         if (!running) return;
         const settings = spec.settings ? spec.settings(state) : Object.assign({}, state);
@@ -236,7 +237,10 @@
       }, function (name) { finish(); say("The data of this experiment were not found beside the page (" + name + ")."); });
     }
     root.dlLab = { run: run, state: state, refresh: list.refresh };
-    if (addressed) root.scrollIntoView();
+    if (addressed) {
+      if (window.dlReveal) window.dlReveal(root); // a chapter's details are folded
+      root.scrollIntoView();
+    }
     return root.dlLab;
   }
 

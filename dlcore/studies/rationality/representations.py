@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from dlcore import parallel, pretraining, runtime
 from dlcore.cache import read_arrays, write_arrays
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 from dlcore.studies.rationality.config import NETWORK, REPRESENTATIONS
 
 
@@ -57,8 +57,7 @@ def represent(
         options: checkpoint, progress and device of `pretraining.pretrain`.
     Raises: ValueError for an unknown name.
     """
-    if name not in REPRESENTATIONS:
-        raise unknown_choice("representation", name, REPRESENTATIONS)
+    one_of("representation", name, REPRESENTATIONS)
     made = {"seed": seed, "dimension": dimension, "also_test": also_test, "views": views, "network": network}
     if cache is None:
         return _make(name, inputs, test_inputs, **made, **options)
