@@ -88,7 +88,7 @@ figures.spectrum(table, highlight)
 # %% [markdown]
 # Noise on *every* class: a label moves to the next class with the rate below. A **sampler** of the training labels lies on the
 # diagonal; a {term}`Bayes rule` that sees the class is a step at one half. Set it {drive}`to 40 % noise <spectrum: noise=0.4>`, or
-# single out {drive}`the forest <spectrum: family=forest>` or {drive}`the MLP <spectrum: family=MLP>`.
+# single out {drive}`the forest <spectrum: noise=0.3; family=forest>` or {drive}`the MLP <spectrum: noise=0.3; family=MLP>`.
 #
 # ## The claim
 #
@@ -168,7 +168,7 @@ show(gallery(rows))
 # :::{admonition} Before the results
 # :class: predict
 # 1. One nearest neighbour memorises every noisy label. At 30 % noise on every class, how often does it give the noise's target
-#    on test? And a forest of 100 trees, each of which interpolates? {drive}`Answer <spectrum: noise=0.3>`
+#    on test? And a forest of 100 trees, each of which interpolates? {drive}`Answer <spectrum: noise=0.3; family=1-NN>`
 # 2. 15-NN does not interpolate: a third of its training predictions differ from the training labels. Do its outputs on train and
 #    on test have the same law? {drive}`Answer <knn-law>`
 # 3. Two networks are trained on disjoint halves of the data. They are right 90 % of the time. How often do they agree?
