@@ -207,11 +207,22 @@ def test_a_random_bottom_shares_nothing(convs):
     assert all(torch.equal(a, b) for a, b in zip(fresh.parameters(), again.parameters(), strict=True))
 
 
-def test_a_parameter_that_cannot_be_drawn_anew_is_an_error():
+def test_a_parameter_of_no_module_is_drawn_anew():
     net = nn.Sequential(nn.Linear(2, 2))
     net.register_parameter("token", nn.Parameter(torch.randn(3)))
-    with pytest.raises(ValueError, match="token"):
-        random_bottom(net)
+    fresh = random_bottom(net)
+    assert not torch.isclose(fresh.token, net.token).any()
+    assert torch.equal(fresh.token, random_bottom(net).token)
+
+
+def test_a_parameter_that_cannot_be_drawn_anew_is_an_error():
+    class Scaled(nn.Linear):
+        def __init__(self):
+            super().__init__(2, 2)
+            self.scale = nn.Parameter(torch.randn(3))
+
+    with pytest.raises(ValueError, match="scale"):
+        random_bottom(nn.Sequential(Scaled()))
 
 
 def test_the_curve_has_its_controls(mlps, data):
