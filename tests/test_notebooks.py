@@ -144,25 +144,25 @@ def again(cells, **changes):
     ]
 
 
+# of a processor; processors differ threefold, a notebook that trains where it should look up takes ten times as long
+SECONDS = 300
 OTHER = {
-    "1_rationality": ({"noise": 0.4, "objective": "vicreg", "preset": "smoke"}, "VICReg on digits, noise 40%", 90),
-    "2_stitching": ({"noise": 0.5, "architecture": "convnet", "preset": "smoke"}, "50 % random labels", 90),
+    "1_rationality": ({"noise": 0.4, "objective": "vicreg", "preset": "smoke"}, "VICReg on digits, noise 40%"),
+    "2_stitching": ({"noise": 0.5, "architecture": "convnet", "preset": "smoke"}, "50 % random labels"),
     "3_distributional_generalization": (
         {"noise": 0.4, "architecture": "mlp", "preset": "smoke"},
         "subgroup noise 40% on digits, MLP",
-        60,
     ),
     "4_data_scaling": (
         {"noise": 0.4, "architecture": "decoder_only", "preset": "smoke"},
         "decoder only, target words 40 %, 256 pairs",
-        60,
     ),
 }
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_papermill_runs_the_committed_notebook_with_other_parameters(name, tmp_path):
-    parameters, wanted, seconds = OTHER[name]
+    parameters, wanted = OTHER[name]
     # the kernel's processor time: on a busy machine the clock on the wall measures the neighbours
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     book = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4)
@@ -171,7 +171,7 @@ def test_papermill_runs_the_committed_notebook_with_other_parameters(name, tmp_p
     nbformat.write(book, source)
     out = notebook.execute(source, tmp_path / "out.ipynb", parameters, cwd=ROOT)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < seconds
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < SECONDS
     outputs = [o for c in nbformat.read(out, 4).cells for o in c.get("outputs", [])]
     text = "".join(o.get("text", "") for o in outputs)
     assert wanted in text
@@ -206,7 +206,7 @@ def test_bare_papermill_fails_clearly(name, parameters, message, tmp_path):
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert message in caught.value.evalue
     assert "\n" not in caught.value.evalue
-    assert after.ru_utime - before.ru_utime < 5
+    assert after.ru_utime - before.ru_utime < 15
 
 
 @pytest.mark.parametrize(
