@@ -454,6 +454,7 @@ def test_everything_that_the_page_glues_is_computed():
         "missed",
         "unseen-first",
         "unseen-last",
+        "verdicts",
     }
     assert wanted - elsewhere <= found.keys() | every.keys()
     assert set(found) <= wanted | {"held-published-best"}, "computed and not said"
