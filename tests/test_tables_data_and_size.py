@@ -99,8 +99,9 @@ def test_claims_of_size_follow_from_the_rows():
 
 def filtered(ratio, seeds=1):
     """Misaligned pairs with and without a filter, whose losses have a ratio at each size."""
-    plain = made([64], seeds).assign(setting="2L2L, misaligned pairs 20 %", arm="noise")
-    less = plain.assign(setting="2L2L, misaligned pairs 20 %, filtered by 1,024 pairs")
+    noise = {"noise_kind": "misaligned", "noise": 0.2, "arm": "noise"}
+    plain = made([64], seeds).assign(setting="2L2L, misaligned pairs 20 %", **noise)
+    less = plain.assign(setting="2L2L, misaligned pairs 20 %, filtered by 1,024 pairs", filter_pairs=1024.0)
     less["loss"] = less.loss * [ratio(n) for n in less.pairs]
     return pd.concat([plain, less.assign(above=less.loss - less.asymptote)], ignore_index=True)
 
@@ -112,7 +113,7 @@ def test_the_gain_of_a_filter_has_an_interval_over_seeds_or_over_sentences():
     assert small.runs == 3
     large = claims.MEASURES["filter-large"](rows[rows.seed == 0])
     assert large.low < np.log(1.01) < large.high
-    assert claims.MEASURES["filter-large"](rows[rows.setting == "2L2L, misaligned pairs 20 %"]) is None
+    assert claims.MEASURES["filter-large"](rows[rows.filter_pairs.isna()]) is None
 
 
 def test_the_exponent_of_filtered_pairs_is_beside_the_unfiltered_one():
@@ -124,7 +125,9 @@ def test_the_exponent_of_filtered_pairs_is_beside_the_unfiltered_one():
 def test_twice_the_steps_are_compared_run_by_run():
     rows = made([32, 64], seeds=2)
     longer = rows[(rows.pairs == 4096) & (rows.seed == 1)]
-    longer = longer.assign(setting=longer.setting + ", twice the steps", arm="other", above=0.9 * longer.above)
+    longer = longer.assign(
+        setting=longer.setting + ", twice the steps", longer=True, arm="other", above=0.9 * longer.above
+    )
     found = against_usual(pd.concat([rows, longer], ignore_index=True), longer=True)
     assert found.to_dict("list") == {
         "width": [32, 64],
@@ -185,6 +188,8 @@ def test_sentences_on_size_and_filter_follow_from_the_rows():
     assert set(prose._size(made([64])).values()) == {prose.NONE}
     assert set(prose._filter(rows).values()) == {prose.NONE}
     longer = rows[(rows.pairs == 16384) & (rows.width < 64)]
-    longer = longer.assign(setting=longer.setting + ", twice the steps", arm="other", above=0.8 * longer.above)
+    longer = longer.assign(
+        setting=longer.setting + ", twice the steps", longer=True, arm="other", above=0.8 * longer.above
+    )
     said = prose._size(pd.concat([rows, longer], ignore_index=True))["size-steps"]
     assert said == "0.80 of it with 16 units and 0.80 of it with 32 units"
