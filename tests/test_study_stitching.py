@@ -13,7 +13,7 @@ from dlcore.studies.stitching import Config
 from dlcore.studies.stitching import experiment as study
 from dlcore.studies.stitching import networks as pairs
 from dlcore.studies.stitching import sentences as prose
-from dlcore.studies.stitching.table import by_stage, order_table, rank_correlations
+from dlcore.studies.stitching.table import by_stage, code, order_table, pair_name, rank_correlations
 
 SMOKE = {**Config.PRESETS["smoke"], "epochs": 10, "width": 16, "n_train": 600, "stitch_epochs": 2}
 
@@ -294,8 +294,24 @@ def test_rank_correlations_are_of_one_pair():
     assert rank_correlations(rows).to_dict() == {"a": pytest.approx(1), "b": pytest.approx(-1)}
 
 
+DIFFERENCES = [
+    *(("seeds",), ("halves",), ("superclasses",), ("to a quarter", 1.0), ("width", 4.0), ("time", 0.25)),
+    *(("bottom", "simclr", time) for time in (1.0, 2.0)),
+    *(("noise", share) for share in (0.1, 0.5, 1.0)),
+    ("share", 0.25),
+]
+CONTRASTS = {pair_name(*difference): code(*difference) for difference in DIFFERENCES}
+
+
 def _row(kind, **more):
-    row = {"pair": kind, "dataset": "cifar10", "architecture": "resnet18", "seed": 0, "map": "the paper's"}
+    row = {
+        "pair": kind,
+        "contrast": CONTRASTS[kind],
+        "dataset": "cifar10",
+        "architecture": "resnet18",
+        "seed": 0,
+        "map": "the paper's",
+    }
     row |= {
         "usual": True,
         "usual_width": True,
@@ -312,7 +328,7 @@ def _row(kind, **more):
 
 
 def _per_stage(rows):
-    shared = ("key", "pair", "dataset", "architecture", "usual", "usual_width")
+    shared = ("key", "contrast", "pair", "dataset", "architecture", "usual", "usual_width")
     curves = {"penalty": [0.3, 0.1], "random_penalty": [0.2, 0.4], "excess": [0.2, 0.1], "linear_cka": [0.9, 0.5]}
     curves |= {"freeze_error": [0.1, 0.2], "freeze_random_error": [0.3, 0.4], "bottom_stage": ["hidden1", "hidden2"]}
     return pd.concat([pd.DataFrame({name: [row[name]] * 2 for name in shared} | curves) for row in rows])
@@ -381,6 +397,7 @@ def test_ranks_by_kind_of_pair_and_setting():
 
 
 def _measured(name, rows):
+    studies.part("stitching", "claims")  # registers its measures
     return measures.MEASURES[name](pd.DataFrame(rows))
 
 
