@@ -22,7 +22,7 @@
 # - **Memorising and sampling are one thing, measured twice.** Over all procedures of chapter 1 the {term}`memorization gap` and the clean
 #   accuracy lost as a sampler have a correlation of {glue:text}`synthesis/memorization-and-sampling`.
 # - **Label noise has no single effect.** It is learned by heart, averaged away or ignored, depending on the procedure; the data alone
-#   decide neither.
+#   do not decide which.
 # - **Similar networks fit, unequal ones do not.** How a stitch does at mid-depth follows how good the bottom is by itself.
 # :::
 
@@ -78,7 +78,8 @@ figures.memorising_and_sampling(tables["rationality"])
 # Chapter 1 measures memorization: how much a point's own wrong label costs it. Chapter 3 measures sampling: how often the noise comes
 # back on new points. Put as shares, of what an interpolator memorises and of what a sampler loses, they go together, across networks
 # trained end to end and probes, {drive}`from little noise <memorising-and-sampling: noise=0.05>` {drive}`to much
-# <memorising-and-sampling: noise=0.6>`. ResNet-18 on CIFAR-10 loses {glue:text}`synthesis/sampler-share-resnet18-20` of a sampler's
+# <memorising-and-sampling: noise=0.6>`; {drive}`at 90 % <memorising-and-sampling: noise=0.9>`, where the labels of ten classes are
+# random, they do not. ResNet-18 on CIFAR-10 loses {glue:text}`synthesis/sampler-share-resnet18-20` of a sampler's
 # loss at 20 % noise.
 #
 # It need not be so. Forests interpolate, memorise everything and average it away on test: they exceed chapter 3's bound by
@@ -98,7 +99,7 @@ figures.noise_in_four(tables["rationality"], stages, tables["distributional"], t
 #   {glue:text}`synthesis/stitching-noisy-labels` more than the first.
 # - {drive}`Chapter 3 <noise-in-four: measure=3 rate of the noise's label on test>`: one nearest neighbour returns the noise at its own
 #   rate, a forest votes it away, an MLP lies between.
-# - {drive}`Chapter 4 <noise-in-four: measure=4 loss over that of clean pairs>`: noise in sentence pairs costs a factor of the loss. Whether it
+# - {drive}`Chapter 4 <noise-in-four: measure=4 loss over that of clean pairs>`: noise in sentence pairs multiplies the loss. Whether it
 #   also turns the exponent is undecided: {glue:text}`synthesis/noise-exponent-20` at 20 %.
 #
 # ## What *similar* buys
@@ -108,7 +109,7 @@ figures.what_similar_buys(stages, tables["stitching"])
 
 # %% [markdown]
 # "Good networks learn similar representations" has two halves. That equally good networks fit each other shows in the dots near the
-# origin. That the *better* plugs into the *worse* shows at the lower left: a bottom trained on four times the data changes the top's
+# origin (but for the small ResNets on Fashion-MNIST, whose maps are not trained out: chapter 2). That the *better* plugs into the *worse* shows at the lower left: a bottom trained on four times the data changes the top's
 # error by {glue:text}`synthesis/stitching-more-data`. What neither half says is that a fit means the same computation: at mid-depth the
 # quality of the bottom by itself already says much of how it will fit. Networks trained apart also agree as often as each is right, to
 # within {glue:text}`synthesis/agreement-networks` (chapter 3); whether pairs that memorise the same share of noise fit better than others

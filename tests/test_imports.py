@@ -83,7 +83,7 @@ ALLOWED = {
         *("training_config", "translation"),
     },
     "claims": {"claims", "config", "measures", "records", "studies"},
-    "figures": {"charts", "figures", "studies"},
+    "figures": {"charts", "figures", "studies", "summaries"},
     "doctor": {"data", "machine", "record_files", "records", "runtime", "studies"},
     "sweep": {
         *(

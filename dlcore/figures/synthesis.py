@@ -9,6 +9,7 @@ import pandas as pd
 from dlcore.charts.controls import Saying, menu, near, slider
 from dlcore.charts.shared import RATE, named
 from dlcore.charts.theme import ROLES, finish, roles
+from dlcore.summaries import family
 
 # what the lines of `noise_in_four` are, and the roles that give their colours
 KINDS = {"memorises": "train", "between": "chosen", "averages or ignores": "bayes"}
@@ -26,15 +27,12 @@ def memorising_and_sampling(rationality: pd.DataFrame) -> alt.LayerChart:
     rates = sorted(float(r) for r in rows.noise.unique() if (rows.noise == r).sum() > 20)
     rate = slider(rates, 0.2)
     rows = rows[rows.noise.isin(rates)]
-    said = {
-        (
-            r,
-        ): f"At {r:.0%} noise, what a procedure memorises and what it loses as a sampler go together: rank correlation "
-        f"{part.memorized_share.corr(part.sampler_share, method='spearman'):.2f} over {len(part)} runs".replace(
-            "% n", " % n"
+    said = {}
+    for r, part in rows.groupby("noise"):
+        order, verb = _order(part.memorized_share, part.sampler_share, "go together", "do not go together")
+        said[(r,)] = (
+            f"At {100 * r:.0f} % noise, what a procedure memorises and what it loses as a sampler {verb}: {order}"
         )
-        for r, part in rows.groupby("noise")
-    }
     x = alt.X("memorized_share:Q", title="memorization gap, as a share of an interpolator's", axis=RATE)
     y = alt.Y("sampler_share:Q", title="clean accuracy lost, as a share of a sampler's loss", axis=RATE)
     here = near("noise")
@@ -56,7 +54,7 @@ def memorising_and_sampling(rationality: pd.DataFrame) -> alt.LayerChart:
     return finish(
         chart,
         name="memorising-and-sampling",
-        title=Saying((rate,), said, "What a procedure memorises and what it loses as a sampler go together"),
+        title=Saying((rate,), said, "What a procedure memorises, and what it loses as a sampler"),
         subtitle="Every dot is one recorded run of chapter 1. Dashed: the two shares are equal.",
         description="Every procedure of chapter 1 at the chosen noise rate: on the horizontal axis its memorization gap as a share of "
         "an interpolating classifier's, on the vertical axis the clean test accuracy that the noise costs as a share of what "
@@ -140,10 +138,8 @@ def _bottoms(stages: pd.DataFrame) -> pd.DataFrame:
     share = rows.contrast.str.extract(r"^noise ([\d.]+)$")[0].astype(float).mask(rows.contrast == "seeds", 0.0)
     rows = rows.assign(noise=share).dropna(subset=["noise"])
     rows = rows[rows.depth == rows.groupby("architecture").depth.transform("max")]
-    found = _means(rows.assign(net=rows.architecture.map(_NETWORKS)), "excess", "net", "architecture")
-    says = (
-        "Stitching, MNIST-1D: the more random labels the bottom was taught, the worse its last stage fits a clean top"
-    )
+    found = _means(rows.assign(net=rows.architecture.map(family)), "excess", "net", "architecture")
+    says = "Stitching, MNIST-1D: how badly the last stage of a bottom that was taught random labels fits a clean top"
     return found.assign(measure="2 stitching excess at the last stage", kind="between", says=says)
 
 
@@ -178,7 +174,7 @@ def what_similar_buys(stages: pd.DataFrame, stitching: pd.DataFrame) -> alt.Laye
     """
     stages = stages.merge(stitching[["key", "bottom_error"]], on="key")
     rows = named(stages[stages.usual & stages.usual_width])
-    rows = rows.assign(networks=rows.data + ", " + rows.architecture.map(_NETWORKS).fillna(rows.architecture))
+    rows = rows.assign(networks=rows.data + ", " + rows.architecture.map(family))
     middle = (rows.depth - 0.5).abs()
     rows = rows[middle == middle.groupby(rows.key).transform("min")].drop_duplicates("key")
     rows = rows.assign(worse=rows.bottom_error - rows.top_error)
@@ -186,11 +182,11 @@ def what_similar_buys(stages: pd.DataFrame, stitching: pd.DataFrame) -> alt.Laye
     rows = rows[rows.groupby("networks").pair.transform("nunique") > 3]
     options = list(dict.fromkeys(rows.networks))
     chosen = menu(options, options[0], "networks", "dl_networks")
-    said = {
-        (n,): f"{n}: the worse a bottom is by itself, the worse it fits at mid-depth; rank correlation "
-        f"{part.worse.corr(part.excess, method='spearman'):.2f} over {len(part)} pairs"
-        for n, part in rows.groupby("networks")
-    }
+    said = {}
+    for n, part in rows.groupby("networks"):
+        fits = ("the worse a bottom is by itself, the worse it fits", "how good a bottom is does not say how it fits")
+        order, which = _order(part.worse, part.excess, *fits)
+        said[(n,)] = f"{n}: {which} at mid-depth; {order}"
     x = alt.X("worse:Q", title="test error of the bottom's network minus that of the top", axis=alt.Axis(format="+.0%"))
     y = alt.Y("excess:Q", title="stitching excess at mid-depth", axis=alt.Axis(format="+.0%"))
     zero = alt.Chart(pd.DataFrame({"zero": [0]}))
@@ -209,7 +205,7 @@ def what_similar_buys(stages: pd.DataFrame, stitching: pd.DataFrame) -> alt.Laye
     return finish(
         chart,
         name="what-similar-buys",
-        title=Saying((chosen,), said, "The worse a bottom is by itself, the worse it fits"),
+        title=Saying((chosen,), said, "How good a bottom is by itself, and how it fits"),
         subtitle="Left of the line the bottom comes from the better network; below zero it improves the top.",
         description="One dot for every recorded pair of networks: how much larger the test error of the bottom's own network is than "
         "the top's, against what stitching at mid-depth costs beyond a self-stitch. Dots rise from the lower left, better bottoms "
@@ -219,4 +215,7 @@ def what_similar_buys(stages: pd.DataFrame, stitching: pd.DataFrame) -> alt.Laye
     )
 
 
-_NETWORKS = {"mlp": "MLP", "convnet": "convnet", "resnet": "ResNet", "resnet18": "ResNet-18"}
+def _order(one: pd.Series, two: pd.Series, together: str, apart: str) -> tuple[str, str]:
+    """Returns the rank correlation of two columns in words, and which of two sentences it bears out: from a half on the first."""
+    found = one.corr(two, method="spearman")
+    return f"rank correlation {found:.2f} over {len(one)} runs", together if found >= 0.5 else apart

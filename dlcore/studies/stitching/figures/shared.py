@@ -13,8 +13,8 @@ from dlcore.charts.shared import UNIT, named
 from dlcore.charts.theme import ROLES
 from dlcore.metrics.statistics import mean_interval
 from dlcore.studies.stitching.table import pair_name, rank_correlations
+from dlcore.summaries import family
 
-_NAMES = {"mlp": "MLP", "convnet": "convnet", "resnet": "ResNet", "resnet18": "ResNet-18"}
 PAPER = "the paper, CIFAR-10"
 # the paper's curve of the same kind; its two superclasses are objects and animals, another task than ours, and so not among them
 PUBLISHED: dict[tuple[str | float, ...], str] = {
@@ -47,7 +47,7 @@ def setting(rows: pd.DataFrame) -> pd.DataFrame:
     rows = named(rows)
     widths = [f" of width {int(w)}" for w in rows.width]
     return rows.assign(
-        setting=rows.data + ", " + rows.architecture.map(_NAMES) + np.where(rows.usual_width, "", widths)
+        setting=rows.data + ", " + rows.architecture.map(family) + np.where(rows.usual_width, "", widths)
     )
 
 
