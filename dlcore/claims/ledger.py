@@ -216,9 +216,10 @@ def runs(name: str) -> pd.DataFrame:
 
     Raises: ValueError for an unknown claim, or one that needs no runs.
     """
-    entry = next((e for e in _entries() if e["id"] == name), None)
-    if entry is None:
-        raise unknown_choice("claim", name, MEASURES)
+    entries = {e["id"]: e for e in _entries()}
+    if name not in entries:
+        raise unknown_choice("claim", name, entries)
+    entry = entries[name]
     if name in WITHOUT_RUNS:
         raise ValueError(f"{name} is measured on published numbers, not on runs")
     table = _shipped(STUDIES[entry["chapter"]])
