@@ -11,7 +11,7 @@ from dlcore import figures, studies
 from dlcore.charts import theme
 from dlcore.records import PACKAGED, RecordStore
 from dlcore.studies.scaling.comparisons import beside_counting
-from dlcore.studies.scaling.table import published_scaling, scaling_fits
+from dlcore.studies.scaling.table import LAWS, PUBLISHED, published_scaling, scaling_fits
 from dlcore.studies.stitching.table import by_stage
 from dlcore.translation.task import Transduction
 
@@ -157,12 +157,54 @@ def test_the_value_of_more_pairs_is_counted_beside_the_law():
     """The title counts curves past their knee whose last step brought more than the law says; the rows hold the steps."""
     rows, fits = _scaling_curves(own=False)
     spec = figures.marginal_value_of_data(fits).to_dict()
-    assert spec["usermeta"]["title"].endswith("in 0 of 5 curves")
+    assert spec["usermeta"]["title"].startswith("In 0 of 5 curves")
     drawn = pd.read_csv(io.StringIO(spec["usermeta"]["csv"]))
     one = drawn[(drawn.law == "measured") & (drawn.setting == "6L6L")].sort_values("pairs").iloc[-1]
     two = rows[rows.setting == "6L6L"].sort_values("pairs").loss.to_numpy()[-2:]
     assert one.saving == pytest.approx(1 - two[1] / two[0], rel=1e-3)
     assert one.pairs == pytest.approx(256e6 * 2**0.5, rel=1e-3)
+
+
+def _says(chart, *options):
+    """The title of a chart in the state in which its controls have these options."""
+    note = chart.to_dict()["usermeta"]
+    controls = [note["controls"][i] for i in note["says"]["of"]]
+    key = "|".join(str(c["options"].index(o)) for c, o in zip(controls, options, strict=True))
+    return note["says"]["texts"][key]
+
+
+def test_titles_of_chapter_3_follow_the_rows(shipped):
+    table, records = shipped
+    pairs = table[(table.experiment == "agreement") & table.usual & (table.noise == 0) & (table.dataset == "digits")]
+    worst = (pairs.agreement - pairs.test_accuracy_noisy).groupby(pairs.family).mean().min()
+    for shift in (0, 0.3):
+        moved = table.assign(agreement=table.agreement + shift)
+        said = _says(figures.agreement(moved), 0.0, "digits (8 x 8)")
+        assert f"from {100 * (worst + shift):+.1f} points" in said
+    title = figures.knn_law(table).to_dict()["usermeta"]["title"]
+    assert "up to k = 15" in title
+    away = table.assign(flip_rate_test=table.flip_rate_test + 0.02 * (table.neighbours >= 9))
+    assert "up to k = 5" in figures.knn_law(away).to_dict()["usermeta"]["title"]
+    above = _says(figures.tv_against_epsilon(table), "one class of ten", 0.3)
+    assert above.endswith("1 of 17 points lie above the line with their whole bar (logistic)")
+    assert "17 of 17" in _says(figures.tv_against_epsilon(table.assign(low=1.0)), "one class of ten", 0.3)
+    # the label that the noise gave, also where the classifier prefers another
+    flipped = _says(
+        figures.joint_density(table, {k: r.arrays for k, r in records.items()}), "digits (8 x 8): logistic", 0.4
+    )
+    assert "40 % of class 3 were labelled 5 to 9" in flipped
+
+
+def test_titles_of_chapters_1_and_4_and_of_the_synthesis_follow_the_rows(rationality, stitching, shipped, curves):
+    assert "larger" in _says(figures.leverage(rationality), 0.2)
+    assert "loosely" in _says(figures.leverage(rationality.assign(leverage=1 - rationality.leverage)), 0.2)
+    fits = [f for f in curves[1] if f.curve == PUBLISHED]
+    for part, most in ((fits, "to 0.33"), ([f for f in fits if f.setting != "Dec-only"], "to 0.27")):
+        assert most in _says(figures.published_points(part), LAWS["bansal"])
+    told = _says(figures.extrapolation(fits), "Bansal et al., published")
+    assert "misses the largest by 1.3 %; the best law, one break" in told
+    noisy = _says(figures.noise_in_four(rationality, stitching[2], shipped[0], curves[0]), "1 memorization gap")
+    assert noisy.startswith("Memorization gap, MNIST-1D, at 40 % noise: 0.60 end to end, ")
 
 
 def test_a_stage_has_the_penalties_of_its_record(stitching):

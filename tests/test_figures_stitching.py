@@ -94,12 +94,16 @@ def test_words_on_the_path_and_on_widths_follow_the_rows(rows):
     seeds = table[table.usual & table.usual_width & (table.pair == "two seeds")]
     means = seeds.groupby("architecture").barrier.mean()
     title = figures.stitching_path(stages, table).to_dict()["usermeta"]["title"]
-    assert title.startswith("MLPs and ResNet-18 of two seeds are joined by a path of good networks; convnets and small")
+    assert title.startswith("Barrier on the path, two seeds: ")
     for value in means:
         assert f"{100 * value:.1f} points" in title
     assert (
         figures.barrier_by_width(table).to_dict()["usermeta"]["title"] == "The widest networks have the lowest barrier"
     )
+    said = figures.similarity_against_penalty(stages).to_dict()["usermeta"]["title"]
+    assert "linear CKA and the excess have a rank correlation of 0." in said
+    turned = figures.similarity_against_penalty(stages.assign(excess=-stages.excess))
+    assert turned.to_dict()["usermeta"]["title"] == said.replace("correlation of ", "correlation of -")
     turned = table.assign(barrier=-table.barrier)
     assert "lowest" not in figures.barrier_by_width(turned).to_dict()["usermeta"]["title"]
 

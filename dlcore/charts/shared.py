@@ -72,6 +72,17 @@ def dashed(points: Mapping[str, Sequence], role: str, dash: Sequence[int] = (6, 
     return alt.Chart(pd.DataFrame(points)).mark_line(strokeDash=[*dash], color=ROLES[role], strokeWidth=2)
 
 
+def order(one: pd.Series, two: pd.Series, together: str, apart: str) -> str:
+    """Returns which of two sentences the rank correlation of two columns bears out, from a half on the first, with its value.
+
+    >>> one = pd.Series([1, 2, 3, 4])
+    >>> order(one, one**2, "they rise together", "they do not"), order(one, -one, "they rise together", "they do not")
+    ('they rise together (rank correlation 1.00, 4 runs)', 'they do not (rank correlation -1.00, 4 runs)')
+    """
+    found = one.corr(two, method="spearman")
+    return f"{together if found >= 0.5 else apart} (rank correlation {found:.2f}, {len(one)} runs)"
+
+
 def zero(channel: str = "y") -> alt.Chart:
     """Returns the line at zero of an axis."""
     base = alt.Chart(pd.DataFrame({"zero": [0]}))

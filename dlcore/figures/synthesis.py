@@ -1,4 +1,4 @@
-"""Charts across the findings: memorising against sampling, one noise in four measures, what a similar network buys."""
+"""Charts across the findings: memorising against sampling, one noise in four measures, what similarity buys."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import numpy as np
 import pandas as pd
 
 from dlcore.charts.controls import Saying, menu, near, slider
-from dlcore.charts.shared import RATE, named
+from dlcore.charts.shared import RATE, named, order
 from dlcore.charts.theme import ROLES, finish, roles
+from dlcore.measures import two_digits
 from dlcore.summaries import family
-
-# what the lines of `noise_in_four` are, and the roles that give their colours
-KINDS = {"memorises": "train", "between": "chosen", "averages or ignores": "bayes"}
 
 
 def memorising_and_sampling(rationality: pd.DataFrame) -> alt.LayerChart:
@@ -29,10 +27,8 @@ def memorising_and_sampling(rationality: pd.DataFrame) -> alt.LayerChart:
     rows = rows[rows.noise.isin(rates)]
     said = {}
     for r, part in rows.groupby("noise"):
-        order, verb = _order(part.memorized_share, part.sampler_share, "go together", "do not go together")
-        said[(r,)] = (
-            f"At {100 * r:.0f} % noise, what a procedure memorises and what it loses as a sampler {verb}: {order}"
-        )
+        alike = order(part.memorized_share, part.sampler_share, "go together", "do not go together")
+        said[(r,)] = f"At {100 * r:.0f} % noise, the share memorised and the share of a sampler's loss {alike}"
     x = alt.X("memorized_share:Q", title="memorization gap, as a share of an interpolator's", axis=RATE)
     y = alt.Y("sampler_share:Q", title="clean accuracy lost, as a share of a sampler's loss", axis=RATE)
     here = near("noise")
@@ -54,11 +50,11 @@ def memorising_and_sampling(rationality: pd.DataFrame) -> alt.LayerChart:
     return finish(
         chart,
         name="memorising-and-sampling",
-        title=Saying((rate,), said, "What a procedure memorises, and what it loses as a sampler"),
-        subtitle="Every dot is one recorded run of chapter 1. Dashed: the two shares are equal.",
+        title=Saying((rate,), said, "The share memorised, and the share of a sampler's loss"),
+        subtitle="Each dot is a recorded run of chapter 1. On the dashed line the two shares are equal.",
         description="Every procedure of chapter 1 at the chosen noise rate: on the horizontal axis its memorization gap as a share of "
         "an interpolating classifier's, on the vertical axis the clean test accuracy that the noise costs as a share of what "
-        "it costs a sampler of the noisy labels. Networks trained end to end lie at the upper right, probes at the lower left.",
+        "it costs a sampler of the noisy labels.",
         rows=rows,
         controls=[rate],
     )
@@ -67,7 +63,7 @@ def memorising_and_sampling(rationality: pd.DataFrame) -> alt.LayerChart:
 def noise_in_four(
     rationality: pd.DataFrame, stages: pd.DataFrame, distributional: pd.DataFrame, scaling: pd.DataFrame
 ) -> alt.LayerChart:
-    """One menu, four measures of what label noise does: a line for each procedure, over the noise rate.
+    """One menu, four measures of what label noise does: a line for each procedure over the noise rate.
 
     Args: tables of `studies.table`, and of chapter 2 the one of `stitching.table.by_stage`.
     """
@@ -80,13 +76,13 @@ def noise_in_four(
     rows = pd.concat([part for part in parts if len(part)], ignore_index=True).round(4)
     measures = list(dict.fromkeys(rows.measure))
     chosen = menu(measures, measures[0], "measure", "dl_measure")
-    said = {(m,): part.says.iloc[0] for m, part in rows.groupby("measure")}
+    said = {(m,): f"{part.says.iloc[0]}{_told(part)}" for m, part in rows.groupby("measure")}
     x = alt.X("noise:Q", title="share of noisy labels or words in training", axis=RATE)
     y = alt.Y("value:Q", title="measured", axis=alt.Axis(format="~g"))
     base = alt.Chart(rows).transform_filter("datum.measure === dl_measure")
-    colour = roles("kind", KINDS)
-    lines = base.mark_line(strokeWidth=2.2, point={"size": 40, "opacity": 1}).encode(
-        x=x, y=y, color=colour, detail="who:N", tooltip=["who", "noise", alt.Tooltip("value:Q", format=".3f"), "seeds"]
+    tip = ["who", "noise", alt.Tooltip("value:Q", format=".3f"), "seeds"]
+    lines = base.mark_line(color=ROLES["chosen"], strokeWidth=2.2, point={"size": 40, "opacity": 1}).encode(
+        x=x, y=y, detail="who:N", tooltip=tip
     )
     words = (
         alt.Chart(_ends(rows))
@@ -107,6 +103,19 @@ def noise_in_four(
     )
 
 
+def _told(rows: pd.DataFrame) -> str:
+    """Returns the value of every line at the rate nearest to 40 % that all of them have, as the end of a sentence."""
+    shared = rows.groupby("noise").who.nunique()
+    shared = shared[(shared == rows.who.nunique()) & (shared.index > 0)].index
+    if shared.empty:
+        return ""
+    rate = min(shared, key=lambda r: abs(r - 0.4))
+    at = rows[rows.noise == rate].sort_values("value", ascending=False)
+    return f" at {rate:.0%} noise: ".replace("%", " %") + ", ".join(
+        f"{two_digits(v)} {w}" for w, v in zip(at.who, at.value, strict=True)
+    )
+
+
 def _ends(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns the last point of every line with `at`, the height of its name: a little above it, and clear of the others'."""
     last = rows[rows.noise == rows.groupby(["measure", "who"]).noise.transform("max")].sort_values("value")
@@ -119,18 +128,17 @@ def _ends(rows: pd.DataFrame) -> pd.DataFrame:
     return last.assign(at=pd.Series(heights))
 
 
-def _means(rows: pd.DataFrame, value: str, who: str, *fields: str) -> pd.DataFrame:
-    found = rows.groupby([who, *fields, "noise"]).agg(value=(value, "mean"), seeds=("seed", "nunique")).reset_index()
+def _means(rows: pd.DataFrame, value: str, who: str) -> pd.DataFrame:
+    found = rows.groupby([who, "noise"]).agg(value=(value, "mean"), seeds=("seed", "nunique")).reset_index()
     return found.rename(columns={who: "who"}).dropna()
 
 
 def _gaps(t: pd.DataFrame) -> pd.DataFrame:
-    kinds = {"supervised": "memorises", "random": "between", "simclr": "averages or ignores"}
     ridge = (t.probe == "ridge") | (t.objective == "supervised")
-    rows = t[t.usual & ridge & (t.dataset == "mnist1d") & t.objective.isin(kinds) & (t.noise > 0)]
-    found = _means(rows, "memorization", "method", "objective")
-    says = "Rationality, MNIST-1D: what a point's own wrong label costs it, end to end and for ridge probes"
-    return found.assign(measure="1 memorization gap", kind=found.objective.map(kinds), says=says)
+    rows = t[t.usual & ridge & (t.dataset == "mnist1d") & (t.noise > 0)]
+    rows = rows[rows.objective.isin(["supervised", "random", "simclr"])]
+    found = _means(rows, "memorization", "method")
+    return found.assign(measure="1 memorization gap", says="Memorization gap, MNIST-1D,")
 
 
 def _bottoms(stages: pd.DataFrame) -> pd.DataFrame:
@@ -138,20 +146,16 @@ def _bottoms(stages: pd.DataFrame) -> pd.DataFrame:
     share = rows.contrast.str.extract(r"^noise ([\d.]+)$")[0].astype(float).mask(rows.contrast == "seeds", 0.0)
     rows = rows.assign(noise=share).dropna(subset=["noise"])
     rows = rows[rows.depth == rows.groupby("architecture").depth.transform("max")]
-    found = _means(rows.assign(net=rows.architecture.map(family)), "excess", "net", "architecture")
-    says = "Stitching, MNIST-1D: how badly the last stage of a bottom that was taught random labels fits a clean top"
-    return found.assign(measure="2 stitching excess at the last stage", kind="between", says=says)
+    found = _means(rows.assign(net=rows.architecture.map(family)), "excess", "net")
+    says = "Stitching excess at the last stage, bottoms taught random labels, MNIST-1D,"
+    return found.assign(measure="2 stitching excess at the last stage", says=says)
 
 
 def _returned(t: pd.DataFrame) -> pd.DataFrame:
-    kinds = {"knn": "memorises", "mlp": "between", "forest": "averages or ignores"}
     one = (t.architecture != "knn") | (t.neighbours == 1)
-    rows = t[t.usual & one & (t.experiment == "cyclic") & (t.dataset == "digits") & t.architecture.isin(kinds)]
-    found = _means(rows, "flip_rate_test", "family", "architecture")
-    says = (
-        "Distributional generalization, digits: how often test outputs give the label that the noise would have given"
-    )
-    return found.assign(measure="3 rate of the noise's label on test", kind=found.architecture.map(kinds), says=says)
+    rows = t[t.usual & one & (t.experiment == "cyclic") & (t.dataset == "digits")]
+    found = _means(rows[rows.architecture.isin(["knn", "mlp", "forest"])], "flip_rate_test", "family")
+    return found.assign(measure="3 rate of the noise's label on test", says="The noise's label on test, digits,")
 
 
 def _losses(t: pd.DataFrame) -> pd.DataFrame:
@@ -163,8 +167,8 @@ def _losses(t: pd.DataFrame) -> pd.DataFrame:
     )
     found = _means(rows.drop(columns="who").assign(what=rows.who), "cost", "what")
     found = pd.concat([found.drop_duplicates("who").assign(noise=0.0, value=1.0), found], ignore_index=True)
-    says = "Data scaling, synthetic language: the loss at 16,384 noisy pairs over that of as many clean ones"
-    return found.assign(measure="4 loss over that of clean pairs", kind="between", says=says)
+    says = "Loss over that of clean pairs, synthetic language, 16,384 pairs,"
+    return found.assign(measure="4 loss over that of clean pairs", says=says)
 
 
 def what_similar_buys(stages: pd.DataFrame, stitching: pd.DataFrame) -> alt.LayerChart:
@@ -184,9 +188,11 @@ def what_similar_buys(stages: pd.DataFrame, stitching: pd.DataFrame) -> alt.Laye
     chosen = menu(options, options[0], "networks", "dl_networks")
     said = {}
     for n, part in rows.groupby("networks"):
-        fits = ("the worse a bottom is by itself, the worse it fits", "how good a bottom is does not say how it fits")
-        order, which = _order(part.worse, part.excess, *fits)
-        said[(n,)] = f"{n}: {which} at mid-depth; {order}"
+        fits = (
+            "the worse the bottom's own network, the worse the stitch at mid-depth",
+            "how good the bottom's own network is does not order the stitches at mid-depth",
+        )
+        said[(n,)] = f"{n}: {order(part.worse, part.excess, *fits)}"
     x = alt.X("worse:Q", title="test error of the bottom's network minus that of the top", axis=alt.Axis(format="+.0%"))
     y = alt.Y("excess:Q", title="stitching excess at mid-depth", axis=alt.Axis(format="+.0%"))
     zero = alt.Chart(pd.DataFrame({"zero": [0]}))
@@ -205,17 +211,10 @@ def what_similar_buys(stages: pd.DataFrame, stitching: pd.DataFrame) -> alt.Laye
     return finish(
         chart,
         name="what-similar-buys",
-        title=Saying((chosen,), said, "How good a bottom is by itself, and how it fits"),
-        subtitle="Left of the line the bottom comes from the better network; below zero it improves the top.",
+        title=Saying((chosen,), said, "How good the bottom's own network is, and how it fits"),
+        subtitle="Left of the vertical line the bottom's network is the better one; below zero the stitch improves on the top.",
         description="One dot for every recorded pair of networks: how much larger the test error of the bottom's own network is than "
-        "the top's, against what stitching at mid-depth costs beyond a self-stitch. Dots rise from the lower left, better bottoms "
-        "that improve the top, to the upper right.",
+        "the top's, against what stitching at mid-depth costs beyond a self-stitch.",
         rows=rows,
         controls=[chosen],
     )
-
-
-def _order(one: pd.Series, two: pd.Series, together: str, apart: str) -> tuple[str, str]:
-    """Returns the rank correlation of two columns in words, and which of two sentences it bears out: from a half on the first."""
-    found = one.corr(two, method="spearman")
-    return f"rank correlation {found:.2f} over {len(one)} runs", together if found >= 0.5 else apart

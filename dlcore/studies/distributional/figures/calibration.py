@@ -56,10 +56,10 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
     line = pd.DataFrame({"epsilon": [0, high], "tv_shown": [0, high]})
     said = {}
     for (place, noise), part in rows[rows.noise > 0].groupby(["where", "noise"], sort=False):
-        above = part[part.tv_shown > part.epsilon]
+        above = part[part.low > part.epsilon]
         said[(place, noise)] = (
-            f"Noise on {place}, {noise:.0%}: {len(part) - len(above)} of {len(part)} points lie below the line, as conjectured"
-            + (f"; above it lie {_listed(above.family)}" if len(above) else "")
+            f"Noise on {place}, {noise:.0%}: {len(above)} of {len(part)} points lie above the line with their whole bar"
+            + (f" ({_listed(above.family)})" if len(above) else "")
         ).replace("%:", " %:")
     dim = either(mine, 0.95, 0.4)
     chart = alt.layer(
@@ -78,11 +78,10 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
         chart.properties(width="container", height=380),
         name="tv-against-epsilon",
         controls=[where, rate, classifier],
-        title=Saying((where, rate), said, "Feature calibration promises points below the line"),
-        subtitle="Means over seeds; bars: mean 95 % limits of a seed. Below the dashed line the conjecture's bound holds.",
+        title=Saying((where, rate), said, "The distance of outputs and labels beside its bound"),
+        subtitle="Means over seeds; bars: mean 95 % limits of a seed. The conjecture: all points lie below the dashed line.",
         description="Scatter of the debiased total variation between test outputs and training labels against epsilon, "
-        "for the chosen noise rate. 1-NN and wide Gaussian kernels lie below the line TV = epsilon; forests, Laplace "
-        "kernels, 15-NN and logistic regression lie above it when every class is noisy.",
+        "for the chosen place and rate of the noise, with the line TV = epsilon.",
         rows=rows,
     )
 
@@ -160,11 +159,10 @@ def marginals(table: pd.DataFrame) -> alt.LayerChart:
     families = ordered(rows.family)
     said = {}
     for name, part in rows.groupby("partition", sort=False):
-        beyond = part.tv > part.null_q95
-        keep = [f for f in families if not beyond[part.family == f].all()]
+        beyond = int((part.tv > part.null_q95).sum())
         said[(name,)] = (
-            f"Output frequencies do not match label frequencies: {int(beyond.sum())} of {len(part)} runs are further off than "
-            f"a perfect sampler would be ({name}{'; ' + ', '.join(keep) + ' come closest' if keep else ''})"
+            f"{name[0].upper()}{name[1:]}: in {beyond} of {len(part)} runs the outputs are further from the label frequencies than "
+            "a perfect sampler is in 19 of 20 cases"
         )
     base = alt.Chart(rows).transform_filter("datum.partition === dl_partition")
     chart = alt.layer(
@@ -186,8 +184,8 @@ def marginals(table: pd.DataFrame) -> alt.LayerChart:
         chart.properties(width="container", height=280),
         name="marginals",
         controls=[kind],
-        title=Saying((kind,), said, "Output frequencies differ from label frequencies"),
-        subtitle="One point per seed; a perfect sampler would stay left of the grey tick in 19 of 20 cases. "
+        title=Saying((kind,), said, "Frequencies of outputs and of labels"),
+        subtitle="Each point is a seed; a perfect sampler would lie left of the grey tick in 19 of 20 cases. "
         "Constant partition: class frequencies span a factor of ten.",
         description="Total variation between the marginal law of the outputs and of the labels, within each part of a "
         "constant or coarse partition, by model family, with the 95 % quantile expected of a perfect sampler.",
@@ -217,7 +215,7 @@ def human_noise(cells: pd.DataFrame) -> alt.LayerChart:
         fitted.append({"annotator": key[0], "family": key[1], "human": 0.0, "added": level})
         fitted.append({**fitted[-1], "human": limit, "added": level + slope * limit})
         said[key] = (
-            f"{key[1]}: of ten points of human confusion between two classes {10 * slope:.1f} come back on test "
+            f"{key[1]}: of ten points of human confusion between two classes, {10 * slope:.1f} come back on test "
             f"(labels: {key[0]})"
         )
     fit = alt.Chart(pd.DataFrame(fitted).round(4))
@@ -234,7 +232,7 @@ def human_noise(cells: pd.DataFrame) -> alt.LayerChart:
         name="human-noise",
         controls=[kind, classifier],
         title=Saying((kind, classifier), said, "Human label noise: which confusions come back?"),
-        subtitle="CIFAR-10N, one point per pair of classes, means over seeds. What training on human labels adds to the same "
+        subtitle="CIFAR-10N; each point is a pair of classes, mean over seeds. Vertical: what training on human labels adds to the "
         "classifier's confusions. Dashed: a sampler; line: least squares.",
         description="Rate of each wrong label in the human annotations against its rate in the test predictions of a "
         "classifier trained on them, minus its rate after training on clean labels, with the line of least squares and that "

@@ -11,6 +11,7 @@ import pandas as pd
 from dlcore.charts.controls import Saying, choose, chosen, menu, pick, rates
 from dlcore.charts.shared import CLASS_NAMES, FEW, RATE, UNIT, Highlight, begin, dashed, either, in_points, named, tips
 from dlcore.charts.theme import ROLES, finish, paired, singled
+from dlcore.studies.distributional.partitions import PARTITIONS
 from dlcore.summaries import family, ordered, over_seeds
 
 
@@ -87,11 +88,11 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
         paired(left, right),
         name="spectrum",
         controls=[dataset, rate, classifier],
-        title=Saying((dataset, rate), said, "Interpolating classifiers form a spectrum from samplers to Bayes rules"),
+        title=Saying((dataset, rate), said, "How often test outputs are the label that the noise would have given"),
         subtitle="Labels move from class l to l + 1 with the noise rate. Dots: seeds; diamonds and bars: mean, 95 % interval.",
         description="Left: test rate of predicting the noise's target against the training noise rate, one line per "
         "model family, with the sampler diagonal and the Bayes step at one half. Right: every family at the chosen "
-        "noise rate. 1-NN lies on the diagonal; forests, Laplace kernels and 15-NN follow the step.",
+        "noise rate.",
         rows=rows,
     )
 
@@ -99,16 +100,11 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
 def _comes_back(cells: pd.DataFrame) -> dict[tuple[str, float], str]:
     """Returns the finding of every state: the share of the noisy class with the noise's label, in training and on test."""
     said = {}
-    for (setting, noise), part in cells[cells.noise > 0].groupby(["setting", "noise"], sort=False):
-        # the noisy class is the one whose training labels are the most mixed
-        mixed = part[part.train < 0.75].sort_values("train").groupby("class").train.min()
-        if len(mixed):
-            own = part[part["class"] == mixed.idxmax()].set_index("prediction")
-            label = own.train.idxmin() if noise < 0.5 else own.train.index[0]
-            said[(setting, noise)] = (
-                f"{setting}: of class {mixed.idxmax()} {in_points(own.train[label])} % are labelled {label} by the classifier on "
-                f"training points, {in_points(own.test[label])} % on test points ({noise:.0%} were relabelled)"
-            ).replace("% were", " % were")
+    for row in cells.to_dict("records"):
+        said[(row["setting"], row["noise"])] = (
+            f"{row['setting']}: {row['noise']:.0%} of class {row['class']} were labelled {row['prediction']} in training; the "
+            f"classifier gives that label to {in_points(row['train'])} % of its training and {in_points(row['test'])} % of its test points"
+        ).replace("% of class", " % of class")
     return said
 
 
@@ -119,21 +115,24 @@ def joint_density(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Hi
     """
     rows = named(table[(table.experiment == "subgroup") & table.usual & ~table.feature.astype(bool)])
     names = {"digits": [str(k) for k in range(10)]} | CLASS_NAMES
-    labels = {
-        "digits": ("5 to 9", "0 to 4"),
-        "fashion_mnist": ("accessory", "garment"),
-        "cifar10": ("object", "animal"),
-    }
     found = []
     for (dataset, data, name, noise), group in rows.groupby(["dataset", "data", "family", "noise"], sort=False):
         pooled = [sum(np.array(arrays[k][side]) for k in group.key) for side in ("counts_train", "counts_test")]
         shares = [p / np.maximum(p.sum(1, keepdims=True), 1) for p in pooled]
+        partition = PARTITIONS[dataset]
         for level in range(shares[0].shape[0]):
             for k in range(shares[0].shape[1]):
                 entry = {"setting": f"{data}: {name}", "noise": noise, "class": names[dataset][level]}
-                entry |= {"prediction": labels[dataset][k], "train": shares[0][level, k], "test": shares[1][level, k]}
-                found.append({**entry, "seeds": len(group)})
+                entry |= {
+                    "prediction": partition.binary_names[k],
+                    "train": shares[0][level, k],
+                    "test": shares[1][level, k],
+                }
+                flipped = level == partition.noisy and k == 0
+                found.append({**entry, "seeds": len(group), "flipped": flipped})
     cells = pd.DataFrame(found).round(4)
+    said = _comes_back(cells[cells.flipped & (cells.noise > 0)])
+    cells = cells.drop(columns="flipped")
     start = begin(highlight)
     wanted = {"setting": f"{start.get('dataset')}: {start.get('family')}"}
     rate = rates(start, cells.noise, 0.3)
@@ -167,11 +166,9 @@ def joint_density(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Hi
         paired(panel("train"), panel("test")).resolve_scale(color="shared"),
         name="joint-density",
         controls=[setting, rate],
-        title=Saying(
-            (setting, rate), _comes_back(cells), "Noise put on one class in training: where does it come back?"
-        ),
-        subtitle="Share of each true class that gets each label; one class of the second label is flipped to the first.",
+        title=Saying((setting, rate), said, "Noise put on one class in training: where does it come back?"),
+        subtitle="Share of each true class that gets each label. In training, some of one class got the first label.",
         description="Two heat maps of the share of each class predicted as each label, on train and on test, for the "
-        "chosen data set, architecture and noise rate. Where distributional generalization holds the two look alike.",
+        "chosen data set, architecture and noise rate.",
         rows=cells,
     )

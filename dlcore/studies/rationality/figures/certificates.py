@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from dlcore.charts.controls import Saying, choose, held, menu, nearest, rates
-from dlcore.charts.shared import INK, RATE, UNIT, Highlight, begin, either, in_points, named, padded, tips
+from dlcore.charts.shared import INK, RATE, UNIT, Highlight, begin, either, in_points, named, order, padded, tips
 from dlcore.charts.theme import ROLES, finish, roles, shapes, singled
 from dlcore.studies.rationality.figures.gaps import in_order
 from dlcore.studies.rationality.table import by_size
@@ -42,16 +41,22 @@ def leverage(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart
         opacity=either(mine, 0.9, 0.35),
         tooltip=tips(*names, memorization=".2%", generalization=".2%"),
     )
-    at = rows[np.isclose(rows.noise, 0.2)]
-    rank = at.leverage.corr(at.memorization, method="spearman")
+    said = {}
+    for option in rate.options:
+        at = rows[(rows.least <= option) & (option < rows.most)]
+        fits = (
+            "the larger a probe's leverage, the more it memorises",
+            "what probes memorise follows their leverage loosely",
+        )
+        said[(option,)] = f"{option:.0%} noise: ".replace("%", " %") + order(at.leverage, at.memorization, *fits)
     return finish(
         alt.layer(chart).properties(width="container", height=330),
         name="leverage",
         controls=[rate, chosen],
-        title=f"The larger a probe's leverage, the more of the noise it memorises (rank correlation {rank:.2f} at 20 %)",
-        subtitle="One point per run: ridge probes of every kind of feature, width, penalty and sample size.",
+        title=Saying((rate,), said, "What probes memorise, by their leverage"),
+        subtitle="Each point is a run: ridge probes on every kind of feature, of every width, penalty and sample size.",
         description="Scatter of the memorization gap against tr H over n of the ridge probe, one point per run, at the "
-        "chosen noise rate. Memorization rises with leverage; at one leverage data sets and features still differ.",
+        "chosen noise rate.",
         rows=rows,
     )
 
@@ -109,13 +114,10 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
         chart.properties(width="container", height=320),
         name="bound-by-size",
         controls=[dataset, chosen],
-        title=Saying(
-            (dataset, chosen), said, "With one kind of classifier, memorization and its bounds fall as n grows"
-        ),
+        title=Saying((dataset, chosen), said, "Memorization and its bounds, by the number of samples"),
         subtitle="Ridge probe, 20 % noise. Bars: 95 % intervals over seeds.",
         description="Memorization gap, two bounds on it and the generalization gap against the number of training samples, "
-        "on logarithmic axes, for the chosen features. All fall with n; the bounds stay above the measured gap. A line marks "
-        "100 per cent, above which a bound says nothing.",
+        "on logarithmic axes, for the chosen features. A line marks 100 per cent, above which a bound says nothing.",
         rows=found,
     )
 
@@ -149,11 +151,11 @@ def table_procedure(table: pd.DataFrame) -> alt.LayerChart:
     return finish(
         chart.properties(width="container", height=alt.Step(34)),
         name="table-procedure",
-        title=f"Test points inserted under random labels gain what the identity predicts, to {100 * off:.1f} points; "
-        f"{zero} of {len(cells)} intervals hold zero",
+        title=f"Accuracy of inserted test points, measured minus predicted: at most {100 * off:.1f} points; "
+        f"{zero} of {len(cells)} intervals contain zero",
         subtitle="Dots: splits; diamonds: mean, 95 % interval. Dashed: the identity.",
         description="Measured accuracy of inserted test points minus the accuracy predicted by the identity, a dot for each "
-        f"split and the mean with its interval, by data and method. The means lie within {100 * off:.1f} points of zero; by "
-        f"being inserted the points gain {100 * rows.gain.min():.1f} to {100 * rows.gain.max():.1f} points.",
+        f"split and the mean with its interval, by data and method. The means lie within {100 * off:.1f} points of zero; "
+        f"insertion changes the accuracy by {100 * rows.gain.min():.1f} to {100 * rows.gain.max():.1f} points.",
         rows=rows.drop(columns="setting"),
     )

@@ -67,7 +67,7 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
         paired(left, right),
         name="size-by-size",
         controls=[dataset],
-        title=f"Without a law, exponents within {BAND} of the baseline's: {counts['sum'].sum()} of {counts['size'].sum()}",
+        title=f"Without fitting a law, {counts['sum'].sum()} of {counts['size'].sum()} exponents are within {BAND} of the baseline's",
         subtitle=f"{said}. Bars: 95 %.",
         description="Left: the loss of every setting over the baseline's loss, against sentence pairs, in logarithms, above the "
         "known floor where there is one. Right: the difference of exponents, minus the slope of those lines, with 95 per cent "
@@ -114,11 +114,10 @@ def beside_counting(beside: pd.DataFrame) -> alt.HConcatChart:
         paired(left, right),
         name="beside-counting",
         title=f"From {late.pairs.iloc[0]:,} pairs on, 2L2L's excess is {least:.1f} to {most:.1f} times the counting learner's",
-        subtitle="Clean pairs; excess over the true law. Right: exponents between sizes a factor 4 apart; dashed: theory for an endless list.",
+        subtitle="Clean pairs; excess over the true law. Right: exponents between sizes a factor of 4 apart; dashed: theory for an endless list.",
         description="Left: excess loss of transformers of 64 and 512 units and of the counting learner against sentence pairs, "
-        "in logarithms, on clean pairs; the lines of the transformers come closer to that of the counting learner, at the three "
-        f"largest sizes they are {least:.1f} to {most:.1f} times above it, with one run each. "
-        "Right: the exponent from each size to the next, for these and for the exact unseen mass of a finite list of words, "
-        "which rises from about a third to 0.7.",
+        "in logarithms, on clean pairs; at the three largest sizes the excess with 512 units is "
+        f"{least:.1f} to {most:.1f} times the counting learner's, with one run each. "
+        "Right: the exponent from each size to the next, for these and for the exact unseen mass of a finite list of words.",
         rows=rows,
     )

@@ -96,7 +96,7 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
         subtitle=f"Grey: ± {BAND}. Pink: architecture, width, training; blue: noise. Fitted to the sizes that both curves have.",
         description="Left: the exponent of every setting minus the baseline's, with 95 per cent intervals and a grey band of plus "
         "and minus 0.05, for the chosen corpus and law. Right: the loss that the law gives at the middle size, over the "
-        "baseline's: constants move where exponents hardly do.",
+        "baseline's.",
         rows=rows.drop(columns="curve"),
     )
 
@@ -157,16 +157,26 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
         .encode(x=across, y=down, color=colour, opacity=strong, tooltip=more),
         words,
     ).properties(height=320)
+    shared = points.pivot(index="pairs", columns="architecture", values="loss").dropna()
+    ranks = [
+        f"at {n / 1e6:g} million pairs {shared.loc[n].idxmin()} has the lowest loss and {shared.loc[n].idxmax()} the highest"
+        for n in (shared.index.min(), shared.index.max())
+    ]
+    own = ends[ends.architecture != "others"].groupby("law").exponent
+    said = {
+        (name,): f"{name}: exponents from {own.min()[name]:.2f} to {own.max()[name]:.2f}; {', '.join(ranks)}"
+        for name in found
+    }
     return finish(
         paired(left, right),
         name="published-points",
         controls=controls,
         there=curves,
-        title="The published curves cross, and their exponents belong to the law",
+        title=Saying((controls[0],), said, "The published curves, and their exponents under a law"),
         subtitle="Points: Bansal et al. 2022. Lines: converged fits, all sizes. Bars: 95 % residual bootstrap; others' ranges.",
         description="Left: the 53 published losses of five architectures against sentence pairs, with fits of the chosen law. "
         "Right: the exponent of each architecture under that law with its 95 per cent interval, and exponents of other "
-        "studies where they use the same law. The decoder-only curve is lowest at small and highest at large data.",
+        "studies where they use the same law.",
         rows=ends.drop(columns=["shown_low", "shown_high"]),
     )
 
@@ -191,8 +201,14 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
     parts.append(again.assign(data=published_name, method=name, source="re-derived"))
     rows = pd.concat(parts, ignore_index=True)
     rows[["error", "log_error"]] = rows[["error", "log_error"]].round(5)
-    law = (rows.method == LAWS["bansal"]) & (rows.data == published_name)
-    mean = rows[law].error.mean()
+    said = {}
+    for where, part in rows[rows.source == "converged fit"].groupby("data", sort=False):
+        errors = part.groupby("method").error.mean().sort_values()
+        best = (
+            f"; the best law, {errors.index[0]}, by {errors.iloc[0]:.1%}" if errors.index[0] != LAWS["bansal"] else ""
+        )
+        text = f"{where}: fitted to the smaller sizes, the thesis's law misses the largest by {errors[LAWS['bansal']]:.1%}{best}"
+        said[(where,)] = text.replace("%", " %")
     order = [LAWS["bansal"], name, PRINTED["M3"], *[v for k, v in LAWS.items() if k != "bansal"], PRINTED["M4"]]
     dataset = choose(highlight, "data", list(dict.fromkeys(rows.data)), "data", published_name)
     setting = menu(["all", *dict.fromkeys(rows.setting)], "all", "setting", "dl_setting")
@@ -228,10 +244,9 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
         chart,
         name="extrapolation",
         controls=[dataset, setting],
-        title=f"A converged fit of the thesis's law predicts 512 million pairs to {mean:.1%}",
-        subtitle="One dot per curve: largest size predicted from the smaller ones. Tick: mean. Dashed: 1.5 %.",
+        title=Saying((dataset,), said, "What each law says of the largest size"),
+        subtitle="Each dot is a curve, its largest size predicted from the smaller ones. Tick: mean. Dashed: 1.5 %.",
         description="Absolute log error at the largest size for every law fitted to the smaller sizes, one dot per curve, with "
-        "the errors printed for the published points and those of an alternating estimator that stops early, which agree. "
-        "The converged fit of the thesis's law has an error of about one per cent.",
+        "the errors printed for the published points and those of an alternating estimator that stops early.",
         rows=rows,
     )

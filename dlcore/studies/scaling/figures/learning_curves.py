@@ -85,7 +85,7 @@ def _exponents(keys: pd.DataFrame) -> dict[tuple[str, str], str]:
     said = {}
     for key, part in keys.groupby(["data", "law"], sort=False):
         base = part[part.arm == "baseline"].exponent.dropna()
-        found = [f"{key[0]}, law {key[1]}: exponent {base.iloc[0]:.2f} of the baseline"] if len(base) else []
+        found = [f"{key[0]}, law {key[1]}: exponent {base.iloc[0]:.2f} for the baseline"] if len(base) else []
         for arm, name in (("architecture", "other architectures"), ("noise", "noise")):
             own = part[part.arm == arm].exponent.dropna()
             if found and len(own):
@@ -191,7 +191,7 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
             _exponents(keys[~keys.setting.isin(back)]),
             "Learning curves",
         ),
-        subtitle="Dots: runs (hollow: not fitted). Line and band: the law, 95 %. Dashed: floor. Dotted: a learner that counts.",
+        subtitle="Dots: runs (hollow: not fitted). Line and band: the law, 95 %. Dashed: floor. Dotted: a learner that only counts.",
         description="Test loss against the number of training pairs on logarithmic axes: the baseline, one architecture and "
         "one kind of noise, each with the chosen law, its 95 per cent band continued to four times the data, the floor "
         "of the learner that is calibrated to such pairs, and the loss of a learner that only counts words.",
@@ -289,7 +289,7 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
         name="marginal-value",
         controls=controls,
         there=keys,
-        title=f"Beyond the knee the last step brought more than the thesis's law says in {more} of {len(late)} curves",
+        title=f"In {more} of {len(late)} curves that pass their knee, the last step brought more than the thesis's law says",
         subtitle="Lines: the law, to four times the data. Circles: the chosen setting, measured from size to size. Dashed: its knee.",
         description="The value of more data against the number of pairs, on logarithmic axes, for every setting of the "
         "chosen corpus under the chosen law: share of loss removed by doubling, elasticity, or nats removed by one per "

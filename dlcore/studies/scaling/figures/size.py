@@ -90,8 +90,8 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
         name="data-and-size",
         controls=[laws, size],
         there=[across[["law", "power"]]],
-        title=f"The exponent of the excess by width: {said} units",
-        subtitle="Dots: clean runs. Lines: one law fitted to all widths at once, named by width; dashed: a width that it was not fitted to.",
+        title=f"Exponent of the excess, by width: {said} units",
+        subtitle="Dots: clean runs. Lines: one law fitted to all widths at once, labelled by width; dashed: a width not used in the fit.",
         description="Left: the loss above the known floor against training pairs, for models of several widths, with one joint law "
         "fitted to all of them, on logarithmic axes. Right: the same losses at the chosen number of pairs against the number "
         "of parameters. The widest model was trained with another budget and is not fitted.",

@@ -14,7 +14,6 @@ from dlcore.studies.stitching.figures.shared import (
     POINTS,
     absent,
     choices,
-    kind,
     means,
     points,
     setting,
@@ -56,18 +55,8 @@ def _connects(barriers: pd.DataFrame) -> dict[tuple[str], str]:
     for pair, part in usual.groupby("pair"):
         by = part.groupby(part.setting.str.rpartition(", ")[2]).value.mean().sort_values()
         told = ", ".join(f"{plural.get(name, name)} {points(value)} points" for name, value in by.items())
-        said[(pair,)] = f"Barrier on the path {kind(pair)}: {told}"
-        if pair == pair_name("seeds") and by.min() < 0.03 < by.max():
-            near = [plural.get(n, n) for n, v in by.items() if v < 0.03]
-            far = [plural.get(n, n) for n, v in by.items() if v >= 0.03]
-            said[(pair,)] = (
-                f"{_and(near)} of two seeds are joined by a path of good networks; {_and(far)} are not (barriers {told})"
-            )
+        said[(pair,)] = f"Barrier on the path, {pair}: {told}"
     return said
-
-
-def _and(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatChart:
@@ -133,8 +122,8 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
         name="stitching-path",
         controls=[kinds, where],
         title=Saying((kinds,), _connects(barriers), "The path of stitched networks from the top to the bottom"),
-        subtitle="Left: every point is a network: its first stages from the bottom, one map, the rest from the top; thin: pairs. "
-        "Right: the barrier of all networks, the chosen in colour. Means and 95 % intervals.",
+        subtitle="Left: each point is a network: its first stages from the bottom, one map, the rest from the top; thin: pairs. "
+        "Right: the barrier of all networks, the chosen ones in colour. Means and 95 % intervals.",
         description="Left: test error of the stitched networks on the way from the top, at 0, to the bottom, at 1, for the "
         "chosen kind of bottom, beside the same with an untrained bottom. What rises above both ends is the barrier. Right: "
         f"the barrier of all networks. Between two seeds its mean is {spread(barriers[barriers.pair == pair_name('seeds')].value)}.",
@@ -219,8 +208,8 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
     for key, part in rows.groupby(["setting", "pair"]):
         gain = (part.freeze_random_error - part.freeze_error).groupby(part.place).mean()
         said[key] = (
-            f"{key[0]}: one frozen stage that saw few samples gains {points(gain.iloc[0])} points of test error on an "
-            f"untrained one, {len(gain)} stages {points(gain.iloc[-1])}"
+            f"{key[0]}: against untrained ones, frozen stages trained on the small set change the error by "
+            f"{-100 * gain.iloc[0]:+.1f} points (one stage) and {-100 * gain.iloc[-1]:+.1f} ({len(gain)} stages)"
         )
     colour = roles("line", {own: "chosen", drawn: "null", free: "train", small: "test"}, _LEGEND)
     return finish(
@@ -234,8 +223,8 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
         ).properties(width="container", height=330),
         name="freeze-training",
         controls=[where, kinds],
-        title=Saying((where, kinds), said, "What frozen stages of a small set are worth"),
-        subtitle="The rest is retrained on all samples. At 0: trained on all samples. Mean, 95 % interval; thin: seeds.",
+        title=Saying((where, kinds), said, "What stages trained on a small set and frozen are worth"),
+        subtitle="The other stages are trained on all samples; at 0, all stages are. Mean, 95 % interval; thin: seeds.",
         description="Test error of networks whose first stages are frozen, taken from a network trained on a small share "
         "of the data or untrained, and whose other stages are trained on all data; beside the error of stitching the "
         "same stages into the full network, and that of the small network.",

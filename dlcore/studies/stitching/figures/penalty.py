@@ -19,14 +19,13 @@ from dlcore.studies.stitching.figures.shared import (
     PUBLISHED,
     absent,
     choices,
-    kind,
     means,
     orders,
     points,
     setting,
     spread,
 )
-from dlcore.studies.stitching.table import code, map_name, pair_name
+from dlcore.studies.stitching.table import code, map_name, pair_name, rank_correlations
 
 # line -> its column, role and dash
 _LINES = {
@@ -63,7 +62,7 @@ def _cost(cells: pd.DataFrame) -> dict[tuple[str, str, str], str]:
         excess = most.get("excess over the self-stitch", float("nan"))
         if excess != excess:
             continue
-        text = f"{key[0]}, {kind(key[1])}: a stitch costs at most {points(max(excess, 0))} points of test error more than the map itself"
+        text = f"{key[0]}, {key[1]}: a stitch costs at most {points(max(excess, 0))} points of test error more than the map itself"
         if "untrained bottom" in most:
             text += f"; an untrained bottom costs up to {points(most['untrained bottom'], 0)}"
         found[key] = text
@@ -137,8 +136,8 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.H
         name="stitching-penalty",
         controls=controls,
         title=Saying(tuple(controls), _cost(cells), "What a stitch costs at each stage, beside its controls"),
-        subtitle="Mean, 95 % interval; dots: the excess of each pair. The excess takes off what the map itself costs. "
-        "Right: the same, enlarged at zero, with the names of the stages.",
+        subtitle="Mean, 95 % interval; dots: the excess of each pair. The excess leaves out what the map itself costs. "
+        "Right: the same around zero, enlarged, with the names of the stages.",
         description="Test error of the stitched network minus that of the top, over the share of stages taken from the "
         "bottom, for the chosen kind of bottom and of map: the penalty, the self-stitch, the excess over it, an untrained "
         f"bottom, and the paper's curve on CIFAR-10. {_of_seeds(rows)}",
@@ -166,6 +165,14 @@ def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: High
     settings = choices(rows)
     where = choose(begin(highlight), "setting", settings, "networks")
     low, high = min(0.0, float(shown.penalty.min())), float(shown.penalty.max())
+    said = {}
+    for name, part in shown.groupby("setting", sort=False):
+        corner = part[(part.bottom == part.bottom.iloc[-1]) & (part.top == part.top.iloc[0])].set_index("fit").penalty
+        task, squares = (points(corner[fit], 0) for fit in ("fitted to the task", "least squares"))
+        said[(name,)] = (
+            f"{name}: the last stage put into the first costs {task} points of test error with a map fitted to the task, {squares} "
+            "with least squares"
+        )
 
     def panel(fit: str) -> alt.LayerChart:
         base = (
@@ -192,11 +199,10 @@ def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: High
         paired(panel("fitted to the task"), panel("least squares")),
         name="stitching-cross-stage",
         controls=[where],
-        title="A late stage stitches into an early one, if the map is fitted to the task",
-        subtitle="Penalty, mean over pairs of seeds. Rows: stage of the bottom; columns: stage of the top.",
-        description="Two heat maps of the stitching penalty for every stage of the bottom into every stage of the top. "
-        "Fitted to the task, late bottoms cost little wherever they are put; by least squares they cost more in an early "
-        "top than in a late one.",
+        title=Saying((where,), said, "Every stage of one network into every stage of another"),
+        subtitle="Penalty, mean over pairs of seeds. Rows: where the bottom ends; columns: where the top begins.",
+        description="Two heat maps of the stitching penalty for every stage of the bottom into every stage of the top, with "
+        "maps fitted to the task and with least squares.",
         rows=shown,
     )
 
@@ -209,6 +215,19 @@ _CKA: dict[tuple[str | float, ...], str] = {
     ("to a quarter", 1.0): "5K against 25K samples",
     ("to a quarter", 0.05): "5K against 25K samples",
 }
+
+
+def _ranked(rows: pd.DataFrame) -> dict[tuple[str, str, str], str]:
+    """Returns the finding of every state: the mean rank correlation of an index with the excess over the stages of a pair."""
+    kinds, said = rows.drop_duplicates("key").set_index("key")[["setting", "pair"]], {}
+    for column, index in INDICES.items():
+        found = kinds.assign(order=rank_correlations(rows, column)).dropna()
+        for (name, pair), part in found.groupby(["setting", "pair"]):
+            said[(name, pair, column)] = (
+                f"{name}, {pair}: over the stages, {index} and the excess have a rank correlation of {part.order.mean():.2f} "
+                f"({'one pair' if len(part) == 1 else f'mean of {len(part)} pairs'}; -1 if the stages most alike fit best)"
+            )
+    return said
 
 
 def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatChart:
@@ -272,9 +291,9 @@ def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None
         paired(left, right),
         name="stitching-similarity",
         controls=[where, kinds, which],
-        title="Similar by an index need not mean a cheap stitch",
-        subtitle="Left: the index at each stage; thick: mean, thin: pairs. Right: each stage of each pair, a line for each of the "
-        "chosen pairs, from the first stage to the last; grey: other kinds of bottoms.",
+        title=Saying((where, kinds, which), _ranked(rows), "A similarity index beside the cost of a stitch"),
+        subtitle="Left: the index at each stage; thick: mean, thin: pairs. Right: the stages of each chosen pair, joined from first "
+        "to last; grey: other kinds of bottoms.",
         description="Left: a similarity index of two networks at each stage, for the chosen kind of pair, beside the paper's "
         "linear CKA of that kind on CIFAR-10. Right: the same index against the excess stitching penalty at that stage, the "
         f"stages of a chosen pair joined. {orders(rows)}",
@@ -329,14 +348,14 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HCo
         if all(k in at for k in keys):
             gain, confound = at[keys[0]], at[keys[3]]
             said[(name,)] = (
-                f"{name}: a bottom that saw all data changes the error by {points(gain)} points, a map that saw all data "
-                f"by {points(confound)} even where the bottom is the top's own"
+                f"{name}: a bottom that saw all data changes the top's error by {points(gain)} points; a map that saw all data "
+                f"changes it by {points(confound)} with the top's own bottom"
             )
     return finish(
         paired(*(panel(k) for k in kinds.values())),
         name="stitching-more-data",
         controls=[where],
-        title=Saying((where,), said, "More data is better, and part of the gain was the map's"),
+        title=Saying((where,), said, "More data for the bottom, and more data for the map"),
         subtitle="The top has a quarter of the samples. Below zero: better than the top's own bottom. Mean, 95 % interval.",
         description="Stitching penalty over depth for bottoms trained on 5 %, another quarter, or all of the data, and the "
         f"self-stitch, into a top trained on a quarter; left the map saw the top's own samples, right all of them. {gains}",

@@ -12,7 +12,7 @@ from dlcore.charts.controls import Control, chosen
 from dlcore.charts.shared import UNIT, named
 from dlcore.charts.theme import ROLES
 from dlcore.metrics.statistics import mean_interval
-from dlcore.studies.stitching.table import pair_name, rank_correlations
+from dlcore.studies.stitching.table import rank_correlations
 from dlcore.summaries import family
 
 PAPER = "the paper, CIFAR-10"
@@ -110,22 +110,4 @@ def absent(rows: pd.DataFrame, controls: Sequence[Control], text: str) -> alt.Ch
         .transform_filter("datum.hits === 0")
         .mark_text(text=text, color=ROLES["null"], align="left")
         .encode(x=alt.value(10), y=alt.value(40))
-    )
-
-
-def kind(pair: str) -> str:
-    """Returns a kind of pair as a sentence names it.
-
-    >>> kind("two seeds"), kind("50 % random labels"), kind("SimCLR bottom, supervised top")
-    ('between two seeds', 'with a bottom taught 50 % random labels', 'with a SimCLR bottom, supervised top')
-    """
-    halves = pair_name("halves")
-    if pair in (pair_name("seeds"), halves):
-        return f"between {'networks of ' if pair == halves else ''}{pair}"
-    if pair.endswith("random labels"):
-        return f"with a bottom taught {pair}"
-    return (
-        f"with a {pair}"
-        if "bottom" in pair and not pair.startswith("bottom")
-        else f"with a bottom of another kind ({pair})"
     )
