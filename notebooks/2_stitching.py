@@ -19,13 +19,16 @@
 #
 # :::{admonition} The answer
 # :class: slide
-# - **Reproduced between seeds.** At mid-depth a {term}`stitch` of two networks costs, beyond a {term}`self-stitch`,
-#   {glue:text}`stitching/stitching-connectivity-convnet` of what an untrained bottom does (convnets, MNIST-1D).
-# - **Reproduced: better plugs into worse.** A {term}`bottom` trained on four times the data changes the error of the {term}`top` by
-#   {glue:text}`stitching/stitching-more-data`.
-# - **Not reproduced.** A bottom trained without labels (SimCLR) still costs {glue:text}`stitching/stitching-self-supervised` at
-#   mid-depth. And the path from one convnet to another has a {term}`barrier` of {glue:text}`stitching/stitching-path`; with maps that
-#   start from least squares it shrinks to {glue:text}`stitching/stitching-path-least-squares`.
+# - **Two seeds fit at mid-depth: {glue:text}`stitching/stitching-connectivity-convnet-verdict`.** A {term}`stitch` there costs, beyond
+#   a {term}`self-stitch`, {glue:text}`stitching/stitching-connectivity-convnet` of what an untrained {term}`bottom` costs (convnets,
+#   MNIST-1D).
+# - **Better plugs into worse: {glue:text}`stitching/stitching-more-data-verdict`.** A bottom trained on four times the data changes
+#   the error of the {term}`top` by {glue:text}`stitching/stitching-more-data`.
+# - **So does a network without labels: {glue:text}`stitching/stitching-self-supervised-verdict`.** A SimCLR bottom costs
+#   {glue:text}`stitching/stitching-self-supervised` at mid-depth.
+# - **A path without a {term}`barrier`: {glue:text}`stitching/stitching-path-verdict`.** Between convnets the barrier is
+#   {glue:text}`stitching/stitching-path`; with maps that start from least squares,
+#   {glue:text}`stitching/stitching-path-least-squares`.
 #
 # All rows of this chapter in {ref}`the ledger <claims>`: {glue:text}`stitching/verdicts`.
 # :::
@@ -80,17 +83,17 @@ for name, value in {"records": len(table), **prose.numbers(table, stages)}.items
 figures.penalty_by_depth(stages, highlight)
 
 # %% [markdown]
-# The {term}`penalty`, the test error that a stitch adds, and its {term}`excess` over the self-stitch, over the depth of the cut. Grey lines are the two controls: the top stitched to itself, and
-# an untrained bottom. Set the bottom {drive}`to another seed <stitching-penalty: pair=two seeds>`, to {drive}`labels of which half
+# The {term}`penalty`, which is the test error that a stitch adds, and its {term}`excess` over the self-stitch, by the depth of the
+# cut. Grey lines are the two controls: the top stitched to itself, and an untrained bottom. Set the bottom {drive}`to another seed <stitching-penalty: pair=two seeds>`, to {drive}`labels of which half
 # are random <stitching-penalty: pair=50 % random labels>`, or to {drive}`SimCLR <stitching-penalty: pair=SimCLR bottom, supervised top>`. Brown is the
-# paper's curve of the same kind, read off its figures: for most choices another data set and other networks, so compare shapes, not
-# points.
+# paper's curve of the same kind, read off its figures. Most choices have other data and other networks than the paper: compare
+# shapes, not points.
 #
 # ## The claim
 #
 # Train two networks from different seeds. Cut both in the middle, put the first layers of one under the last layers of the other,
-# and train a single linear map between them. The result classifies about as well as the originals. So it is with networks that were
-# trained on different halves of the data, and even with one that never saw a label. In the words of the thesis: *good networks learn
+# and train a single linear map between them. The result classifies about as well as the originals. The same holds for networks
+# trained on different halves of the data, and even for one that never saw a label. In the words of the thesis: *good networks learn
 # similar representations*, and better ones plug into worse ones.
 #
 # :::{prf:definition} Stitching penalty
@@ -102,11 +105,10 @@ figures.penalty_by_depth(stages, highlight)
 #   \text{penalty} = L_\ell(r; A) - L(A).$$
 # :::
 #
-# A negative penalty says that $r$ serves $A$ better than its own first layers do. In place of the infimum $s$ is trained
-# by gradient descent on the task, everything else frozen. That choice is why three **controls** belong to the number:
-# the top stitched to itself (what the map and its training cost), an untrained bottom (what a map alone can do), and,
-# where the bottom has seen more data than the top, a map that has not.
-#
+# A negative penalty says that $r$ serves $A$ better than its own first layers do. In place of the infimum, $s$ is trained
+# by gradient descent on the task with everything else frozen. That choice calls for three **controls**: the top stitched to
+# itself (what the map and its training cost), an untrained bottom (what a map alone can do), and, where the bottom has seen
+# more data than the top, a map that has not.
 #
 # :::{prf:definition} Stitching connectivity
 # :label: def-connectivity
@@ -121,12 +123,12 @@ figures.penalty_by_depth(stages, highlight)
 # %% [markdown]
 # ## Look at the data
 #
-# Which layers are cut and joined; everything is frozen but the map.
+# Here two networks are cut and joined; everything but the map is frozen.
 #
 # ![Two networks of four stages each. The first two stages of network B, the bottom, feed a small trained map, and the map feeds the
 # last two stages of network A, the top](../book/_static/stitching.svg)
 #
-# And what the small networks classify: signals of MNIST-1D, ten classes that differ by a bump's shape.
+# The small networks classify signals of MNIST-1D, ten classes that differ by the shape of a bump.
 
 # %% tags=["hide-input"]
 from dlcore import data
@@ -181,24 +183,26 @@ for name, net in (("another network", bottom), ("the top itself", top), ("an unt
 # %% [markdown]
 # ## Recorded runs
 #
-# Every dot is a pair of networks that were trained, with its seed. MNIST-1D: 4,000 training and 2,000 test samples, redrawn with
+# Every dot is a pair of trained networks, with its seed. MNIST-1D has 4,000 training and 2,000 test samples here, redrawn with
 # every seed; {ref}`the data page <data>` says more.
 
 # %% [markdown]
 # ### The path from one network to the other
 #
 # {prf:ref}`def-connectivity` as a picture: the test error of every $S_i$, from $A$ on the left to $B$ on the right. The
-# *barrier* is the largest error on the way above that of the worse end, as on the straight lines between weights of
-# {cite:t}`frankle2020linear`.
+# *barrier* is how far the largest error on the way lies above that of the worse end, as on the straight lines between weights
+# in {cite:t}`frankle2020linear`.
 
 # %% tags=["hide-input"]
 figures.stitching_path(stages, table, highlight)
 
 # %% [markdown]
 # Between seeds and disjoint halves the barrier of MLPs is {glue:text}`stitching/stitching-path-mlp`, of convnets
-# {glue:text}`stitching/stitching-path`. But the definition asks for the *best* map: started from least squares, the convnets' barrier
-# is {glue:text}`stitching/stitching-path-least-squares`, so that a good part of it was training that had not been done. On
-# Fashion-MNIST it is {glue:text}`stitching/stitching-path-fashion`: undecided, with three seeds.
+# {glue:text}`stitching/stitching-path`. But the definition asks for the *best* map. Between two seeds, convnets have a barrier of
+# {glue:text}`stitching/barrier-convnet-seeds:.2g` with maps from a random start and of
+# {glue:text}`stitching/stitching-path-least-squares` with maps from least squares: part of it was training that had not been done.
+# On Fashion-MNIST the barrier is {glue:text}`stitching/stitching-path-fashion`:
+# {glue:text}`stitching/stitching-path-fashion-verdict`.
 
 # %% [markdown]
 # ### More is better, and a confound
@@ -210,21 +214,21 @@ figures.stitching_path(stages, table, highlight)
 figures.more_is_better(stages, highlight)
 
 # %% [markdown]
-# On the top's own samples, the bottom trained on all data is worth {glue:text}`stitching/stitching-more-data`. With the map trained on
-# all samples the top stitched *to itself* changes by {glue:text}`stitching/stitching-confound`, although its representation is what it
-# was: extra data reaches the top through the map. So the claim is about the difference, not about the curve.
+# On the top's own samples, the bottom trained on all data changes the error by {glue:text}`stitching/stitching-more-data`. With the map trained on
+# all samples, the error of the top stitched *to itself* changes by {glue:text}`stitching/stitching-confound`, although its
+# representation is the same: the extra data reaches the top through the map. So the claim is about the difference, not the curve.
 
 # %% [markdown]
 # ## What would falsify it, and the confounds
 #
-# - **Connectivity** fails if some stage of the path has a barrier that no map removes. An excess at mid-depth comparable to the
-#   untrained bottom's would be enough; a small one there is not enough for the opposite.
+# - **Connectivity** fails if some stage of the path has a barrier that no map removes. An excess at mid-depth as large as the
+#   untrained bottom's would refute it; a small excess there does not prove it.
 # - **The map's own training.** With too few steps a network need not even fit itself; with too few samples the map overfits. A
-#   barrier is evidence only where longer training and better starts leave it.
-# - **A map that is too strong.** A flat curve of the untrained bottom would say that the map can do anything.
+#   barrier is evidence only where longer training and better starts do not remove it.
+# - **A map that is too strong.** If an untrained bottom cost nothing at any stage, the map could do anything.
 # - **Functional is not informational.** A late stage knows the class, and a map can write it into an early layer's code.
-# - **One pair.** The paper's curves are single pairs without intervals; differences below a point in its figures are within the
-#   scatter of its self-stitches.
+# - **One pair.** The paper's curves are single pairs without intervals; differences of less than a point in its figures are
+#   within the scatter of its self-stitches.
 #
 # ## Check against the thesis
 #
@@ -234,6 +238,7 @@ figures.more_is_better(stages, highlight)
 ledger = claims.evaluate(chapter=2)
 for c in ledger:
     glue(f"stitching/{c.id}", c.quoted, display=False)
+    glue(f"stitching/{c.id}-verdict", c.verdict, display=False)
 glue("stitching/verdicts", claims.told(ledger), display=False)
 five = (
     "stitching-connectivity-convnet",
@@ -261,13 +266,13 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 #
 # :::{exercise}
 # :label: ex-sign
-# A damaged top, say with noise added to its first layer, is stitched to the undamaged bottom. What sign has the penalty?
+# A damaged top, say with noise added to its first layer, is stitched to the undamaged bottom. What sign does the penalty have?
 # :::
 #
 # :::{solution} ex-sign
 # :class: dropdown
 # Negative: the reference $L(A)$ is the damaged network's error, and the bottom repairs it. "Better plugs into worse" is
-# the same effect, with training in the place of damage.
+# the same effect, with more training in place of less damage.
 # :::
 
 # %% [markdown]
@@ -279,8 +284,8 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 #
 # :::{solution} ex-stage
 # :class: dropdown
-# At the first stage: there random filters lose little, and the layers that follow do the work. A small penalty early in the network
-# proves nothing; only its distance from the untrained bottom's does.
+# At the first stage: random filters lose little there, and the layers that follow do the work. A small penalty early in the network
+# proves nothing by itself; what counts is its distance from the untrained bottom's.
 # :::
 #
 # :::{exercise}
@@ -343,25 +348,25 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 # - **Question.** Two networks solve one task. Do their layers compute the same thing?
 # - **Experiment.** The first layers of one, a trained linear map, the last layers of the other. Controls: the network stitched to
 #   itself, and an untrained bottom.
-# - **Result.** Between seeds the stitch at mid-depth is as good as a self-stitch; a bottom that saw more data improves a top that saw
-#   less, by {glue:text}`stitching/stitching-more-data`.
+# - **Result.** Between seeds the excess at mid-depth is {glue:text}`stitching/stitching-excess`; a bottom that saw more data changes
+#   the error of a top that saw less by {glue:text}`stitching/stitching-more-data`.
 # - **Pitfalls.** An untrained first stage stitches well too; a map that sees more data than the top is more data; a late stage fits an
 #   early one.
-# - **Limits.** Narrow networks have a barrier, and SimCLR bottoms of our size do not fit
-#   ({glue:text}`stitching/stitching-self-supervised`).
+# - **Limits.** The barrier of convnets of 4 channels is {glue:text}`stitching/stitching-width-connects` above that of 32; a SimCLR
+#   bottom of our size has an excess of {glue:text}`stitching/stitching-self-supervised`.
 # :::
 #
 # ### The map, exactly
 #
-# The paper's map is BatchNorm, a 1 x 1 convolution, BatchNorm. In a chain of linear layers it can be folded into the
-# next one, so that the stitched network has the architecture of $A$. With convolutions that is exact only inside the
-# image: zero padding puts zeros where the map would have put its constant. With residual blocks the map also acts on the
-# skip path, and the result is $A$'s architecture plus one linear map there.
+# The paper's map is BatchNorm, a 1 x 1 convolution, BatchNorm. Before a linear layer it can be folded into that layer, so
+# that the stitched network has the architecture of $A$. With convolutions that is exact only inside the image: zero padding
+# puts zeros where the map would have put its constant. With residual blocks the map also acts on the skip path, and the
+# result is $A$'s architecture plus one linear map there.
 
 # %% [markdown]
 # ### The same run, as the study records it
 #
-# Two networks stitched at every stage, beside the two controls; it is reused if this very configuration has been run before.
+# Two networks stitched at every stage, beside the two controls. It is looked up if this very configuration has been run before.
 
 # %%
 from dlcore.records import RecordStore
@@ -383,9 +388,9 @@ live(config, record)
 # %% [markdown]
 # ### Your own two networks
 #
-# Of any architecture, cut at any named module. Here
-# two ResNets of torchvision, of 18 and of 10 layers, are trained for a few seconds. With a network connection
-# `weights="DEFAULT"` takes trained ones, and so does `timm.create_model`; your data then replace the digits.
+# They may have any architecture and be cut at any named module. Here two ResNets of torchvision, of 18 and of 10 layers, are
+# trained for a few seconds. With a network connection, `weights="DEFAULT"` or `timm.create_model` gives trained ones; your
+# data then replace the digits.
 
 # %%
 import torch
@@ -414,21 +419,22 @@ for row in penalty_curve(other, yours, (x, y, x_test, y_test), ["layer2"], train
 #
 # Between seeds the excess at the middle stage (the third from the input) is, as a share of the untrained bottom's,
 # {glue:text}`stitching/stitching-connectivity-mlp` for MLPs and {glue:text}`stitching/stitching-connectivity-convnet`
-# for convnets. That is one stage; connectivity is a statement about all of them, and the next section is about it. Note
-# what the early stages do *not* say: an untrained bottom costs little there too, so a small early penalty is no
-# evidence of anything. On Fashion-MNIST the first stage is worse than that: with a trained bottom the penalty is
-# {glue:text}`stitching/first-trained:.2f`, with an untrained one {glue:text}`stitching/first-untrained:.2f`, which says
-# that the map was not trained to its end rather than that nothing fits. And note the grey line. The map has to be trained on finite data, and even a network stitched to itself may lose points; that
-# is why the excess is the headline here, and why one pair is not enough.
+# for convnets. That is one stage; connectivity is a statement about all of them (*The barrier, pair by pair*, below).
+#
+# The early stages say little: an untrained bottom costs little there too, so a small early penalty is no evidence. On
+# Fashion-MNIST the first stage says even less: the penalty is {glue:text}`stitching/first-trained:.2f` with a trained bottom
+# and {glue:text}`stitching/first-untrained:.2f` with an untrained one. That points to a map that was not trained to its end.
+# And the map is trained on finite data, so that even a network stitched to itself may lose points: that is why the excess is
+# the headline here, and why one pair is not enough.
 #
 # Now the bottoms that were taught something else. The more of their labels are random, the worse their last stage fits:
 # the smaller of the two steps from 10 to 50 to 100 % is {glue:text}`stitching/stitching-label-order` (convnet). Of the
 # bottoms taught 10 % or 50 % random labels or two superclasses, the worst of each seed has an excess of
 # {glue:text}`stitching/stitching-weak-early` at its *first* stage and of {glue:text}`stitching/stitching-weak-half` at
 # half of the depth. A bottom that never saw a label (SimCLR) has {glue:text}`stitching/stitching-self-supervised` at
-# the middle stage (convnet). That is far less than an untrained one, and yet not what the paper reports; the network
-# itself, with a linear probe, errs on {glue:text}`stitching/simclr-own:.1%`, and stitched at its last stage on
-# {glue:text}`stitching/simclr-stitched:.1%`. For MLPs SimCLR hardly works: its bottoms err on
+# the middle stage (convnet). That is far less than an untrained one, and yet not what the paper reports. The network
+# itself, with a linear probe, errs on {glue:text}`stitching/simclr-own:.0%`, and stitched at its last stage on
+# {glue:text}`stitching/simclr-stitched:.0%`. For MLPs SimCLR hardly works: its bottoms err on
 # {glue:text}`stitching/simclr-own-mlp:.0%`, and their excess of {glue:text}`stitching/stitching-self-supervised-mlp` at
 # the middle stage is not far below that of untrained ones, {glue:text}`stitching/simclr-untrained-mlp:.2f`. That a poor
 # bottom fits poorly says nothing about good ones.
@@ -437,58 +443,56 @@ for row in penalty_curve(other, yours, (x, y, x_test, y_test), ["layer2"], train
 # ### In the paper's own setting
 #
 # Choose *CIFAR-10, ResNet-18*: 40,000 images, 20 epochs to a test error of
-# {glue:text}`stitching/large-top:.1%`, one pair of each kind, as in the paper, and two of two seeds. Between seeds the
+# {glue:text}`stitching/large-top:.2g`, one pair of each kind, as in the paper, and two pairs of two seeds. Between seeds the
 # largest penalty of any stage is {glue:text}`stitching/large-penalty:.2g`, in the paper 0.033; our largest *excess* over
 # the self-stitch, which the paper does not give, is {glue:text}`stitching/stitching-excess-cifar10`. The untrained bottom
-# has {glue:text}`stitching/stitching-random-cifar10` at the last one. A bottom that saw all images improves a top that saw a quarter of them and errs on {glue:text}`stitching/large-quarter:.1%`, by
-# {glue:text}`stitching/stitching-more-data-cifar10`, and a wide bottom a narrow top, by
+# has {glue:text}`stitching/stitching-random-cifar10` at the last stage. A top that saw a quarter of the images errs on
+# {glue:text}`stitching/large-quarter:.0%`; a bottom that saw all of them changes that by
+# {glue:text}`stitching/stitching-more-data-cifar10`, and a wide bottom changes the error of a narrow top by
 # {glue:text}`stitching/stitching-width-cifar10`. Three things are not as in the paper:
 #
 # - *Weak labels.* Of the steps from 10 to 50 to 100 % random labels the smaller is
-#   {glue:text}`stitching/stitching-label-order-cifar10` at the last stage, in the paper's order. But there the penalty
-#   stays within 3 points until half of the depth. Here the excess is {glue:text}`stitching/large-few:.2g` there for
+#   {glue:text}`stitching/stitching-label-order-cifar10` at the last stage, in the paper's order. But in the paper the
+#   penalty stays within 3 points until half of the depth. Our excess there is {glue:text}`stitching/large-few:.2g` for
 #   10 % random labels, {glue:text}`stitching/large-half:.2g` for 50 % and {glue:text}`stitching/large-coarse:.2g` for two
 #   superclasses (CIFAR-10's first five classes against its last five, which mixes animals and vehicles; the paper's two
-#   are objects and animals). And with ResNet-18 these bottoms are not the thesis's: augmented, in 20 epochs, they did
-#   not memorise their wrong labels. With 50 % random labels that bottom loses
-#   {glue:text}`stitching/large-sampled:.0%` of the clean accuracy that a sampler of its labels would lose, the convnet
-#   on MNIST-1D {glue:text}`stitching/sampled:.0%`.
-# - *No labels.* The SimCLR bottom of 40 epochs errs on {glue:text}`stitching/large-simclr:.1%` with its linear probe,
-#   that of 80 epochs on {glue:text}`stitching/large-longer:.1%`. Their excess at the middle stage is
+#   are objects and animals). And these ResNet-18 bottoms are not the thesis's: trained for 20 epochs with augmentation,
+#   they did not memorise their wrong labels. With 50 % random labels the bottom loses
+#   {glue:text}`stitching/large-sampled:.0%` of the clean accuracy that a sampler of its labels would lose; the convnet
+#   on MNIST-1D loses {glue:text}`stitching/sampled:.0%`.
+# - *No labels.* The SimCLR bottom of 40 epochs errs on {glue:text}`stitching/large-simclr:.0%` with its linear probe,
+#   that of 80 epochs on {glue:text}`stitching/large-longer:.0%`. Their excess at the middle stage is
 #   {glue:text}`stitching/stitching-self-supervised-cifar10` and
 #   {glue:text}`stitching/stitching-self-supervised-longer-cifar10`, and their largest of any stage
 #   {glue:text}`stitching/large-simclr-max:.2f` and {glue:text}`stitching/large-longer-max:.2f`; the paper reports a
-#   penalty of 0.031 at most, over all stages. Longer pretraining lowers all of these. At the middle stage they are less
-#   than what separates the two networks' own errors, and quality may be what is missing; at the last stages they are
-#   not.
+#   penalty of 0.031 at most, over all stages. Longer pretraining lowers all of these. At the middle stage the excess is
+#   below the difference of the two networks' own errors, so that the bottom's quality may be what is missing; at the last stages it is above.
 # - *Less training.* The bottom of a quarter of the epochs, with a cosine schedule of its own, errs on
-#   {glue:text}`stitching/large-short:.1%`: it is a poor network rather than a younger one, and its excess of
+#   {glue:text}`stitching/large-short:.0%`: it is a poor network rather than a younger one. Its excess of
 #   {glue:text}`stitching/large-short-mid:.2g` at the middle stage and {glue:text}`stitching/large-short-last:.2g` at
-#   the last is no check on the paper's comparison, which is of half, all and twice the epochs.
+#   the last does not test the paper's comparison, which is of half, all and twice the epochs.
 
 # %% [markdown]
 # ### The barrier, pair by pair
 #
 # Over pairs of seeds and of disjoint halves the barrier is {glue:text}`stitching/stitching-path-mlp` for MLPs
 # (fractions of the test samples), and over pairs of seeds with ResNet-18 {glue:text}`stitching/stitching-path-cifar10`.
-# It is the largest of several noisy values and so a little above zero even where nothing is there. The convnets' is
-# more than that, {glue:text}`stitching/stitching-path`: {glue:text}`stitching/barrier-convnet-seeds:.2g` between two
-# seeds, where the paper's ResNet-18 has 0.033 at most, and {glue:text}`stitching/barrier-convnet-halves:.2f` between
-# networks of disjoint halves, the pairs that the conjecture is about. But the definition asks for the *best* map. With
-# maps that start from least squares instead of at random the barrier between two seeds is
-# {glue:text}`stitching/stitching-path-least-squares`, inside the region that the row above misses: a good part of that
-# barrier was training that had not been done. (The halves have no such runs.) On Fashion-MNIST it is
-# {glue:text}`stitching/stitching-path-fashion`; no pair has less than {glue:text}`stitching/barrier-fashion-least:.2g`,
-# and three seeds do not decide whether the mean is above the region. These small ResNets, of 8 channels, fit each other at
-# their last stages; whether better maps would connect the first ones is open. (A run here is a seed: its two pairs share
-# their data.)
-# `dlcore.stitching.connectivity` draws this path, with the test loss beside the error, for any two networks of one
-# task.
+# A barrier is the largest of several noisy values, and so a little above zero even where nothing is there. That of convnets
+# is {glue:text}`stitching/stitching-path`: {glue:text}`stitching/barrier-convnet-seeds:.2g` between two seeds, where the
+# paper's ResNet-18 has 0.033 at most, and {glue:text}`stitching/barrier-convnet-halves:.2g` between networks of disjoint
+# halves, the pairs that the conjecture is about.
+#
+# But the definition asks for the *best* map. With maps that start from least squares instead of at random, the barrier
+# between two seeds is {glue:text}`stitching/stitching-path-least-squares`: part of it was training that had not been done.
+# (The halves have no such runs.) On Fashion-MNIST it is {glue:text}`stitching/stitching-path-fashion`, and no pair has less
+# than {glue:text}`stitching/barrier-fashion-least:.2g`. These small ResNets, of 8 channels, fit each other at their last
+# stages; whether better maps would connect the first ones is open. (A run here is a seed: its two pairs share their data.)
+# `dlcore.stitching.connectivity` draws this path, with the test loss beside the error, for any two networks of one task.
 
 # %% [markdown]
 # ### Narrow networks
 #
-# Does that hold for every size? Two networks of the same narrow width, from two seeds:
+# Does width matter? Two networks of the same width, from two seeds:
 
 # %% tags=["hide-input"]
 figures.barrier_by_width(table)
@@ -496,25 +500,25 @@ figures.barrier_by_width(table)
 # %% [markdown]
 # The barrier of convnets of 4 channels minus that at 32 is {glue:text}`stitching/stitching-width-connects`; of small
 # ResNets on Fashion-MNIST, 8 channels minus 16, {glue:text}`stitching/stitching-width-connects-fashion`. One
-# explanation is that with few channels two networks cannot all keep the same directions, and a map of the channels
-# cannot restore what one of them has dropped. It is not the whole story: with a map whose kernel is 3 wide in place of
-# 1 the barrier on Fashion-MNIST falls from {glue:text}`stitching/barrier-fashion-usual:.2g` to
+# explanation is that networks with few channels do not keep the same directions, and a map of the channels cannot restore
+# what one of them has dropped. It is not the whole story: with a map whose kernel is 3 wide instead of 1, the barrier on
+# Fashion-MNIST goes from {glue:text}`stitching/barrier-fashion-usual:.2g` to
 # {glue:text}`stitching/barrier-fashion-kernel:.2g` (convnets: from {glue:text}`stitching/barrier-convnet-usual:.2g` to
-# {glue:text}`stitching/barrier-convnet-kernel:.2g`), so what is missing is not simply lost: a pixel's neighbours have
-# it, or the larger map makes up for it. The paper varies width too, from 32 channels up, and reports curves within 1.2
+# {glue:text}`stitching/barrier-convnet-kernel:.2g`). So what is missing is not simply lost: a pixel's neighbours have
+# it, or the larger map makes up for it. The paper varies the width too, from 32 channels up, and reports curves within 1.2
 # points there. (We asked this question after the first pair on Fashion-MNIST had shown a barrier; the region in the
 # ledger was fixed before networks of other widths were trained.)
 
 # %% [markdown]
 # ### Every stage into every stage
 #
-# The third question, and the best known pitfall of the method.
+# Question 3, and the best-known pitfall of the method.
 
 # %% tags=["hide-input"]
 figures.cross_stage(table, {k: r.arrays for k, r in records.items()}, highlight)
 
 # %% [markdown]
-# It is reported by {cite:t}`hernandez2023stitching` and {cite:t}`balogh2025stitch`. A late stage knows the class, and
+# {cite:t}`hernandez2023stitching` and {cite:t}`balogh2025stitch` report it. A late stage knows the class, and
 # a trained map can write the class into an early layer's code so that the top reads it. A low penalty therefore says
 # that the bottom's information is *usable* by the top, not that the two layers compute the same thing. Least squares,
 # which has to reproduce the activations themselves, is stricter.
@@ -523,16 +527,15 @@ figures.cross_stage(table, {k: r.arrays for k, r in records.items()}, highlight)
 # ### Similarity indices
 #
 # An index such as CKA {cite}`kornblith2019similarity` looks at the geometry of the activations and treats all directions
-# by their variance, whether the top uses them or not. Over all kinds of bottoms the two go together: what was taught
-# bad labels is dissimilar by the index and stitches badly. Does the index also say at *which stage* two good networks
-# fit?
+# by their variance, whether the top uses them or not. Across kinds of bottoms index and stitching go together: bottoms taught
+# bad labels are dissimilar by the index and stitch badly. Does the index also say at *which stage* two good networks fit?
 
 # %% tags=["hide-input"]
 figures.similarity_against_penalty(stages, highlight)
 
 # %% [markdown]
-# If it did, the rank correlation over the stages of one pair would be near -1. For linear CKA and the excess, by what the
-# bottom was trained on (mean over pairs of networks; in brackets the range and their number):
+# If it did, the rank correlation over the stages of one pair would be near -1. The table has it for linear CKA and the excess,
+# by what the bottom was trained on (mean over pairs of networks; in brackets the range and their number):
 
 # %% tags=["hide-input"]
 names = {"mnist1d, mlp": "MNIST-1D, MLP", "mnist1d, convnet": "MNIST-1D, convnet"}
@@ -540,15 +543,15 @@ names |= {"fashion_mnist, resnet": "Fashion-MNIST, ResNet", "cifar10, resnet18":
 show(order_table(stages, names))
 
 # %% [markdown]
-# It depends on the pair. Between two seeds it does not: {glue:text}`stitching/order` for convnets, and
+# It depends on the pair. Between two seeds the index does not say it: {glue:text}`stitching/order` for convnets, and
 # {glue:text}`stitching/order-fashion` on Fashion-MNIST. Their first stages are the most alike and the hardest to
 # stitch, their last fit at no cost; MLPs have no order to speak of, as all their excesses are small. In convnets of 4
-# channels the first stage is the most alike and hardly fits at all: choose them in the chart. But where the bottom was
-# taught something else and the excess grows with depth, as on MNIST-1D and CIFAR-10, the index does say where: half and
-# all of the labels random, two superclasses, and SimCLR, with {glue:text}`stitching/stitching-cka-order` (convnet) and
+# channels the first stage is the most alike and hardly fits at all: choose them in the chart.
+#
+# Where the bottom was taught something else and the excess grows with depth, as on MNIST-1D and CIFAR-10, the index does say
+# where: for half and all of the labels random, for two superclasses, and for SimCLR, with {glue:text}`stitching/stitching-cka-order` (convnet) and
 # {glue:text}`stitching/stitching-cka-order-cifar10` (ResNet-18). On Fashion-MNIST, where the first stages are hard for
-# most pairs, it hardly does; for SimCLR it is {glue:text}`stitching/stitching-cka-order-fashion`, too wide to say
-# anything. The paper's point against CKA is that its SimCLR and supervised networks fit although CKA calls them far
+# most pairs, it hardly does; for SimCLR it is {glue:text}`stitching/stitching-cka-order-fashion`. The paper's point against CKA is that its SimCLR and supervised networks fit although CKA calls them far
 # apart; ours do not fit well enough to test that ({glue:text}`stitching/stitching-cka-disagrees` for convnets; the
 # condition is an excess of at most 5 points).
 
@@ -581,18 +584,18 @@ figures.freeze_training(stages, table, highlight)
 
 # %% [markdown]
 # With the first stage of an MLP trained on a quarter of the samples, frozen, the error is
-# {glue:text}`stitching/own-hidden1:.1%`; with an untrained first stage it is {glue:text}`stitching/drawn-hidden1:.1%`.
-# That stage brings hardly more than random weights would. Three frozen stages of a convnet leave
-# {glue:text}`stitching/own-conv3:.1%`, untrained ones {glue:text}`stitching/drawn-conv3:.1%`: there the small set has
-# taught something, at a price against training all on all. (BatchNorm of the untrained layers has the statistics of the
-# training inputs.)
+# {glue:text}`stitching/own-hidden1:.0%`; with an untrained first stage it is {glue:text}`stitching/drawn-hidden1:.0%`.
+# That stage is worth little more than random weights. Three frozen stages of a convnet leave an error of
+# {glue:text}`stitching/own-conv3:.2g`, untrained ones {glue:text}`stitching/drawn-conv3:.2g`: there the small set has
+# taught something, though training all stages on all samples does better. (BatchNorm of the untrained layers has the
+# statistics of the training inputs.)
 #
-# The rule fixed beforehand, to keep the MLP's stages until the deepest that stitches within 2 points and to ask for the
-# share of the small network's extra error that remains (the paper's numbers make it 0.055), decides nothing:
-# {glue:text}`stitching/stitching-freeze`. No stage of these small networks stitches that well.
+# The rule fixed beforehand keeps the MLP's stages up to the deepest that stitches within 2 points, and asks which share of
+# the small network's extra error remains (0.055 by the paper's numbers). Here: {glue:text}`stitching/stitching-freeze`,
+# as no stage of these small networks stitches that well.
 
 # %% [markdown]
-# ### Of BatchNorm, the map's size, and what was not run
+# ### BatchNorm, the map's size, and what was not run
 #
 # - **BatchNorm.** The authors' research code puts the stitched network into training mode, so that the frozen layers'
 #   running statistics are re-estimated on the stitched activations; the paper does not mention it. With ResNet-18 we do
@@ -605,19 +608,18 @@ figures.freeze_training(stages, table, highlight)
 # - **The untrained bottom's BatchNorm.** In the small networks it keeps the statistics of its construction, mean 0 and
 #   variance 1, where those of the inputs would be the fairer control (MLPs have none; ResNet-18's is recalibrated). We
 #   measured both for one convnet: with the inputs' own statistics its penalty is clearly lower at the second and third
-#   stage, and about the same at the first and the last. The shares at the middle stage are then somewhat too small; a
-#   difference of the size that we saw would bring none of them across the limit of its region.
+#   stages, and about the same at the first and the last. The shares at the middle stage are therefore somewhat too small;
+#   a difference of the size that we saw would bring none of them across the limit of its region.
 # - **The map's size.** A kernel of 3 in place of 1 changes the excess at the middle stage by
 #   {glue:text}`stitching/stitching-kernel` (convnet) and by {glue:text}`stitching/stitching-kernel-fashion`
-#   (Fashion-MNIST): with small networks of few channels the map's size is not a detail.
+#   (Fashion-MNIST): in small networks of few channels the map's size is not a detail.
 # - **The untrained bottom** has to be drawn again in every layer. A helper in the authors' early code re-initialises only
 #   the direct children of the network, which leaves the residual blocks trained; whether the published curve was made
 #   that way is not known. It would make the published separation too small, not too large.
 # - **Errata of the first preprint version.** Section 2 says that a *non-negative* penalty makes $r$ at least as good as
-#   the top's own layers; with a loss it has to be non-positive, and all figures have it right. The abstract exchanges
-#   the roles of $A$ and $B$.
-# - **What was not run with ResNet-18.** Of the paper's figures on CIFAR-10 these are covered by the small networks
-#   only: disjoint halves, bottoms of fewer or of other data, the map trained on all data, the SimCLR top, twice the
+#   the top's own layers; for a loss it should say non-positive, and all figures have it right. The abstract swaps the roles
+#   of $A$ and $B$.
+# - **What was not run with ResNet-18.** Of the paper's figures on CIFAR-10 only the small networks cover these: disjoint halves, bottoms of fewer or of other data, the map trained on all data, the SimCLR top, twice the
 #   epochs, two seeds at other widths, bottoms of half of the top's width (and of a quarter and twice), a kernel of 3 of
 #   the map, and freeze training (MLPs and convnets on MNIST-1D); so is frozen BatchNorm, which is not a figure of the
 #   paper. With ResNet-18 the pairs are two of two seeds, and one each of SimCLR for 40 and for 80 epochs, of 10, 50 and
@@ -628,15 +630,14 @@ figures.freeze_training(stages, table, highlight)
 # %% [markdown]
 # ### What was corrected
 #
-# Whether a region was committed before the first of its runs is said beside each verdict; of many rows on MNIST-1D it was not:
-# they were entered while the first runs were under way. *Post hoc* are weak labels at half of the depth, kernel and BatchNorm on
+# Each verdict says whether its region was committed before the first of its runs. For many rows on MNIST-1D it was not: they
+# were entered while the first runs were under way. *Post hoc* are weak labels at half of the depth, kernel and BatchNorm on
 # Fashion-MNIST, the ranks of CKA, the barrier with least squares, and two rows made stricter after the runs: weak labels
 # at the first stage (the worst of three bottoms, at first their mean) and the CKA of SimCLR pairs with convnets (only of
 # those that stitch well). Added when part of what they are about was known: the barrier of MLPs, the two rows on narrow
-# networks, the longer SimCLR, and SimCLR with MLPs (one short run had been seen). Two pairs of one seed counted as two
-# runs; now they are one. The rows on mid-depth were called connectivity; what they measure has not changed. Single
-# pairs, *partly reproduced* before, are undecided, and so is Fashion-MNIST's barrier, as its interval over three seeds is
-# wide. Intervals of rank correlations, which reached beyond 1, end there.
+# networks, the longer SimCLR, and SimCLR with MLPs (one short run had been seen). Two pairs of one seed used to count as two
+# runs; now they count as one. The rows on mid-depth were called connectivity; what they measure has not changed. Single
+# pairs, *partly reproduced* before, are *undecided* now. Intervals of rank correlations, which reached beyond 1, now end there.
 
 # %% [markdown]
 # ### Further reading, and what came after
@@ -646,13 +647,12 @@ figures.freeze_training(stages, table, highlight)
 # mean the same information. On indices: {cite:t}`kornblith2019similarity`, a survey of them {cite}`klabunde2025survey`,
 # and how easily CKA can be moved {cite}`davari2023reliability`.
 #
-# **What came after.** That networks converge was stated for models of all kinds and sizes {cite}`huh2024platonic`; scored
-# against a permutation null most of the global convergence goes away and that of neighbourhoods stays
-# {cite}`groger2026aristotelian`. Representations can be made comparable without a map, by angles to common anchors
-# {cite}`moschella2023relative`, and embeddings of texts be translated without a single pair {cite}`jha2025harnessing`. To
-# tell a fit from a coincidence, a stitch is asked to agree in all later layers, or in both directions
-# {cite}`athanasiadis2025fula`, and stitching of large vision models is possible between objectives
-# {cite}`mai2026stitching`.
+# **What came after.** Convergence of representations was claimed for models of all kinds and sizes {cite}`huh2024platonic`;
+# against a permutation null most of the global convergence disappears and that of neighbourhoods stays
+# {cite}`groger2026aristotelian`. Representations can be compared without a map, by angles to common anchors
+# {cite}`moschella2023relative`, and text embeddings translated without a single pair {cite}`jha2025harnessing`. To tell a fit
+# from a coincidence, a stitch is required to agree in all later layers, or in both directions {cite}`athanasiadis2025fula`.
+# Large vision models can be stitched across objectives {cite}`mai2026stitching`.
 #
 # **Next steps.** Stitch your own two networks: {doc}`/book/own`. What this chapter has in common with the others:
 # {doc}`/notebooks/6_synthesis`.

@@ -14,16 +14,15 @@
 # %% [markdown]
 # # The laboratory
 #
-# The experiments of the chapters, run by you. What stands in a frame runs in the book's page: it trains in your browser,
-# on scikit-learn's digits, and shows your run over the recorded ones.
+# The experiments of the chapters, run by you. What stands in a frame runs in this page: it trains in your browser, on
+# scikit-learn's digits, and shows your run over the recorded ones.
 #
-# The panels train the chapters' own networks, where there is a kernel: choose noise, architecture, width, number of
-# samples and seed, press *Run*, and watch the curve. When the run ends, it joins the recorded ones as a diamond, and it
-# stays in your local store. *Stop* ends a run at the next point of its curve; nothing is recorded then, and *Run* goes on
-# from there.
+# The panels need a kernel and train the chapters' own networks: choose noise, architecture, width, number of samples and
+# seed, press *Run*, and watch the curve. A finished run joins the recorded ones as a diamond and stays in your local
+# store. *Stop* ends a run at the next point of its curve and records nothing; *Run* goes on from there.
 #
-# > In the book's page no kernel runs, and in place of the panels there are charts of the recorded runs to explore.
-# > For the panels, open the notebook in JupyterLab, or in Colab with the rocket button of the page.
+# > The book's page has no kernel. In place of the panels it shows charts of the recorded runs to explore. For the panels,
+# > open the notebook in JupyterLab, or in Colab with the rocket button of the page.
 
 # %% tags=["remove-cell"]
 import sys
@@ -43,8 +42,8 @@ from dlcore import lab
 from dlcore.records import RecordStore
 
 # %% [markdown]
-# A seed of your own makes a run of your own: the recorded ones have the seeds 0 to 4. Records go to a local folder;
-# name one to keep them with your work.
+# With a seed of your own a run is new: the recorded ones have seeds 0 to 4. Records go to a local folder; name one to
+# keep them with your work.
 
 # %% tags=["parameters"]
 records = ""
@@ -54,10 +53,10 @@ seed = 100
 store = RecordStore(records or None)
 
 # %% [markdown]
-# Below the curve of each panel is the chart of the recorded runs, and yours join it. A **hollow** diamond is a run that
-# differs from all of them in some setting, and the line under the title says in which: compare it with care. Most
-# settings take seconds to a minute on two cores, end-to-end networks on MNIST-1D some minutes; settings that contradict
-# each other are refused before anything is trained.
+# Below the curve of each panel, your runs join the chart of the recorded ones. A **hollow** diamond is a run that differs
+# from all of them in some setting; the line under the title names it. Compare such a run with care. Most settings take
+# seconds to a minute on two cores, networks trained end to end on MNIST-1D some minutes. Settings that contradict each
+# other are refused before anything is trained.
 
 # %% [markdown]
 # ## Rationality
@@ -77,11 +76,11 @@ lab.panel("rationality", store, seed=seed)
 # ## Stitching
 #
 # Two networks are trained, and at every stage three maps: the bottom into the top, the top into itself, and an
-# untrained network into the top ({doc}`chapter 2 </notebooks/2_stitching>`). Two seeds should be interchangeable,
-# with an excess near zero at all depths; teach the bottom on 30 % *noise*, random labels, and predict where between
-# the recorded 10 and 50 % your curve runs, and at which depth it parts from zero. Then give the top a quarter of the
-# data (*top share*) and the bottom all of it: better representations plug into worse networks, so the excess should
-# fall below zero.
+# untrained network into the top ({doc}`chapter 2 </notebooks/2_stitching>`). By the thesis two seeds are
+# interchangeable, with an excess near zero at all depths. Teach the bottom 30 % random labels (*noise*), and predict where
+# your curve runs between the recorded 10 and 50 %, and at which depth it leaves zero. Then give the top a quarter of the
+# data (*top share*) and the bottom all of it: if better representations plug into worse networks, the excess falls below
+# zero.
 #
 # :::{laboratory} stitching
 # :::
@@ -94,8 +93,8 @@ lab.panel("stitching", store, seed=seed)
 #
 # Labels move from class $l$ to $l + 1$ with the noise rate, and a sampler lies on the dashed diagonal
 # ({doc}`chapter 3 </notebooks/3_distributional_generalization>`). The thesis expects interpolating networks near that
-# diagonal, and not on the floor, where the Bayes rule lies until half the labels have moved. Does width move the
-# network towards the sampler, or towards the Bayes rule? And the number of samples?
+# diagonal, not at zero, where the Bayes rule stays until half of the labels have moved. Does width move the network
+# towards the sampler or towards the Bayes rule? Does the number of samples?
 #
 # :::{laboratory} samplers
 # :::
@@ -107,10 +106,10 @@ lab.panel("distributional", store, seed=seed)
 # ## Data scaling
 #
 # A translation model is trained on $D$ pairs of a synthetic language whose entropy is known, so that only the loss
-# above it counts ({doc}`chapter 4 </notebooks/4_data_scaling>`). On logarithmic axes noise and architecture should
-# shift the line and hardly turn it: run 128, 256 and 512 pairs at 40 % noise, and see whether your three diamonds
-# keep their distance from the clean line. These sizes are the steep, early end of the curve, where grammar is still
-# being learnt; the recorded runs continue where your patience ends.
+# above it counts ({doc}`chapter 4 </notebooks/4_data_scaling>`). On logarithmic axes, says the thesis, noise and
+# architecture shift the line and hardly turn it. Run 128, 256 and 512 pairs at 40 % noise, and see whether your three
+# diamonds keep their distance from the clean line. These sizes are the steep, early end of the curve, where the model is
+# still learning the grammar; the recorded runs go further.
 #
 # :::{laboratory} scaling
 # :::

@@ -9,6 +9,7 @@ import jupytext
 import nbformat
 import papermill
 import pytest
+import yaml
 
 from dlcore import notebook, studies
 from dlcore.studies.distributional.config import EXPERIMENTS
@@ -73,6 +74,19 @@ def test_no_line_of_text_is_a_comment_by_accident(source):
     """A line that begins with a per cent sign is a comment for the book, and is not printed."""
     cells = [c.source for c in jupytext.read(source).cells if c.cell_type == "markdown"]
     assert not [line for cell in cells for line in cell.splitlines() if line.lstrip().startswith("% ")]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_a_verdict_is_pasted_and_never_typed(source):
+    """A verdict in a sentence changes with the records; in italics the word itself is meant."""
+    text = "\n".join(c.source for c in jupytext.read(source).cells if c.cell_type == "markdown")
+    assert not re.findall(r"(?<![*\w])(?:undecided|not reproduced|Undecided|Not reproduced|Reproduced)\b", text)
+    ids = {
+        e["id"]
+        for study in studies.STUDIES
+        for e in yaml.safe_load((ROOT / f"dlcore/studies/{study}/claims.yml").read_text())
+    }
+    assert set(re.findall(r"`\w+/([\w-]+)-verdict`", text)) <= ids
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

@@ -9,7 +9,6 @@ import pandas as pd
 from dlcore.charts.controls import Saying, menu, near, slider
 from dlcore.charts.shared import RATE, named, order
 from dlcore.charts.theme import ROLES, finish, roles
-from dlcore.measures import two_digits
 from dlcore.summaries import family
 
 
@@ -112,7 +111,7 @@ def _told(rows: pd.DataFrame) -> str:
     rate = min(shared, key=lambda r: abs(r - 0.4))
     at = rows[rows.noise == rate].sort_values("value", ascending=False)
     return f" at {rate:.0%} noise: ".replace("%", " %") + ", ".join(
-        f"{two_digits(v)} {w}" for w, v in zip(at.who, at.value, strict=True)
+        f"{v:.2g} {w}" for w, v in zip(at.who, at.value, strict=True)
     )
 
 
