@@ -37,27 +37,27 @@ CARDS = {
             "separation-cifar10",
         ),
         (
-            "Accuracy hardly falls under label noise: with logistic regression it does.",
+            "Whatever the linear classifier, accuracy hardly falls under label noise: with logistic regression it does.",
             "flat-digits-logistic",
         ),
     ),
     2: Card(
         "Do different networks learn the same thing?",
         ("The lower layers of a network that saw more data improve one that saw less.", "stitching-more-data"),
-        ("Two networks are joined by a path without a barrier: between small convnets there is one.", "stitching-path"),
+        ("Two networks are joined by a path without a barrier: between small convnets, with the maps first trained, there is one.", "stitching-path"),
     ),
     3: Card(
         "Do classifiers sample from what they were taught?",
         ("Two networks trained apart agree as often as each is right.", "agreement-networks"),
         (
-            "Outputs stay as close to the training labels' law as theory allows: at some sizes they do not.",
+            "Outputs stay as close to the training labels' law as the conjecture says: at some sizes they do not.",
             "tv-below-epsilon",
         ),
     ),
     4: Card(
         "What is more data worth?",
-        ("The thesis's law predicts the loss at twice the data to 1.5 %.", "published-512m-bansal"),
-        ("One exponent fits all architectures: their published curves differ.", "published-shared-p"),
+        ("The thesis's law predicts the loss at twice the data to within 1.5 %.", "published-512m-bansal"),
+        ("One exponent fits all architectures: on the published curves it does not.", "published-shared-p"),
     ),
 }
 

@@ -227,7 +227,7 @@ figures.gap_decomposition(table, highlight)
 # $H = F (F^\top F + \lambda I)^{-1} F^\top$. The diagonal of $H$ says how much a point's own label, right or wrong, moves its
 # own score; its mean is the number of effective degrees of freedom over $n$.
 #
-# Fewer features, more samples and a stronger penalty lower it ({prf:ref}`thm-leverage`): at given margins memorization falls as $1/n$.
+# Fewer features, more samples and a stronger penalty lower it ({prf:ref}`thm-leverage`): at given {term}`margins <margin>` memorization falls as $1/n$.
 # The other factor is how many points have margins near zero. That depends on the features: at equal leverage they still
 # differ.
 
