@@ -87,7 +87,7 @@ for name, value in {"records": len(table), **prose.numbers(table)}.items():
 figures.spectrum(table, highlight)
 
 # %% [markdown]
-# Noise on *every* class: a label moves to the next class, the {term}`noise's target`, with the rate below. A **sampler** of the
+# Noise on *every* class: a label moves to the next class, the noise's {term}`target <noise target>`, with the rate below. A **sampler** of the
 # training labels lies on the diagonal; a {term}`Bayes rule` that knows the class is a step at one half. Set it {drive}`to 40 % noise
 # <spectrum: noise=0.4>`, or single out {drive}`the forest <spectrum: noise=0.3; family=forest>` or {drive}`the MLP <spectrum: noise=0.3; family=MLP>`.
 #

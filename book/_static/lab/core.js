@@ -68,7 +68,7 @@
     }
     return {
       run: function (job, settings, banks, answers) {
-        try { if (!worker) start(); } catch (error) { answers.failed("This browser starts no worker here (" + error.message + ")."); return; }
+        try { if (!worker) start(); } catch (error) { answers.failed("This browser cannot start a worker here (" + error.message + ")."); return; }
         clearTimeout(alarm);
         banks.forEach(function (name) {
           if (!given.has(name)) worker.postMessage({ bank: name, content: lab.banks[name] });

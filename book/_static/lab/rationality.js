@@ -127,7 +127,7 @@ dlLab.part(function (lab) {
         const extra = s.probe === "ridge" ? " strength=" + s.penalty : " neighbours=" + s.k, width = s.features === "random_relu" ? " dimension=" + s.width : "";
         return {
           command: "python -m dlcore run rationality dataset=digits objective=" + s.features + width + " probe=" + s.probe + extra + " noise=" + s.rate + " n_train=" + s.n + " draws=" + s.draws + " seed=" + (s.features === "simclr" ? 0 : s.seed),
-          note: s.features === "pixels" ? "The same images and the very same noisy labels: the gaps are the same." : s.features === "simclr" ? "The same images and the very same noisy labels; the page has the features rounded to 32 levels, of all 1,000 images." : "The same images and the very same noisy labels; the random weights are others."
+          note: s.features === "pixels" ? "The same images and the very same noisy labels: the gaps are the same." : s.features === "simclr" ? "The same images and the very same noisy labels; the page has the features rounded to 32 levels, of all 1,000 images." : "The same images and the very same noisy labels; the random weights differ."
         };
       },
       view: function (area) {

@@ -236,7 +236,7 @@ dlLab.part(function (lab) {
               const known = recorded(s), off = known ? line.filter(([r, v]) => { const i = known.rates.findIndex((q) => Math.abs(q - r) < 1e-6); return i >= 0 && (v < known.low[i] - 5e-4 || v > known.high[i] + 5e-4); }) : [];
               const far = off.map(([r, v]) => { const i = known.rates.findIndex((q) => Math.abs(q - r) < 1e-6); return percent(Math.max(known.low[i] - v, v - known.high[i])) + " at " + percent(r, 0); });
               root.dataset.outside = far.length;
-              return family(s) + " over " + line.length + " noise rates. " + (!known ? "No run was recorded with these settings." : far.length ? "Outside of what the recorded seeds span: by " + far.join(", ") + "." : "All lie within what the recorded seeds span.");
+              return family(s) + " over " + line.length + " noise rates. " + (!known ? "No run was recorded with these settings." : far.length ? "Outside the range of the recorded seeds: by " + far.join(", ") + "." : "All lie within the range of the recorded seeds.");
             }
             confusion(result);
             own = own.filter(([r]) => r !== s.rate).concat([[s.rate, result.moved, family(s) + ", yours: " + percent(result.moved)]]);

@@ -103,7 +103,7 @@ dlLab.part(function (lab) {
       },
       check: () => lab.curveOf(data.text()),
       settings: (s) => Object.assign({ unit: s.unit }, lab.curveOf(data.text())),
-      python: () => ({ command: "from dlcore.metrics import scaling\nprint(scaling.report(sizes, losses).sentence)", note: "The same laws, bounds and starts; the bootstrap draws are others." }),
+      python: () => ({ command: "from dlcore.metrics import scaling\nprint(scaling.report(sizes, losses).sentence)", note: "The same laws, bounds and starts; the bootstrap draws differ." }),
       view: function (area) {
         area.append(plot, table, quote, foot);
         return {

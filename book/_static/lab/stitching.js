@@ -101,7 +101,7 @@ dlLab.part(function (lab) {
       settings: (s) => Object.assign({}, s, { width: Number(s.width) }),
       python: (s) => ({
         command: "python -m dlcore run stitching dataset=digits architecture=mlp width=" + s.width + " depth=" + s.depth + " epochs=" + s.epochs + " family=" + (s.map === "trained" ? "linear" : "least_squares") + " noise=" + s.rate + " seed=" + s.seed,
-        note: "The same images; the Python's networks start from other weights. The recorded runs of the chapter are on MNIST-1D and images, so that none of them stands beside yours."
+        note: "The same images; the Python's networks start from other weights. The recorded runs of the chapter are on MNIST-1D and images, so none of them is shown beside yours."
       }),
       view: function (area) {
         area.append(plot, look, foot);

@@ -34,7 +34,7 @@ dlLab.part(function (lab) {
   lab.answersOf = function (text) {
     const rows = lab.rows(text), width = rows.cells[0].length, column = (j) => rows.cells.map((r) => r[j]);
     if (width < 2 || width > 3) fault(width + (width > 1 ? " columns were" : " column was") + " found: a row needs a feature and a prediction, and may have a label.");
-    if (rows.cells.length < 2) fault("One row is too few to speak of laws.");
+    if (rows.cells.length < 2) fault("One row is too few to estimate a law.");
     const feature = lab.categories([column(0)], rows.lines, CLASSES), answers = lab.categories([column(1)].concat(width > 2 ? [column(2)] : []), rows.lines, CLASSES);
     if (answers.names.length < 2) fault("All answers are “" + answers.names[0] + "”: with one class there is nothing to compare.");
     return { feature: feature.codes[0], prediction: answers.codes[0], label: answers.codes[1] || null, features: feature.names.length, classes: answers.names.length, names: answers.names, rows: feature.names };
