@@ -192,7 +192,7 @@ def test_a_notebook_that_fails_or_kills_its_worker_is_listed_and_the_others_go_o
     assert raised["error"] == "AssertionError: one is unlucky"
     assert "assert seed != 1" in raised["traceback"]
     for failure in found.failures:
-        assert Path(failure["notebook"]).name == f"{failure['key']}.failed.ipynb"
+        assert Path(failure["notebook"]).name == f"seed={failure['parameters']['seed']}-{failure['key']}.failed.ipynb"
         assert Path(failure["notebook"]).exists()
     copy = Path(found.table["notebook"][1])
     text = "".join(o.get("text", "") for c in nbformat.read(copy, 4).cells for o in c.get("outputs", []))
