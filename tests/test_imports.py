@@ -82,7 +82,7 @@ ALLOWED = {
         *("pretraining", "probing", "published", "records", "runtime", "stitching", "studies", "summaries", "training"),
         *("training_config", "translation"),
     },
-    "claims": {"claims", "config", "measures", "records", "studies"},
+    "claims": {"cache", "claims", "config", "measures", "records", "studies"},
     "figures": {"charts", "figures", "studies", "summaries"},
     "doctor": {"data", "machine", "record_files", "records", "runtime", "studies"},
     "sweep": {

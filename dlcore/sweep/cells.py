@@ -255,7 +255,9 @@ def _notebook(place: Place, key: str, given: Mapping[str, Any]) -> None:
     from dlcore import notebook
 
     env = {"DLCORE_RECORDS": str(place.store), "PYTHONPATH": _search_path()}
-    notebook.execute(place.source, place.copy(key, given), given, cwd=place.cwd, timeout=place.timeout, env=env, retries=1)
+    notebook.execute(
+        place.source, place.copy(key, given), given, cwd=place.cwd, timeout=place.timeout, env=env, retries=1
+    )
     if place.record(key) is None:
         raise RuntimeError(
             f"the notebook ran, but left no record {key} in {place.store}; does it call RecordStore().load_or_run "
