@@ -56,7 +56,7 @@ records = {r.key: r for r in store.records("stitching") if r.config["preset"] in
 tables = {name: studies.table(name, store.table(name)) for name in ("rationality", "distributional", "scaling")}
 tables["stitching"] = studies.table("stitching", store.table("stitching"), records=records)
 stages = by_stage(tables["stitching"], {k: r.curves for k, r in records.items()})
-rows = claims.evaluate()
+rows = claims.shipped()
 for c in rows:
     glue(f"synthesis/{c.id}", c.quoted, display=False)
     glue(f"synthesis/{c.id}-verdict", c.verdict, display=False)

@@ -204,7 +204,7 @@ def test_titles_of_chapters_1_and_4_and_of_the_synthesis_follow_the_rows(rationa
     told = _says(figures.extrapolation(fits), "Bansal et al., published")
     assert "misses the largest by 1.3 %; the best law, one break" in told
     noisy = _says(figures.noise_in_four(rationality, stitching[2], shipped[0], curves[0]), "1 memorization gap")
-    assert noisy.startswith("Memorization gap, MNIST-1D, at 40 % noise: 0.60 end to end, ")
+    assert noisy.startswith("Memorization gap, MNIST-1D, at 40 % noise: 0.6 end to end, ")
 
 
 def test_a_stage_has_the_penalties_of_its_record(stitching):
