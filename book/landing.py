@@ -44,7 +44,10 @@ CARDS = {
     2: Card(
         "Do different networks learn the same thing?",
         ("The lower layers of a network that saw more data improve one that saw less.", "stitching-more-data"),
-        ("Two networks are joined by a path without a barrier: between small convnets, with the maps first trained, there is one.", "stitching-path"),
+        (
+            "Two networks are joined by a path without a barrier: between small convnets, with the maps first trained, there is one.",
+            "stitching-path",
+        ),
     ),
     3: Card(
         "Do classifiers sample from what they were taught?",
