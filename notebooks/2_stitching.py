@@ -24,7 +24,7 @@
 #   MNIST-1D).
 # - **Better plugs into worse: {glue:text}`stitching/stitching-more-data-verdict`.** A bottom trained on four times the data changes
 #   the error of the {term}`top` by {glue:text}`stitching/stitching-more-data`.
-# - **So does a network without labels: {glue:text}`stitching/stitching-self-supervised-verdict`.** A SimCLR bottom costs
+# - **A network that saw no label fits: {glue:text}`stitching/stitching-self-supervised-verdict`.** A SimCLR bottom costs
 #   {glue:text}`stitching/stitching-self-supervised` at mid-depth.
 # - **A path without a {term}`barrier`: {glue:text}`stitching/stitching-path-verdict`.** Between convnets the barrier is
 #   {glue:text}`stitching/stitching-path`; with maps that start from least squares,

@@ -23,8 +23,8 @@
 #   share of a {term}`sampler`'s loss that it suffers have a correlation of {glue:text}`synthesis/memorization-and-sampling`.
 # - **Noise.** The same labels are learned by heart end to end and hardly noticed by a probe: a factor of
 #   {glue:text}`synthesis/separation-cifar10`. What noise does depends on the procedure, not on the data alone.
-# - **Similarity.** Equally good networks fit at mid-depth: the excess between seeds is {glue:text}`synthesis/stitching-excess`. A worse
-#   bottom fits worse.
+# - **Similarity.** Equally good networks fit at mid-depth: the excess between seeds is {glue:text}`synthesis/stitching-excess`. The
+#   last figure has the unequal ones.
 # :::
 
 # %% tags=["remove-cell"]
@@ -122,7 +122,7 @@ figures.what_similar_buys(stages, tables["stitching"])
 #   architectures: {glue:text}`synthesis/published-shared-p-verdict`. Under noise, above a true bound:
 #   {glue:text}`synthesis/noise-kl-exponent-20-verdict`.
 #
-# Nobody has explained yet why a network should sample to the degree that it memorises.
+# Open: why a network should sample to the degree that it memorises.
 #
 # All rows: {glue:text}`synthesis/verdicts`. {doc}`/book/new` lists the results that we did not find elsewhere.
 #
