@@ -126,7 +126,7 @@ class Claim:
         '40 (33 to 47, 3 runs)'
         """
         brief = self.brief
-        return f"{brief[:-1]}, {self.measured.runs} runs)" if " to " in brief else brief
+        return f"{brief[:-1]}, {self.measured.runs} runs)" if self.measured and " to " in brief else brief
 
 
 def evaluate(
@@ -207,7 +207,9 @@ def write_history() -> None:
 
 def _entries() -> list[dict]:
     """Returns the texts and regions of all claims; a study's measures are imported for what they register."""
-    files = [Path(studies.part(name, "claims").__file__).with_suffix(".yml") for name in studies.STUDIES]
+    for name in studies.STUDIES:
+        studies.part(name, "claims")
+    files = [Path(studies.__file__).parent / name / "claims.yml" for name in studies.STUDIES]
     return [entry for file in files for entry in yaml.safe_load(file.read_text("utf8"))]
 
 

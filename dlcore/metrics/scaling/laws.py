@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from scipy.special import expit
@@ -16,6 +17,10 @@ from scipy.special import expit
 # D_max C, or floor / smallest loss, below which a bend is 1e-4 of the loss at most: reported as 0
 NEGLIGIBLE = 1e-4
 MAX_EXPONENT = 5.0
+
+
+def _absent(*_: object) -> NoReturn:
+    raise NotImplementedError("this law has no such function")
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,13 @@ class Law:
     exponent: str
     vanishing: str | None
     evaluate: Callable
-    slope: Callable
-    bounds: Callable
-    starts: Callable
-    shift: Callable
+    slope: Callable = _absent
+    bounds: Callable = _absent
+    starts: Callable = _absent
+    shift: Callable = _absent
 
-    def index(self, parameter: str) -> int:
+    def index(self, parameter: str | None) -> int:
+        """Returns a parameter's place. Raises: ValueError for a name that the law has not, such as None."""
         return self.parameters.index(parameter)
 
     def natural(self, theta: np.ndarray, shift) -> np.ndarray:
