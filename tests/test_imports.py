@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import dlcore
 from dlcore.studies import STUDIES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,7 +117,11 @@ ALLOWED = {
         "studies",
         "sweep",
     },
-    "__init__": {"lazy"},
+    # the public names, under TYPE_CHECKING alone
+    "__init__": {
+        *("config", "lazy", "metrics", "models", "noise", "pretraining", "probing", "records", "stitching", "studies"),
+        *("training", "translation"),
+    },
 }
 
 
@@ -166,6 +171,13 @@ def _only_for_types(path: Path, module: str) -> bool:
     inside = {n.module for block in typing for n in ast.walk(block) if isinstance(n, ast.ImportFrom)}
     outside = {n.module for n in tree.body if isinstance(n, ast.ImportFrom)}
     return module in inside - outside
+
+
+def test_an_editor_knows_the_names_that_the_package_offers():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text("utf8"))
+    (block,) = [n for n in tree.body if isinstance(n, ast.If) and n.test.id == "TYPE_CHECKING"]
+    known = {n.module.removeprefix("dlcore."): [(a.name, a.asname) for a in n.names] for n in block.body}
+    assert known == {module: [(name, name) for name in names] for module, names in dlcore._PUBLIC.items()}
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "studies").rglob("*.py")), ids=_name)

@@ -72,7 +72,9 @@ def test_the_workflows_of_the_card_are_there():
         "matrix"
     ]
     assert matrix["python"] == ["3.11", "3.13"]
-    commands = {p.stem: [s.get("run", "") for s in _steps(yaml.safe_load(p.read_text("utf8"))["jobs"])] for p in WORKFLOWS}
+    commands = {
+        p.stem: [s.get("run", "") for s in _steps(yaml.safe_load(p.read_text("utf8"))["jobs"])] for p in WORKFLOWS
+    }
     assert "make types" in commands["test"]
 
 
