@@ -44,7 +44,8 @@ def tables(quick: bool = False) -> list[harness.Table]:
     """Returns the table of curves."""
     samples, epochs, few, repeats = (256, 1, 1, 1) if quick else (SAMPLES, EPOCHS, FEW, REPEATS)
     rows = []
-    with harness.threads_limited(CORES):
+    # a few small steps, when another process has a core, wait long for a second thread
+    with harness.threads_limited(1 if quick else CORES):
         for name, size in NETWORKS.items():
             curve = curve_of(name, samples, {"width": 8, "depth": 2} if quick else size)
             curve(1, True)  # what torch loads at its first step is no cost of either way

@@ -210,7 +210,7 @@ def evaluated(package: Mapping[str, str]) -> dict[str, Any]:
         from dlcore import claims, records, studies
 
         records.export(BUILD / RUNS, studies.STUDIES, records.RecordStore(records.PACKAGED, packaged=False))
-        rows = claims.evaluate()
+        rows = claims.shipped()
         found = {"key": key, "ledger": ledger.page(rows, url), "multiplicity": claims.multiplicity_statement(rows)}
         found["landing"] = landing.page(rows, url)
         found["banks"] = laboratory.banks()

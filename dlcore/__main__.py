@@ -80,7 +80,7 @@ def claims(args: argparse.Namespace) -> int:
             raise ValueError("--records needs the id of a claim")
         print(ledger.runs(args.id).to_csv(index=False), end="")
         return 0
-    for row in ledger.evaluate(only=args.id):
+    for row in ledger.shipped(only=args.id):
         print(f"{row.verdict:15} {row.timing:9} {row.id:38} thesis: {row.reference} | ours: {row.ours}")
     return 0
 

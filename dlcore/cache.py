@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
+import importlib.metadata
 import io
 import os
+import pickle
 import re
 import secrets
 import shutil
 import socket
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -203,6 +207,45 @@ def kept(path: Path | None, read: Callable[[Path], T]) -> T | None:
     except Exception:
         forget(path)
         return None
+
+
+def remembered(name: str, make: Callable[[], T]) -> T:
+    """Returns what `make` makes of the package alone: its records, its published numbers, its code.
+
+    It is kept in the user's cache until any file of the package changes, or the version of Python, NumPy, SciPy or pandas;
+    where it cannot be kept, or was made with a warning, it is made again. Every call returns an object of its own.
+    """
+    try:
+        path = folder("remembered") / f"{name}-{contents()}.pickle"
+    except ValueError:  # no home
+        return make()
+    found = kept(path, lambda path: pickle.loads(path.read_bytes()))
+    if found is None:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            found = make()
+        for one in told:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        if told:
+            return found
+        for old in path.parent.glob(f"{name}-*.pickle"):
+            forget(old)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", KeptWarning)
+            keep(path, lambda file: pickle.dump(found, file))
+    return found
+
+
+@functools.cache
+def contents() -> str:
+    """Returns a hash of every file of this package, and of the versions that its numbers may depend on."""
+    root = Path(__file__).resolve().parent
+    versions = [sys.version, *(importlib.metadata.version(name) for name in ("numpy", "scipy", "pandas"))]
+    found = hashlib.sha256("\n".join(versions).encode())
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and path.parent.name != "__pycache__":
+            found.update(f"\n{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def forget(path: Path) -> None:

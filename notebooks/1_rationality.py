@@ -257,7 +257,7 @@ figures.leverage(table, highlight)
 # run.
 
 # %% tags=["hide-input"]
-ledger = claims.evaluate(chapter=1)
+ledger = claims.shipped(chapter=1)
 for c in ledger:
     glue(f"rationality/{c.id}", c.quoted, display=False)
 glue("rationality/verdicts", claims.told(ledger), display=False)

@@ -231,7 +231,7 @@ figures.more_is_better(stages, highlight)
 # Five rows of {ref}`the ledger <claims>`, which has them all, with the commit that fixed each region beside the date of its first run.
 
 # %% tags=["hide-input"]
-ledger = claims.evaluate(chapter=2)
+ledger = claims.shipped(chapter=2)
 for c in ledger:
     glue(f"stitching/{c.id}", c.quoted, display=False)
 glue("stitching/verdicts", claims.told(ledger), display=False)

@@ -258,7 +258,7 @@ figures.tv_against_epsilon(table, highlight)
 # run.
 
 # %% tags=["hide-input"]
-ledger = claims.evaluate(chapter=3)
+ledger = claims.shipped(chapter=3)
 for c in ledger:
     glue(f"distributional/{c.id}", c.quoted, display=False)
 glue("distributional/verdicts", claims.told(ledger), display=False)

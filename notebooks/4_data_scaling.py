@@ -243,7 +243,7 @@ figures.extrapolation(fits)
 # Five rows of {ref}`the ledger <claims>`, which has them all, with the commit that fixed each region beside the date of its first run.
 
 # %% tags=["hide-input"]
-ledger, held = claims.evaluate(chapter=4), held_out_laws(fits)
+ledger, held = claims.shipped(chapter=4), held_out_laws(fits)
 for c in ledger:
     glue(f"scaling/{c.id}", c.quoted, display=False)
 for law, letter in (("bansal", "p"), ("floor", "c")):

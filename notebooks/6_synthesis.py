@@ -55,7 +55,7 @@ records = {r.key: r for r in store.records("stitching") if r.config["preset"] in
 tables = {name: studies.table(name, store.table(name)) for name in ("rationality", "distributional", "scaling")}
 tables["stitching"] = studies.table("stitching", store.table("stitching"), records=records)
 stages = by_stage(tables["stitching"], {k: r.curves for k, r in records.items()})
-rows = claims.evaluate()
+rows = claims.shipped()
 wanted = ("memorization-and-sampling", "sampler-share-resnet18-20", "separation-untrained-cifar10", "forest-calibrated")
 wanted += (
     "stitching-noisy-labels",

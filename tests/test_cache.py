@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -213,3 +214,49 @@ def test_without_a_home_the_shipped_records_and_the_embedded_data_are_there(monk
         data.load("mnist")
     with pytest.raises(ValueError, match="set XDG_CACHE_HOME"):
         RecordStore().save(Config(), Record("distributional", {}, {"tv": 1.0}))
+
+
+def test_what_follows_from_the_package_is_made_once_and_again_when_it_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = []
+
+    def make():
+        made.append(1)
+        return {"numbers": [len(made)]}
+
+    first, second = (cache.remembered("x", make) for _ in range(2))
+    assert first == second == {"numbers": [1]}
+    second["numbers"].append(7)
+    assert cache.remembered("x", make) == {"numbers": [1]}, "every call has an object of its own"
+    (file,) = (tmp_path / "dlcore" / "remembered").iterdir()
+    file.write_bytes(b"damaged")
+    assert cache.remembered("x", make) == {"numbers": [2]}
+    monkeypatch.setattr(cache, "contents", lambda: "another")
+    assert cache.remembered("x", make) == {"numbers": [3]}
+    assert len(list(file.parent.iterdir())) == 1, "the old one is gone"
+
+
+def test_what_was_made_with_a_warning_is_made_and_told_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="a record is damaged"):
+            cache.remembered("x", lambda: warnings.warn("a record is damaged", UserWarning, stacklevel=1))
+
+
+def test_without_a_place_it_is_made(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert cache.remembered("x", lambda: 1) == cache.remembered("x", lambda: 1) == 1
+
+
+def test_every_file_of_the_package_counts(monkeypatch, tmp_path):
+    (tmp_path / "records").mkdir()
+    for name in ("cache.py", "records/a.jsonl"):
+        (tmp_path / name).write_text("1")
+    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
+    seen = {cache.contents.__wrapped__()}
+    (tmp_path / "records" / "a.jsonl").write_text("2")
+    seen.add(cache.contents.__wrapped__())
+    (tmp_path / "b.csv").touch()
+    seen.add(cache.contents.__wrapped__())
+    assert len(seen) == 3

@@ -23,6 +23,12 @@ def ledger():
     return claims.evaluate()
 
 
+def test_the_kept_ledger_is_the_measured_one(ledger):
+    assert list(map(repr, claims.shipped())) == list(map(repr, ledger))
+    assert list(map(repr, claims.shipped(chapter=3))) == [repr(c) for c in ledger if c.chapter == 3]
+    assert [c.id for c in claims.shipped(only="rrm-bound")] == ["rrm-bound"]
+
+
 def _claim(low, high, accept=(0.2, 0.4), value=None, **options):
     value = (low + high) / 2 if value is None else value
     return claims.Claim("x", 3, "c", "r", "s", accept, claims.Measured(value, low, high, 5), **options)
@@ -132,7 +138,7 @@ def test_the_error_of_a_verdict_is_the_p_value_of_its_nearer_edge():
 
 def test_the_statement_on_multiplicity_counts_the_ledger(ledger, monkeypatch):
     corrected = claims.headlines_corrected(ledger)
-    monkeypatch.setattr(claims, "headlines_corrected", lambda every: corrected)
+    monkeypatch.setattr(claims.ledger, "headlines_corrected", lambda every: corrected)
     verdicts = {c.id: c.verdict for c in ledger}
     assert all(v in (verdicts[name], "undecided") for name, v in corrected.items())
     text = claims.multiplicity_statement(ledger)

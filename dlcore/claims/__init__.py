@@ -1,6 +1,6 @@
 """The ledger of claims: what the thesis says, what our records say, and the verdict that follows from the interval.
 
-`evaluate()` returns its rows. A row has a `kind` (claim, identity, exploratory), a `verdict`, and a `timing`: whether its
+`shipped()` returns its rows, `evaluate()` measures them anew. A row has a `kind` (claim, identity, exploratory), a `verdict`, and a `timing`: whether its
 region was committed before the first of its records was made (`history.py`). `multiplicity.py` says how many verdicts
 chance alone would spoil, and what is left of the headlines' after Holm's correction.
 
@@ -27,6 +27,7 @@ from dlcore.claims.ledger import (
     multiplicity_statement,
     runs,
     sceptics_html,
+    shipped,
     write_history,
 )
 from dlcore.claims.pages import ledger_html, ledger_json, ledger_markdown, told
@@ -48,6 +49,7 @@ __all__ = [
     "multiplicity_statement",
     "runs",
     "sceptics_html",
+    "shipped",
     "told",
     "two_digits",
     "write_history",

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from dlcore import studies
+from dlcore import cache, studies
 from dlcore.claims import history
 from dlcore.claims.multiplicity import holm, place, smallest_error
 from dlcore.config import unknown_choice
@@ -129,32 +129,48 @@ class Claim:
         return f"{brief[:-1]}, {self.measured.runs} runs)" if self.measured and " to " in brief else brief
 
 
-def evaluate(
-    shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | None = None, only: str | None = None
-) -> list[Claim]:
+def evaluate(shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | None = None) -> list[Claim]:
     """Returns the ledger's rows, measured on the shipped records, or on tables of `studies.table`.
 
     Args:
         shown: study -> its table; a study that is not there counts as without records.
         chapter: only the claims of one chapter.
-        only: the id of one claim.
-    Raises: ValueError for an unknown id, and when the studies' claims.yml and measures do not match one to one.
+    Raises: ValueError when the studies' claims.yml and measures do not match one to one.
     """
     entries = _entries()
     if {e["id"] for e in entries} != set(MEASURES):
         raise ValueError(f"claims.yml and the measures differ: {sorted({e['id'] for e in entries} ^ set(MEASURES))}")
-    if only is not None and only not in MEASURES:
-        raise unknown_choice("claim", only, MEASURES)
     found = []
     for e in entries:
-        if chapter not in (None, e["chapter"]) or only not in (None, e["id"]):
+        if chapter not in (None, e["chapter"]):
             continue
         study = STUDIES[e["chapter"]]
         table = _shipped(study) if shown is None else shown.get(study, pd.DataFrame())
         measured = MEASURES[e["id"]](table) if len(table) or e["id"] in WITHOUT_RUNS else None
-        known = {"accept": tuple(e["accept"]), "measured": measured, "dates": history.load().get(e["id"])}
-        found.append(Claim(**e | known))
+        found.append(_claim(e, measured))
     return found
+
+
+def shipped(chapter: int | None = None, only: str | None = None) -> list[Claim]:
+    """Returns the ledger's rows as `evaluate` does on the shipped records, whose measures are kept: see `cache.remembered`.
+
+    Raises: ValueError for an unknown id.
+    """
+    entries = {e["id"]: e for e in _entries()}
+    if only is not None and only not in entries:
+        raise unknown_choice("claim", only, entries)
+    chapters = [entries[only]["chapter"]] if only is not None else STUDIES if chapter is None else [chapter]
+    measured: dict[str, Measured | None] = {}
+    for number in chapters:
+        measured |= cache.remembered(
+            f"claims-{number}", lambda n=number: {c.id: c.measured for c in evaluate(chapter=n)}
+        )
+    return [_claim(entries[name], m) for name, m in measured.items() if only in (None, name)]
+
+
+def _claim(entry: dict, measured: Measured | None) -> Claim:
+    known = {"accept": tuple(entry["accept"]), "measured": measured, "dates": history.load().get(entry["id"])}
+    return Claim(**entry | known)
 
 
 def headlines_corrected(claims: list[Claim] | None = None) -> dict[str, str]:
@@ -162,7 +178,7 @@ def headlines_corrected(claims: list[Claim] | None = None) -> dict[str, str]:
 
     On the shipped records. A verdict that does not survive is "undecided".
     """
-    rows = [c for c in (evaluate() if claims is None else claims) if c.headline and c.estimated]
+    rows = [c for c in (shipped() if claims is None else claims) if c.headline and c.estimated]
     errors = {c.id: smallest_error(lambda c=c: MEASURES[c.id](_shipped(STUDIES[c.chapter])), c.accept) for c in rows}
     kept = holm(errors)
     return {c.id: c.verdict if c.id in kept else "undecided" for c in rows}
@@ -170,7 +186,7 @@ def headlines_corrected(claims: list[Claim] | None = None) -> dict[str, str]:
 
 def multiplicity_statement(claims: list[Claim] | None = None) -> str:
     """Returns what so many verdicts at once are worth, as a paragraph of Markdown."""
-    every = evaluate() if claims is None else claims
+    every = shipped() if claims is None else claims
     n = sum(c.estimated for c in every)
     corrected = headlines_corrected(every)
     lost = [c for c in every if c.id in corrected and corrected[c.id] != c.verdict]
@@ -188,7 +204,7 @@ def multiplicity_statement(claims: list[Claim] | None = None) -> str:
 
 def sceptics_html(claims: list[Claim] | None = None) -> str:
     """Returns, for each headline claim, what a sceptic would ask and the row that answers, as an HTML table."""
-    rows, lines = {c.id: c for c in (evaluate() if claims is None else claims)}, []
+    rows, lines = {c.id: c for c in (shipped() if claims is None else claims)}, []
     for name, entry in yaml.safe_load(Path(__file__).with_name("sceptics.yml").read_text("utf8")).items():
         if name in rows and entry["answer"] in rows:
             links = [f"<a href='#{c.id}'>{c.id}</a>: {c.verdict}" for c in (rows[name], rows[entry["answer"]])]
@@ -210,7 +226,9 @@ def _entries() -> list[dict]:
     for name in studies.STUDIES:
         studies.part(name, "claims")
     files = [Path(studies.__file__).parent / name / "claims.yml" for name in studies.STUDIES]
-    return [entry for file in files for entry in yaml.safe_load(file.read_text("utf8"))]
+    # the parser in C takes a tenth of the time
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return [entry for file in files for entry in yaml.load(file.read_text("utf8"), loader)]
 
 
 def runs(name: str) -> pd.DataFrame:
@@ -230,6 +248,9 @@ def runs(name: str) -> pd.DataFrame:
 
 @functools.cache
 def _shipped(study: str) -> pd.DataFrame:
-    store = RecordStore(PACKAGED)
-    more = {"records": {r.key: r for r in store.records(study)}} if study in ("stitching", "distributional") else {}
-    return studies.table(study, store.table(study), **more)
+    def derived() -> pd.DataFrame:
+        store = RecordStore(PACKAGED)
+        more = {"records": {r.key: r for r in store.records(study)}} if study in ("stitching", "distributional") else {}
+        return studies.table(study, store.table(study), **more)
+
+    return cache.remembered(f"table-{study}", derived)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from dlcore.claims.ledger import STUDIES, TIMINGS, VERDICTS, Claim, Measured, evaluate
+from dlcore.claims.ledger import STUDIES, TIMINGS, VERDICTS, Claim, Measured, shipped
 
 
 class Look(NamedTuple):
@@ -65,7 +65,7 @@ def ledger_html(claims: list[Claim] | None = None) -> str:
     head = "".join(
         f"<th scope='col'>{h}</th>" for h in ("Claim", "Setting here", "Thesis", "Here, 95 % interval", "Verdict")
     )
-    every, rows = evaluate() if claims is None else claims, []
+    every, rows = shipped() if claims is None else claims, []
     for previous, c in zip([None, *every], every, strict=False):
         if previous is None or previous.chapter != c.chapter:
             rows.append(f"<tr><th scope='rowgroup' colspan='5'>Chapter {c.chapter}</th></tr>")
@@ -76,7 +76,7 @@ def ledger_html(claims: list[Claim] | None = None) -> str:
 
 def ledger_markdown(claims: list[Claim] | None = None) -> str:
     """Returns the README's table: ten headline claims, and how many there are of each verdict."""
-    every = evaluate() if claims is None else claims
+    every = shipped() if claims is None else claims
     rows = {c.id: c for c in every}
     lines = [
         "| | claim, and setting here | thesis | here (95 % interval) | verdict |",
@@ -95,7 +95,7 @@ def ledger_markdown(claims: list[Claim] | None = None) -> str:
 def ledger_json(claims: list[Claim] | None = None) -> list[dict[str, Any]]:
     """Returns the ledger as plain data: a dictionary for each claim, numbers unrounded, null where there is none."""
     found = []
-    for c in evaluate() if claims is None else claims:
+    for c in shipped() if claims is None else claims:
         m = c.measured or Measured(math.nan, math.nan, math.nan, 0)
         numbers = {k: v if math.isfinite(v) else None for k, v in m._asdict().items()}
         text = {"claim": c.claim, "setting": c.setting, "thesis": c.reference}
@@ -109,7 +109,7 @@ def ledger_json(claims: list[Claim] | None = None) -> list[dict[str, Any]]:
 
 def picture(claims: list[Claim] | None = None) -> str:
     """Returns an SVG with a bar for each chapter, cut by verdict; it carries its own background, for light and dark pages."""
-    every = evaluate() if claims is None else claims
+    every = shipped() if claims is None else claims
     words = [v for v, n in counts(every).items() if n]
     chapters = [[c for c in every if c.chapter == number and c.kind != "exploratory"] for number in STUDIES]
     left, full, step, top = 250, 510, 38, 74

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -68,9 +69,15 @@ class Place:
     function: Callable[..., Any] | None = None  # in the place of a study
     plugins: tuple[str, ...] = ()
 
-    def copy(self, key: str) -> Path:
-        """Returns the path of a cell's executed notebook."""
-        return self.folder / f"{key}.ipynb"
+    def copy(self, key: str, given: Mapping[str, Any]) -> Path:
+        """Returns where a cell's executed notebook is written: as in noise=0.2_seed=1-KEY.ipynb."""
+        words = "_".join(f"{name}={value}" for name, value in given.items())
+        return self.folder / f"{re.sub('[^A-Za-z0-9.=+_-]+', '-', words)[:100]}-{key}.ipynb".lstrip("-")
+
+    def copies(self) -> dict[str, Path]:
+        """Returns the executed notebooks by the key of their cell, whatever parameters were named when they were made."""
+        found = self.folder.glob("*.ipynb")
+        return {p.stem.rpartition("-")[2]: p for p in found if not p.name.startswith(".")}
 
     def failure(self, key: str) -> Path:
         """Returns the path of the file that says why a cell failed."""
@@ -80,9 +87,9 @@ class Place:
         """Returns the cell's record, or None."""
         return RecordStore(self.store).load(Name(self.study, key))
 
-    def status(self, key: str, record: Record | None) -> str:
+    def status(self, key: str, record: Record | None, copies: Mapping[str, Path]) -> str:
         """Returns "done" (a record, and the executed copy where there is a notebook), "failed" or "to run"."""
-        if record is not None and (self.source is None or self.copy(key).exists()):
+        if record is not None and (self.source is None or key in copies):
             return DONE
         return FAILED if self.failure(key).exists() else MISSING
 
@@ -97,13 +104,13 @@ class Place:
 
     def forget_failure(self, key: str) -> None:
         """Removes what an earlier failure of the cell left."""
-        self.failure(key).unlink(missing_ok=True)
-        self.copy(key).with_suffix(".failed.ipynb").unlink(missing_ok=True)
+        for left in (self.failure(key), *self.folder.glob(f"*{key}.failed.ipynb")):
+            left.unlink(missing_ok=True)
 
 
 def fail(place: Place, key: str, parameters: Mapping[str, Any], error: str, trace: str) -> Outcome:
     """Writes the file of a failed cell and returns the outcome."""
-    notebook = place.copy(key).with_suffix(".failed.ipynb")
+    notebook = place.copy(key, parameters).with_suffix(".failed.ipynb")
     about = {
         "study": place.study,
         "key": key,
@@ -145,7 +152,7 @@ def run(place: Place, key: str, given: Mapping[str, Any], fields: Mapping[str, A
                 _notebook(place, key, given)
         except Exception as error:
             if place.token in _STOPPING:
-                place.copy(key).with_suffix(".failed.ipynb").unlink(missing_ok=True)
+                place.copy(key, given).with_suffix(".failed.ipynb").unlink(missing_ok=True)
                 return Outcome(key, STOPPED)
             return fail(place, key, given, _last_line(error), traceback.format_exc())
         finally:
@@ -248,7 +255,9 @@ def _notebook(place: Place, key: str, given: Mapping[str, Any]) -> None:
     from dlcore import notebook
 
     env = {"DLCORE_RECORDS": str(place.store), "PYTHONPATH": _search_path()}
-    notebook.execute(place.source, place.copy(key), given, cwd=place.cwd, timeout=place.timeout, env=env, retries=1)
+    notebook.execute(
+        place.source, place.copy(key, given), given, cwd=place.cwd, timeout=place.timeout, env=env, retries=1
+    )
     if place.record(key) is None:
         raise RuntimeError(
             f"the notebook ran, but left no record {key} in {place.store}; does it call RecordStore().load_or_run "

@@ -109,9 +109,9 @@ def _outcome(future: Any, cell: Cell, plan: Plan) -> Outcome:
     error = future.exception()
     if isinstance(error, KilledWorker):
         text = f"the worker died {DEATHS} times while it ran this cell; out of memory, or of time?"
-        unfinished = plan.place.folder.glob(f".{cell.key}.*.ipynb")
+        unfinished = plan.place.folder.glob(f".*{cell.key}.*.ipynb")
         if last := max(unfinished, key=lambda path: path.stat().st_mtime, default=None):
-            last.replace(plan.place.copy(cell.key).with_suffix(".failed.ipynb"))
+            last.replace(plan.place.copy(cell.key, cell.given).with_suffix(".failed.ipynb"))
         return cells.fail(plan.place, cell.key, cell.given, text, str(error))
     text = f"{type(error).__name__}: {error}".splitlines()[0]
     return cells.fail(plan.place, cell.key, cell.given, text, str(error))

@@ -69,12 +69,12 @@ class Plan:
     def look(self) -> None:
         """Reads the state of every cell from the disk."""
         store = RecordStore(self.place.store)
-        there = store.keys(self.place.study)
+        there, copies = store.keys(self.place.study), self.place.copies()
         for cell in self.cells:
             record = store.load(cell.config) if cell.key in there else None
             if record is not None:
                 self.records[cell.key] = record
-            self.status[cell.key] = self.place.status(cell.key, record)
+            self.status[cell.key] = self.place.status(cell.key, record, copies)
 
     def todo(self, retry_failed: bool = False) -> list[Cell]:
         """Returns the cells that are neither done nor, unless asked for, failed before."""
@@ -88,7 +88,7 @@ class Plan:
 
     def table(self) -> pd.DataFrame:
         """Returns one row per cell: the swept fields, status, seconds, every metric, the other fields, the files."""
-        rows = []
+        rows, copies = [], self.place.copies()
         for cell in self.cells:
             record, status = self.records.get(cell.key), self.status[cell.key]
             row = {name: getattr(cell.config, name) for name in self.fields}
@@ -98,7 +98,7 @@ class Plan:
             if status == FAILED:
                 row["error"] = self.place.read_failure(cell.key)["error"]
             elif self.place.source is not None and status == DONE:
-                row["notebook"] = str(self.place.copy(cell.key))
+                row["notebook"] = str(copies.get(cell.key, ""))
             rows.append(row | {n: v for n, v in cell.config.to_dict().items() if n not in row})
         table = pd.DataFrame(rows)
         last = ["key", "error", "notebook"]
