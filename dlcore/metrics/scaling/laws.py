@@ -29,6 +29,7 @@ class Law:
 
     `evaluate(theta, x, jacobian)` returns log losses (B, n), or with their Jacobian (B, n, k); `slope(theta, x)` the
     elasticity -d log L / d log D (B, n); `bounds(x, y)` lower and upper (k,); `starts(x, y)` (B, S, k) for y (B, n).
+    What a law has not, raises.
     """
 
     name: str
