@@ -34,6 +34,11 @@ async (names) => {
     else if (e.protocol === "file:") e.removeAttribute("href");
   }
   for (const e of article.querySelectorAll("[id]")) if (!e.closest("svg")) e.id = key(here) + "--" + e.id;
+  // colours and clips of a drawing are named by the page's address
+  for (const e of article.querySelectorAll("svg :is(clipPath, linearGradient)")) e.id = key(here) + "--" + e.id;
+  for (const e of article.querySelectorAll("svg *")) for (const a of e.attributes) {
+    a.value = a.value.replace(/url\\([^)]*#/, "url(#" + key(here) + "--");
+  }
   const maths = [...document.querySelectorAll("style[id^=MJX]")].map((s) => s.textContent).join("\\n");
   return { text: `<article class="bd-article" id="${key(here)}">${article.innerHTML}</article>`, maths,
            styles: [...document.querySelectorAll("link[rel=stylesheet]")].map((l) => l.href) };

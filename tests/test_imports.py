@@ -110,6 +110,7 @@ ALLOWED = {
         "command_line",
         "data",
         "doctor",
+        "notebook",
         "parallel",
         "reading",
         "records",
@@ -176,8 +177,8 @@ def _only_for_types(path: Path, module: str) -> bool:
 def test_an_editor_knows_the_names_that_the_package_offers():
     tree = ast.parse((PACKAGE / "__init__.py").read_text("utf8"))
     (block,) = [n for n in tree.body if isinstance(n, ast.If) and n.test.id == "TYPE_CHECKING"]
-    known = {n.module.removeprefix("dlcore."): [(a.name, a.asname) for a in n.names] for n in block.body}
-    assert known == {module: [(name, name) for name in names] for module, names in dlcore._PUBLIC.items()}
+    known = [(n.module, a.name, a.asname) for n in block.body for a in n.names]
+    assert known == [(f"dlcore.{module}", name, name) for module, names in dlcore._PUBLIC.items() for name in names]
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "studies").rglob("*.py")), ids=_name)
