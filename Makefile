@@ -10,7 +10,7 @@ WANTED := $(if $(filter file,$(origin PYTHON)),$(or $(HAVE),$(call usable,$(PYTH
 READY := $(VENV)/.ready-$(WANTED)
 # workers of the tests, each with one thread
 WORKERS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/test_colab.py
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=40 --ignore=tests/test_colab.py
 
 .PHONY: book pdf test check types test-colab links dist bench notebooks address lock clean help
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
-from dlcore import config, data, register
+from dlcore import config, data, register, studies
 from dlcore.__main__ import main
 from dlcore.records import RecordStore
 from dlcore.studies.distributional import Config
@@ -52,6 +52,10 @@ register.study(sys.modules[__name__])
 """
 
 
+def _other(study, **settings):
+    return studies.study(study).Config.from_parameters(**settings)
+
+
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
     """The name of a plugin in the current folder; what it registers is forgotten afterwards."""
@@ -93,6 +97,50 @@ def test_a_file_of_arrays_is_a_data_set_named_by_its_content(digits, tmp_path):
     assert set(rows) <= set(data.load(digits, n_train=90, seed=1).extra["train_index"])
 
 
+@pytest.mark.parametrize(
+    ("study", "settings", "told"),
+    [
+        # ridge on 64 pixels memorises some of the noise of 900 digits, and says how much
+        ("rationality", {"objective": "pixels", "noise": 0.2, "draws": 20}, lambda m: 0 < m["memorization"] < 0.3),
+        ("rationality", {"objective": "supervised", "architecture": "mlp", "epochs": 3, "draws": 2}, lambda m: True),
+        # two networks that know little are stitched without loss of what they know
+        (
+            "stitching",
+            {"architecture": "mlp", "width": 16, "depth": 2, "epochs": 15, "stitch_epochs": 5},
+            lambda m: abs(m["penalty_mid"]) < 0.2 and m["random_excess_mid"] > m["excess_mid"],
+        ),
+    ],
+)
+def test_your_file_in_the_other_studies(study, settings, told, digits, tmp_path):
+    made = _other(study, preset="laptop", dataset=digits, **settings)
+    assert made.n_train == 900
+    record = RecordStore(tmp_path / "s").load_or_run(made)
+    assert record.data["name"] == made.dataset
+    assert record.metrics["num_test"] == 897
+    assert told(record.metrics), record.metrics
+    runs = RecordStore(tmp_path / "s", packaged=False).table(study)
+    assert len(studies.table(study, runs)) == 1
+
+
+@pytest.mark.parametrize(
+    ("study", "settings"),
+    [
+        ("rationality", {"objective": "pixels", "draws": 2}),
+        ("stitching", {"architecture": "mlp", "width": 4, "depth": 2, "epochs": 1, "stitch_epochs": 1}),
+    ],
+)
+def test_a_registered_set_in_the_other_studies_is_told_from_another_of_its_name(study, settings, plugin, tmp_path):
+    register.plugins([plugin])
+    store, sets = RecordStore(tmp_path / "s"), config.registered("dataset")
+    made = _other(study, dataset="wine", **settings)
+    store.load_or_run(made)
+    assert store.load(made).data["name"] == "wine"
+    load = sets["wine"].load
+    sets["wine"] = sets["wine"]._replace(load=lambda seed: tuple(part[::-1].copy() for part in load(seed)))
+    with pytest.raises(ValueError, match="checksum"):
+        store.load(made)
+
+
 def test_a_plugin_on_the_command_line(plugin, tmp_path, capsys):
     place = ["--store", str(tmp_path / "s")]
     assert main(["run", "distributional", "--plugin", plugin, "dataset=wine", "architecture=nearest", *place]) == 0
@@ -122,6 +170,9 @@ def test_another_text_of_the_same_classifier_is_another_run(plugin):
     [
         (lambda: Config(dataset="missing.npz"), "missing.npz: No such file"),
         (lambda: Config(dataset="wyne"), "unknown dataset 'wyne'"),
+        (lambda: _other("rationality", dataset="wyne"), "unknown dataset 'wyne'"),
+        (lambda: _other("stitching", dataset="wyne"), "unknown dataset 'wyne'"),
+        (lambda: _other("rationality", dataset="missing.npz"), "missing.npz: No such file"),
         (lambda: register.dataset("digits", None), "the name is taken"),
         (lambda: register.architecture("my net", None), "or is none"),
         (lambda: register.architecture("mine", None, epochs=3), "must name epochs, batch_size"),

@@ -92,7 +92,7 @@ def _features_of_the_run(config, source, folder):
 def test_labels_cannot_reach_pretraining(objective, tmp_path, monkeypatch):
     epochs = {"epochs": 2} if objective in objectives.OBJECTIVES else {}
     config = Config(objective=objective, n_train=60, draws=2, **epochs)
-    source = noisy_experiment.load(config)
+    source = config.load()
     permuted = dataclasses.replace(source, train_labels=np.random.default_rng(0).permutation(source.train_labels))
     one, two = (_features_of_the_run(config, s, tmp_path / str(i)) for i, s in enumerate((source, permuted)))
     for name in ("train", "test"):
@@ -208,7 +208,7 @@ def test_the_recorded_grid_has_no_duplicates_and_enough_seeds():
 
 def test_end_to_end_networks_in_a_stack_are_those_trained_alone(monkeypatch):
     config = Config(objective="supervised", architecture="mlp", n_train=200, noise=0.3, draws=3, epochs=40, width=64)
-    source, options = noisy_experiment.load(config), {"checkpoint": None, "progress": False, "device": "cpu"}
+    source, options = config.load(), {"checkpoint": None, "progress": False, "device": "cpu"}
     stacks = []
     real = ensembles.fit_stack
     monkeypatch.setattr(ensembles, "fit_stack", lambda runs, *a, **k: stacks.append(len(runs)) or real(runs, *a, **k))

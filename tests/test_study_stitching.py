@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from dlcore import augment, measures, studies, training
+from dlcore import augment, data, measures, studies, training
 from dlcore.data import Dataset
 from dlcore.records import PACKAGED, RecordStore
 from dlcore.studies import recorded
@@ -189,7 +189,7 @@ def test_a_population_measures_what_three_chapters_ask(store):
 
 
 def _source(config):
-    found = study.data.load(config.dataset, n_train=config.n_train, seed=config.seed)
+    found = data.load(config.dataset, n_train=config.n_train, seed=config.seed)
     x, x_test = (study.pretraining.to_unit(part) for part in (found.train_inputs, found.test_inputs))
     y, y_test = torch.from_numpy(found.train_labels), torch.from_numpy(found.test_labels)
     return pairs.Inputs(x, y, x_test, y_test, found.num_classes)
@@ -233,7 +233,7 @@ def test_freeze_training(frozen):
 def test_freeze_training_above_nothing_is_training(store):
     """Frozen until the input's normalisation, which has no weights, everything is trained: the top itself."""
     config = Config(**SMOKE)
-    found = study.data.load(config.dataset, n_train=config.n_train, seed=config.seed)
+    found = data.load(config.dataset, n_train=config.n_train, seed=config.seed)
     x, x_test = (study.pretraining.to_unit(part) for part in (found.train_inputs, found.test_inputs))
     y, y_test = torch.from_numpy(found.train_labels), torch.from_numpy(found.test_labels)
     source = pairs.Inputs(x, y, x_test, y_test, found.num_classes)
@@ -282,7 +282,7 @@ def test_the_map_sees_the_top_s_samples_or_all(monkeypatch, stitcher_data, count
     record = study.run(Config(**settings), device="cpu")
     [(x, y, x_test, _)] = given
     assert len(x) == len(y) == record.metrics["num_train"] == count
-    whole = study.data.load("digits", n_train=600, seed=0)
+    whole = data.load("digits", n_train=600, seed=0)
     assert torch.equal(y, torch.from_numpy(whole.train_labels)[:count])
     assert len(x_test) == record.metrics["num_test"] == len(whole.test_labels)
 
@@ -470,7 +470,7 @@ def test_the_large_network_is_trained_and_stitched_as_the_authors_do(monkeypatch
         return Dataset(name, x[:64], y[:64], x[64:], y[64:], 10, tuple("0123456789"), "random")
 
     real, curve = training.fit, study.penalty_curve
-    monkeypatch.setattr(study.data, "load", load)
+    monkeypatch.setattr(data, "load", load)
     monkeypatch.setattr(pairs.training, "fit", lambda *a, **k: fitted.append(k.get("augment")) or real(*a, **k))
     monkeypatch.setattr(study, "penalty_curve", lambda *a, **k: cached.append(k["cache"]) or curve(*a, **k))
     # with one thread a smaller width can crash in torch's bfloat16 backward pass

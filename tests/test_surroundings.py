@@ -213,7 +213,8 @@ def test_ctrl_c_is_heard_whatever_the_parent_said(kind, command, tmp_path):
     time.sleep(1)
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=100)
-    assert process.returncode == 130, error
+    # in the midst of an import, Python itself ends by the signal: a shell says 130 of both
+    assert process.returncode in (130, -signal.SIGINT), error
     assert b"finished records are kept" in error
     assert b"Traceback" not in error
 
@@ -222,10 +223,31 @@ def test_handlers_are_put_back_after_the_block():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with signals.heard():
-            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            assert callable(signal.getsignal(signal.SIGINT))
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_lost_ctrl_c_comes_again(monkeypatch):
+    """It may fall into a destructor, which Python lets no exception leave, or into a package's import."""
+    monkeypatch.setattr(signals, "AGAIN", 0.05)
+    lost = []
+
+    def deaf() -> None:
+        while len(lost) < 3:
+            try:
+                if not lost:
+                    os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(5)
+            except BaseException as error:
+                lost.append(error)
+        time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt), signals.heard():
+        deaf()
+    assert len(lost) == 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_failed_command_is_none_although_the_parent_ignores_the_end_of_children():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import resource_tracker
 from typing import Any
+
+AGAIN = 20.0  # seconds
 
 
 def _main() -> bool:
@@ -46,28 +49,40 @@ def heard() -> Iterator[None]:
 
     A shell starts what runs in the background with SIGINT ignored, as nohup scripts and some batch systems do; others
     leave it blocked. With SIGCHLD ignored, a failed command would count as a success.
+
+    A Ctrl-C that is lost, because it fell into a destructor or into an import that takes every exception for its own, comes
+    again `AGAIN` seconds later, until the block ends.
     """
     if not _main():
         yield
         return
-    deaf = [number for number in _INHERITED if signal.getsignal(number) == signal.SIG_IGN]
+    over, pressed = threading.Event(), threading.Event()
+
+    def remind() -> None:
+        while not over.wait(AGAIN):
+            if signal.getsignal(signal.SIGINT) is ctrl_c:  # else it is answered in another way just now
+                os.kill(os.getpid(), signal.SIGINT)
+
+    def ctrl_c(*_: Any) -> None:
+        if not pressed.is_set():
+            pressed.set()
+            threading.Thread(target=remind, name="dlcore-ctrl-c", daemon=True).start()
+        raise KeyboardInterrupt
+
+    wanted: dict[int, Any] = {signal.SIGINT: ctrl_c} | ({signal.SIGCHLD: signal.SIG_DFL} if os.name == "posix" else {})
+    inherited = (signal.SIG_IGN, signal.default_int_handler)
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, ()) if hasattr(signal, "pthread_sigmask") else set()
-    before = {number: signal.signal(number, _INHERITED[number]) for number in deaf}
+    before = {n: signal.signal(n, call) for n, call in wanted.items() if signal.getsignal(n) in inherited}
     if masked:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
+        over.set()
         for number, old in before.items():
             signal.signal(number, old)
         if masked:
             signal.pthread_sigmask(signal.SIG_SETMASK, masked)
-
-
-# what a program takes that was not told otherwise
-_INHERITED: dict[int, Any] = {signal.SIGINT: signal.default_int_handler}
-if hasattr(signal, "SIGCHLD"):
-    _INHERITED[signal.SIGCHLD] = signal.SIG_DFL
 
 
 def interrupted(*_: Any) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from dlcore import data
 from dlcore.config import Config as BaseConfig
-from dlcore.config import option
+from dlcore.config import option, registered
 from dlcore.models import NETWORKS
 from dlcore.probing import PROBES
 from dlcore.training_config import PRETRAINING as PRETRAINING_RECIPE
@@ -29,6 +30,7 @@ PRETRAIN: dict[tuple[str, str], dict[str, Any]] = {
     ("images", "convnet"): {"width": 32, "depth": 3, "epochs": 60, "batch_size": 256},
     ("images", "resnet"): {"width": 32, "depth": 1, "epochs": 60, "batch_size": 256},
     ("images", "resnet18"): {"width": 64, "depth": 2, "epochs": 500, "batch_size": 512},
+    ("tabular", "mlp"): {"width": 256, "depth": 2, "epochs": 100, "batch_size": 256},
 }
 TEST_SIZES = {"mnist1d": 4000}
 VIEWS = 4  # augmented views of each training point that a probe with augmentation is fitted on
@@ -37,11 +39,14 @@ END_TO_END: dict[str, dict[str, Any]] = {
     "digits": {**_ADAM, "epochs": 300, "batch_size": 64},
     "mnist1d": {**_ADAM, "epochs": 200},
     "images": {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": 128, "epochs": 60},
+    "tabular": {**_ADAM, "epochs": 200},
 }
 
 
 def kind(dataset: str) -> str:
-    """Returns which recipes a data set takes: "digits", "mnist1d" or "images"."""
+    """Returns which recipes a data set takes: "digits", "mnist1d", "images" or, for one of your own, also "tabular"."""
+    if data.own.is_own(dataset):
+        return data.own.usual(dataset)[1]
     return dataset if dataset in ("digits", "mnist1d") else "images"
 
 
@@ -66,7 +71,7 @@ class Config(BaseConfig):
 
     preset: str = option("smoke", help="where the run belongs", choices=("smoke", "laptop", "gpu"))
     experiment: str = option("gaps", help="what is measured", choices=("gaps", "table"))
-    dataset: str = option("digits", help="data set", choices=tuple(SIZES))
+    dataset: str = option("digits", help="data set", choices=tuple(SIZES), extended="dataset")
     objective: str = option("simclr", help="what makes the features", choices=("supervised", *REPRESENTATIONS))
     architecture: str = option("convnet", help="network of the features", choices=tuple(NETWORKS))
     probe: str | None = option(
@@ -96,9 +101,11 @@ class Config(BaseConfig):
 
     def resolve(self) -> dict[str, Any]:
         """Fills the sizes and training settings of the recipes; what does not apply stays None."""
-        filled: dict[str, Any] = {}
+        filled: dict[str, Any] = {"dataset": data.own.named(self.dataset)}
         if self.n_train is None:
-            filled["n_train"] = SIZES[self.dataset]
+            filled["n_train"] = (
+                data.own.usual(self.dataset)[0] if data.own.is_own(self.dataset) else SIZES[self.dataset]
+            )
         networks = (*NETWORK, "supervised")
         steps: dict[str, Any] = {}
         if self.objective in networks:
@@ -152,6 +159,8 @@ class Config(BaseConfig):
 
     def validate(self) -> None:
         """Refuses settings that would do nothing: two names for one run are an error waiting to happen."""
+        if self.objective in OBJECTIVES and kind(self.dataset) == "tabular":
+            raise ValueError(f"objective {self.objective!r} needs views of images or signals, not rows of a table")
         if self.objective == "supervised" and (self.dimension or self.transductive or self.augmented):
             raise ValueError("objective 'supervised' has no features: dimension, transductive, augmented do not apply")
         if self.dimension is not None and self.objective in ("pixels", "neighbours"):
@@ -172,6 +181,14 @@ class Config(BaseConfig):
             raise ValueError(f"experiment 'table' needs noise <= 0.9, not {self.noise}")
         if self.augmented and self.objective not in NETWORK:
             raise ValueError(f"augmented applies to features of a network, not to {self.objective!r}")
+
+    def data_checksum(self) -> str | None:
+        """Returns the checksum of a registered data set as it is now."""
+        return self.load().checksum if self.dataset in registered("dataset") else None
+
+    def load(self) -> data.Dataset:
+        """Returns the data of the run."""
+        return data.load(self.dataset, n_train=self.n_train, n_test=TEST_SIZES.get(self.dataset), seed=self.seed)
 
     def pretraining(self) -> dict[str, Any]:
         """Returns the fields that decide the features, and no others: what a cache of features is named after."""

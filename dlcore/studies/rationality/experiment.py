@@ -10,7 +10,7 @@ from dlcore import runtime
 from dlcore.metrics import rationality as rr
 from dlcore.records import Record
 from dlcore.studies.rationality.config import NETWORK, Config
-from dlcore.studies.rationality.noisy_experiment import end_to_end, load, measure, on_features, table_procedure
+from dlcore.studies.rationality.noisy_experiment import end_to_end, measure, on_features, table_procedure
 
 
 def run(config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str = "auto") -> Record:
@@ -23,7 +23,7 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     Experiment "table" adds `table_predicted` and `table_measured`.
     """
     options = {"checkpoint": checkpoint, "progress": progress, "device": device}
-    source = load(config)
+    source = config.load()
     about = {"name": source.name, "split": source.split, "checksum": source.checksum}
     where = runtime.device(device) if config.objective in (*NETWORK, "supervised") else torch.device("cpu")
     found = (

@@ -14,7 +14,7 @@ from dlcore import cache, data, parallel, pretraining, probing, runtime, trainin
 from dlcore.metrics import rationality as rr
 from dlcore.models import network
 from dlcore.models.networks import Stages
-from dlcore.studies.rationality.config import TEST_SIZES, VIEWS
+from dlcore.studies.rationality.config import VIEWS
 from dlcore.studies.rationality.representations import Features, represent
 
 if TYPE_CHECKING:
@@ -37,11 +37,6 @@ class Draws(NamedTuple):
     dimension: int
     degrees_of_freedom: float
     loss: list[float]
-
-
-def load(config: Config) -> data.Dataset:
-    """Returns the data of a configuration."""
-    return data.load(config.dataset, n_train=config.n_train, n_test=TEST_SIZES.get(config.dataset), seed=config.seed)
 
 
 def _inputs(config: Config, source: data.Dataset) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from dlcore import data
 from dlcore.config import Config as BaseConfig
-from dlcore.config import option
+from dlcore.config import option, registered
 from dlcore.stitching import FAMILIES, INITIALISATIONS
 from dlcore.training_config import PRETRAINING as PRETRAINING_RECIPE
 from dlcore.training_config import TrainConfig
@@ -30,6 +31,7 @@ RECIPES: dict[tuple[str, str], dict[str, int]] = {
     ("images", "convnet"): {"width": 16, "depth": 4, "epochs": 20},
     ("images", "resnet"): {"width": 16, "depth": 2, "epochs": 20},
     ("images", "resnet18"): {"width": 64, "depth": 2, "epochs": 20},
+    ("tabular", "mlp"): {"width": 128, "depth": 4, "epochs": 40},
 }
 # the authors train ten times as long at 1e-3; 30 epochs of that left 5 points of penalty in a network stitched to itself,
 # 30 of this under one
@@ -83,7 +85,7 @@ class Config(BaseConfig):
     }
 
     preset: str = option("smoke", help="where the run belongs", choices=("smoke", "laptop", "gpu"))
-    dataset: str = option("digits", help="data set", choices=DATASETS)
+    dataset: str = option("digits", help="data set", choices=DATASETS, extended="dataset")
     architecture: str = option("convnet", help="network of both", choices=ARCHITECTURES)
     noise: float = option(0.0, help="share of the bottom's training labels that are random", low=0.0, high=1.0)
     seed: int = option(0, help="seed of the data, both networks and the map", low=0)
@@ -130,7 +132,10 @@ class Config(BaseConfig):
 
     def resolve(self) -> dict[str, Any]:
         """Fills sizes and training from the recipes."""
-        kind = self.dataset if self.dataset in ("digits", "mnist1d") else "images"
+        size, kind = (
+            data.own.usual(self.dataset) if data.own.is_own(self.dataset) else (SIZES[self.dataset], self.dataset)
+        )
+        kind = kind if kind in ("digits", "mnist1d", "tabular") else "images"
         if (found := RECIPES.get((kind, self.architecture))) is None:
             fits = [a for k, a in RECIPES if k == kind]
             raise ValueError(
@@ -140,8 +145,9 @@ class Config(BaseConfig):
         recipe = {**found, **(LARGE if large else SMALL), "stitch_rate": STITCH_RATE}
         recipe["stitch_batch"] = LARGE_STITCH_BATCH if large else STITCH_BATCH
         filled: dict[str, Any] = {name: value for name, value in recipe.items() if getattr(self, name) is None}
+        filled["dataset"] = data.own.named(self.dataset)
         if self.n_train is None:
-            filled["n_train"] = SIZES[self.dataset]
+            filled["n_train"] = size
         if self.bottom_width is None:
             filled["bottom_width"] = filled.get("width", self.width)
         return filled
@@ -160,7 +166,7 @@ class Config(BaseConfig):
             found |= {f"{part}_{name}": value for part, values in parts.items() for name, value in values.items()}
         if self.converged:
             found |= {"search_steps": ",".join(map(str, SEARCH_STEPS)), "search_gain": SEARCH_GAIN}
-            found["validation"] = VALIDATION[self.dataset]
+            found["validation"] = VALIDATION.get(self.dataset)
         return found
 
     def validate(self) -> None:
@@ -177,12 +183,29 @@ class Config(BaseConfig):
             raise ValueError("cross compares stages of networks of one width")
         if self.converged and (self.family != "auto" or self.init != "random" or self.cross or self.preset == "gpu"):
             raise ValueError("converged chooses starts and steps of the usual map: family, init and cross do not apply")
+        if data.own.is_own(self.dataset) and (self.converged or self.bottom_labels != "classes"):
+            raise ValueError(
+                "converged needs further test samples, and bottom_labels=coarse known classes: not of your own data"
+            )
+        learners = {self.top_objective, self.bottom_objective} - {"supervised"}
+        if learners and data.own.is_own(self.dataset) and data.own.usual(self.dataset)[1] == "tabular":
+            raise ValueError(f"objective {min(learners)!r} needs views of images or signals, not rows of a table")
         if self.population and (
             not self.disjoint or self.bottom_labels != "classes" or self.bottom_share != self.top_share
         ):
             raise ValueError("population compares two networks of the same classes on disjoint samples, as many each")
         if self.freeze and self.bottom_width != self.width:
             raise ValueError("freeze puts the bottom's layers into the top: they must have one width")
+
+    def data_checksum(self) -> str | None:
+        """Returns the checksum of a registered data set as it is now."""
+        return self.load().checksum if self.dataset in registered("dataset") else None
+
+    def load(self) -> data.Dataset:
+        """Returns the data of the run."""
+        tests = None if self.preset == "gpu" else TEST_SIZES.get(self.dataset)
+        extra = VALIDATION[self.dataset] if self.converged else 0
+        return data.load(self.dataset, n_train=self.n_train, n_test=tests and tests + extra, seed=self.seed)
 
     @property
     def top(self) -> Role:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dlcore import data, pretraining, runtime, training
+from dlcore import pretraining, runtime, training
 from dlcore.metrics import similarity
 from dlcore.records import Record
 from dlcore.stitching import (
@@ -29,7 +29,6 @@ from dlcore.studies.stitching.config import (
     SEARCH_STEPS,
     SIMILARITY_INPUTS,
     STITCH_OPTIMIZER,
-    TEST_SIZES,
     VALIDATION,
     Config,
 )
@@ -96,9 +95,7 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
     untrained network's BatchNorm statistics are those of the training inputs.
     """
     options = {"checkpoint": checkpoint, "progress": progress, "device": device}
-    tests = None if config.preset == "gpu" else TEST_SIZES.get(config.dataset)
-    extra = VALIDATION[config.dataset] if config.converged else 0
-    found = data.load(config.dataset, n_train=config.n_train, n_test=tests and tests + extra, seed=config.seed)
+    found, extra = config.load(), VALIDATION[config.dataset] if config.converged else 0
     x_test, y_test = pretraining.to_unit(found.test_inputs), torch.from_numpy(found.test_labels)
     cut = len(x_test) - extra
     source = Inputs(
