@@ -12,13 +12,14 @@ READY := $(VENV)/.ready-$(WANTED)
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=40 --ignore=tests/test_colab.py
 
-.PHONY: book pdf test check test-colab links dist bench notebooks address lock clean help
+.PHONY: book pdf test check types test-colab links dist bench notebooks address lock clean help
 
 help:
 	@echo "make book       set up, execute the notebooks, build the site, say where it is"
 	@echo "make pdf        the book as one PDF, _build/book.pdf; needs Chromium"
 	@echo "make test       lint, unit tests, doctests, notebooks, book and the page in Chromium"
 	@echo "make check      lint and the fast tests only"
+	@echo "make types      what pyright says of the public modules; installs it first, 280 MB with its Node"
 	@echo "make test-colab the notebooks alone, with the packages that Colab has"
 	@echo "make links      ask every address that the book names whether it is there"
 	@echo "make dist       wheel, source distribution, site as a zip and as a PDF, checksums, into dist/"
@@ -52,6 +53,11 @@ check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(PYTEST) tests dlcore --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/browser
+
+# basedpyright is pyright that comes with all it runs on; pinned, because a newer one finds other things
+types: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check basedpyright==1.40.2
+	@$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 test-colab: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_colab.py

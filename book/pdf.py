@@ -16,7 +16,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "_build" / "html"
-# What a page becomes: its article as it looks on paper, with names of its own and links that stay in the document.
+# What a page becomes: its article as it looks on paper, with names of its own and links that stay in the document or lead to
+# the web. Code that the page folds away is in the notebooks; what only a browser can do is in the site.
 TAKE = """
 async (names) => {
   window.dispatchEvent(new Event("beforeprint"));
@@ -25,13 +26,19 @@ async (names) => {
   if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
   const here = location.href.split("#")[0], key = (url) => names[url.split("#")[0]];
   const article = document.querySelector("article");
-  for (const e of article.querySelectorAll("script, noscript, style, .headerlink, .dl-rows, .dl-controls, .toggle-button, .copybtn, .prev-next-footer, input, audio")) e.remove();
+  for (const e of article.querySelectorAll("script, noscript, style, .headerlink, .dl-rows, .dl-controls, .toggle-button, .copybtn, .prev-next-footer, input, audio, details.hide, .dl-lab > :not(.dl-lab-title, .dl-lab-sub)")) e.remove();
   for (const e of article.querySelectorAll("img")) e.src = e.src;
   for (const e of article.querySelectorAll("a[href]")) {
     const page = key(e.href), mark = e.href.split("#")[1];
     if (page) e.setAttribute("href", "#" + page + (mark ? "--" + mark.split("?")[0] : ""));
+    else if (e.protocol === "file:") e.removeAttribute("href");
   }
   for (const e of article.querySelectorAll("[id]")) if (!e.closest("svg")) e.id = key(here) + "--" + e.id;
+  // colours and clips of a drawing are named by the page's address
+  for (const e of article.querySelectorAll("svg :is(clipPath, linearGradient)")) e.id = key(here) + "--" + e.id;
+  for (const e of article.querySelectorAll("svg *")) for (const a of e.attributes) {
+    a.value = a.value.replace(/url\\([^)]*#/, "url(#" + key(here) + "--");
+  }
   const maths = [...document.querySelectorAll("style[id^=MJX]")].map((s) => s.textContent).join("\\n");
   return { text: `<article class="bd-article" id="${key(here)}">${article.innerHTML}</article>`, maths,
            styles: [...document.querySelectorAll("link[rel=stylesheet]")].map((l) => l.href) };
@@ -41,7 +48,8 @@ PAPER = """
 html { font-size: 15px; } body { margin: 0; } article { break-before: page; max-width: none; padding: 0; }
 article:first-of-type { break-before: auto; } .bd-article table { font-size: .8em; width: 100%; }
 .bd-article pre { font-size: .78em; } summary { list-style: none; } .dl-scroll { overflow: visible; }
-.landing .verdicts, .landing .cards { break-inside: avoid; }
+h1, h2, h3, h4 { break-after: avoid; } tr { break-inside: avoid; } table:has(tr:nth-child(16)) { break-inside: auto; }
+.landing .verdicts, .landing .cards { break-inside: avoid; } .landing .cards { grid-template-columns: repeat(4, 1fr); }
 """
 
 

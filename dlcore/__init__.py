@@ -9,10 +9,51 @@ pretraining, translation    self-supervised encoders, sentence pairs and their m
 studies                     one folder a finding: settings, experiment, grid, table, figures, claims, panel
 claims, figures             the ledger of claims; tables -> Altair charts; no torch
 lab, notebook, sweep        live panels; notebooks by papermill; a study over a grid: this machine, Dask, SLURM
-__main__                    python -m dlcore run | sweep | record | claims | data | doctor
+__main__                    python -m dlcore run | sweep | record | export | claims | notebooks | data | doctor
 """
 
+from typing import TYPE_CHECKING
+
 from dlcore import lazy
+
+if TYPE_CHECKING:  # for editors; at run time a name brings its module when it is first used
+    from dlcore.config import Config as Config
+    from dlcore.metrics.distributional import feature_calibration as feature_calibration
+    from dlcore.models import network as network
+    from dlcore.noise import (
+        apply_confusion as apply_confusion,
+    )
+    from dlcore.noise import (
+        cyclic_confusion as cyclic_confusion,
+    )
+    from dlcore.noise import (
+        flip_labels as flip_labels,
+    )
+    from dlcore.pretraining import features as features
+    from dlcore.pretraining import pretrain as pretrain
+    from dlcore.probing import probe_rationality as probe_rationality
+    from dlcore.probing import rationality as rationality
+    from dlcore.records import RecordStore as RecordStore
+    from dlcore.stitching import penalty_curve as penalty_curve
+    from dlcore.stitching import stitch as stitch
+    from dlcore.studies import load as load
+    from dlcore.studies.meanings import columns as columns
+    from dlcore.training import TrainConfig as TrainConfig
+    from dlcore.training import fit as fit
+    from dlcore.training import fit_many as fit_many
+    from dlcore.training import predict as predict
+    from dlcore.translation.models import Shape as Shape
+    from dlcore.translation.models import seq2seq as seq2seq
+    from dlcore.translation.task import Transduction as Transduction
+    from dlcore.translation.training import (
+        SequenceConfig as SequenceConfig,
+    )
+    from dlcore.translation.training import (
+        fit_pairs as fit_pairs,
+    )
+    from dlcore.translation.training import (
+        token_loss as token_loss,
+    )
 
 __version__ = "0.1.0"
 

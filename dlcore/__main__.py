@@ -85,6 +85,15 @@ def claims(args: argparse.Namespace) -> int:
     return 0
 
 
+def notebooks(args: argparse.Namespace) -> int:
+    """Writes the chapters as notebooks into a folder, to run and to change."""
+    from dlcore import notebook
+
+    for copy in notebook.copy_chapters(args.folder):
+        print(copy)
+    return 0
+
+
 def data(args: argparse.Namespace) -> int:
     """Lists the data sets and where they were found; downloads one when asked."""
     from dlcore import data as sets
@@ -148,6 +157,11 @@ def parser() -> argparse.ArgumentParser:
         "--history", action="store_true", help="date regions and first records by Git's history, into the package"
     )
     p.set_defaults(call=claims, parser=p)
+    p = verbs.add_parser("notebooks", help=notebooks.__doc__)
+    p.add_argument(
+        "folder", nargs="?", default=".", type=folder, metavar="FOLDER", help="by default the one you are in"
+    )
+    p.set_defaults(call=notebooks, parser=p)
     p = verbs.add_parser("data", help=data.__doc__)
     p.add_argument("--download", type=word, metavar="NAME")
     p.set_defaults(call=data, parser=p)

@@ -74,7 +74,7 @@ def _of_tensor(values: Any, name: str) -> np.ndarray:
 
 
 def _of_list(values: list, name: str) -> np.ndarray:
-    parts = [v if isinstance(v, _PLAIN) else as_array(v, name) for v in values]
+    parts: list[Any] = [v if isinstance(v, _PLAIN) else as_array(v, name) for v in values]
     shapes = {np.shape(v) for v in parts}
     if len(shapes) > 1:
         raise ValueError(f"{name} has entries of unequal length: {', '.join(map(str, sorted(shapes)))}")

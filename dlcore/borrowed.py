@@ -7,10 +7,11 @@ import copy
 import types
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
+from torch.jit._trace import TopLevelTracedModule
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import TorchFunctionMode
@@ -191,7 +192,7 @@ def copied(of: T, role: str = "the network") -> T:
                 mine = copy.deepcopy(inner, memo)
                 for part in mine.modules() if isinstance(mine, nn.Module) else ():
                     _rebind(part, memo)
-                return mine
+                return cast(T, mine)
         except Exception as error:
             raise ValueError(
                 f"{role} cannot be copied, which keeps yours as it is; does it hold a file, a lock or a generator? "
@@ -278,7 +279,7 @@ class _Scripted(nn.Module):
 def _inside(module: nn.Module) -> nn.Module:
     """Returns the network in wrappers that change nothing. A TorchScript chain becomes a chain of its parts."""
     while True:
-        if isinstance(module, torch.jit.TopLevelTracedModule):
+        if isinstance(module, TopLevelTracedModule):
             module = copy.deepcopy(module)  # the parts of a trace cannot be called, those of its copy can
         if isinstance(module, torch.jit.ScriptModule):
             kind = [part for part in module._c._type().qualified_name().split(".") if "mangle" not in part]

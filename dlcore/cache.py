@@ -19,7 +19,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
 
@@ -158,7 +158,7 @@ def writing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
     temporary, file = temporary_name(path), None
     try:
         with contextlib.closing(_File(temporary)) as file:
-            yield file
+            yield cast(BinaryIO, file)  # as every file of io is, for what writes into it
             file.finish(sync)
         os.replace(temporary, path)
     except BaseException as error:
@@ -198,8 +198,10 @@ def beside(checkpoint: Path | None, folder: str, made: str | bytes, suffix: str)
 
 def kept(path: Path | None, read: Callable[[Path], T]) -> T | None:
     """Returns what `read` makes of a kept file, or None where there is none. A damaged file costs time, never the run."""
+    if path is None:
+        return None
     try:
-        return None if path is None else read(path)
+        return read(path)
     except FileNotFoundError:
         return None
     except Exception:
@@ -302,6 +304,6 @@ def read_arrays(path: Path | None) -> dict[str, np.ndarray] | None:
     return kept(path, read)
 
 
-def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+def write_arrays(path: Path, **arrays: Any) -> None:
     """Writes arrays, so that a reader or a kill sees either nothing or all of them; on a full disk, a warning."""
     keep(path, lambda file: np.savez(file, **arrays))

@@ -104,7 +104,7 @@ class Config:
         for name, value in filled.items():
             object.__setattr__(self, name, value)
         self._check(filled)
-        if "constants" in self.names() and self.constants is None:
+        if "constants" in self.names() and getattr(self, "constants", None) is None:
             object.__setattr__(self, "constants", keys.described(self.fixed()))
         self.validate()
 
@@ -124,8 +124,9 @@ class Config:
 
     def check_constants(self) -> None:
         """Raises ValueError when this version cannot run the configuration, because its recipe is another's."""
-        if "constants" in self.names() and self.constants != (here := keys.described(self.fixed())):
-            raise ValueError(f"constants = {self.constants!r}, but this version runs {here!r}; leave constants out")
+        own = getattr(self, "constants", None)
+        if "constants" in self.names() and own != (here := keys.described(self.fixed())):
+            raise ValueError(f"constants = {own!r}, but this version runs {here!r}; leave constants out")
 
     def data_checksum(self) -> str | None:
         """Returns the checksum of the data that a run would use now, where another set may bear the same name.
@@ -168,9 +169,8 @@ class Config:
             one_of("parameter", name, names)
         given = {k: v for k, v in parameters.items() if v is not None}
         preset = given.get("preset", getattr(cls, "preset", None))
-        if preset is not None:
-            one_of("preset", preset, cls.PRESETS)
-        return cls(**{**cls.PRESETS.get(preset, {}), **given})
+        base = {} if preset is None else cls.PRESETS[one_of("preset", preset, cls.PRESETS)]
+        return cls(**{**base, **given})
 
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> typing.Self:

@@ -9,6 +9,7 @@ import shutil
 
 import torch
 
+import dlcore
 from dlcore import data, machine, runtime, studies
 from dlcore.record_files import entries
 from dlcore.records import PACKAGED, default_path
@@ -41,6 +42,11 @@ def _device() -> str:
     return f"{f'{count} x ' if count > 1 else ''}{name}; {low} for images, float32 for the rest"
 
 
+def _dlcore() -> str:
+    commit = runtime.commit()
+    return dlcore.__version__ if commit == "unknown" else f"{dlcore.__version__} at {commit}"
+
+
 def _packages() -> list[str]:
     lines = []
     for use, packages in USES.items():
@@ -69,7 +75,7 @@ def report() -> str:
     lines = [
         f"{'device':18} {_device()}",
         f"{'threads':18} {torch.get_num_threads()} of {machine.cores()} cores{memory}",
-        f"{'python':18} {platform.python_version()}, torch {torch.__version__}, dlcore at {runtime.commit()}",
+        f"{'python':18} {platform.python_version()}, torch {torch.__version__}, dlcore {_dlcore()}",
         *_packages(),
     ]
     found = data.available(os.environ.get("DLCORE_DATA"))

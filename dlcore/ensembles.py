@@ -30,8 +30,12 @@ def _layers(model: nn.Module) -> list[nn.Module] | None:
     if borrowed.altered(model):
         return None
     if type(model).forward is nn.Sequential.forward:
-        parts = [_layers(part) for part in model.children()]
-        return None if None in parts else [layer for part in parts for layer in part]
+        layers: list[nn.Module] = []
+        for part in model.children():
+            if (inner := _layers(part)) is None:
+                return None
+            layers += inner
+        return layers
     bare = not any(True for _ in model.parameters()) and not any(True for _ in model.children())
     return [model] if type(model) is nn.Linear or bare else None
 
@@ -92,7 +96,9 @@ class Stack:
     def __init__(self, runs: Sequence[Run], config: Any) -> None:
         self.runs = list(runs)
         self.base, models = runs[0].model, [run.model for run in runs]
-        self.chain = _chain(models)
+        if (chain := _chain(models)) is None:
+            raise ValueError("these networks are no chains that a stack can stand for: see `pays`")
+        self.chain = chain
         each = [[p.detach() for p in model.parameters()] for model in models]
         free = [p.requires_grad for p in self.base.parameters()]
         stacked = [torch.stack(values).contiguous() for values in zip(*each, strict=True)]

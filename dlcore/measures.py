@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pandas as pd
 
@@ -58,14 +58,15 @@ def mean(values: pd.Series, within: tuple[float, float] = (-math.inf, math.inf))
         return None
     i = mean_interval(values, CONFIDENCE.get())
     # the mean and NaN ends stay as they are
-    return Measured(i.value, *(end if math.isnan(end) else min(max(end, within[0]), within[1]) for end in i[1:3]), i.n)
+    low, high = (end if math.isnan(end) else min(max(end, within[0]), within[1]) for end in i[1:3])
+    return Measured(i.value, low, high, i.n)
 
 
 def mean_where(values: pd.Series, meets: pd.Series) -> Measured | None:
     """Returns the mean over the runs that meet a claim's condition; NaN with the number of all runs where none does."""
     if values.empty:
         return None
-    return mean(values[meets]) or Measured(math.nan, math.nan, math.nan, len(values))
+    return mean(values.loc[meets]) or Measured(math.nan, math.nan, math.nan, len(values))
 
 
 def largest(groups: list[pd.Series], absolute: bool = False) -> Measured | None:
@@ -76,7 +77,7 @@ def largest(groups: list[pd.Series], absolute: bool = False) -> Measured | None:
 
 def by(t: Table, column: str | pd.Series, *names: str) -> list[pd.Series]:
     """Returns the values of a column in groups of equal `names`."""
-    values = t[column] if isinstance(column, str) else column
+    values = cast(pd.Series, t[column] if isinstance(column, str) else column)
     return [group for _, group in values.groupby([t[n] for n in names])]
 
 

@@ -188,9 +188,9 @@ def instance_probabilities(features, labels, num_classes: int, rate: float, seed
     if x.ndim < 2 or len(x) != len(y) or not np.isfinite(x).all():
         raise ValueError(f"finite features (n, ...) and labels (n,) are needed, not {x.shape} and {y.shape}")
     x, rng = x.reshape(len(x), -1), np.random.default_rng(seed)
-    own = (
-        stats.truncnorm.rvs(-rate / 0.1, (1 - rate) / 0.1, rate, 0.1, size=len(y), random_state=rng) if rate else 0 * y
-    )
+    own = np.zeros(len(y))
+    if rate:
+        own += stats.truncnorm.rvs(-rate / 0.1, (1 - rate) / 0.1, rate, 0.1, size=len(y), random_state=rng)
     scores = np.full((len(y), num_classes), -np.inf)
     for label in range(num_classes):
         weights = rng.normal(size=(x.shape[1], num_classes))

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -270,6 +271,20 @@ def execute(
 def _keep(temporary: Path, failed: Path) -> None:
     if temporary.exists():
         temporary.replace(failed)
+
+
+def copy_chapters(folder: str | Path) -> list[Path]:
+    """Copies the chapters' notebooks, in the edition that Jupyter shows well, into a folder; returns the copies.
+
+    Raises: ValueError where a file has the name of one already; then nothing is copied.
+    """
+    shipped = Path(__file__).with_name("notebooks")
+    place = shipped if shipped.is_dir() else Path(__file__).resolve().parents[1] / "notebooks" / "plain"
+    copies = {source: Path(folder) / source.name for source in sorted(place.glob("*.ipynb"))}
+    if taken := next((copy for copy in copies.values() if copy.exists()), None):
+        raise ValueError(f"{taken} is there already, and may be yours; name another folder")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return [Path(shutil.copyfile(source, copy)) for source, copy in copies.items()]
 
 
 def _manager(env: Mapping[str, str]) -> type:

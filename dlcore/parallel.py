@@ -220,12 +220,13 @@ def _normalise(norm: _BatchNorm, x: torch.Tensor) -> torch.Tensor:
     n = sums[0].detach()
     mean, square = (sums[1:] / n).chunk(2)
     variance = (square - mean.square()).clamp(min=0)
-    if norm.training and norm.running_mean is not None:
-        norm.num_batches_tracked.add_(1)
-        step = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+    means, variances, batches = norm.running_mean, norm.running_var, norm.num_batches_tracked
+    if norm.training and means is not None and variances is not None and batches is not None:
+        batches.add_(1)
+        step = 1 / float(batches) if norm.momentum is None else norm.momentum
         with torch.no_grad():
-            norm.running_mean.lerp_(mean.to(norm.running_mean), step)
-            norm.running_var.lerp_((variance * n / (n - 1)).to(norm.running_var), step)
+            means.lerp_(mean.to(means), step)
+            variances.lerp_((variance * n / (n - 1)).to(variances), step)
     scale = torch.rsqrt(variance + norm.eps).float()
     if norm.weight is not None:
         scale = scale * norm.weight
@@ -264,13 +265,13 @@ def replicated(model: nn.Module, loss: Callable[..., Any], where: torch.device) 
     }
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and not isinstance(m, nn.SyncBatchNorm)]
     for norm in norms:
-        norm.forward = functools.partial(_normalise, norm)
+        vars(norm)["forward"] = functools.partial(_normalise, norm)
     # DDP is a cycle of references; alive, it would go on averaging the gradients of the model's next run
     held = [DistributedDataParallel(_Objective(model, loss), [where] if where.type == "cuda" else None, **options)]
     try:
         yield lambda inputs, targets: held[0](inputs, targets)
     finally:
         for norm in norms:
-            del norm.forward
+            del vars(norm)["forward"]
         held.clear()
         gc.collect()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from dlcore.training_config import PRETRAINING
 
 class Normalise(nn.Module):
     """Subtracts each channel's mean and divides by its deviation, both of the reference inputs (n, C, ...)."""
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
 
     def __init__(self, reference: torch.Tensor) -> None:
         super().__init__()
@@ -52,7 +55,7 @@ def encoder(
     reference = to_unit(reference)
     net = network(architecture, tuple(reference.shape[1:]), 2, seed=seed, **sizes)
     layers = OrderedDict(net.named_children())
-    dimension = layers.pop("classifier").in_features
+    dimension = cast(nn.Linear, layers.pop("classifier")).in_features
     return networks.Stages(OrderedDict(normalise=Normalise(reference), **layers)), dimension
 
 

@@ -213,10 +213,12 @@ class RecordStore:
         checkpoint = self.checkpoint(config)
         if run is None:
             own = registered("study").get(config.STUDY)
-            run = (own or importlib.import_module(f"dlcore.studies.{config.STUDY}")).run
+            call = (own or importlib.import_module(f"dlcore.studies.{config.STUDY}")).run
+        else:
+            call = run
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        record = run(config, checkpoint=checkpoint, **options)
+        record = call(config, checkpoint=checkpoint, **options)
         seconds = record.seconds or round(time.perf_counter() - start, 2)
         saved = self.save(config, Record(**{**asdict(record), "seconds": seconds}))
         checkpoint.unlink(missing_ok=True)
@@ -296,7 +298,7 @@ def export(path: str | Path, studies: Iterable[str], store: RecordStore | None =
     runs = pd.concat(tables, ignore_index=True).convert_dtypes() if tables else pd.DataFrame()
     content = io.BytesIO()
     if name.endswith(".parquet"):
-        mixed = {c: runs[c].map(str, na_action="ignore") for c in runs if runs[c].dtype == object}
+        mixed = {str(c): column.map(str, na_action="ignore") for c, column in runs.items() if column.dtype == object}
         try:
             runs.assign(**mixed).to_parquet(content, index=False)
         except ImportError:

@@ -18,12 +18,13 @@ def usable(plot: str | None = None) -> Callable[[T], T]:
     def extended(kind: T) -> T:
         given = {"to_dict": to_dict, "to_frame": to_frame}
         if plot is not None:
+            chart = plot
 
             def draw(self: Any, **options: Any) -> Any:
                 """Returns the result as an Altair chart."""
                 from dlcore.charts import results
 
-                return getattr(results, plot)(self, **options)
+                return getattr(results, chart)(self, **options)
 
             given["plot"] = draw
         for name, method in given.items():

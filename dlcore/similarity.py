@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -99,10 +100,13 @@ def matrix(
             f"{n} inputs, batch_size = {batch_size}, permutations = {permutations}, confidence = {confidence}: at least 4, "
             "4, 0 and within (0, 1) are needed"
         )
-    pair = isinstance(layers, tuple) and len(layers) == 2 and not any(isinstance(part, str) for part in layers)
-    chosen = [
+    if isinstance(layers, tuple) and len(layers) == 2 and not any(isinstance(part, str) for part in layers):
+        named: list[Any] = [*layers]
+    else:
+        named = [layers, layers]
+    chosen: list[list[str]] = [
         list(part) if part is not None else stage_names(model, rows[:2])
-        for part, model, rows in zip(layers if pair else (layers, layers), (model_a, model_b), given, strict=True)
+        for part, model, rows in zip(named, (model_a, model_b), given, strict=True)
     ]
     rng = np.random.default_rng(seed)
     # a last batch of fewer than four is spread over the others
@@ -180,7 +184,7 @@ def _result(sums: np.ndarray, layers: list[list[str]], confidence: float, inputs
         half = stats.t.ppf(0.5 + confidence / 2, batches - 1) * error
     p_value, null = np.full_like(value, np.nan), math.nan
     if random:
-        p_value = (1 + sum(one >= value for one in random)) / (1 + len(random))
+        p_value = (1 + np.sum([one >= value for one in random], axis=0)) / (1 + len(random))
         null = float(np.quantile([np.nanmax(one) for one in random], 0.95))
     return SimilarityMatrix(
         table(value), table(value - half), table(value + half), table(p_value), null, batches, inputs

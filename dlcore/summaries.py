@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,7 @@ def findings(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, optional: S
     """
     if table.empty:
         return table
-    rows = table[table.preset.isin(presets)].copy()
+    rows = table.loc[table.preset.isin(presets)].copy()
     return rows if rows.empty else rows.assign(**{name: np.nan for name in optional if name not in rows})
 
 
@@ -59,7 +60,12 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFra
     for key, group in table.dropna(subset=[value]).groupby(list(by), sort=True):
         interval = mean_interval(group[value])
         found.append(
-            {**dict(zip(by, key, strict=True)), value: interval.value, "low": interval.low, "high": interval.high}
+            {
+                **dict(zip(by, cast(tuple, key), strict=True)),
+                value: interval.value,
+                "low": interval.low,
+                "high": interval.high,
+            }
         )
         found[-1]["seeds"] = interval.n
     return pd.DataFrame(found, columns=[*by, value, "low", "high", "seeds"])

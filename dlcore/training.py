@@ -18,7 +18,7 @@ from dlcore import borrowed, ensembles, optimization, parallel, runtime
 from dlcore.arrays import as_inputs, as_integers, as_tensor
 from dlcore.training_config import Curves, TrainConfig
 
-Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
+Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor | tuple[torch.Tensor, torch.Tensor]]
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 Evaluate = Callable[[nn.Module, int], dict[str, Any]]
 
@@ -297,23 +297,23 @@ def fit_many(
         and len(targets) > 0
         and (isinstance(targets[0], list) or np.ndim(targets[0]) > 0)
     )
-    each = (
-        [*targets] if several else [targets] * count,
-        [configs] * count if isinstance(configs, TrainConfig) else [*configs],
-        [None] * count if evaluate is None else [*evaluate],
-        [None] * count if checkpoints is None else [*checkpoints],
-        [f"model {k}" for k in range(count)] if labels is None else [*labels],
-    )
-    for name, values in zip(("targets", "configs", "evaluate", "checkpoints", "labels"), each, strict=True):
+    each: dict[str, list[Any]] = {
+        "targets": [*targets] if several else [targets] * count,
+        "configs": [configs] * count if isinstance(configs, TrainConfig) else [*configs],
+        "evaluate": [None] * count if evaluate is None else [*evaluate],
+        "checkpoints": [None] * count if checkpoints is None else [*checkpoints],
+        "labels": [f"model {k}" for k in range(count)] if labels is None else [*labels],
+    }
+    for name, values in each.items():
         if len(values) != count:
             raise ValueError(f"{len(values)} {name} for {count} models")
-    targets, configs, evaluate, checkpoints, labels = each
+    vectors, recipes, watched, files, names = each.values()
     if not isinstance(inputs, torch.Tensor):
         inputs = as_tensor("training inputs", inputs)  # once, not once a model
     where = runtime.device(device) if isinstance(device, str) else device
     options = {"augment": augment, "checkpoint_seconds": checkpoint_seconds, "progress": progress}
     groups: dict[TrainConfig, list[int]] = {}
-    for k, config in enumerate(configs):
+    for k, config in enumerate(recipes):
         groups.setdefault(replace(config, seed=0), []).append(k)
     found: dict[int, Curves] = {}
     for config, rows in groups.items():
@@ -324,17 +324,17 @@ def fit_many(
                 ready: list[_Prepared] = []
                 for k in rows:  # the data once, not once a model
                     same = ready[0].inputs if ready else inputs
-                    ready.append(_prepare(models[k], (same, targets[k]), configs[k], checkpoints[k], where, loss))
+                    ready.append(_prepare(models[k], (same, vectors[k]), recipes[k], files[k], where, loss))
                 runs = [
-                    ensembles.Run(models[k], r, configs[k].seed, labels[k], evaluate[k])
+                    ensembles.Run(models[k], r, recipes[k].seed, names[k], watched[k])
                     for k, r in zip(rows, ready, strict=True)
                 ]
                 ensembles.fit_stack(runs, config, **options)
             found |= {k: r.curves for k, r in zip(rows, ready, strict=True)}
             continue
         for k in rows:
-            own = {"evaluate": evaluate[k], "checkpoint": checkpoints[k], "label": labels[k]}
-            found[k] = fit(models[k], (inputs, targets[k]), configs[k], loss=loss, device=where, **own, **options)
+            own = {"evaluate": watched[k], "checkpoint": files[k], "label": names[k]}
+            found[k] = fit(models[k], (inputs, vectors[k]), recipes[k], loss=loss, device=where, **own, **options)
     return [found[k] for k in range(count)]
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,19 @@ def test_doctor_data_and_claims(capsys):
     for verb in ("doctor", "data", "claims"):
         assert main([verb]) == 0
         assert capsys.readouterr().out.strip()
+
+
+def test_notebooks_are_copied_once(tmp_path, capsys):
+    plain = sorted((Path(__file__).parents[1] / "notebooks" / "plain").glob("*.ipynb"))
+    assert main(["notebooks", str(tmp_path / "new")]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "new" / p.name) for p in plain]
+    assert [p.read_bytes() for p in sorted((tmp_path / "new").iterdir())] == [p.read_bytes() for p in plain]
+    (tmp_path / "new" / plain[-1].name).write_text("mine")
+    (tmp_path / "new" / plain[0].name).unlink()
+    assert main(["notebooks", str(tmp_path / "new")]) == 2
+    assert f"{plain[1].name} is there already" in capsys.readouterr().err
+    assert not (tmp_path / "new" / plain[0].name).exists()
+    assert (tmp_path / "new" / plain[-1].name).read_text() == "mine"
 
 
 def test_as_a_module():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import dlcore
 from dlcore.studies import STUDIES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,6 +110,7 @@ ALLOWED = {
         "command_line",
         "data",
         "doctor",
+        "notebook",
         "parallel",
         "reading",
         "records",
@@ -116,7 +118,11 @@ ALLOWED = {
         "studies",
         "sweep",
     },
-    "__init__": {"lazy"},
+    # the public names, under TYPE_CHECKING alone
+    "__init__": {
+        *("config", "lazy", "metrics", "models", "noise", "pretraining", "probing", "records", "stitching", "studies"),
+        *("training", "translation"),
+    },
 }
 
 
@@ -166,6 +172,13 @@ def _only_for_types(path: Path, module: str) -> bool:
     inside = {n.module for block in typing for n in ast.walk(block) if isinstance(n, ast.ImportFrom)}
     outside = {n.module for n in tree.body if isinstance(n, ast.ImportFrom)}
     return module in inside - outside
+
+
+def test_an_editor_knows_the_names_that_the_package_offers():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text("utf8"))
+    (block,) = [n for n in tree.body if isinstance(n, ast.If) and n.test.id == "TYPE_CHECKING"]
+    known = [(n.module, a.name, a.asname) for n in block.body for a in n.names]
+    assert known == [(f"dlcore.{module}", name, name) for module, names in dlcore._PUBLIC.items() for name in names]
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "studies").rglob("*.py")), ids=_name)

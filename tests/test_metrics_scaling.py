@@ -71,7 +71,7 @@ def test_jacobian_and_slope_are_derivatives(law):
         step = 1e-6 * np.eye(k)[j]
         slope = (chosen.evaluate(theta + step, x) - chosen.evaluate(theta - step, x)) / 2e-6
         assert jacobian[:, :, j] == pytest.approx(slope, abs=1e-8)
-    if chosen.slope is not None:
+    if law in LAWS:  # a joint law has no slope in one size
         slope = (chosen.evaluate(theta, x - 1e-6) - chosen.evaluate(theta, x + 1e-6)) / 2e-6
         assert chosen.slope(theta, x) == pytest.approx(slope, abs=1e-8)
 

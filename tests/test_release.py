@@ -72,6 +72,10 @@ def test_the_workflows_of_the_card_are_there():
         "matrix"
     ]
     assert matrix["python"] == ["3.11", "3.13"]
+    commands = {
+        p.stem: [s.get("run", "") for s in _steps(yaml.safe_load(p.read_text("utf8"))["jobs"])] for p in WORKFLOWS
+    }
+    assert "make types" in commands["test"]
 
 
 def test_what_is_cached_is_what_the_build_reads():
@@ -135,6 +139,7 @@ def test_the_wheel_is_small_and_whole(packages):
     (wheel,) = (packages / "dist").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
+        chapters = {n: archive.read(n) for n in names if n.endswith(".ipynb")}
         metadata = archive.read(next(n for n in names if n.endswith("METADATA"))).decode()
     assert wheel.stat().st_size < 4e6
     assert len(names) < 400
@@ -146,6 +151,9 @@ def test_the_wheel_is_small_and_whole(packages):
     assert tracked <= names, sorted(tracked - names)
     assert not any(n.startswith(("tests/", "book/", "notebooks/")) for n in names)
     assert "dlcore/py.typed" in names
+    plain = packages / "source" / "notebooks" / "plain"
+    assert chapters == {f"dlcore/notebooks/{p.name}": p.read_bytes() for p in plain.iterdir()}
+    assert len(chapters) == 6
     assert f"Project-URL: Repository, {URL}" in metadata
     assert not re.search(r"\]\((?!https?://|#)", metadata), (
         "a link of the README that leads nowhere on the package index"

@@ -22,6 +22,7 @@
     const drawn = new XMLSerializer().serializeToString(svg)
       .replace(/var\((--[\w-]+)\)/g, function (_, name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); })
       .replace(/currentColor/g, ink)
+      .replace(/url\([^)]*#/g, "url(#") // colour scales and clips are named by the page's address
       .replace(/<svg /, '<svg y="' + top + '" ');
     const text = lines.map(function (l, i) {
       const words = l[0].replace(/[&<>]/g, function (c) { return ENTITIES[c]; });

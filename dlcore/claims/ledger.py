@@ -126,7 +126,7 @@ class Claim:
         '40 (33 to 47, 3 runs)'
         """
         brief = self.brief
-        return f"{brief[:-1]}, {self.measured.runs} runs)" if " to " in brief else brief
+        return f"{brief[:-1]}, {self.measured.runs} runs)" if self.measured and " to " in brief else brief
 
 
 def evaluate(shown: Mapping[str, pd.DataFrame] | None = None, chapter: int | None = None) -> list[Claim]:
@@ -223,7 +223,9 @@ def write_history() -> None:
 
 def _entries() -> list[dict]:
     """Returns the texts and regions of all claims; a study's measures are imported for what they register."""
-    files = [Path(studies.part(name, "claims").__file__).with_suffix(".yml") for name in studies.STUDIES]
+    for name in studies.STUDIES:
+        studies.part(name, "claims")
+    files = [Path(studies.__file__).parent / name / "claims.yml" for name in studies.STUDIES]
     # the parser in C takes a tenth of the time
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return [entry for file in files for entry in yaml.load(file.read_text("utf8"), loader)]

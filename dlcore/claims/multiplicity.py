@@ -9,21 +9,21 @@ import numpy as np
 from dlcore.measures import CONFIDENCE, Measured
 
 
-def place(measured: Measured, accept: tuple[float, float]) -> str:
-    """Returns where an interval lies: "inside" of a region, "outside" of it, or "across" its edge; no interval is across.
+def place(measured: Measured | None, accept: tuple[float, float]) -> str:
+    """Returns where an interval lies: "inside" of a region, "outside" of it, or "across" its edge; no interval, or no value, is across.
 
     >>> place(Measured(0.5, 0.4, 0.6, 5), (0, 1)), place(Measured(0.5, 0.4, 0.6, 5), (0.55, 1))
     ('inside', 'across')
     """
     low, high = accept
-    if not (np.isfinite(measured.low) and np.isfinite(measured.high)):
+    if measured is None or not (np.isfinite(measured.low) and np.isfinite(measured.high)):
         return "across"
     if low <= measured.low and measured.high <= high:
         return "inside"
     return "across" if measured.high >= low and measured.low <= high else "outside"
 
 
-def smallest_error(measure: Callable[[], Measured], accept: tuple[float, float]) -> float:
+def smallest_error(measure: Callable[[], Measured | None], accept: tuple[float, float]) -> float:
     """Returns the smallest error alpha at which the interval of confidence 1 - alpha is not across the edge of its region.
 
     The p-value of the verdict: twice that of the one-sided test of the nearer edge. Found by halving in logarithms,

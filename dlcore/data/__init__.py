@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -122,10 +122,11 @@ def _locate(name: str, root: str | Path | None, download: bool) -> Path:
 def _integer(what: str, value: Any, low: int) -> int:
     if isinstance(value, bool):
         raise TypeError(f"{what} = {value!r} must be an integer")
+    given = value
     if isinstance(value, (float, np.floating)) and float(value).is_integer():  # 1e3
-        value = int(value)
+        given = int(value)
     try:
-        number = operator.index(value)
+        number = operator.index(given)
     except TypeError:
         raise TypeError(f"{what} = {value!r} must be an integer") from None
     if number < low:
@@ -204,7 +205,7 @@ def _read(name: str, n_train: int | None, n_test: int | None, seed: int, path: P
         return Dataset(name, x, y, x_test, y_test, 10, tuple("0123456789"), split)
     if name == "digits" or name in tabular.TABLES:
         return _split_pool(name, n_train, n_test, seed, path)
-    pools = vision.pools(name, path)
+    pools = vision.pools(name, _here(name, path))
     rows = _first(np.random.default_rng([seed, 3]).permutation(len(pools.train_labels)), n_train, name, "n_train")
     order = np.arange(len(pools.test_labels))
     if n_test is not None:  # one order for every seed
@@ -228,6 +229,13 @@ def _read(name: str, n_train: int | None, n_test: int | None, seed: int, path: P
     )
 
 
+def _here(name: str, path: Path | None) -> Path:
+    """Returns the place of a set that is read from a file, which `load` has found. Raises: ValueError without one."""
+    if path is None:
+        raise ValueError(f"{name} is read from a file, and none is given")
+    return path
+
+
 def _first(order: np.ndarray, count: int | None, name: str, what: str) -> np.ndarray:
     if count is not None and count > len(order):
         raise ValueError(f"{what} = {count} is too large: {name} has at most {len(order)}")
@@ -239,12 +247,12 @@ def _split_pool(name: str, n_train: int | None, n_test: int | None, seed: int, p
     if name == "digits":
         from sklearn.datasets import load_digits
 
-        raw = load_digits()
+        raw = cast(Any, load_digits())
         x = (raw.images / 16).astype(np.float32)[:, None]
         y, names = raw.target.astype(np.int64), tuple("0123456789")
         usual = 1200
     else:
-        x, y, names = tabular.table(name, path)
+        x, y, names = tabular.table(name, _here(name, path))
         usual = 2 * len(y) // 3
     order = np.random.default_rng([seed, 5]).permutation(len(y))
     # at least one row is left to test on

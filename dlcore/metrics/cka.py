@@ -79,7 +79,7 @@ def rbf_cka(x, y, scale: float = 0.8, debiased: bool = False) -> float:
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"scale = {scale} must be positive: it multiplies the median distance")
     sides = _Distances(a), _Distances(b)
-    widths = [scale * side.median() for side in sides]
+    widths = scale * sides[0].median(), scale * sides[1].median()
     if names := [name for name, width in zip("xy", widths, strict=True) if width == 0]:
         return undefined(f"half of all pairs of rows of {' and of '.join(names)} are equal, so the width is zero")
     hsic = _rbf_hsic(*sides, *widths, debiased)
@@ -148,7 +148,7 @@ class MinibatchCKA:
         terms = rows[:, :1] * rows[:, 1:4] * np.exp2(np.stack([2 * (up_x + up_y), 4 * up_x, 4 * up_y], axis=1))
         total = terms.sum(0)
         if not (total[1:] > 0).all():
-            return Interval(undefined("a representation does not vary within any batch"), *[math.nan] * 2, batches)
+            return Interval(undefined("a representation does not vary within any batch"), math.nan, math.nan, batches)
 
         def alignment(sums: np.ndarray) -> np.ndarray:
             return sums[..., 0] / np.sqrt(sums[..., 1]) / np.sqrt(sums[..., 2])

@@ -201,7 +201,8 @@ def gap_intervals(
         raise ValueError(f"{draws} draw has no spread; two at least")
     e = experiment
 
-    def functionals(correct, flipped, hit, count, accuracy):
+    def functionals(sums, count, accuracy):
+        correct, flipped, hit = sums
         noisy, on_flipped = correct / (count * e.num_samples), hit / np.maximum(flipped, 1)
         parts = (train - noisy, noisy - on_flipped, on_flipped - accuracy)
         bound = sum(np.maximum(p, 0) for p in parts)
@@ -209,13 +210,13 @@ def gap_intervals(
         return np.stack([noisy, on_flipped, train - accuracy + shape, *parts, bound])
 
     sums = [v.astype(float) for v in (e.correct, e.flipped, e.correct_flipped)]
-    whole = functionals(*(v.sum() for v in sums), draws, test)
-    left = functionals(*(v.sum() - v for v in sums), draws - 1, test)
+    whole = functionals([v.sum() for v in sums], draws, test)
+    left = functionals([v.sum() - v for v in sums], draws - 1, test)
     by_draws = (draws - 1) / draws * ((left - left.mean(1, keepdims=True)) ** 2).sum(1)
     # Wilson's centre keeps the variance positive at an accuracy of 1
     p = (test * num_test + 2) / (num_test + 4)
     step = np.sqrt(p * (1 - p) / num_test)
-    ends = [functionals(*(v.sum() for v in sums), draws, test + s) for s in (-step, step)]
+    ends = [functionals([v.sum() for v in sums], draws, test + s) for s in (-step, step)]
     by_test = ((ends[1] - ends[0]) / 2) ** 2
     variance = by_draws + by_test
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -234,8 +235,8 @@ def noisy_label_accuracy(accuracy, rate: float, num_classes: int):
     >>> round(float(noisy_label_accuracy(0.9, 0.9, 10)), 6)
     0.1
     """
-    accuracy, rate = as_reals("accuracy", accuracy), as_reals("rate", rate)
-    return (accuracy * (1 - rate) + (1 - accuracy) * rate / (as_reals("num_classes", num_classes) - 1))[()]
+    a, eta = as_reals("accuracy", accuracy), as_reals("rate", rate)
+    return (a * (1 - eta) + (1 - a) * eta / (as_reals("num_classes", num_classes) - 1))[()]
 
 
 def table_accuracy(train_noisy, noisy_train, rate: float, num_classes: int):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.linalg import LinAlgWarning, solve
@@ -17,9 +17,9 @@ from dlcore.models import CLASSICAL
 class Classifier(Protocol):
     """What every family offers: `fit(inputs, labels)` returns itself, `predict(inputs)` hard labels."""
 
-    def fit(self, inputs: np.ndarray, labels: np.ndarray) -> Classifier: ...
+    def fit(self, inputs: np.ndarray, labels: np.ndarray, /) -> Any: ...
 
-    def predict(self, inputs: np.ndarray) -> np.ndarray: ...
+    def predict(self, inputs: np.ndarray, /) -> Any: ...
 
 
 class KernelRidge:
@@ -90,7 +90,8 @@ class _Flat:
     """
 
     def __init__(self, inner: Classifier, svm_bandwidth: float | None = None) -> None:
-        self.inner, self._bandwidth = inner, svm_bandwidth
+        self.inner: Any = inner
+        self._bandwidth = svm_bandwidth
         # of logistic regression: its penalty is on the weights of the inputs as given
         self._strength = getattr(inner, "C", None) if svm_bandwidth is None else None
 

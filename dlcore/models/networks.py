@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -123,7 +124,7 @@ CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def network(name: str, shape: tuple[int, ...], num_classes: int, *, seed: int = 0, **sizes: int) -> nn.Module:
+def network(name: str, shape: tuple[int, ...], num_classes: int, *, seed: int = 0, **sizes: Any) -> nn.Module:
     """Returns a freshly initialised network.
 
     Shapes: `shape` is that of one input, (C, L) for signals or (C, H, W) for images.

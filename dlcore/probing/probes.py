@@ -6,7 +6,7 @@ import copy
 import hashlib
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -237,7 +237,7 @@ def rationality(
     from sklearn.utils.parallel import Parallel, delayed
 
     jobs = (delayed(_predicted)(fit, features, given, (features,), keep) for given in noisy)
-    done = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
+    done = cast(Any, Parallel(n_jobs=n_jobs, return_as="generator")(jobs))
     done = tqdm(done, desc="rationality", total=draws, unit="draw", disable=not progress)
     predictions = np.stack([found for (found,) in done])
     summary = _summary(clean, on_test, predictions, noisy, y, y_test, classes)
@@ -258,7 +258,7 @@ def _predicted(fit: Any, features, labels: np.ndarray, inputs: tuple, keep: str 
     if hasattr(fit, "get_params") and hasattr(fit, "fit"):
         from sklearn.base import clone
 
-        model = clone(fit)
+        model = cast(Any, clone(fit))
     elif hasattr(fit, "fit"):
         model = copy.deepcopy(fit)
     found = model.fit(features, labels) if hasattr(model, "fit") else model(features, labels)

@@ -49,7 +49,7 @@ class Kept:
         def read(path: Path) -> Stitch:
             fields = torch.load(path, map_location="cpu", weights_only=True)
             arrays = {name: fields.pop(name).numpy() for name in ("wrong", "top_wrong")}
-            return Stitch(**fields, **arrays, curves=Curves(), model=None)
+            return Stitch(**{**fields, **arrays, "curves": Curves(), "model": None})
 
         if (stitch := cache.kept(found, read)) is not None:
             return stitch

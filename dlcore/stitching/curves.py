@@ -55,7 +55,8 @@ class Penalties(list):
 
     def __str__(self) -> str:
         shown = ["top_stage", "seed", "penalty", "self_penalty", "excess", "excess_se", "random_penalty"]
-        return self.to_frame()[shown].to_string(index=False, float_format="{:+.4f}".format)
+        signed: Any = "{:+.4f}".format  # pandas takes a function here, and says otherwise
+        return self.to_frame()[shown].to_string(index=False, float_format=signed)
 
     def to_frame(self) -> pd.DataFrame:
         """Returns a row per stage and seed."""
@@ -145,9 +146,9 @@ def penalty_curve(
                     def make() -> Stitch:
                         return (fit or stitch_subjects)(one, second, low, high, family, checked, with_seed)
 
-                    control = kept is not None and kind != "main"
                     names = (low, high, family, seed)
-                    done[key] = (kept.of(one, second, names, make) if control else make())._replace(model=None)
+                    made = make() if kept is None or kind == "main" else kept.of(one, second, names, make)
+                    done[key] = made._replace(model=None)
                 return done[key]
 
             for low, high in pairs:

@@ -35,6 +35,7 @@ class Moments:
 def moments(pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Moments:
     """Returns the moments of (rows, C) and (rows, D) matrices that come in parts; row i of both is one input."""
     count, shift = 0, None
+    sums: list[torch.Tensor] = []
     for source, target in pairs:
         if max(source.shape[1], target.shape[1]) > _MOST:
             raise ValueError(
@@ -46,15 +47,13 @@ def moments(pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Moments:
         if shift is None:
             # deviations from the first part's mean: nothing cancels when activations are far from zero
             shift = f.mean(0), t.mean(0)
-            sum_f, sum_t, squares = torch.zeros_like(shift[0]), torch.zeros_like(shift[1]), torch.zeros_like(shift[1])
-            cov, cross = f.new_zeros(f.shape[1], f.shape[1]), f.new_zeros(f.shape[1], t.shape[1])
         f, t = f - shift[0], t - shift[1]
-        sum_f += f.sum(0)
-        sum_t += t.sum(0)
-        cov += f.T @ f
-        cross += f.T @ t
-        squares += (t * t).sum(0)
+        parts = [f.sum(0), t.sum(0), f.T @ f, f.T @ t, (t * t).sum(0)]
+        sums = [total.add_(part) for total, part in zip(sums, parts, strict=True)] if sums else parts
         count += len(f)
+    if shift is None:
+        raise ValueError("no activations: a closed form needs some")
+    sum_f, sum_t, cov, cross, squares = sums
     for name, total in (("bottom", sum_f), ("top", sum_t)):
         if not torch.isfinite(total).all():
             raise ValueError(f"the {name}'s activations contain NaN or infinity: does it work on these inputs?")
@@ -111,6 +110,8 @@ def permutation(m: Moments) -> torch.Tensor:
 class Pick(nn.Module):
     """Takes channels by their numbers, bit by bit."""
 
+    index: torch.Tensor
+
     def __init__(self, index: torch.Tensor) -> None:
         super().__init__()
         self.register_buffer("index", index)
@@ -122,6 +123,10 @@ class Pick(nn.Module):
 
 class Affine(nn.Module):
     """(x - mean_in) W + mean_out, frozen."""
+
+    weight: torch.Tensor
+    mean_in: torch.Tensor
+    mean_out: torch.Tensor
 
     def __init__(self, weight: torch.Tensor, mean_in: torch.Tensor, mean_out: torch.Tensor) -> None:
         super().__init__()
@@ -171,7 +176,7 @@ class Stitcher(nn.Module):
 
     def size(self) -> torch.Tensor:
         """Returns the sum of the absolute weights of the map, for an L1 penalty."""
-        return sum(p.abs().sum() for p in self.core.parameters() if p.ndim > 1)
+        return torch.stack([p.abs().sum() for p in self.core.parameters() if p.ndim > 1]).sum()
 
 
 def arrangement(family: str, source: Layout, target: Layout, resize: str | None) -> tuple[str, Arrange]:
@@ -209,9 +214,11 @@ def build(
         raise ValueError(f"rank = {rank} is outside 1..{min(source, target)}, the smaller number of channels")
     if family == "identity":
         return Stitcher(arrange, none, none, none)
-    if family == "permutation":
+    if m is None and (family in CLOSED or init != "random"):
+        raise ValueError("a closed form, and a start that is not random, need the moments of the activations")
+    if m is not None and family == "permutation":
         return Stitcher(arrange, none, Pick(permutation(m)), none)
-    if family in CLOSED:
+    if m is not None and family in CLOSED:
         weight = orthogonal(m) if family == "orthogonal" else least_squares(m, ridge, rank)
         return Stitcher(arrange, none, Affine(weight, m.mean_in, m.mean_out), none)
     if source * target > 2**28:
@@ -221,16 +228,17 @@ def build(
     if kernel_size > 1:
         core: nn.Module = Window(source, target, arrange.target.axes, kernel_size)
     elif rank is not None:
-        core = nn.Sequential(nn.Linear(source, rank, bias=False), nn.Linear(rank, target))
-        for layer in core:
+        factors = nn.Linear(source, rank, bias=False), nn.Linear(rank, target)
+        for layer in factors:
             nn.init.orthogonal_(layer.weight)
+        core = nn.Sequential(*factors)
     else:
         core = nn.Linear(source, target)
     norms = (none, none) if family == "token_linear" else (nn.BatchNorm1d(source), nn.BatchNorm1d(target))
     stitcher = Stitcher(arrange, norms[0], core, norms[1])
-    if init == "least_squares":
+    if m is not None and init == "least_squares":
         _start(stitcher, least_squares(m, ridge, rank), m.mean_out, m)
-    elif init == "identity":
+    elif m is not None and init == "identity":
         _start(stitcher, torch.eye(source, dtype=torch.float64), m.mean_in, m)
     return stitcher
 
@@ -240,28 +248,30 @@ def _start(stitcher: Stitcher, weight: torch.Tensor, mean_out: torch.Tensor, m: 
     """Sets a trained stitcher to x -> (x - mean_in) W + mean_out: exactly in evaluation, nearly on a batch."""
     norm_in, norm_out = stitcher.norm_in, stitcher.norm_out
     bias = mean_out - m.mean_in @ weight
-    if isinstance(norm_in, nn.BatchNorm1d):
+    if isinstance(norm_in, nn.BatchNorm1d) and isinstance(norm_out, nn.BatchNorm1d):
         variance = m.cov_in.diagonal().clamp(min=0)
-        norm_in.running_mean.copy_(m.mean_in)
-        norm_in.running_var.copy_(variance)
+        _set(norm_in, running_mean=m.mean_in, running_var=variance)
         out = (weight * (m.cov_in @ weight)).sum(0).clamp(min=0)
-        norm_out.running_mean.zero_()
-        norm_out.running_var.copy_(out)
-        norm_out.weight.copy_((out + norm_out.eps).sqrt())
-        norm_out.bias.copy_(mean_out)
+        scale = (out + norm_out.eps).sqrt()
+        _set(norm_out, running_mean=torch.zeros_like(out), running_var=out, weight=scale, bias=mean_out)
         weight, bias = weight * (variance + norm_in.eps).sqrt()[:, None], torch.zeros_like(mean_out)
     core = stitcher.core
     if isinstance(core, Window):
-        core.conv.weight.zero_()
+        kernel = torch.zeros_like(core.conv.weight)
         centre = tuple((k - 1) // 2 for k in core.conv.kernel_size)
-        core.conv.weight[(slice(None), slice(None), *centre)] = weight.T.to(core.conv.weight)
-        core.conv.bias.copy_(bias)
+        kernel[(slice(None), slice(None), *centre)] = weight.T.to(kernel)
+        _set(core.conv, weight=kernel, bias=bias)
     elif isinstance(core, nn.Sequential):
         u, s, vh = torch.linalg.svd(weight, full_matrices=False)
-        k = core[0].out_features
-        core[0].weight.copy_((u[:, :k] * s[:k].sqrt()).T)
-        core[1].weight.copy_((s[:k, None].sqrt() * vh[:k]).T)
-        core[1].bias.copy_(bias)
+        k = len(core.get_parameter("0.weight"))
+        _set(core[0], weight=(u[:, :k] * s[:k].sqrt()).T)
+        _set(core[1], weight=(s[:k, None].sqrt() * vh[:k]).T, bias=bias)
     else:
-        core.weight.copy_(weight.T)
-        core.bias.copy_(bias)
+        _set(core, weight=weight.T, bias=bias)
+
+
+def _set(module: nn.Module, **values: torch.Tensor) -> None:
+    """Copies values into the parameters and buffers of these names; the others stay."""
+    own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    for name, value in values.items():
+        own[name].copy_(value)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from dlcore import borrowed, runtime
 from dlcore.results import usable
@@ -24,7 +25,9 @@ from dlcore.training import Curves, fit
 class Stitched(nn.Module):
     """Head, stitcher, tail. In training mode only the stitcher and the given BatchNorm layers are in training mode."""
 
-    def __init__(self, head: nn.Module | None, stitcher: nn.Module, tail: nn.Module, norms: list[nn.Module]) -> None:
+    def __init__(
+        self, head: nn.Module | None, stitcher: families.Stitcher, tail: nn.Module, norms: Sequence[nn.Module]
+    ) -> None:
         super().__init__()
         self.head, self.stitcher, self.tail = head, stitcher, tail
         self._norms = norms
@@ -120,8 +123,8 @@ def stitch(
         raise ValueError("data is needed: train inputs, train labels, test inputs, test labels")
     where = runtime.device(chosen.device)
     checked = checked_data(data)
-    subjects = [Subject(model, role, checked, where, chosen.cache_bytes) for model, role in _roles(bottom, top)]
-    return stitch_subjects(*subjects, bottom_stage, top_stage or bottom_stage, family, checked, chosen)
+    first, second = (Subject(model, role, checked, where, chosen.cache_bytes) for model, role in _roles(bottom, top))
+    return stitch_subjects(first, second, bottom_stage, top_stage or bottom_stage, family, checked, chosen)
 
 
 def _roles(bottom: nn.Module, top: nn.Module) -> tuple[tuple[nn.Module, str], tuple[nn.Module, str]]:
@@ -159,7 +162,9 @@ def stitch_subjects(
         raise ValueError(
             f"cache=True, but the activations at {bottom_stage!r} do not fit into cache_bytes = {options.cache_bytes:,}"
         )
-    norms = [] if mode == "frozen" else [*tail.norms, *(head.norms if kept is None and moves_head else [])]
+    norms: list[_BatchNorm] = (
+        [] if mode == "frozen" else [*tail.norms, *(head.norms if kept is None and moves_head else [])]
+    )
 
     needs = family in CLOSED[1:] or (trained and options.init != "random")
     summary = None
@@ -221,7 +226,7 @@ def standard_error(difference: np.ndarray) -> float:
     return float(difference.std(ddof=1) / math.sqrt(len(difference))) if len(difference) > 1 else math.nan
 
 
-def _recalibrate(model: Stitched, norms: list[nn.Module], inputs: torch.Tensor, where: torch.device) -> None:
+def _recalibrate(model: Stitched, norms: list[_BatchNorm], inputs: torch.Tensor, where: torch.device) -> None:
     """Re-estimates running statistics in one pass, as plain averages over batches."""
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -267,6 +272,8 @@ def _objective(top: Subject, data: StitchData, options: StitchOptions, later: nn
             return finish(model, functional.cross_entropy(logits, targets), errors)
 
         return targets, on_soft
+    if later is None or options.match_stage is None:
+        raise ValueError(f"objective {options.objective!r} needs match_stage, the stage whose output is matched")
     targets = top.collect(options.match_stage, data.train_inputs)
     variance = targets.float().var().clamp(min=1e-12)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
@@ -237,10 +239,13 @@ def watching(
     for stage in names:
         checked_stage(model, stage, example, "the network")
     with borrowed.hooked(
-        find_stage(model, stage).register_forward_hook(lambda _m, _a, out, stage=stage: take(stage, out))
-        for stage in names
+        find_stage(model, stage).register_forward_hook(functools.partial(_taken, take, stage)) for stage in names
     ):
         yield
+
+
+def _taken(take: Callable[[str, torch.Tensor], None], stage: str, _m: nn.Module, _a: Any, out: torch.Tensor) -> None:
+    take(stage, out)
 
 
 def private(model: nn.Module, where: torch.device, role: str) -> nn.Module:
@@ -257,31 +262,32 @@ def _chain(model: nn.Module, stage: str) -> tuple[nn.Module, nn.Module] | None:
     after: list[nn.Module] = []
     here = model
     for part in borrowed.find(model, stage)[1].split("."):
-        if type(here).forward is not nn.Sequential.forward or borrowed.altered(here):
+        own = isinstance(here, nn.Sequential) and type(here).forward is nn.Sequential.forward
+        if not isinstance(here, nn.Sequential) or not own or borrowed.altered(here):
             return None
-        names = list(here._modules)
-        index = names.index(part)
-        before += [here._modules[name] for name in names[:index]]
-        after = [here._modules[name] for name in names[index + 1 :]] + after
-        here = here._modules[part]
+        layers, index = list(here), list(here._modules).index(part)
+        before += layers[:index]
+        after = layers[index + 1 :] + after
+        here = layers[index]
     return nn.Sequential(*before, here), nn.Sequential(*after)
 
 
-def _tracked(module: nn.Module) -> bool:
+def _tracked(module: nn.Module) -> TypeGuard[_BatchNorm]:
     return isinstance(module, _BatchNorm) and module.running_mean is not None
 
 
-def _norms(model: nn.Module) -> list[nn.Module]:
+def _norms(model: nn.Module) -> list[_BatchNorm]:
     return [module for module in model.modules() if _tracked(module)]
 
 
 @torch.no_grad()
 def _norms_by_time(
     model: nn.Module, stage: nn.Module, example: torch.Tensor
-) -> tuple[list[nn.Module], list[nn.Module]]:
+) -> tuple[list[_BatchNorm], list[_BatchNorm]]:
     """Returns the BatchNorm layers that run until the stage's output, and after it."""
-    done, sides = [], ([], [])
-    handles = [m.register_forward_pre_hook(lambda m, _: sides[bool(done)].append(m)) for m in _norms(model)]
+    done: list[bool] = []
+    sides: tuple[list[_BatchNorm], list[_BatchNorm]] = [], []
+    handles = [m.register_forward_pre_hook(lambda *_, m=m: sides[bool(done)].append(m)) for m in _norms(model)]
     handles.append(stage.register_forward_hook(lambda *_: done.append(True)))
     with borrowed.hooked(handles), borrowed.evaluating(model):
         borrowed.run(model, example)

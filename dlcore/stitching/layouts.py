@@ -130,7 +130,7 @@ class Arrange(nn.Module):
             return x
         source, target = self.source, self.target
         body = x[:, source.prefix :].transpose(1, 2).reshape(len(x), -1, *source.grid)
-        mode = "linear" if self.resize == "bilinear" and len(source.grid) == 1 else self.resize
+        mode = "linear" if self.resize == "bilinear" and len(source.grid) == 1 else self.resize or "nearest"
         smooth = {"align_corners": False} if mode in ("linear", "bilinear") else {}
         out = functional.interpolate(body, size=target.grid, mode=mode, **smooth).flatten(2).transpose(1, 2)
         if target.prefix:

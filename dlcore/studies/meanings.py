@@ -151,8 +151,8 @@ def markdown() -> str:
     for study in studies.STUDIES:
         parts.append(f"## {study}\n\n| column | kind | meaning |\n| --- | --- | --- |")
         lines = [
-            f"| `{r.column}` | {r.kind} | {r.meaning.replace('|', chr(92) + '|')} |"
-            for r in columns(study).itertuples()
+            f"| `{column}` | {kind} | {meaning.replace('|', chr(92) + '|')} |"
+            for column, kind, meaning in columns(study).itertuples(index=False)
         ]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)

@@ -131,7 +131,7 @@ def find_notebook(study: str) -> Path:
     """Returns the chapter of a study, in the source tree or under the current folder.
 
     Raises:
-        FileNotFoundError: an installed package has no notebooks.
+        FileNotFoundError: an installed package has them where `python -m dlcore notebooks` has written them.
     """
     if study not in NOTEBOOKS:
         raise ValueError(f"{study} has no chapter; name a notebook, or run the study without one: --direct")
@@ -141,8 +141,8 @@ def find_notebook(study: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise FileNotFoundError(
-        f"the notebook {name} is in none of {', '.join(map(str, dict.fromkeys(places)))}; name it with --notebook "
-        "PATH, or run the study without a notebook: --direct"
+        f"the notebook {name} is in none of {', '.join(map(str, dict.fromkeys(places)))}; write it with "
+        "python -m dlcore notebooks, name it with --notebook PATH, or run the study without a notebook: --direct"
     )
 
 

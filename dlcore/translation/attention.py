@@ -85,6 +85,8 @@ class Attention(nn.Module):
         """
         b, t, width = x.shape
         if self.memory:
+            if cache is None:
+                raise ValueError("attention to a memory needs what `remember` returns")
             (query,) = self.split(self.query(x), 1)
             key, value = cache["key"], cache["value"]
         else:
@@ -155,11 +157,17 @@ class Layer(nn.Module):
         memory_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
         x = x + self._drop(self.own(self.own_norm(x), mask, causal, cache))
-        if self.memory is not None:
+        if self.memory is not None and self.memory_norm is not None:
             x = x + self._drop(self.memory(self.memory_norm(x), memory_mask, cache=memory))
-        if self.feed is not None:
+        if self.feed is not None and self.feed_norm is not None:
             x = x + self._drop(self.feed(self.feed_norm(x)))
         return x
+
+    def remember(self, memory: torch.Tensor) -> Cache:
+        """Returns keys and values of a memory (b, s, width), for `memory` of a call. Raises: ValueError for a layer without."""
+        if self.memory is None:
+            raise ValueError("this layer attends to no memory")
+        return self.memory.remember(memory)
 
     def _drop(self, x: torch.Tensor) -> torch.Tensor:
         return dropout(x, self.dropout, self.training)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -70,7 +72,8 @@ def translate(
     lengths = np.array([len(s) for s in sources])
     if len(lengths) and lengths.min() == 0:
         raise ValueError(f"source {int(lengths.argmin())} is empty")
-    order, result, at = np.argsort(lengths, kind="stable"), [None] * len(lengths), 0
+    order, at = np.argsort(lengths, kind="stable"), 0
+    result: list[Any] = [None] * len(lengths)
     with borrowed.evaluating(model), runtime.seeded(seed or 0, 0xDEC0DE) as generator:
         drawn = None if seed is None else torch.Generator(where).manual_seed(generator.initial_seed())
         while at < len(order):

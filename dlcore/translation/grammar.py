@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from dlcore.translation.sentence_pairs import EOS, Ragged, equal_rows
+
+T = TypeVar("T")
 
 P_OBJECT, P_ADVERBIAL, P_ADJECTIVE, P_NESTED = 0.7, 0.3, 0.5, 0.4
 DETERMINERS, NESTED, PREPOSITIONS = 4, 4, 6  # prepositions 0 to 3 attach to a noun, 4 and 5 to the sentence
@@ -276,14 +280,14 @@ def _grammatical(d: Derivations) -> np.ndarray:
     return (np.bincount(d.sentence[wrong], minlength=len(d)) == 0) & (subjects == 1)
 
 
-def _again(good: np.ndarray, text: Ragged, size: int, parse):
+def _again(good: np.ndarray, text: Ragged, size: int, parse: Callable[[Ragged, int], T]) -> T:
     """Parses the good sentences alone, which may turn out bad in turn."""
     if not good.any():
         good = np.zeros(len(text), bool)
         none = np.zeros(0, np.int64)
         empty = Derivations(*[none] * 9)
-        return (good, empty) if parse is parse_source else (good, empty, none, none)
-    found, *rest = parse(text.take(good), size)
+        return cast(T, (good, empty) if parse is parse_source else (good, empty, none, none))
+    found, *rest = cast(Any, parse(text.take(good), size))
     result = np.zeros(len(text), bool)
     result[np.flatnonzero(good)[found]] = True
-    return (result, *rest)
+    return cast(T, (result, *rest))

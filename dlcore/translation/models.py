@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import nn
@@ -24,7 +25,7 @@ class Shape:
     architecture: "transformer" has `encoder_layers` and `decoder_layers`; "decoder_only" is one stack of
         encoder_layers + decoder_layers on source and target; "transformer_lstm" has LSTM layers with attention to the
         source for its decoder.
-    inner: units of the feed-forward layers, None for four times the width.
+    inner: units of the feed-forward layers, 0 for four times the width.
     shared: one vocabulary, and one embedding table, for both sides; needs equal vocabularies.
 
     Raises: ValueError for an unknown architecture, a width that `heads` does not divide or that is odd, a size below 1.
@@ -37,7 +38,7 @@ class Shape:
     heads: int = 4
     encoder_layers: int = 2
     decoder_layers: int = 2
-    inner: int | None = None
+    inner: int = 0
     dropout: float = 0.1
     shared: bool = False
 
@@ -60,7 +61,7 @@ class Shape:
             raise ValueError(
                 f"shared needs one vocabulary: {self.source_vocabulary} and {self.target_vocabulary} tokens differ"
             )
-        if self.inner is None:
+        if not self.inner:
             object.__setattr__(self, "inner", 4 * self.width)
 
 
@@ -211,13 +212,16 @@ class EncoderDecoder(Seq2Seq):
     def hidden(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         memory, mask = self.encode(source)
         x = self.embed(self.target_embedding, _shifted(target))
-        for layer in self.decoder:
-            x = layer(x, causal=True, memory=layer.memory.remember(memory), memory_mask=mask)
+        for layer, own in zip(self.decoder, self._remembered(memory), strict=True):
+            x = layer(x, causal=True, memory=own, memory_mask=mask)
         return self.decoder_norm(x)
+
+    def _remembered(self, memory: torch.Tensor) -> Iterator[Cache]:
+        return (cast(Layer, layer).remember(memory) for layer in self.decoder)
 
     def start(self, source: torch.Tensor) -> State:
         memory, mask = self.encode(source)
-        return State([{} for _ in self.decoder], [layer.memory.remember(memory) for layer in self.decoder], mask)
+        return State([{} for _ in self.decoder], [*self._remembered(memory)], mask)
 
     def step(self, tokens: torch.Tensor, state: State) -> torch.Tensor:
         x = self.embed(self.target_embedding, tokens[:, None], state.position)

@@ -72,7 +72,7 @@ def seen_given(noise: Noise, p: np.ndarray, seen: np.ndarray, true: np.ndarray) 
     return ((1 - noise.rate) * p[seen] * same + spread * p[true]) / ((1 - noise.rate) * p[seen] + spread)
 
 
-def variant_law(q: float, rank: np.ndarray, variant: np.ndarray, register: np.ndarray) -> np.ndarray:
+def variant_law(q: float, rank: np.ndarray, variant: np.ndarray, register: np.ndarray | int) -> np.ndarray:
     """Returns Pr[variant | type, register]: (q, 1 - q) for ranks 0, 4, ..; the register's for 2, 6, ..; else 0."""
     free = np.where(variant == 0, q, 1 - q)
     fixed = variant == np.where(rank % 4 == 2, register, 0)

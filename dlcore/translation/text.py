@@ -137,7 +137,7 @@ def _chapters(references: Sequence[str], name: str) -> np.ndarray:
     if None in found:
         row = found.index(None)
         raise ValueError(f"{name}: the reference {references[row]!r} of pair {row + 1} is not 'book chapter:verse'")
-    return np.unique([m["chapter"] for m in found], return_inverse=True)[1]
+    return np.unique([m["chapter"] for m in found if m], return_inverse=True)[1]
 
 
 def split(
@@ -175,8 +175,10 @@ def split(
     for number, pool in enumerate(pools):
         role[pool] = number
     rows_test, rows_dev, rows_train = (np.flatnonzero(role[groups] == k) for k in range(3))
-    held = [{side[i] for part in (rows_test, rows_dev) for i in part} for side in (sources, targets)]
-    rows_train = np.array([i for i in rows_train if sources[i] not in held[0] and targets[i] not in held[1]], int)
+    held = [{side[i] for part in (rows_test, rows_dev) for i in part.tolist()} for side in (sources, targets)]
+    rows_train = np.array(
+        [i for i in rows_train.tolist() if sources[i] not in held[0] and targets[i] not in held[1]], int
+    )
     fixed = np.random.default_rng(20220602)
     parts = {
         "n_test": (fixed.permutation(rows_test), n_test),
@@ -186,7 +188,7 @@ def split(
     for key, (rows, n) in parts.items():
         if n is not None and not 1 <= n <= len(rows):
             raise ValueError(f"{key} = {n} must be between 1 and the {len(rows)} pairs that {name} has for it")
-    test, dev, train = ([(sources[i], targets[i]) for i in rows[:n]] for rows, n in parts.values())
+    test, dev, train = ([(sources[i], targets[i]) for i in map(int, rows[:n])] for rows, n in parts.values())
     sizes = f"{len(rows_train):,} train, {len(rows_dev):,} development, {len(rows_test):,} test"
     sentence = f"{len(groups):,} pairs split by {what}: {sizes}"
     return ParallelText(name, train, dev, test, sentence, len(count), attribution)
@@ -249,7 +251,7 @@ def _hub(name: str, options: dict[str, Any]) -> ParallelText:
     """Returns a corpus with its official splits, without training pairs that share a sentence with a held-out one."""
     repository, configuration, (source, target) = HUB[name]
     try:
-        import datasets
+        import datasets  # pyright: ignore[reportMissingImports]  # of the extra "hub", which need not be there
     except ImportError as error:
         raise RuntimeError(f"{name} needs the datasets library: pip install datasets ({error})") from error
     try:

@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from dlcore import borrowed, optimization, parallel, runtime
 from dlcore.config import one_of
+from dlcore.translation.models import Seq2Seq
 from dlcore.translation.sentence_pairs import PAD, Pairs, Ragged, token_batches
 
 
@@ -106,7 +107,7 @@ class _Resident:
         return self.flat[index].long()
 
 
-def _check(pairs: Pairs, model: nn.Module, what: str) -> None:
+def _check(pairs: Pairs, model: Seq2Seq, what: str) -> None:
     if len(pairs) == 0:
         raise ValueError(f"there are no {what} pairs")
     for side in ("source", "target"):
@@ -120,7 +121,7 @@ def _check(pairs: Pairs, model: nn.Module, what: str) -> None:
 
 @torch.inference_mode(False)
 @torch.no_grad()
-def sentence_losses(model: nn.Module, pairs: Pairs, batch_tokens: int = 8192, cast: Any = None) -> np.ndarray:
+def sentence_losses(model: Seq2Seq, pairs: Pairs, batch_tokens: int = 8192, cast: Any = None) -> np.ndarray:
     """Returns the teacher-forced loss of each pair in nats per sentence (n,) float64, EOS included.
 
     Divide sums by `pairs.target.lengths.sum()` for nats per token; subtract minus the log-probability of
@@ -146,18 +147,18 @@ def sentence_losses(model: nn.Module, pairs: Pairs, batch_tokens: int = 8192, ca
     return result
 
 
-def token_loss(model: nn.Module, pairs: Pairs, batch_tokens: int = 8192, cast: Any = None) -> float:
+def token_loss(model: Seq2Seq, pairs: Pairs, batch_tokens: int = 8192, cast: Any = None) -> float:
     """Returns the teacher-forced loss in nats per target token, the log-perplexity; see `sentence_losses`."""
     return float(sentence_losses(model, pairs, batch_tokens, cast).sum() / pairs.target.lengths.sum())
 
 
 def fit_pairs(
-    model: nn.Module,
+    model: Seq2Seq,
     train: Pairs,
     dev: Pairs,
     config: SequenceConfig,
     *,
-    evaluate: Callable[[nn.Module, int], dict[str, Any]] | None = None,
+    evaluate: Callable[[Seq2Seq, int], dict[str, Any]] | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_seconds: float = 30.0,
     device: str | torch.device = "auto",

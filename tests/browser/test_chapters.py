@@ -100,6 +100,17 @@ def test_a_choice_is_in_the_address_and_the_view_can_be_taken_away(visit):
     assert text == slider.get_attribute("aria-valuetext")
 
 
+def test_a_colour_scale_is_in_the_file(visit):
+    page = visit(CHAPTERS[1])
+    chart = page.locator(".dl-chart:has(linearGradient)").first
+    with page.expect_download() as download:
+        chart.locator(".dl-rows a", has_text="SVG").first.evaluate("a => a.click()")
+    data = Path(download.value.path()).read_text("utf8")
+    used = re.findall(r"url\(([^)]*)\)", data)
+    assert used
+    assert all(f'id="{name.removeprefix("#")}"' in data for name in used)
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_number_shows_its_interval_on_hover_and_focus(visit, name):
     page = visit(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from scipy import stats
@@ -91,7 +91,7 @@ def equivalence(a: Fit, b: Fit, band: float = 0.05, alpha: float = 0.05) -> Equi
 
     # the level at which the interval touches the band, from within or from beyond it
     edge = 1e-6
-    touch = edge if room(edge) > 0 else 0.5 if room(0.5 - edge) < 0 else float(brentq(room, edge, 0.5 - edge))
+    touch = edge if room(edge) > 0 else 0.5 if room(0.5 - edge) < 0 else cast(float, brentq(room, edge, 0.5 - edge))
     p_value = touch if within else 1 - touch
     return Equivalence(float(difference), float(low), float(high), band, p_value, _verdict(low, high, band))
 
@@ -124,7 +124,7 @@ def paired_equivalence(sizes_a, losses_a, sizes_b, losses_b, band: float = 0.05,
     common = sorted(logs[0].keys() & logs[1].keys())
     if len(common) < 3:
         raise ValueError(f"the curves have {len(common)} sizes in common: three are needed")
-    line = stats.linregress(common, [logs[1][v] - logs[0][v] for v in common])
+    line: Any = stats.linregress(common, [logs[1][v] - logs[0][v] for v in common])
     difference, freedom = -float(line.slope), len(common) - 2
     half = float(stats.t.ppf(1 - alpha, freedom) * line.stderr)
     if line.stderr > 0:

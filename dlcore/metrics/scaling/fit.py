@@ -309,7 +309,7 @@ def _judge(curve: Curve, theta: np.ndarray, cost: float) -> tuple[dict[str, str]
     law = curve.law
     low, high = _at(curve, theta)
     values = dict(zip(law.parameters, map(float, law.natural(theta[None], curve.shift)[0]), strict=True))
-    flags = {}
+    flags: dict[str, str] = {}
     for j, name in enumerate(law.parameters):
         if name == law.vanishing and low[j]:
             flags[name] = "at its bound 0: the sizes given show no sign of it"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from scipy.special import expit
@@ -18,12 +19,17 @@ NEGLIGIBLE = 1e-4
 MAX_EXPONENT = 5.0
 
 
+def _absent(*_: object) -> NoReturn:
+    raise NotImplementedError("this law has no such function")
+
+
 @dataclass(frozen=True)
 class Law:
     """One law. `logarithmic` says which entries of theta are logs of the parameters; `vanishing` may be 0.
 
     `evaluate(theta, x, jacobian)` returns log losses (B, n), or with their Jacobian (B, n, k); `slope(theta, x)` the
     elasticity -d log L / d log D (B, n); `bounds(x, y)` lower and upper (k,); `starts(x, y)` (B, S, k) for y (B, n).
+    What a law has not, raises.
     """
 
     name: str
@@ -33,12 +39,13 @@ class Law:
     exponent: str
     vanishing: str | None
     evaluate: Callable
-    slope: Callable
-    bounds: Callable
-    starts: Callable
-    shift: Callable
+    slope: Callable = _absent
+    bounds: Callable = _absent
+    starts: Callable = _absent
+    shift: Callable = _absent
 
-    def index(self, parameter: str) -> int:
+    def index(self, parameter: str | None) -> int:
+        """Returns a parameter's place. Raises: ValueError for a name that the law has not, such as None."""
         return self.parameters.index(parameter)
 
     def natural(self, theta: np.ndarray, shift) -> np.ndarray:

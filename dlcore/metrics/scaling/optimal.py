@@ -48,7 +48,7 @@ def compute_optimal(fitted: JointFit, budget: float, *, flop_per_product: float 
     product = float(log_positive("budget", budget)) - float(log_positive("flop_per_product", flop_per_product))
     rows = np.array([list(fitted.parameters.values())])
     draws = 0 if fitted.draws is None else len(fitted.draws)
-    if draws:
+    if fitted.draws is not None and draws:
         rows = np.concatenate([rows, fitted.draws])
     with np.errstate(divide="ignore", invalid="ignore"):
         if fitted.law == "hoffmann":

@@ -10,7 +10,7 @@ import numpy as np
 from dlcore.metrics.scaling.compare import Holdout, compare_laws
 from dlcore.metrics.scaling.curve import DELTA, as_curve, log_positive
 from dlcore.metrics.scaling.fit import Fit, fit
-from dlcore.metrics.scaling.joint import JOINT_LAWS, OutlierWarning, fit_joint
+from dlcore.metrics.scaling.joint import JOINT_LAWS, JointFit, OutlierWarning, fit_joint
 from dlcore.metrics.scaling.laws import LAWS
 from dlcore.results import usable
 
@@ -23,7 +23,7 @@ class LawReport(NamedTuple):
     none does): six parameters on eight points follow anything.
     """
 
-    fits: dict[str, Fit]
+    fits: dict[str, Fit] | dict[str, JointFit]
     held_out: dict[str, Holdout]
     best: str
     sentence: str

@@ -180,7 +180,7 @@ class _Joint:
         self.bounds = tuple(
             np.concatenate([side[0][[self.place]]] + [one[self.rest] for one in side]) for side in (lower, upper)
         )
-        self.law = Law("shared", "", (), (), "", None, self._evaluate, None, None, None, None)
+        self.law = Law("shared", "", (), (), "", None, self._evaluate)
         self.separate: list[np.ndarray] = []
 
     def columns(self, i: int) -> list[int]:
@@ -233,7 +233,6 @@ class _Joint:
         if start is None:
             tries = np.concatenate([tries, own], axis=1)
         y, x = np.concatenate(ys, axis=1), np.concatenate([part.x for part in self.parts])
-        best = None
         held = np.arange(len(self.base.parameters)) == self.place
         guesses = [] if start is None else [np.tile(start, (len(y), 1))]
         for exponent in tries.T:
@@ -245,14 +244,12 @@ class _Joint:
                 )
                 rows.append(again.theta[:, self.rest])
             guesses.append(np.concatenate(rows, axis=1))
-        for guess in guesses:
-            theta, cost, converged = minimise(self.law, x, y, guess, self.bounds, delta)
-            if best is None:
-                best = theta, cost, converged
-            else:
-                better = cost < best[1]
-                best = tuple(
-                    np.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-                    for new, old in zip((theta, cost, converged), best, strict=True)
-                )
-        return np.sum([one.cost for one in found], axis=0), best[1], best[0], best[2]
+        tried = [minimise(self.law, x, y, guess, self.bounds, delta) for guess in guesses]
+        theta, cost, converged = (np.stack(part) for part in zip(*tried, strict=True))
+        best, curve = cost.argmin(0), np.arange(len(y))
+        return (
+            np.sum([one.cost for one in found], axis=0),
+            cost[best, curve],
+            theta[best, curve],
+            converged[best, curve],
+        )

@@ -99,7 +99,7 @@ def multistart(law: Law, x, y, bounds, delta: float, *, top: int | None = None, 
     """
     grid = law.starts(x, y)
     held = np.zeros(grid.shape[-1], bool) if fixed is None else np.asarray(fixed, bool)
-    if held.any():
+    if extra is not None:
         grid = np.where(held, extra[:, :1], grid)
     grid = np.where(held, grid, np.clip(grid, *bounds))
     if top is not None:
