@@ -1,12 +1,12 @@
-"""What the page's own experiments (_static/lab) are made of: data and recorded runs as scripts, and the scripts without comments.
+"""What the page's own experiments (_static/lab) are made of: data and recorded runs as scripts, and the scripts made small.
 
 The banks are scripts, not JSON: a page that was opened from a file can fetch nothing.
 """
 
 from __future__ import annotations
 
-import base64
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,13 @@ from dlcore import data, noise, studies
 from dlcore.records import PACKAGED, RecordStore
 from dlcore.studies.distributional.partitions import PARTITIONS
 
-BITS = 5  # of a pixel in 17 levels
+# features and probe of the recorded runs that the gaps are seen against
+RECORDED = (
+    *((objective, "ridge") for objective in ("pixels", "random_relu", "simclr", "vicreg")),
+    *((objective, probe) for objective in ("pixels", "vicreg") for probe in ("logistic", "knn")),
+    ("supervised", "network"),
+)
 SPARSE_SEED = 2020  # of the pattern that the study's sparse noise has
-LAST = "window.dlLast;"  # what stands between two scripts while comments are taken out
 
 
 def images() -> tuple[np.ndarray, np.ndarray]:
@@ -34,13 +38,12 @@ def images() -> tuple[np.ndarray, np.ndarray]:
 
 
 def packed(levels: np.ndarray) -> str:
-    """Returns levels below 32 as base64 of five bits each, most significant first.
+    """Returns levels below 44 as text, a character each from "0" on, which compresses to less than base64 of their bits.
 
-    >>> packed(np.array([1, 2, 3]))
-    'CIY='
+    >>> packed(np.array([1, 2, 11]))
+    '12;'
     """
-    bits = np.unpackbits(levels.astype(np.uint8).ravel()[:, None], axis=1)[:, 8 - BITS :]
-    return base64.b64encode(np.packbits(bits.ravel()).tobytes()).decode()
+    return (levels.astype(np.uint8).ravel() + ord("0")).tobytes().decode("ascii")
 
 
 def digits() -> dict[str, Any]:
@@ -70,44 +73,52 @@ def recorded() -> dict[str, Any]:
     """Returns what was recorded on digits, for the reader's own runs to be seen against."""
     store = RecordStore(PACKAGED)
     t = studies.table("distributional", store.table("distributional"))
-    t = t[(t.dataset == "digits") & (t.n_train == 1200) & ~t.feature.astype(bool)]
+    t = t[t.n_train.eq(t.dataset.map({"digits": 1200, "mnist1d": 4000})) & ~t.feature.astype(bool)]
     others = t.architecture.eq("knn") & t.ridge.eq(0)
     t = t[t.usual | others]
     samplers: dict[str, dict[str, Any]] = {}
-    for name, column in (("cyclic", "flip_rate_test"), ("subgroup", "flip_rate_test"), ("sparse", "test_error")):
-        rows = t[(t.experiment == name) & t[column].notna()]
+    for name, column in (
+        ("cyclic", "flip_rate_test"),
+        ("subgroup", "flip_rate_test"),
+        ("sparse", "test_error"),
+        ("mnist1d cyclic", "flip_rate_test"),
+    ):
+        dataset, _, experiment = name.rpartition(" ")
+        rows = t[(t.dataset == (dataset or "digits")) & (t.experiment == experiment) & t[column].notna()]
         samplers[name] = {family: _span(part, column) for family, part in rows.groupby("family")}
     t = studies.table("rationality", store.table("rationality"))
     t = t[t.usual & (t.dataset == "digits") & (t.experiment == "gaps") & (t.n_train == 1000) & (t.noise > 0)]
     gaps = ("robustness", "rationality", "memorization", "bound", "generalization")
     rationality = {}
-    for name in ("pixels", "random_relu", "simclr", "supervised"):
-        rows = t[(t.objective == name) & (t.probe.isna() if name == "supervised" else t.probe == "ridge")]
+    for objective, probe in RECORDED:
+        rows = t[(t.objective == objective) & (t.probe.isna() if probe == "network" else t.probe == probe)]
         spans = {gap: _span(rows.assign(**{gap: rows[gap].clip(lower=0)}), gap) for gap in gaps}
-        rationality[name] = {"rates": spans["bound"]["rates"], **spans}
+        rationality[f"{objective} {probe}"] = {"rates": spans["bound"]["rates"], **spans}
     return {"samplers": samplers, "rationality": rationality}
 
 
-def simclr() -> dict[str, Any]:
-    """Returns what SimCLR learns from the 1,000 training images of seed 0, as in the recorded runs, in 32 levels.
+def learnt(objective: str) -> dict[str, Any]:
+    """Returns what an encoder learns from the 1,000 training images of seed 0, as in the recorded runs, in 32 levels.
 
-    Rows: those images, then the 597 new ones. Features have mean 0 and deviation 1; what lies beyond 4 deviations is cut.
+    Rows: those images, then the 597 new ones. Features lie at most 4 deviations of all from 0; what is beyond is cut.
     """
     from dlcore import pretraining
     from dlcore.studies.rationality.config import Config
     from dlcore.studies.rationality.representations import represent
 
-    config = Config(dataset="digits", objective="simclr")
+    config = Config(dataset="digits", objective=objective)
     source = data.load("digits", n_train=config.n_train, seed=0)
     inputs = (pretraining.to_unit(v) for v in (source.train_inputs, source.test_inputs))
     settings = ("architecture", "width", "depth", "epochs", "batch_size", "temperature")
-    found = represent("simclr", *inputs, seed=0, network={k: getattr(config, k) for k in settings})
+    found = represent(
+        objective, *inputs, seed=0, network={k: getattr(config, k) for k in settings if getattr(config, k)}
+    )
     step, most = 8 / 31, 31
     levels = np.clip(np.rint((np.concatenate([found.train, found.test]) + 4) / step), 0, most)
     return {"dimension": levels.shape[1], "low": -4, "step": step, "levels": packed(levels)}
 
 
-BANKS = {"digits": digits, "recorded": recorded, "simclr": simclr}
+BANKS = {"digits": digits, "recorded": recorded, "simclr": lambda: learnt("simclr"), "vicreg": lambda: learnt("vicreg")}
 
 
 def banks(names: Iterable[str] = tuple(BANKS)) -> dict[str, str]:
@@ -116,19 +127,19 @@ def banks(names: Iterable[str] = tuple(BANKS)) -> dict[str, str]:
     return {k: f"dlLab.banks.{k}={json.dumps(v, separators=(',', ':'))};\n" for k, v in found.items()}
 
 
-def bare(scripts: dict[str, str]) -> dict[str, str]:
-    """Returns scripts without comments and white space, which are half of what a reader's browser would load."""
-    import vl_convert
+def bare(script: str) -> str:
+    """Returns a script with short names of its own variables and no comments: a third of what a browser would load."""
+    import minify
 
-    text = vl_convert.javascript_bundle(f"\n{LAST}\n".join(scripts.values()))
-    return dict(zip(scripts, text.split(LAST), strict=True))
+    return minify.string("application/javascript", script)
 
 
 def write(folder: Path, banks: dict[str, str]) -> None:
-    """Writes the banks into the folder of the laboratory's scripts, and replaces these by their bare form."""
+    """Writes the banks into the folder of the laboratory's scripts, and replaces these by their small form; source/ has them to read."""
     (folder / "banks").mkdir()
     for name, text in banks.items():
         (folder / "banks" / f"{name}.js").write_text(text, "utf8")
-    files = sorted(folder.glob("*.js"))
-    for name, text in bare({file.name: file.read_text("utf8") for file in files}).items():
-        (folder / name).write_text(text, "utf8")
+    (folder / "source").mkdir()
+    for file in list(folder.glob("*.js")):
+        shutil.copyfile(file, folder / "source" / file.name)
+        file.write_text(bare(file.read_text("utf8")), "utf8")

@@ -15,7 +15,7 @@
 # # The laboratory
 #
 # The experiments of the chapters, run by you. What stands in a frame runs in this page: it trains in your browser, on
-# scikit-learn's digits, and shows your run over the recorded ones.
+# scikit-learn's digits or on MNIST-1D, and shows your run over the recorded ones.
 #
 # The panels need a kernel and train the chapters' own networks: choose noise, architecture, width, number of samples and
 # seed, press *Run*, and watch the curve. A finished run joins the recorded ones as a diamond and stays in your local

@@ -11,18 +11,18 @@ from docutils.parsers.rst import Directive
 EXPERIMENTS = {
     "rationality": (
         "Run it yourself: what do wrong labels cost, and how many are memorised?",
-        "A simple classifier learns the digits under many draws of label noise, here in your browser. Choose features, penalty,"
-        " noise and sample size; or watch a network memorise, end to end.",
+        "A simple classifier learns the digits under many draws of label noise, here in your browser. Choose features,"
+        " classifier, penalty, noise and sample size; or watch a network memorise, end to end.",
     ),
     "stitching": (
         "Run it yourself: train two networks and join them",
-        "Two small networks learn the digits from two seeds, here in your browser; the lower layers of one are joined to the"
+        "Two small networks learn digits or signals from two seeds, here in your browser; the lower layers of one are joined to the"
         " upper layers of the other, at every layer.",
     ),
     "samplers": (
         "Run it yourself: does the noise come back?",
-        "A classifier learns mislabelled digits, here in your browser. Choose noise, classifier and sample size; see its answers"
-        " fill in, where they lie among the recorded runs, and which image taught a wrong label.",
+        "A classifier learns mislabelled digits or signals, here in your browser. Choose noise, classifier and sample size; see"
+        " its answers fill in, where they lie among the recorded runs, and which example taught a wrong label.",
     ),
     "scaling": (
         "Run it yourself: fit your own learning curve",

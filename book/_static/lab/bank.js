@@ -4,21 +4,14 @@ dlLab.part(function (lab) {
   const DIGITS = 1797, PIXELS = 64, TRAIN = 1200;
   let images = null, kept = {};
 
-  // Five bits a pixel, most significant first.
-  lab.unpacked = function (text, count) {
-    const bytes = atob(text), found = new Uint8Array(count);
-    for (let i = 0, bit = 0; i < found.length; i++, bit += 5) {
-      const at = bit >> 3, two = bytes.charCodeAt(at) << 8 | (at + 1 < bytes.length ? bytes.charCodeAt(at + 1) : 0);
-      found[i] = two >> (11 - (bit & 7)) & 31;
-    }
-    return found;
-  };
+  // A character a level, "0" for 0.
+  lab.unpacked = (text) => Uint8Array.from(text, (c) => c.charCodeAt(0) - 48);
 
   // data.load("digits", n_train=n, seed=seed): x (n, d) and t (m, d) levels, y and u their classes.
   lab.digits = function (seed, n) {
     if (kept.seed === seed && kept.n === n) return kept;
     const bank = lab.banks.digits, d = PIXELS, m = DIGITS - TRAIN;
-    if (!images) images = lab.unpacked(bank.pixels, DIGITS * PIXELS);
+    if (!images) images = lab.unpacked(bank.pixels);
     const order = lab.numpy(seed, 5).permutation(DIGITS);
     kept = { seed: seed, n: n, m: m, d: d, classes: 10, x: new Float32Array(n * d), t: new Float32Array(m * d), y: new Uint8Array(n), u: new Uint8Array(m) };
     for (let i = 0; i < n; i++) {
@@ -32,6 +25,9 @@ dlLab.part(function (lab) {
     }
     return kept;
   };
+
+  // The levels of training and new rows in doubles, from their middle (0, where there is none) in units of `by`.
+  lab.scaled = ({ x, t, middle = 0 }, by) => [x, t].map((rows) => Float64Array.from(rows, (v) => (v - middle) / by));
 
   // noise.apply_confusion: each label is drawn from its row of the law (rows of `width` numbers that sum to 1).
   lab.confuse = function (labels, law, width, seed) {

@@ -25,13 +25,12 @@ dlLab.part(function (lab) {
       gaps: function (train, test) {
         const all = draws * n, flips = table[1] + table[3], rate = flips / all;
         const trainNoisy = (table[0] + table[1]) / all, noisyTrain = table[1] / flips, cut = (v) => Math.max(0, v);
-        const complexity = n * lab.information(table);
         const found = {
           draws: draws, rate: rate, train: train, test: test, trainNoisy: trainNoisy, noisyTrain: noisyTrain,
           fitted: fitted / all, testAfter: after / draws, robustness: cut(train - trainNoisy),
           rationality: cut(noisyTrain - test), memorization: cut(trainNoisy - noisyTrain),
-          generalization: cut(train - test), complexity: complexity,
-          certificate: Math.sqrt(complexity / (2 * n) * (1 - rate) / rate)
+          generalization: cut(train - test),
+          certificate: Math.sqrt(lab.information(table) / 2 * (1 - rate) / rate)
         };
         found.bound = found.robustness + found.rationality + found.memorization;
         return found;

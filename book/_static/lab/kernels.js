@@ -5,7 +5,7 @@ dlLab.part(function (lab) {
 
   // Returns the square roots' median of the pairs' squared distances, which are whole numbers.
   function median(x, n, d) {
-    const counts = new Int32Array(256 * d + 1), pairs = n * (n - 1) / 2, middle = [];
+    const counts = new Int32Array(1024 * d + 1), pairs = n * (n - 1) / 2, middle = [];
     for (let i = 1; i < n; i++)
       for (let j = 0; j < i; j++) counts[squared(x, i * d, x, j * d, d)]++;
     for (let v = 0, seen = 0; middle.length < 2; v++) {

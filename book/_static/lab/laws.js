@@ -111,7 +111,7 @@ dlLab.part(function (lab) {
     const k = start.length, n = x.length, out = new Float64Array(k), step = new Float64Array(k), scale = new Float64Array(k);
     const gradient = new Float64Array(k), hessian = new Float64Array(k * k), pressed = new Uint8Array(k);
     const clip = (v, j) => (held[j] ? v : Math.min(upper[j], Math.max(lower[j], v)));
-    let theta = Float64Array.from(start, clip), trial = new Float64Array(k), damping = 1e-3, converged = false;
+    let theta = Float64Array.from(start, clip), trial = new Float64Array(k), damping = 1e-3;
     let residual = new Float64Array(n), jacobian = new Float64Array(n * k), next = new Float64Array(n), ahead = new Float64Array(n * k);
     function evaluate(at, residuals, rows) {
       let sum = 0;
@@ -168,10 +168,9 @@ dlLab.part(function (lab) {
       }
       damping = Math.min(1e12, Math.max(1e-9, damping * (better ? 0.2 : 5)));
       const stuck = damping >= 1e12;
-      converged = (promise <= tolerance * now + 1e-26 && damping < 1e3) || (stuck && promise * damping <= 1e-7 * now + 1e-20);
-      if (converged || stuck) break;
+      if ((promise <= tolerance * now + 1e-26 && damping < 1e3) || stuck) break;
     }
-    return { theta: Array.from(theta), cost: now, converged: converged };
+    return { theta: Array.from(theta), cost: now };
   }
   // The best of many starts: all take some steps, the best go on to the end.
   function multistart(law, x, y, bounds, { top, extra, held, tolerance = 1e-13, most = 300 }) {
@@ -180,14 +179,12 @@ dlLab.part(function (lab) {
     const best = (rows, costs, number) => rows.map((_, i) => i).sort((a, b) => costs[a] - costs[b]).slice(0, number).map((i) => rows[i]);
     if (top) grid = best(grid, grid.map((row) => cost(law, row, x, y, out)), top);
     if (extra) grid = extra.concat(grid);
-    const kept = Math.max(FOLLOWED, Math.floor(grid.length / 6)), starts = grid.length;
+    const kept = Math.max(FOLLOWED, Math.floor(grid.length / 6));
     if (grid.length > kept) {
       const first = grid.map((row) => minimise(law, x, y, row, bounds, none, 15, tolerance));
       grid = best(first.map((f) => f.theta), first.map((f) => f.cost), kept);
     }
-    const ends = grid.map((row) => minimise(law, x, y, row, bounds, none, most, tolerance)), found = ends.reduce((a, b) => (b.cost < a.cost ? b : a));
-    const near = ends.filter((e) => e.cost <= found.cost * (1 + 1e-6) + 1e-20);
-    return { theta: found.theta, cost: found.cost, converged: near.some((e) => e.converged) && near.length >= Math.min(2, starts) };
+    return grid.map((row) => minimise(law, x, y, row, bounds, none, most, tolerance)).reduce((a, b) => (b.cost < a.cost ? b : a));
   }
 
   // The singular values and right vectors of a fit's Jacobian, columns at length one, by Hestenes' one-sided rotations,
@@ -309,7 +306,7 @@ dlLab.part(function (lab) {
     });
     const predict = (size) => Math.exp(value(theta, Math.log(size) - shift));
     return {
-      law: name, formula: law.formula, parameters: parameters, intervals: intervals, flags: flags, converged: whole.converged,
+      law: name, formula: law.formula, parameters: parameters, intervals: intervals, flags: flags,
       exponent: e, method: drawn.length ? (seeds ? "seed bootstrap" : "residual bootstrap") : "", cost: now,
       rmsle: Math.sqrt(mean(fitted.map((f, i) => (f - y[i]) ** 2))), predict: predict,
       band: (size) => curves.length ? [tail, 1 - tail].map((q) => Math.exp(lab.quantile(curves.map((t) => value(t, Math.log(size) - shift)), q))) : [NaN, NaN]

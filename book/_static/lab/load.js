@@ -6,9 +6,9 @@
   const folder = document.currentScript.src.replace(/[^/]*$/, "");
   const ground = ["core", "random", "views"];
   const needed = {
-    samplers: ["numpy", "bank", "linear", "neighbours", "trees", "network", "kernels", "measures", "samplers"],
+    samplers: ["numpy", "bank", "signals", "linear", "neighbours", "trees", "network", "kernels", "measures", "samplers"],
     rationality: ["numpy", "bank", "linear", "neighbours", "network", "measures", "gaps", "rationality"],
-    stitching: ["numpy", "bank", "linear", "network", "measures", "stitching"],
+    stitching: ["numpy", "bank", "signals", "linear", "network", "measures", "stitching"],
     scaling: ["measures", "rows", "laws", "scaling"],
     yours: ["linear", "measures", "alignment", "rows", "yours"]
   };

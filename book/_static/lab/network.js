@@ -59,6 +59,16 @@ dlLab.part(function (lab) {
     return Uint8Array.from({ length: n }, (_, i) => lab.largest(out, i * q, q));
   }
 
+  // Replaces the outputs of one row by the gradient of its cross-entropy; returns whether its answer was wrong.
+  function softmax(out, at, classes, label) {
+    const most = out[at + lab.largest(out, at, classes)], wrong = out[at + label] < most;
+    let sum = 0;
+    for (let c = at; c < at + classes; c++) sum += out[c] = Math.exp(out[c] - most);
+    for (let c = at; c < at + classes; c++) out[c] /= sum;
+    out[at + label] -= 1;
+    return wrong;
+  }
+
   function adam(net, rate) {
     const all = net.weights.concat(net.biases), zeros = () => all.map((p) => new Float64Array(p.length));
     return { rate: rate, steps: 0, all: all, gradient: zeros(), mean: zeros(), square: zeros(), a: [], d: [] };
@@ -75,11 +85,10 @@ dlLab.part(function (lab) {
       layer(net, l, from(l), place(l), rows, a[l]);
     }
     for (let r = 0; r < rows; r++) {
-      const out = a[depth - 1], last = d[depth - 1], at = r * classes, label = y[order[start + r]], most = out[at + lab.largest(out, at, classes)];
-      if (out[at + label] < most) wrong++;
-      let sum = 0;
-      for (let c = 0; c < classes; c++) sum += last[at + c] = Math.exp(out[at + c] - most);
-      for (let c = 0; c < classes; c++) last[at + c] = (last[at + c] / sum - (c === label ? 1 : 0)) / rows;
+      const out = a[depth - 1], last = d[depth - 1], at = r * classes;
+      for (let c = at; c < at + classes; c++) last[c] = out[c];
+      if (softmax(last, at, classes, y[order[start + r]])) wrong++;
+      for (let c = at; c < at + classes; c++) last[c] /= rows;
     }
     for (let l = depth - 1; l >= lowest; l--) {
       const p = net.sizes[l], q = net.sizes[l + 1], w = net.weights[l], up = d[l], inputs = from(l), at = place(l);
@@ -143,5 +152,19 @@ dlLab.part(function (lab) {
     return options.epochs;
   }
 
-  lab.network = { make: make, outputs: outputs, predict: predict, adam: adam, step: step, train: train };
+  // Trains a new network until it repeats every label; yields {net, epoch, error} a few times a second and at the end.
+  function* memorise(sizes, x, labels, n, random) {
+    const net = make(sizes, random);
+    let last = 0, now;
+    for (const told of train(net, x, labels, n, { epochs: 400, rate: 8e-3, batch: 64, random: random, untilZero: true })) {
+      if (told) now = { net: net, epoch: told.epoch, error: told.error };
+      if (told && performance.now() - last > 150) {
+        yield now;
+        last = performance.now();
+      } else yield;
+    }
+    yield now;
+  }
+
+  lab.network = { make, outputs, predict, softmax, adam, step, train, memorise };
 });

@@ -46,10 +46,10 @@ dlLab.part(function (lab) {
     return kept.get(name);
   }
 
-  // Yields {train, test, note} as a classifier learns, and bare yields in between; the last is its answer.
+  // Yields {train, test} as a classifier learns, and bare yields in between; the last is its answer.
   const LEARN = {
     knn: function* (s, data, labels, columns) {
-      const near = yield* once("knn " + s.seed + " " + s.n, function* () {
+      const near = yield* once(["knn", s.dataset, s.seed, s.n].join(" "), function* () {
         return {
           test: yield* lab.neighbours(data.x, data.n, data.t, data.m, data.d, KNOWN),
           train: yield* lab.neighbours(data.x, data.n, data.x, data.n, data.d, KNOWN)
@@ -62,24 +62,16 @@ dlLab.part(function (lab) {
       const random = lab.fast(s.seed, 71), trees = s.rule === "tree" ? 1 : s.trees;
       const told = (votes, m) => Uint8Array.from({ length: m }, (_, i) => lab.largest(votes, i * columns, columns));
       for (const now of lab.forest(data, labels, columns, trees, random))
-        yield { train: told(now.train, data.n), test: told(now.test, data.m), note: now.trees + " of " + trees + " trees", share: now.trees / trees };
+        yield { train: told(now.train, data.n), test: told(now.test, data.m), share: now.trees / trees };
     },
     mlp: function* (s, data, labels, columns) {
-      const random = lab.fast(s.seed, 72), net = lab.network.make([data.d, s.width, columns], random), spread = 4;
-      const x = Float64Array.from(data.x, (v) => v / spread), t = Float64Array.from(data.t, (v) => v / spread), epochs = 400;
-      const show = (note) => ({ train: lab.network.predict(net, x, data.n), test: lab.network.predict(net, t, data.m), note: note });
-      let last = 0;
-      for (const now of lab.network.train(net, x, labels, data.n, { epochs: epochs, rate: 8e-3, batch: 64, random: random, untilZero: true })) {
-        if (now && performance.now() - last > 150) {
-          yield show("epoch " + now.epoch + ", training error " + (100 * now.error).toFixed(1) + " %");
-          last = performance.now();
-        } else yield;
-      }
-      yield show("");
+      const [x, t] = lab.scaled(data, 4);
+      for (const now of lab.network.memorise([data.d, s.width, columns], x, labels, data.n, lab.fast(s.seed, 72)))
+        yield now && { train: lab.network.predict(now.net, x, data.n), test: lab.network.predict(now.net, t, data.m), says: "Epoch " + now.epoch + ", training error " + (100 * now.error).toFixed(1) + "\u00a0%." };
     },
     kernel: function* (s, data, labels, columns) {
       const kernel = s.rule.replace("kernel_", "");
-      const made = yield* once([s.rule, s.seed, s.n, s.bandwidth].join(" "), () => lab.kernel(kernel, s.bandwidth, 0, data));
+      const made = yield* once([s.rule, s.dataset, s.seed, s.n, s.bandwidth].join(" "), () => lab.kernel(kernel, s.bandwidth, 0, data));
       const scores = lab.kernelScores(made, labels, columns), told = (v, m) => Uint8Array.from({ length: m }, (_, i) => lab.largest(v, i * columns, columns));
       yield { train: told(scores.train, data.n), test: told(scores.test, data.m) };
     }
@@ -88,7 +80,7 @@ dlLab.part(function (lab) {
   LEARN.kernel_gaussian = LEARN.kernel_laplace = LEARN.kernel;
 
   function* learn(s) {
-    const data = lab.digits(s.seed, s.n), task = lab.task(s.experiment, s.rate, data.y, s.seed);
+    const data = lab.sample(s), task = lab.task(s.experiment, s.rate, data.y, s.seed);
     let last = null;
     for (const now of LEARN[s.rule](s, data, task.labels, task.columns)) {
       if (now) {
@@ -101,7 +93,7 @@ dlLab.part(function (lab) {
   function summary(data, task, now) {
     const counts = lab.tally(data.u, now.test, CLASSES, task.columns);
     return {
-      columns: task.columns, train: lab.tally(data.y, now.train, CLASSES, task.columns), test: counts, note: now.note, share: now.share,
+      columns: task.columns, train: lab.tally(data.y, now.train, CLASSES, task.columns), test: counts, says: now.says, share: now.share,
       error: 1 - lab.share(now.train, task.labels), given: lab.moved(lab.tally(data.y, task.labels, CLASSES, task.columns), task),
       moved: lab.moved(counts, task), answers: now.test
     };
@@ -139,112 +131,113 @@ dlLab.part(function (lab) {
 
 (function (lab) {
   "use strict";
-  const { element, percent, short, many, chart, heat, picture, download, experiment } = lab.view;
-  const RULES = [["knn", "nearest neighbours"], ["tree", "decision tree"], ["forest", "forest"], ["mlp", "network (MLP)"], ["kernel_gaussian", "Gaussian kernel"], ["kernel_laplace", "Laplace kernel"]];
-  const NOISES = [["cyclic", "every class, to the next"], ["pair", "one class: 0 to 1"], ["subgroup", "a subgroup: 3 among 0–4"], ["sparse", "random sparse"]];
+  const { element, percent, points, short, many, chart, band, atRate, heat, picture, csv, experiment, select, range, rate, seed } = lab.view;
+  // of each rule: its name in the chapter and, where it has one, the control and value that the recorded runs have
+  const RULES = { knn: ["nearest neighbours"], tree: ["tree"], forest: ["forest", "trees", 100], mlp: ["MLP", "width", 256], kernel_gaussian: ["Gaussian kernel", "bandwidth", 0.66], kernel_laplace: ["Laplace kernel", "bandwidth", 0.33] };
+  const is = (...rules) => (s) => rules.includes(s.rule);
+  const KERNELS = ["kernel_gaussian", "kernel_laplace"];
   const CONTROLS = [
-    { name: "rule", label: "classifier", kind: "select", options: RULES, value: "knn" },
-    { name: "k", label: "neighbours", kind: "range", min: 1, max: 51, step: 2, value: 1, when: (s) => s.rule === "knn" },
-    { name: "trees", label: "trees", kind: "range", min: 2, max: 100, step: 1, value: 100, when: (s) => s.rule === "forest" },
-    { name: "width", label: "width", kind: "select", options: [16, 32, 64, 128, 256].map((w) => [String(w), String(w)]), value: "128", when: (s) => s.rule === "mlp" },
-    { name: "bandwidth", label: "bandwidth (medians)", kind: "range", min: 0.03, max: 1.65, step: 0.03, value: 0.66, show: short, when: (s) => s.rule.startsWith("kernel") },
-    { name: "experiment", label: "noise", kind: "select", options: NOISES, value: "cyclic" },
-    { name: "rate", label: "rate", kind: "range", min: 0, max: 0.9, step: 0.05, value: 0.3, show: (v) => percent(v, 0) },
-    { name: "n", label: "training images", kind: "range", min: 100, max: 1200, step: 50, value: 1200 },
-    { name: "seed", label: "seed", kind: "number", min: 0, max: 9999, value: 0 }
+    select("dataset", "data", ["digits", ["mnist1d", "MNIST-1D signals"]], "digits"),
+    select("rule", "classifier", [["knn", "nearest neighbours"], ["tree", "decision tree"], "forest", ["mlp", "network (MLP)"], ["kernel_gaussian", "Gaussian kernel"], ["kernel_laplace", "Laplace kernel"]], "knn"),
+    range("k", "neighbours", 1, 51, 2, 1, { when: is("knn") }),
+    range("trees", "trees", 2, 100, 1, 100, { when: is("forest") }),
+    select("width", "units", [16, 32, 64, 128, 256], 128, is("mlp")),
+    range("bandwidth", "bandwidth (of the median distance)", 0.03, 1.65, 0.03, 0.66, { show: short, when: is(...KERNELS) }),
+    select("experiment", "noise", [["cyclic", "every class, to the next"], ["pair", "one class: 0 to 1"], ["subgroup", "a subgroup: 3 among 0–4"], ["sparse", "random sparse"]], "cyclic"),
+    rate("rate", "noise rate", 0, 0.9, 0.05, 0.3),
+    range("n", "training images", 100, 1200, 50, 1200, { when: (s) => s.dataset === "digits" }),
+    range("signals", "training signals", 500, 4000, 500, 4000, { when: (s) => s.dataset !== "digits" }),
+    seed()
   ];
-
-  // The family whose recorded runs a setting belongs to, as the chapter names it.
-  function family(s) {
-    if (s.rule === "knn") return s.k + "-NN";
-    return { tree: "tree", forest: "forest", mlp: "MLP", kernel_gaussian: "Gaussian kernel", kernel_laplace: "Laplace kernel" }[s.rule];
-  }
-  const USUAL = { forest: (s) => s.trees === 100, mlp: (s) => s.width === 256, kernel_gaussian: (s) => s.bandwidth === 0.66, kernel_laplace: (s) => s.bandwidth === 0.33 };
+  const sized = (s) => (s.dataset === "digits" ? s : { ...s, n: s.signals });
+  const family = (s) => (s.rule === "knn" ? s.k + "-NN" : RULES[s.rule][0]);
   function recorded(s) {
-    const usual = s.n === 1200 && (USUAL[s.rule] || (() => true))(s);
-    return (usual && (lab.banks.recorded.samplers[s.experiment] || {})[family(s)]) || null;
+    const [, control, value] = RULES[s.rule];
+    return s.n === (s.dataset === "digits" ? 1200 : 4000) && (!control || s[control] === value) && runs(s)[family(s)];
   }
-  function beside(s, value, at) {
-    const known = recorded(s), i = known ? known.rates.findIndex((r) => Math.abs(r - at) < 1e-6) : -1;
+  // The recorded runs of a noise, by family; of MNIST-1D those of networks with another depth are left out.
+  function runs(s) {
+    const { MLP, ...others } = lab.banks.recorded.samplers[(s.dataset === "digits" ? "" : s.dataset + " ") + s.experiment] || {};
+    return MLP && s.dataset === "digits" ? { MLP, ...others } : others;
+  }
+  // Returns by how much a value lies outside of what was recorded at a rate: below 0 under it, 0 inside, NaN where none was.
+  function outside(known, value, rate) {
+    const i = atRate(known, rate), rounding = 5e-4;
+    if (i < 0) return NaN;
+    return value < known.low[i] - rounding ? value - known.low[i] : value > known.high[i] + rounding ? value - known.high[i] : 0;
+  }
+  const away = (off) => points(Math.abs(off)) + (off < 0 ? " below" : " above");
+  function beside(known, value, at) {
+    const i = atRate(known, at), off = outside(known, value, at);
     if (i < 0) return " No run was recorded with these settings.";
-    const [low, high] = [known.low[i], known.high[i]], place = value < low - 5e-4 ? percent(low - value) + " below" : value > high + 5e-4 ? percent(value - high) + " above" : "inside";
-    return " Recorded over " + known.seeds[i] + " seeds: " + percent(low) + " to " + percent(high) + "; yours lies " + place + ".";
+    return " Recorded over " + known.seeds[i] + " seeds: " + percent(known.low[i]) + " to " + percent(known.high[i]) + "; yours lies " + (off ? away(off) : "inside") + ".";
   }
 
   lab.experiments.samplers = function (root) {
     let own = [], line = [];
     const maps = element("div", { class: "dl-lab-maps" }), plot = element("div"), pictures = element("div", { class: "dl-lab-pictures" }), foot = element("p", { class: "dl-lab-foot" });
-    let boxes = [];
 
     function spectrum(s) {
-      const known = lab.banks.recorded ? lab.banks.recorded.samplers[s.experiment] || {} : {}, mine = family(s), sparse = s.experiment === "sparse", high = sparse ? 0.45 : 0.95;
-      const marks = Object.entries(known).filter(([name]) => name !== mine).map(([, k], i) => ({ kind: "line", role: "null", thin: true, name: i ? "" : "recorded: other families", points: k.rates.map((r, j) => [r, k.mean[j]]) }));
+      const known = runs(s), mine = family(s), sparse = s.experiment === "sparse", high = sparse ? 0.45 : 0.95, [, control, value] = RULES[s.rule];
+      const marks = Object.entries(known).filter(([name]) => name !== mine).map(([name, k], i) => ({ kind: "line", role: "null", thin: true, name: i ? "" : "recorded: other classifiers", title: name, points: k.rates.map((r, j) => [r, k.mean[j]]) }));
       marks.push({ kind: "line", role: "sampler", dash: true, name: "a sampler of the training law", points: [[0, 0], [high, high]] });
       if (!sparse) marks.push({ kind: "line", role: "bayes", dash: true, name: "the Bayes rule", points: [[0, 0], [0.5, 0], [0.5, 1], [high, 1]] });
-      if (known[mine]) {
-        const k = known[mine], about = mine + (s.rule === "forest" ? " of 100 trees" : s.rule === "mlp" ? " of 256 units" : "");
-        marks.push({ kind: "band", role: "chosen", name: "recorded: " + about + ", all its seeds", points: k.rates.map((r, j) => [r, k.low[j], k.high[j]]) });
-        marks.push({ kind: "line", role: "chosen", points: k.rates.map((r, j) => [r, k.mean[j]]) });
-      }
+      if (known[mine]) marks.push(...band(known[mine], mine + (control ? ", " + control + " " + value : "")));
       if (line.length) marks.push({ kind: "line", role: "own", points: line });
-      marks.push({ kind: "dots", role: "own", name: "yours, not recorded", points: own.concat(line.map(([a, b]) => [a, b, family(s) + ", yours: " + percent(b)])) });
+      marks.push({ kind: "dots", role: "own", name: "yours, not recorded", points: own.concat(line.map(([a, b]) => [a, b, mine + ", yours: " + percent(b)])) });
       chart(plot, {
-        height: 300, label: "Share of new images that get the noise's label, against the noise rate: your runs over the recorded ones.", marks: marks,
+        height: 300, label: "Share of new data that get the noise's label, against the noise rate: your runs over the recorded ones.", marks: marks,
         x: { low: 0, high: high, label: "noise rate in the training labels", format: (v) => percent(v, 0) },
-        y: { low: 0, high: sparse ? 0.6 : 1, label: sparse ? "moved, of new images" : "noise's label, of new images", format: (v) => percent(v, 0) }
+        y: { low: 0, high: sparse ? 0.6 : 1, label: "new data given " + (sparse ? "a wrong label" : "the noise's label"), format: (v) => percent(v, 0) }
       });
     }
     function confusion(now) {
-      if (!boxes.length) {
-        boxes = ["on the training images", "on new images"].map((words) => element("div"));
-        maps.replaceChildren(...boxes.map((box, i) => element("figure", {}, element("figcaption", {}, ["What it says of the training images", "What it says of new images"][i]), box)));
-      }
-      [["train", "train"], ["test", "test"]].forEach(([which, role], i) => heat(boxes[i], now[which], 10, now.columns, role, "Counts of true class by label given, on " + (i ? "new" : "training") + " images; the noise's label has " + percent(i ? now.moved : now.given) + "."));
+      if (!maps.firstChild) maps.replaceChildren(...["training", "new"].map((which) => element("figure", {}, element("figcaption", {}, "Its answers (columns) on " + which + " data, by true class (rows)"), element("div"))));
+      maps.querySelectorAll("div").forEach((box, i) => heat(box, i ? now.test : now.train, 10, now.columns, i ? "test" : "train", "Counts of true class by label given, on " + (i ? "new" : "training") + " data; the noise's label has " + percent(i ? now.moved : now.given) + "."));
     }
 
     experiment(root, {
-      name: "samplers", controls: CONTROLS, banks: ["digits", "recorded"], buttons: [["samplers", "Run"], ["spectrum", "All noise rates"]],
-      settings: (s) => Object.assign({}, s, { width: Number(s.width) }),
-      live: (s) => s.rule === "knn" || s.rule === "tree" || s.rule.startsWith("kernel"),
+      name: "samplers", controls: CONTROLS, banks: ["digits", "recorded"], settings: sized, buttons: [["samplers", "Run"], ["spectrum", "All noise rates"]],
+      live: is("knn", "tree", ...KERNELS),
       changed: function (s, name) {
-        if (name === "rule" && s.rule.startsWith("kernel")) s.bandwidth = s.rule === "kernel_laplace" ? 0.33 : 0.66;
+        if (name === "rule" && KERNELS.includes(s.rule)) s.bandwidth = RULES[s.rule][2];
         if (name !== "rate") { own = []; line = []; }
-        if (boxes.length || plot.firstChild) spectrum(s);
+        if (plot.firstChild) spectrum(sized(s));
       },
       check: function (s) {
+        if (s.dataset !== "digits" && (s.experiment === "subgroup" || s.experiment === "sparse")) throw new Error("On MNIST-1D the noise moves every class or one class; subgroups and random sparse noise are of the digits.");
+        if (KERNELS.includes(s.rule) && sized(s).n > 1500) throw new Error("A kernel on more than 1,500 signals takes minutes in the page: choose fewer.");
         if (s.experiment === "sparse" && s.rate >= 0.475) throw new Error("Random sparse noise has a rate below 47.5 %: a class cannot lose more than 95 % of its labels.");
       },
       python: function (s) {
-        const extra = { knn: " neighbours=" + s.k, mlp: " width=" + s.width, kernel_gaussian: " bandwidth=" + s.bandwidth, kernel_laplace: " bandwidth=" + s.bandwidth }[s.rule] || "";
-        const same = s.rule === "knn" || s.rule.startsWith("kernel");
-        return {
-          command: "python -m dlcore run distributional dataset=digits experiment=" + s.experiment + " architecture=" + s.rule + extra + " noise=" + s.rate + " n_train=" + s.n + " seed=" + s.seed,
-          note: "The same images and the very same noisy labels. " + (same ? "The answers are the same, too." : s.rule === "forest" ? "The Python's forest has 100 trees; trees differ by chance." : s.rule === "mlp" ? "The Python's network starts from other weights and takes smaller steps." : "Trees differ by chance, in which of equal splits they take.")
-        };
+        const { n, dataset } = sized(s), extra = { knn: " neighbours=" + s.k, mlp: " width=" + s.width }[s.rule] || (KERNELS.includes(s.rule) ? " bandwidth=" + s.bandwidth : "");
+        const note = { tree: "Trees differ by chance, in which of equal splits they take.", forest: "The Python's forest has 100 trees; trees differ by chance.", mlp: "The Python's network starts from other weights and takes smaller steps." }[s.rule] || "The answers are the same, too.";
+        return { command: "python -m dlcore run distributional dataset=" + dataset + " experiment=" + s.experiment + " architecture=" + s.rule + extra + " noise=" + s.rate + " n_train=" + n + " seed=" + s.seed, note: dataset === "digits" ? "The same images and the very same noisy labels. " + note : "Signals of the same law, drawn anew; the page rounds them to 32 levels and has 2,000 new ones." };
       },
       view: function (area) {
         area.append(maps, plot, pictures, foot);
         return {
           told: function (now, s, job) {
-            if (job === "spectrum") { line = now.points; spectrum(s); return; }
-            confusion(now);
+            if (job === "spectrum") { line = now.points; spectrum(s); } else confusion(now);
           },
           done: function (result, s, job) {
+            const known = recorded(s);
             if (job === "spectrum") {
               line = result.points;
               spectrum(s);
-              const known = recorded(s), off = known ? line.filter(([r, v]) => { const i = known.rates.findIndex((q) => Math.abs(q - r) < 1e-6); return i >= 0 && (v < known.low[i] - 5e-4 || v > known.high[i] + 5e-4); }) : [];
-              const far = off.map(([r, v]) => { const i = known.rates.findIndex((q) => Math.abs(q - r) < 1e-6); return percent(Math.max(known.low[i] - v, v - known.high[i])) + " at " + percent(r, 0); });
-              root.dataset.outside = far.length;
-              return family(s) + " over " + line.length + " noise rates. " + (!known ? "No run was recorded with these settings." : far.length ? "Outside the range of the recorded seeds: by " + far.join(", ") + "." : "All lie within the range of the recorded seeds.");
+              const off = line.map(([r, v]) => [r, outside(known, v, r)]).filter(([, d]) => d);
+              root.dataset.outside = off.length;
+              return family(s) + " over " + line.length + " noise rates. " + (!known ? "No run was recorded with these settings." : off.length ? "Outside the range of the recorded seeds: " + off.map(([r, d]) => away(d) + " at " + percent(r, 0)).join(", ") + "." : "All lie within the range of the recorded seeds.");
             }
             confusion(result);
             own = own.filter(([r]) => r !== s.rate).concat([[s.rate, result.moved, family(s) + ", yours: " + percent(result.moved)]]);
             spectrum(s);
-            pictures.replaceChildren(...(result.pictures.length ? [element("p", {}, "New images that got the noise's label, and the training image that taught it, the nearest one with that label:")] : []), ...result.pictures.map((p) => element("figure", {}, picture(p.image, "a new " + p.own), element("span", {}, "→"), picture(p.teacher, "a training image of a " + p.was + " labelled " + p.said), element("figcaption", {}, "a " + p.own + ", called " + p.said + "; taught by a " + p.was))));
-            foot.replaceChildren(download("samplers.csv", "Counts (CSV)", () => ["set,class,label,count"].concat(...["train", "test"].map((which) => Array.from(result[which], (n, i) => [which, Math.floor(i / result.columns), i % result.columns, n].join(",")))).join("\n") + "\n"));
+            pictures.replaceChildren(...(result.pictures.length ? [element("p", {}, "New data that got the noise's label, and the training " + (s.dataset === "digits" ? "image" : "signal") + " that taught it, the nearest one with that label:")] : []), ...result.pictures.map((p) => element("figure", {}, picture(p.image, "a new " + p.own), element("span", {}, "→"), picture(p.teacher, "a training example of a " + p.was + " labelled " + p.said), element("figcaption", {}, "a " + p.own + ", called " + p.said + "; taught by a " + p.was + " labelled " + p.said))));
+            foot.replaceChildren(csv("samplers", "Counts", ["set", "class", "label", "count"], () => ["train", "test"].flatMap((which) => Array.from(result[which], (n, i) => [which, Math.floor(i / result.columns), i % result.columns, n]))));
             root.dataset.moved = result.moved;
-            return family(s) + ", " + many(s.n) + " images: training error " + percent(result.error) + ". The noise's label: " + percent(result.given) + " of the training labels, " + percent(result.moved) + " of the answers on new images. TV " + result.tv.tv.toFixed(3) + ", of which " + result.tv.nullMean.toFixed(3) + " is bias; interval " + result.tv.low.toFixed(3) + " to " + result.tv.high.toFixed(3) + "." + beside(s, result.moved, s.rate);
+            const { tv, nullMean, low, high } = result.tv;
+            return family(s) + ", " + many(s.n) + (s.dataset === "digits" ? " images" : " signals") + ": training error " + percent(result.error) + ". The noise's label: " + percent(result.given) + " of the training labels, " + percent(result.moved) + " of the answers on new data." + beside(known, result.moved, s.rate)
+              + " Total variation between these answers and the law of the training labels: " + tv.toFixed(3) + ", where an exact sampler would show " + nullMean.toFixed(3) + " by chance (95\u00a0% interval of the true distance " + low.toFixed(3) + " to " + high.toFixed(3) + ").";
           }
         };
       }

@@ -69,9 +69,10 @@ dlLab.part(function (lab) {
 
 (function (lab) {
   "use strict";
-  const { element, percent, short, many, chart, download, experiment } = lab.view;
+  const { element, percent, short, many, compact, chart, table, csv, experiment, select, range, rate, seed } = lab.view;
   const EXAMPLE = "D,loss\n1000,0.2521\n2000,0.2075\n4000,0.1679\n8000,0.1398\n16000,0.1138\n32000,0.0972\n64000,0.0838\n128000,0.0745\n256000,0.0693\n512000,0.0659\n";
   const MOST = 400, ROLES = { bansal: "chosen", power: "null", floor: "sampler", broken: "bayes" };
+  const SYMBOLS = { alpha: "α", beta: "β", floor: "L∞", c0: "c₀", c1: "c₁", d1: "d₁", f1: "f₁" };
 
   // Returns sizes and losses of pasted rows; every fault is one sentence.
   lab.curveOf = function (text) {
@@ -89,42 +90,37 @@ dlLab.part(function (lab) {
 
   function fitting(root) {
     let data = null;
-    const plot = element("div"), table = element("div", { class: "scroll" }), quote = element("blockquote", {}), foot = element("p", { class: "dl-lab-foot" });
-    const api = experiment(root, {
-      name: "scaling", controls: [{ name: "unit", label: "unit of D", kind: "select", options: ["samples", "pairs", "tokens", "images"].map((u) => [u, u]), value: "samples" }],
-      buttons: [["fit", "Fit my curve"]],
-      extra: function (state, run) {
-        data = lab.field("Your curve: a row for each run, size and loss", "1000, 0.252\n2000, 0.2075\n…", function (problem) {
-          const says = root.querySelector(".dl-lab-says");
-          if (problem) { says.textContent = problem; says.classList.add("wrong"); root.dataset.state = "wrong"; } else run("fit");
-        });
+    const plot = element("div"), fits = element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "The fitted laws" }), quote = element("blockquote", {}), foot = element("p", { class: "dl-lab-foot" });
+    const told = (f, k) => (SYMBOLS[k] || k) + (isFinite(f.parameters[k]) ? " = " + short(f.parameters[k]) + " [" + f.intervals[k].map(short).join(", ") + "]" : "") + (f.flags[k] ? " (" + f.flags[k] + ")" : "");
+    experiment(root, {
+      name: "scaling", controls: [select("unit", "unit of size", ["samples", "pairs", "tokens", "images"], "samples")], buttons: [["fit", "Fit my curve"]],
+      extra: function (state, run, say) {
+        data = lab.field("Your curve: a row for each run, size and loss", "1000, 0.252\n2000, 0.2075\n…", (problem) => { if (problem) say(problem, true); else run("fit"); });
         data.set(EXAMPLE);
         return [data.box];
       },
       check: () => lab.curveOf(data.text()),
-      settings: (s) => Object.assign({ unit: s.unit }, lab.curveOf(data.text())),
+      settings: (s) => ({ unit: s.unit, ...lab.curveOf(data.text()) }),
       python: () => ({ command: "from dlcore.metrics import scaling\nprint(scaling.report(sizes, losses).sentence)", note: "The same laws, bounds and starts; the bootstrap draws differ." }),
       view: function (area) {
-        area.append(plot, table, quote, foot);
+        area.append(plot, fits, quote, foot);
         return {
-          done: function (result, { sizes, losses }) {
+          done: function (result, { sizes, losses, unit }) {
             const low = Math.min(...sizes), high = 4 * Math.max(...sizes), all = losses.concat(result.laws.flatMap((f) => f.curve.map((p) => p[1]))).filter((v) => v > 0 && isFinite(v)), best = result.laws.find((f) => f.law === result.best);
             chart(plot, { height: 320, label: "Your losses against size, on logarithmic axes, with the fitted laws.",
-              marks: [{ kind: "band", role: ROLES[best.law], points: best.band }, ...result.laws.map((f) => ({ kind: "line", role: ROLES[f.law], dash: f !== best, thin: f !== best, name: f.law + (f === best ? ", with its 95 % band" : ""), points: f.curve })),
+              marks: [{ kind: "band", role: ROLES[best.law], points: best.band }, ...result.laws.map((f) => ({ kind: "line", role: ROLES[f.law], dash: f !== best, thin: f !== best, name: f.law + (f === best ? ", with its 95\u00a0% band" : ""), points: f.curve })),
                 { kind: "dots", role: "own", name: "yours", points: sizes.map((d, i) => [d, losses[i]]) }],
-              x: { low: low / 1.1, high: high, log: true, label: "D", format: (v) => (v >= 1e6 ? v.toExponential(0).replace("e+", "e") : many(v)) }, y: { low: Math.min(...all) / 1.05, high: Math.max(...all) * 1.05, log: true, label: "loss", format: (v) => short(v) } });
-            table.replaceChildren(element("table", {}, element("tr", {}, ...["law", "parameters, 95 % intervals", "misses the largest, held out, by", "twice the data multiplies the loss by", "the next one is worth"].map((w) => element("th", { scope: "col" }, w))), ...result.laws.map((f) => element("tr", { "data-law": f.law }, element("th", { scope: "row" }, f.law + ": " + f.formula),
-              element("td", {}, Object.keys(f.parameters).map((k) => k + (isFinite(f.parameters[k]) ? " = " + short(f.parameters[k]) + " [" + f.intervals[k].map(short).join(", ") + "]" : "") + (f.flags[k] ? " (" + f.flags[k] + ")" : "")).join("; ")),
-              element("td", {}, percent(f.error)), element("td", {}, f.doubling.toFixed(3)), element("td", {}, short(f.next))))));
+              x: { low: low / 1.1, high: high, log: true, label: "size D (" + unit + ")", format: compact }, y: { low: Math.min(...all) / 1.05, high: Math.max(...all) * 1.05, log: true, label: "loss" } });
+            fits.replaceChildren(table(["law", "parameters, 95\u00a0% intervals", "error at the largest size, held out", "loss with twice the data", "loss that one more of the " + unit + " saves"], result.laws.map((f) => [f.law + ": " + f.formula,
+              Object.keys(f.parameters).map((k) => told(f, k)).join("; "), percent(f.error), "× " + f.doubling.toFixed(3), short(f.next)])));
             quote.textContent = result.sentence;
-            foot.replaceChildren(download("laws.csv", "Fits (CSV)", () => ["law,parameter,value,low,high,held_out_error"].concat(...result.laws.map((f) => Object.keys(f.parameters).map((k) => [f.law, k, f.parameters[k], ...f.intervals[k], f.error].join(",")))).join("\n") + "\n"));
+            foot.replaceChildren(csv("laws", "Fits", ["law", "parameter", "value", "low", "high", "held_out_error"], () => result.laws.flatMap((f) => Object.keys(f.parameters).map((k) => [f.law, k, f.parameters[k], ...f.intervals[k], f.error]))));
             root.dataset.best = result.best;
             return "The best of the laws whose parameters your curve determines: " + result.best + ". For a paper:";
           }
         };
       }
     });
-    return api;
   }
 
   function lexicon(root) {
@@ -132,13 +128,12 @@ dlLab.part(function (lab) {
     experiment(root, {
       name: "lexicon", buttons: [["lexicon", "Run"]], live: () => true,
       controls: [
-        { name: "exponent", label: "Zipf's exponent s", kind: "range", min: 1.1, max: 2.5, step: 0.1, value: 1.5, show: (v) => v.toFixed(1) },
-        { name: "types", label: "words", kind: "select", options: [1024, 4096, 16384, 65536].map((v) => [String(v), many(v)]), value: "65536" },
-        { name: "rate", label: "wrong translations", kind: "range", min: 0, max: 0.6, step: 0.05, value: 0, show: (v) => percent(v, 0) },
-        { name: "draws", label: "draws", kind: "range", min: 1, max: 12, step: 1, value: 2 },
-        { name: "seed", label: "seed", kind: "number", min: 0, max: 9999, value: 0 }
+        range("exponent", "Zipf's exponent s", 1.1, 2.5, 0.1, 1.5, { show: (v) => v.toFixed(1) }),
+        select("types", "words in the lexicon", [1024, 4096, 16384, 65536], 65536),
+        rate("rate", "wrong translations", 0, 0.6, 0.05, 0),
+        range("draws", "draws averaged", 1, 12, 1, 2),
+        seed()
       ],
-      settings: (s) => Object.assign({}, s, { types: Number(s.types) }),
       view: function (area) {
         area.append(plot, foot);
         function draw({ points }, s) {
@@ -147,7 +142,7 @@ dlLab.part(function (lab) {
           chart(plot, { height: 300, label: "Loss above its floor against the number of sentence pairs, with the exponent that theory gives.",
             marks: [{ kind: "line", role: "null", name: "unseen share of the words, exactly", points: points.map(([d, , u]) => [d, u]) }, { kind: "line", role: "bayes", dash: true, name: "slope of the theory, 1 − 1/s = " + beta.toFixed(3), points: theory },
               { kind: "line", role: "own", points: points }, { kind: "dots", role: "own", name: "the learner: yours, not recorded", points: points }],
-            x: { low: 30, high: 36000, log: true, label: "sentence pairs D", format: (v) => many(v) }, y: { low: low, high: high, log: true, label: "loss above its floor, nats a word", format: (v) => short(v) } });
+            x: { low: 30, high: 36000, log: true, label: "sentence pairs D", format: compact }, y: { low: low, high: high, log: true, label: "loss above its floor, nats a word" } });
         }
         return {
           told: (now, s) => { if (now.points && now.points.length > 1) draw(now, s); },
@@ -155,9 +150,9 @@ dlLab.part(function (lab) {
             draw(result, s);
             const half = result.points.slice(-6).filter((p) => p[1] > 0), x = half.map((p) => Math.log(p[0])), y = half.map((p) => Math.log(p[1])), mx = x.reduce((a, b) => a + b, 0) / x.length, my = y.reduce((a, b) => a + b, 0) / y.length;
             const slope = -x.reduce((t, v, i) => t + (v - mx) * (y[i] - my), 0) / x.reduce((t, v) => t + (v - mx) ** 2, 0);
-            foot.replaceChildren(download("lexicon.csv", "Curve (CSV)", () => "pairs,loss_above_floor,unseen\n" + result.points.map((p) => p.join(",")).join("\n") + "\n"));
+            foot.replaceChildren(csv("lexicon", "Curve", ["pairs", "loss_above_floor", "unseen"], () => result.points));
             root.dataset.slope = slope;
-            return "Over the larger half of the sizes the loss above its floor of " + result.floor.toFixed(3) + " falls with exponent " + slope.toFixed(3) + "; theory gives " + (1 - 1 / s.exponent).toFixed(3) + " for an endless list of words, and a list of " + many(s.types) + " ends.";
+            return "Over the larger half of the sizes the loss above its floor of " + result.floor.toFixed(3) + " falls with exponent " + slope.toFixed(3) + ". Theory gives " + (1 - 1 / s.exponent).toFixed(3) + " for an endless lexicon; with " + many(s.types) + " words it falls faster once nearly all were seen.";
           }
         };
       }

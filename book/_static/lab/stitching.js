@@ -19,7 +19,7 @@ dlLab.part(function (lab) {
   };
 
   lab.jobs.stitching = function* (s) {
-    const data = lab.digits(s.seed, 1200), { n, m, d } = data, x = Float64Array.from(data.x, (v) => v / 4), t = Float64Array.from(data.t, (v) => v / 4);
+    const data = lab.sample({ ...s, n: s.dataset === "digits" ? 1200 : 4000 }), { n, m, d } = data, [x, t] = lab.scaled(data, 4);
     const sizes = [d].concat(new Array(s.depth).fill(s.width), CLASSES), error = (told) => 1 - lab.share(told, data.u);
     const recipe = (random, epochs, rate) => ({ epochs: epochs, rate: rate, batch: 64, random: random, cosine: true });
     const noise = lab.fast(s.seed, 80), taught = data.y.map((y) => (noise() < s.rate ? noise.below(CLASSES) : y));
@@ -30,7 +30,7 @@ dlLab.part(function (lab) {
     }
     const top = yield* trained(81, data.y, 0), bottom = yield* trained(82, taught, 0.3), none = lab.network.make(sizes, lab.fast(s.seed, 83));
     const base = lab.network.predict(top, t, m), own = lab.network.predict(bottom, t, m);
-    const result = { topError: error(base), bottomError: error(own), top: base, bottom: own, answers: [], curves: { pair: [], self: [], none: [] }, truth: data.u, images: data.t };
+    const result = { topError: error(base), bottomError: error(own), top: base, bottom: own, answers: [], curves: { pair: [], self: [], none: [] }, truth: data.u, rows: data.t, d: d };
     for (let at = 1; at <= s.depth; at++) {
       const target = lab.network.outputs(top, x, n, 0, at);
       for (const [name, net] of [["pair", bottom], ["self", top], ["none", none]]) {
@@ -56,14 +56,15 @@ dlLab.part(function (lab) {
 
 (function (lab) {
   "use strict";
-  const { element, percent, chart, picture, download, experiment } = lab.view;
+  const { element, percent, points, chart, picture, table, csv, experiment, select, range, rate, seed } = lab.view;
   const CONTROLS = [
-    { name: "depth", label: "hidden layers", kind: "range", min: 1, max: 5, step: 1, value: 3 },
-    { name: "width", label: "width", kind: "select", options: [8, 16, 32, 64].map((w) => [String(w), String(w)]), value: "32" },
-    { name: "epochs", label: "epochs", kind: "range", min: 1, max: 60, step: 1, value: 20 },
-    { name: "map", label: "map", kind: "select", options: [["least_squares", "least squares"], ["trained", "trained on the labels"]], value: "least_squares" },
-    { name: "rate", label: "random labels of the bottom", kind: "range", min: 0, max: 1, step: 0.1, value: 0, show: (v) => percent(v, 0) },
-    { name: "seed", label: "seed", kind: "number", min: 0, max: 9999, value: 0 }
+    select("dataset", "data", ["digits", ["mnist1d", "MNIST-1D signals"]], "digits"),
+    range("depth", "hidden layers", 1, 5, 1, 3),
+    select("width", "units a layer", [8, 16, 32, 64], 32),
+    range("epochs", "epochs", 1, 60, 1, 20),
+    select("map", "joined by", [["least_squares", "least squares"], ["trained", "a map trained on the labels"]], "least_squares"),
+    rate("rate", "random labels of the bottom", 0, 1, 0.1, 0),
+    seed()
   ];
 
   lab.experiments.stitching = function (root) {
@@ -73,18 +74,18 @@ dlLab.part(function (lab) {
       const line = (name, role, words, dash) => [{ kind: "line", role: role, dash: dash, name: words, points: curves[name] }, { kind: "dots", role: role, points: curves[name] }];
       chart(plot, { height: 260, label: "Stitching penalty against the layer at which two networks are joined.",
         marks: [...line("none", "null", "an untrained bottom", true), ...line("self", "sampler", "the top's own bottom", true), ...line("pair", "own", "the other seed's bottom: yours, not recorded")],
-        x: { low: 0.8, high: s.depth + 0.2, label: "hidden layer at which they are joined", format: (v) => (v % 1 ? "" : String(v)) },
+        x: { low: 0.8, high: s.depth + 0.2, whole: true, label: "hidden layer at which they are joined" },
         y: { low: low, high: high, label: "penalty: error above the top's", format: (v) => percent(v, 0) } });
     }
     function chooser(result, s) {
+      const noun = s.dataset === "digits" ? "image" : "signal";
       let at = result.answers[0].findIndex((told, i) => told !== result.top[i] || result.bottom[i] !== result.top[i]);
-      const shown = element("div"), input = element("input", { type: "number", min: "0", max: String(result.truth.length - 1), value: String(Math.max(0, at)), "aria-label": "new image" });
+      const shown = element("div"), input = element("input", { type: "number", min: "0", max: String(result.truth.length - 1), value: String(Math.max(0, at)), "aria-label": "number of a new " + noun });
       const next = element("button", { type: "button" }, "Next where they differ");
       function show() {
         at = Math.min(result.truth.length - 1, Math.max(0, Math.floor(Number(input.value)) || 0));
-        const rows = [["the bottom's network", result.bottom[at]], ["the top's network", result.top[at]], ...result.answers.map((told, l) => ["stitched at layer " + (l + 1), told[at]])];
-        shown.replaceChildren(picture(Array.from(result.images.subarray(64 * at, 64 * at + 64)), "a " + result.truth[at]),
-          element("table", {}, element("tr", {}, element("th", { scope: "col" }, "a " + result.truth[at]), element("th", { scope: "col" }, "says")), ...rows.map(([who, what]) => element("tr", {}, element("th", { scope: "row" }, who), element("td", {}, String(what) + (what === result.truth[at] ? "" : " (wrong)"))))));
+        const truth = result.truth[at], rows = [["the bottom's network", result.bottom[at]], ["the top's network", result.top[at]], ...result.answers.map((told, l) => ["joined at layer " + (l + 1), told[at]])];
+        shown.replaceChildren(picture(Array.from(result.rows.subarray(result.d * at, result.d * at + result.d)), "a " + truth), table(["of this " + truth, "says"], rows.map(([who, what]) => [who, what + (what === truth ? "" : " (wrong)")])));
       }
       input.addEventListener("change", show);
       next.addEventListener("click", function () {
@@ -93,15 +94,14 @@ dlLab.part(function (lab) {
           if (result.bottom[j] !== result.top[j] || result.answers.some((told) => told[j] !== result.top[j])) { input.value = String(j); show(); return; }
         }
       });
-      look.replaceChildren(element("p", {}, element("label", {}, "What do they say of new image ", input), " ", next), shown);
+      look.replaceChildren(element("p", {}, element("label", {}, "What do they say of new " + noun + " ", input), " ", next), shown);
       show();
     }
     experiment(root, {
       name: "stitching", controls: CONTROLS, banks: ["digits"], buttons: [["stitching", "Run"]],
-      settings: (s) => Object.assign({}, s, { width: Number(s.width) }),
       python: (s) => ({
-        command: "python -m dlcore run stitching dataset=digits architecture=mlp width=" + s.width + " depth=" + s.depth + " epochs=" + s.epochs + " family=" + (s.map === "trained" ? "linear" : "least_squares") + " noise=" + s.rate + " seed=" + s.seed,
-        note: "The same images; the Python's networks start from other weights. The recorded runs of the chapter are on MNIST-1D and images, so none of them is shown beside yours."
+        command: "python -m dlcore run stitching dataset=" + s.dataset + " architecture=mlp width=" + s.width + " depth=" + s.depth + " epochs=" + s.epochs + " family=" + (s.map === "trained" ? "linear" : "least_squares") + " noise=" + s.rate + " seed=" + s.seed,
+        note: (s.dataset === "digits" ? "The same images" : "Signals of the same law") + "; the Python's networks start from other weights. The chapter's recorded runs are of larger networks, so none of them is shown beside yours."
       }),
       view: function (area) {
         area.append(plot, look, foot);
@@ -110,9 +110,9 @@ dlLab.part(function (lab) {
           done: function (result, s) {
             draw(result.curves, s);
             chooser(result, s);
-            foot.replaceChildren(download("stitching.csv", "Penalties (CSV)", () => ["bottom,layer,penalty"].concat(...Object.entries(result.curves).map(([name, points]) => points.map((p) => name + "," + p.join(",")))).join("\n") + "\n"));
+            foot.replaceChildren(csv("stitching", "Penalties", ["bottom", "layer", "penalty"], () => Object.entries(result.curves).flatMap(([name, curve]) => curve.map((p) => [name, ...p]))));
             const middle = result.curves.pair[s.depth >> 1], bare = result.curves.none[s.depth >> 1];
-            return "Errors on new images: top " + percent(result.topError) + ", bottom " + percent(result.bottomError) + ". Joined at layer " + middle[0] + " the other seed's bottom costs " + percent(middle[1]) + " more errors than the top alone, an untrained one " + percent(bare[1]) + ".";
+            return "Errors on new data: " + percent(result.topError) + " by the top's network, " + percent(result.bottomError) + " by the bottom's. Joined at layer " + middle[0] + ", the other seed's bottom costs " + points(middle[1]) + " over the top alone; an untrained bottom costs " + points(bare[1]) + ".";
           }
         };
       }

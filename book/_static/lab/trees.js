@@ -1,7 +1,7 @@
 // Decision trees (CART, Gini, grown to purity) on inputs in 17 levels, and forests of them.
 dlLab.part(function (lab) {
   "use strict";
-  const LEVELS = 17;
+  const LEVELS = 32;
 
   // Grows a tree on the rows `rows` (repeats count); `tries` features that vary are looked at in each node.
   function grow(x, d, labels, classes, rows, tries, random) {

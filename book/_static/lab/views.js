@@ -14,22 +14,32 @@
     e.append(...children.filter((c) => c !== null && c !== undefined));
     return e;
   }
-  const percent = (v, digits = 1) => (isFinite(v) ? (100 * v).toFixed(digits) + " %" : "–");
-  const short = (v) => (isFinite(v) ? String(Number(v.toPrecision(3))) : "–");
+  // the space before % and points does not break
+  const percent = (v, digits = 1) => (isFinite(v) ? (100 * v).toFixed(digits) + "\u00a0%" : "–");
+  const points = (v) => (100 * v).toFixed(1) + "\u00a0percentage points";
+  const short = (v) => (!isFinite(v) ? "–" : v && Math.abs(v) < 1e-3 ? v.toExponential(2) : String(Number(v.toPrecision(3))));
   const many = (v) => v.toLocaleString("en");
+  const compact = (v) => v.toLocaleString("en", { notation: "compact" });
 
-  // ---- controls: {name, label, kind: "select" | "range" | "number", options | min, max, step, value, show, when}
+  // ---- controls: {name, label, kind: "select" | "range" | "number", options | min, max, step, value, show, when}; what is
+  // read has the type of the first value
+  const select = (name, label, options, value, when) => ({ name, label, kind: "select", options: options.map((o) => (Array.isArray(o) ? o : [o, typeof o === "string" ? o : many(o)])), value, when });
+  const range = (name, label, min, max, step, value, more) => ({ name, label, kind: "range", min, max, step, value, ...more });
+  const rate = (name, label, min, max, step, value) => range(name, label, min, max, step, value, { show: (v) => percent(v, 0) });
+  const seed = (when) => ({ name: "seed", label: "seed", kind: "number", min: 0, max: 9999, step: 1, value: 0, when });
+  const typed = (c, text) => (typeof c.value === "number" ? Number(text) : text);
+
   function controls(list, state, changed) {
     const row = element("div", { class: "dl-lab-controls" });
     const shown = list.map(function (c) {
       const text = element("span", {}, c.label), output = element("output"), write = c.show || many;
       let input;
       if (c.kind === "select") input = element("select", {}, ...c.options.map(([value, words]) => element("option", { value: String(value) }, words)));
-      else input = element("input", { type: c.kind, min: String(c.min), max: String(c.max), step: String(c.step || 1) });
+      else input = element("input", { type: c.kind, min: String(c.min), max: String(c.max), step: String(c.step) });
       input.setAttribute("aria-label", c.label);
       input.dataset.name = c.name;
       function read() {
-        const value = c.kind === "select" ? input.value : Number(input.value);
+        const value = typed(c, input.value);
         if (c.kind === "number" && (input.value.trim() === "" || !input.checkValidity()))
           throw new Error(c.label + " must be a whole number from " + many(c.min) + " to " + many(c.max) + ".");
         return value;
@@ -57,8 +67,8 @@
     const given = new URLSearchParams(location.hash.slice(1));
     if (given.get("lab") !== name) return false;
     list.forEach(function (c) {
-      const text = given.get(c.name), value = c.kind === "select" ? text : Number(text);
-      if (text === null || text === "") return;
+      const text = given.get(c.name), value = typed(c, text);
+      if (!text) return;
       if (c.kind === "select" ? c.options.some(([v]) => String(v) === text) : value >= c.min && value <= c.max) state[c.name] = value;
     });
     return true;
@@ -82,14 +92,14 @@
     for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) found.push(Number((i * step).toPrecision(10)));
     return found;
   }
-  // x, y: {label, low, high, log, format}; marks: {kind: "band" | "line" | "dots", points, role, name, dash, hollow}
+  // x, y: {label, low, high, log, whole, format}; marks: {kind: "band" | "line" | "dots", points, role, name, dash, hollow}
   function chart(box, spec) {
     const width = Math.max(260, box.clientWidth || 600), height = spec.height || 280, left = 56, right = width - 12, top = 10, bottom = height - 44;
     const place = ({ low, high, log }, from, to) => (v) => from + (to - from) * (log ? Math.log(v / low) / Math.log(high / low) : (v - low) / (high - low));
     const x = place(spec.x, left, right), y = place(spec.y, bottom, top), path = (points) => points.map(([a, b], i) => (i ? "L" : "M") + x(a).toFixed(1) + " " + y(b).toFixed(1)).join("");
     const drawing = element("svg", { viewBox: "0 0 " + width + " " + height, width: width, height: height, role: "img", "aria-label": spec.label });
-    [["x", spec.x, x], ["y", spec.y, y]].forEach(function ([axis, { low, high, log, format, label }, at]) {
-      let marks = ticks(low, high, log);
+    [["x", spec.x, x], ["y", spec.y, y]].forEach(function ([axis, { low, high, log, whole, format, label }, at]) {
+      let marks = ticks(low, high, log).filter((v) => !whole || v % 1 === 0);
       if (axis === "x") marks = marks.filter((_, i) => i % Math.ceil(marks.length * 46 / (right - left)) === 0);
       marks.forEach(function (v) {
         const words = (format || short)(v), p = at(v);
@@ -106,7 +116,7 @@
         const points = mark.points.filter(([a, b, c]) => inside([a, b]) && inside([a, c])), clip = (v) => Math.min(spec.y.high, Math.max(spec.y.low, v));
         if (points.length) drawing.append(element("path", { class: own + " band", d: path(points.map(([a, b]) => [a, clip(b)])) + path(points.map(([a, , c]) => [a, clip(c)]).reverse()).replace("M", "L") + "Z" }));
       } else if (mark.kind === "line") {
-        drawing.append(element("path", { class: own + " line" + (mark.dash ? " dash" : "") + (mark.thin ? " thin" : ""), d: path(mark.points.filter(inside)) }));
+        drawing.append(element("path", { class: own + " line" + (mark.dash ? " dash" : "") + (mark.thin ? " thin" : ""), d: path(mark.points.filter(inside)) }, element("title", {}, mark.title || mark.name || "")));
       } else mark.points.filter(inside).forEach(function ([a, b, words]) {
         const dot = mark.role === "own" ? element("path", { class: own + " dot", d: "M" + x(a) + " " + (y(b) - 7) + "l7 7l-7 7l-7 -7Z" }) : element("circle", { class: own + " dot", cx: x(a), cy: y(b), r: "4" });
         dot.append(element("title", {}, words || (mark.name || "") + " " + short(a) + ": " + short(b)));
@@ -148,8 +158,9 @@
     box.replaceChildren(drawing);
   }
 
-  // A digit: 64 levels as a small picture.
+  // A digit's 64 levels, or a signal's 40, as a small picture.
   function picture(levels, words) {
+    if (levels.length !== 64) return element("svg", { viewBox: "0 0 40 40", class: "dl-lab-digit role-own", role: "img", "aria-label": words }, element("path", { class: "line", d: "M" + Array.from(levels, (v, i) => i + " " + (36 - v)).join("L") }));
     const canvas = element("canvas", { width: 8, height: 8, role: "img", "aria-label": words, class: "dl-lab-digit" }), pen = canvas.getContext("2d"), image = pen.createImageData(8, 8);
     levels.forEach(function (v, i) {
       const grey = 255 - Math.round(v * 255 / 16);
@@ -159,9 +170,18 @@
     return canvas;
   }
 
-  function download(name, words, text) {
-    const link = element("a", { href: "#", download: name }, words);
-    link.addEventListener("click", function () { link.href = URL.createObjectURL(new Blob([text()], { type: "text/csv" })); });
+  // A recorded interval {rates, low, mean, high} as a band with its mean; what a value is beside it at one rate, in words.
+  const band = (known, name) => [{ kind: "band", role: "chosen", name: "recorded: " + name + ", all its seeds", points: known.rates.map((r, i) => [r, known.low[i], known.high[i]]) }, { kind: "line", role: "chosen", title: name, points: known.rates.map((r, i) => [r, known.mean[i]]) }];
+  const atRate = (known, rate) => (known ? known.rates.findIndex((r) => Math.abs(r - rate) < 1e-6) : -1);
+
+  // A table: each row begins with its header; `head`, where there is one, has the columns'. Cells are words or elements.
+  function table(head, rows) {
+    const cells = (tag, scope, list) => list.map((c) => element(tag, { scope: scope }, c));
+    return element("table", {}, head && element("tr", {}, ...cells("th", "col", head)), ...rows.map(([first, ...rest]) => element("tr", {}, ...cells("th", "row", [first]), ...cells("td", null, rest))));
+  }
+  function csv(name, words, head, rows) {
+    const link = element("a", { href: "#", download: name + ".csv" }, words + " (CSV)");
+    link.addEventListener("click", function () { link.href = URL.createObjectURL(new Blob([[head].concat(rows()).map((r) => r.join(",") + "\n").join("")], { type: "text/csv" })); });
     return link;
   }
 
@@ -173,6 +193,7 @@
     const addressed = fromAddress(spec.name, spec.controls, state);
     const area = element("div", { class: "dl-lab-area" }), says = element("p", { class: "dl-lab-says", "aria-live": "polite" });
     const bar = element("progress", { max: "1", value: "0", "aria-label": "share of the run that is done", hidden: true });
+    const doing = element("span", { "aria-hidden": "true" }); // not read out: it changes several times a second
     const stop = element("button", { type: "button", class: "dl-lab-stop", disabled: true }, "Stop");
     let job = "", running = false, timer = 0, once = false;
     const list = controls(spec.controls, state, function (problem, name) {
@@ -191,10 +212,10 @@
       return button;
     });
     stop.addEventListener("click", function () { finish(); say("Stopped. Run starts again."); });
-    root.append(list.row, ...(spec.extra ? spec.extra(state, (which) => run(which)) : []), element("p", { class: "dl-lab-buttons" }, ...buttons, stop, bar), says, area);
+    root.append(list.row, ...(spec.extra ? spec.extra(state, run, say) : []), element("p", { class: "dl-lab-buttons" }, ...buttons, stop, bar, doing), says, area);
     const code = element("pre", { tabindex: "0" }), note = element("p", {});
     const colab = document.querySelector("a[href*='colab.research.google.com']");
-    if (spec.python) root.append(element("details", { class: "dl-lab-python" }, element("summary", {}, "This run in Python"), code, note,
+    if (spec.python) root.append(element("details", { class: "dl-lab-python" }, element("summary", {}, "This run in Python"), code, note, element("p", {}, element("a", { href: lab.folder + "source/" + spec.name + ".js" }, "The script of this experiment, to read")),
       colab ? element("p", {}, element("a", { href: colab.getAttribute("href") }, "Open this page's notebook in Colab")) : null));
     const view = spec.view(area, state);
     python();
@@ -211,6 +232,7 @@
       running = false;
       stop.disabled = true;
       bar.hidden = true;
+      doing.textContent = "";
     }
     function run(which) {
       job = which;
@@ -224,11 +246,11 @@
       const banks = typeof spec.banks === "function" ? spec.banks(state) : spec.banks || [];
       lab.need(banks, function () {
         if (!running) return;
-        const settings = spec.settings ? spec.settings(state) : Object.assign({}, state);
+        const settings = Object.assign({}, spec.settings ? spec.settings(state) : state);
         worker.run(spec.job ? spec.job(state) : job, settings, banks, {
           told: function (update) {
             if (update.share !== undefined) bar.value = update.share;
-            if (update.says) say(update.says);
+            if (update.says) doing.textContent = update.says;
             view.told && view.told(update, settings, job);
           },
           done: function (result) { running = false; finish(); say(view.done(result, settings, job)); },
@@ -236,12 +258,10 @@
         });
       }, function (name) { finish(); say("The data of this experiment were not found beside the page (" + name + ")."); });
     }
-    root.dlLab = { run: run, state: state, refresh: list.refresh };
     if (addressed) {
       if (window.dlReveal) window.dlReveal(root); // a chapter's details are folded
       root.scrollIntoView();
     }
-    return root.dlLab;
   }
 
   // Loads banks that are not there yet, then goes on.
@@ -257,6 +277,6 @@
     });
   };
 
-  lab.view = { element, percent, short, many, chart, heat, picture, download, experiment };
+  lab.view = { element, percent, points, short, many, compact, select, range, rate, seed, chart, band, atRate, heat, picture, table, csv, experiment };
   lab.experiments = {};
 })(window.dlLab);

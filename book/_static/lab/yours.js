@@ -26,7 +26,7 @@ dlLab.part(function (lab) {
 
 (function (lab) {
   "use strict";
-  const { element, percent, many, heat, experiment } = lab.view;
+  const { element, percent, many, heat, table, experiment, select } = lab.view;
   const CLASSES = 60, COLUMNS = 600;
   const fault = (words) => { throw new Error(words); };
 
@@ -54,18 +54,15 @@ dlLab.part(function (lab) {
 
   lab.experiments.yours = function (root) {
     let first, second;
-    const map = element("div", { class: "dl-lab-maps" }), table = element("div", { class: "scroll" });
+    const map = element("div", { class: "dl-lab-maps" }), numbers = element("div", { class: "scroll" });
     const labels = { answers: "Your rows: feature, prediction and, if you have it, label", alignment: "Features of the first model: a row for each input" };
     experiment(root, {
       name: "yours", buttons: [["run", "Measure"]],
-      controls: [{ name: "what", label: "what", kind: "select", options: [["answers", "answers of a classifier"], ["alignment", "features of two models"]], value: "answers" }],
-      extra: function (state, run) {
+      controls: [select("what", "you have", [["answers", "answers of a classifier"], ["alignment", "features of two models"]], "answers")],
+      extra: function (state, run, say) {
         const problem = function (words) {
-          if (!words) { if (state.what === "answers" || (first.text() && second.text())) run("run"); return; }
-          const says = root.querySelector(".dl-lab-says");
-          says.textContent = words;
-          says.classList.add("wrong");
-          root.dataset.state = "wrong";
+          if (words) say(words, true);
+          else if (state.what === "answers" || (first.text() && second.text())) run("run");
         };
         first = lab.field(labels[state.what], "cat, object, object\ncat, animal, animal\n…", problem);
         second = lab.field("Features of the second model, the same inputs in the same order", "0.1, 2.3, -0.4\n…", problem);
@@ -77,7 +74,7 @@ dlLab.part(function (lab) {
         first.box.querySelector("label").firstChild.textContent = labels[s.what];
         first.box.querySelector("textarea").setAttribute("aria-label", labels[s.what]);
         map.replaceChildren();
-        table.replaceChildren();
+        numbers.replaceChildren();
       },
       check: (s) => { if (s.what === "answers") lab.answersOf(first.text()); else lab.featuresOf(first.text(), second.text()); },
       job: (s) => s.what,
@@ -87,8 +84,8 @@ dlLab.part(function (lab) {
         note: s.what === "answers" ? "`conditional` holds p(label | feature), a row for each feature; the page takes the frequencies of your labels." : "The same numbers."
       }),
       view: function (area) {
-        area.append(map, table);
-        const rows = (list) => table.replaceChildren(element("table", {}, ...list.map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value)))));
+        area.append(map, numbers);
+        const rows = (list) => numbers.replaceChildren(table(null, list));
         return {
           done: function (result, s) {
             if (result.plain !== undefined) {
@@ -104,8 +101,8 @@ dlLab.part(function (lab) {
               return "The joint law of feature and prediction, of " + many(result.n) + " rows. With a third column, the label, its distance from the labels' law and the agreement would be known.";
             }
             const tv = result.tv;
-            rows([["TV to the labels' law", tv.tv.toFixed(4)], ["its mean if the classifier were an exact sampler", tv.nullMean.toFixed(4)], ["95 % quantile of that", tv.nullQ95.toFixed(4)], ["debiased", tv.debiased.toFixed(4)], ["interval", tv.low.toFixed(4) + " to " + tv.high.toFixed(4)], ["agreement with the labels", percent(result.agreement) + " [" + result.interval.map((v) => percent(v)).join(", ") + "]"], ["agreement of a sampler that sees the feature only", percent(result.sampler)]]);
-            return "TV " + tv.tv.toFixed(3) + ", of which " + tv.nullMean.toFixed(3) + " is bias: " + (tv.tv > tv.nullQ95 ? "more than an exact sampler shows in 95 of 100 draws." : "no more than an exact sampler shows.") + " Prediction and label agree on " + percent(result.agreement) + " of " + many(result.n) + " rows.";
+            rows([["total variation (TV) from the labels' law", tv.tv.toFixed(4)], ["mean TV of an exact sampler", tv.nullMean.toFixed(4)], ["95\u00a0% of exact samplers show at most", tv.nullQ95.toFixed(4)], ["TV without the chance part", tv.debiased.toFixed(4)], ["its 95\u00a0% interval", tv.low.toFixed(4) + " to " + tv.high.toFixed(4)], ["agreement with the labels", percent(result.agreement) + " [" + result.interval.map((v) => percent(v)).join(", ") + "]"], ["agreement of a sampler that sees the feature only", percent(result.sampler)]]);
+            return "Total variation from the labels' law: " + tv.tv.toFixed(3) + ", " + (tv.tv > tv.nullQ95 ? "more" : "no more") + " than an exact sampler of this law shows by chance (" + tv.nullMean.toFixed(3) + " in the mean, at most " + tv.nullQ95.toFixed(3) + " in 95 of 100 draws). Prediction and label agree on " + percent(result.agreement) + " of " + many(result.n) + " rows.";
           }
         };
       }
