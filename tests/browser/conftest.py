@@ -1,5 +1,6 @@
 """Builds the site when it is out of date, serves it, and opens it in a headless Chromium without a network."""
 
+import contextlib
 import functools
 import http.server
 import os
@@ -12,7 +13,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
+from dlcore.charts.theme import ROLES
+
 ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "book"), str(ROOT / "book" / "_ext")]
+
+import experiments  # noqa: E402
+import laboratory  # noqa: E402
+
 SITE = ROOT / "_build" / "html"
 FLAGS = [
     "--no-sandbox",
@@ -94,3 +102,71 @@ def visit(site, chromium):
     for context in contexts:
         context.close()
     assert not problems, "\n".join(problems)
+
+
+THEME = {
+    "light": "--pst-color-text-base:#222832;--pst-color-text-muted:#48566b;--pst-color-border:#d1d5da;--pst-color-surface:#f3f4f5;"
+    "--pst-color-background:#fff;--pst-color-primary:#0a7d91;--pst-color-link:#0a7d91",
+    "dark": "--pst-color-text-base:#ced6dd;--pst-color-text-muted:#9ca4af;--pst-color-border:#48566b;--pst-color-surface:#29313d;"
+    "--pst-color-background:#14181e;--pst-color-primary:#3fb1c5;--pst-color-link:#3fb1c5",
+}
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """The scripts as the site has them, with their banks."""
+    made = tmp_path_factory.mktemp("laboratory")
+    shutil.copytree(ROOT / "book" / "_static" / "lab", made / "lab")
+    laboratory.write(made / "lab", laboratory.banks(("digits", "recorded")))
+    return made
+
+
+@pytest.fixture(scope="session")
+def opened(chromium, folder):
+    """Opens pages with the named experiments; fails on an error, or on anything asked for that is not a file beside it."""
+    return lambda: _opened(chromium, folder)
+
+
+@contextlib.contextmanager
+def _opened(chromium, folder):
+    problems, contexts = [], []
+
+    def open_page(*names, width=1000, address="", reduced=None):
+        colours = "".join(f"--dl-{role}:{colour};" for role, colour in ROLES.items())
+        places = "".join(
+            f'<section class="dl-lab" data-lab="{n}" aria-label="{n}"><p class="dl-lab-title">{experiments.EXPERIMENTS[n][0]}</p></section>'
+            f'<script defer src="lab/load.js"></script>'
+            for n in names
+        )
+        style = f":root{{{colours}{THEME['light']}}}[data-theme=dark]{{{THEME['dark']}}}body{{background:var(--pst-color-background);color:var(--pst-color-text-base);font-family:sans-serif}}a{{color:var(--pst-color-link)}}"
+        page_file = folder / f"{'-'.join(names)}.html"
+        page_file.write_text(
+            f'<!doctype html><html lang="en"><head><meta charset="utf8"><title>lab</title><meta name="viewport" content="width=device-width"><style>{style}</style></head><body><main><h1>Lab</h1>{places}</main></body></html>',
+            "utf8",
+        )
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900}, reduced_motion=reduced, accept_downloads=True
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda e: problems.append(str(e)))
+        page.on(
+            "request", lambda r: r.url.startswith(("file:", "blob:", "data:")) or problems.append(f"asked for {r.url}")
+        )
+        page.goto(page_file.as_uri() + address)
+        for name in names:
+            page.locator(f".dl-lab[data-lab={name}]").scroll_into_view_if_needed()
+            page.wait_for_selector(f".dl-lab[data-lab={name}] .dl-lab-run")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not problems, problems
+
+
+@pytest.fixture
+def show(opened):
+    """Opens pages with the named experiments, for one test."""
+    with opened() as open_page:
+        yield open_page

@@ -19,6 +19,7 @@ PARTS = (
     "random",
     "numpy",
     "bank",
+    "signals",
     "linear",
     "neighbours",
     "trees",
@@ -69,7 +70,11 @@ def test_the_golden_vectors_are_what_the_python_says_today():
         else:
             assert kept == now, f"{where}: run python book/golden.py"
 
-    same(GOLDEN, json.loads(json.dumps(golden.golden())), "golden")
+    now = json.loads(json.dumps(golden.golden(seeds=2)))  # a forest takes half a second
+    kept = json.loads(json.dumps(GOLDEN))
+    for name in ("tree", "forest"):
+        kept["classifiers"][name] = {k: v[:2] for k, v in kept["classifiers"][name].items()}
+    same(kept, now, "golden")
 
 
 def test_random_numbers_are_numpys(lab):
@@ -101,6 +106,21 @@ def test_splits_and_noisy_labels_are_those_of_the_python(lab):
       out.flipped = text(lab.flip(data.y, 10, 0.3, 11));
       return out;""")
     assert found == GOLDEN["labels"]
+
+
+def test_signals_have_the_law_of_the_pythons(lab):
+    """The mean of each class and the deviation at every point, and what a neighbour tells: within 4.5 standard errors,
+    and the step of rounding."""
+    found = lab("""
+      const { x, y, t, u, m, d } = lab.signals(3, 4000), near = lab.finish(lab.neighbours(x, 1000, t, m, d, 1));
+      return [Array.from(x), Array.from(y), 1 - lab.share(lab.vote(near, m, 1, 1, y, 10), u)];""")
+    x, y = np.array(found[0]).reshape(4000, 40) * 8 / 31 - 4, np.array(found[1])
+    wanted = {k: np.array(v) for k, v in GOLDEN["signals"].items()}
+    means = np.stack([x[y == c].mean(0) for c in range(10)])
+    error = wanted["deviations"] / np.sqrt(np.bincount(y))[:, None]
+    assert (np.abs(means - wanted["means"]) < 4.5 * error + 0.01).all()
+    np.testing.assert_allclose((x - means[y]).std(0), wanted["deviations"], rtol=4.5 / np.sqrt(2 * 4000) + 0.02)
+    assert found[2] == pytest.approx(wanted["error"], abs=4.5 * np.sqrt(0.25 / 2000))
 
 
 def _answers(lab, settings):
@@ -140,7 +160,7 @@ def test_kernels_answer_as_the_python_does(lab, name, rule, bandwidth):
 def test_trees_have_the_distribution_of_the_pythons(lab, name):
     """Over 20 seeds: the means differ by less than four of their standard errors."""
     found = lab(f"""
-      const data = lab.digits(0, 400), task = lab.task("cyclic", 0.3, data.y, 0), moved = [], right = [];
+      const data = lab.digits(0, 200), task = lab.task("cyclic", 0.3, data.y, 0), moved = [], right = [];
       for (let s = 0; s < {golden.SEEDS}; s++) {{
         let votes;
         for (const now of lab.forest(data, task.labels, 10, {1 if name == "tree" else 100}, lab.fast(s))) votes = now.test;
@@ -160,12 +180,15 @@ def test_trees_have_the_distribution_of_the_pythons(lab, name):
         assert abs(ours.mean() - theirs.mean()) < 4 * error + 1e-9, (ours.mean(), theirs.mean(), error)
 
 
-@pytest.mark.parametrize(("probe", "settings"), [("ridge", {"penalty": 1}), ("knn", {"k": 5})])
+@pytest.mark.parametrize(
+    ("probe", "settings"), [("ridge", {"penalty": 1}), ("logistic", {"penalty": 1}), ("knn", {"k": 5})]
+)
 def test_gaps_are_those_of_the_python(lab, probe, settings):
     given = {"features": "pixels", "probe": probe, "rate": 0.2, "n": 300, "seed": 2, "draws": 20, **settings}
     found = lab("return lab.finish(lab.jobs.rationality(golden)).gaps;", given)
     wanted = GOLDEN["gaps"][probe]
-    tolerance = 1e-6 if probe == "ridge" else 2 / 597  # of neighbours, images whose k-th and next are equally far
+    # of neighbours, images whose k-th and next are equally far; of an optimum found in steps, images on an edge
+    tolerance = 1e-6 if probe == "ridge" else 2 / 597
     assert {k: found[k] for k in wanted} == pytest.approx(wanted, abs=tolerance)
 
 
