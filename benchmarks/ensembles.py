@@ -84,7 +84,7 @@ def recorded(quick: bool, where: torch.device) -> harness.Table:
 
     small = {"n_train": 100, "epochs": 3, "draws": 2} if quick else {}
     config = Config(dataset="digits", objective="supervised", architecture="mlp", noise=0.2, **small)
-    source = noisy_experiment.load(config)
+    source = config.load()
     options = {"checkpoint": None, "progress": False, "device": where.type}
 
     def run(parameters: float) -> None:

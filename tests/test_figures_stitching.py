@@ -78,14 +78,14 @@ def test_words_follow_the_rows_and_the_controls(rows):
         str(c["options"].index(v))
         for c, v in zip(note["controls"], ("MNIST-1D, convnet", "two seeds", "the paper's"), strict=True)
     )
-    said = note["says"]["texts"][key]
+    said = note["says"]["texts"][note["says"]["states"][key]]
     assert f"at most {100 * most.excess:.1f} points" in said
     assert f"up to {100 * most.random_penalty:.0f}" in said
     # in a notebook Vega finds the same words
     svg = _drawn(chart, dl_setting="MNIST-1D, convnet")
     assert said[:30] in html.unescape(svg)
     worse = figures.penalty_by_depth(stages.assign(excess=stages.excess + 0.1)).to_dict()["usermeta"]
-    assert f"at most {100 * most.excess + 10:.1f} points" in worse["says"]["texts"][key]
+    assert f"at most {100 * most.excess + 10:.1f} points" in worse["says"]["texts"][worse["says"]["states"][key]]
     assert "at 23 of 24 stages" in chart.to_dict()["description"]
 
 
@@ -97,6 +97,8 @@ def test_words_on_the_path_and_on_widths_follow_the_rows(rows):
     assert title.startswith("Barrier on the path, two seeds: ")
     for value in means:
         assert f"{100 * value:.1f} points" in title
+    best = table[table.converged & (table.pair == "two seeds") & (table.architecture == "convnet") & table.usual_width]
+    assert f"({100 * best.barrier.mean():.1f} with converged maps)" in title
     assert (
         figures.barrier_by_width(table).to_dict()["usermeta"]["title"] == "The widest networks have the lowest barrier"
     )

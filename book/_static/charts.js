@@ -123,7 +123,7 @@
     function said() {
       if (!note.says) return note.title;
       const key = note.says.of.map(function (c) { return now[c]; }).join("|");
-      return note.says.texts[key] || note.says.other;
+      return note.says.texts[note.says.states[key]] || note.says.other;
     }
 
     // -- the page's own elements

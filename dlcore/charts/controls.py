@@ -141,14 +141,16 @@ class Saying:
         return f"({json.dumps(found)})[{key}] || {json.dumps(broken(self.other))}"
 
     def spec(self, controls: Sequence[Control]) -> dict[str, Any]:
-        """Returns what the page needs: the places of the controls, and texts by the places of their options."""
+        """Returns what the page needs: the places of the controls, and by those of their options the place of a text."""
         places = [{_key(o): at for at, o in enumerate(c.options)} for c in self.by]
         named = {
             "|".join(str(places[i][_key(v)]) for i, v in enumerate(key)): text
             for key, text in self.texts.items()
             if all(_key(v) in places[i] for i, v in enumerate(key))
         }
-        return {"of": [controls.index(c) for c in self.by], "texts": named, "other": self.other}
+        texts = list(dict.fromkeys(named.values()))  # many states may say the same
+        states = {key: texts.index(text) for key, text in named.items()}
+        return {"of": [controls.index(c) for c in self.by], "states": states, "texts": texts, "other": self.other}
 
 
 def broken(text: str, most: int = 88) -> list[str]:

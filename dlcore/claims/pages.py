@@ -30,7 +30,7 @@ HEADLINES = (
     "separation-cifar10",
     "flat-cifar10",
     "stitching-more-data",
-    "stitching-path",
+    "stitching-path-seeds",
     "stitching-self-supervised",
     "cats-become-objects",
     "tv-below-epsilon",

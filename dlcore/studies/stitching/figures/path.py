@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from dlcore.charts.controls import Saying, choose, chosen
@@ -48,13 +49,17 @@ def _summary(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def _connects(barriers: pd.DataFrame) -> dict[tuple[str], str]:
-    """Returns the finding of every kind of pair: the mean barrier of each architecture at its usual width."""
+    """Returns the finding of every kind of pair: the mean barrier of each architecture at its usual width, by its maps."""
     said = {}
-    usual = barriers[barriers.usual_width]
+    usual = barriers[barriers.usual_width].assign(name=barriers.setting.str.split(", ").str[1])
     plural = {"MLP": "MLPs", "convnet": "convnets", "ResNet": "small ResNets", "ResNet-18": "ResNet-18"}
     for pair, part in usual.groupby("pair"):
-        by = part.groupby(part.setting.str.rpartition(", ")[2]).value.mean().sort_values()
-        told = ", ".join(f"{plural.get(name, name)} {points(value)} points" for name, value in by.items())
+        by, best = (part[part.converged == kind].groupby("name").value.mean() for kind in (False, True))
+        told = ", ".join(
+            f"{plural.get(name, name)} {points(value)} points"
+            + (f" ({points(best[name])} with converged maps)" if name in best else "")
+            for name, value in by.sort_values().items()
+        )
         said[(pair,)] = f"Barrier on the path, {pair}: {told}"
     return said
 
@@ -65,7 +70,10 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     Args: stages: `by_stage`; table: `studies.stitching.table`.
     """
     ends = table.dropna(subset=["bottom_error"]).set_index("key")
-    rows = setting(stages[stages.usual & stages.key.isin(ends.index)])
+    converged = ends.index[ends.converged & ends.usual_width]
+    rows = setting(stages[(stages.usual | stages.key.isin(converged)) & stages.key.isin(ends.index)])
+    rows = rows.assign(converged=rows.key.isin(converged))
+    rows = rows.assign(setting=rows.setting + np.where(rows.converged, ", converged maps", ""))
     rows = rows.assign(bottom_error=rows.key.map(ends.bottom_error), barrier=rows.key.map(ends.barrier))
     number = rows.groupby("key").depth.transform("size") + 1
     place = rows.groupby("key").cumcount() + 1
@@ -94,8 +102,8 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     where = choose(start, "setting", settings, "networks")
     here = chosen(kinds, where)
     single = rows.drop_duplicates("key").dropna(subset=["barrier"]).rename(columns={"barrier": "value"})
-    single = single[["setting", "pair", "seed", "value", "usual_width"]].round({"value": 5})
-    barriers = means(single, ["setting", "pair", "usual_width"], "value").round(5)
+    single = single[["setting", "pair", "seed", "value", "usual_width", "converged"]].round({"value": 5})
+    barriers = means(single, ["setting", "pair", "usual_width", "converged"], "value").round(5)
     x = alt.X("x:Q", title="from the top (0) to the bottom (1)", scale=UNIT)
     up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=True)}
     colour = roles("line", {trained: "chosen", untrained: "null"}, _LEGEND)

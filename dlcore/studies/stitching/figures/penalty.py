@@ -224,8 +224,8 @@ def _ranked(rows: pd.DataFrame) -> dict[tuple[str, str, str], str]:
         found = kinds.assign(order=rank_correlations(rows, column)).dropna()
         for (name, pair), part in found.groupby(["setting", "pair"]):
             said[(name, pair, column)] = (
-                f"{name}, {pair}: over the stages, {index} and the excess have a rank correlation of {part.order.mean():.2f} "
-                f"({'one pair' if len(part) == 1 else f'mean of {len(part)} pairs'}; -1 if the stages most alike fit best)"
+                f"Over the stages, {index} and the excess have a rank correlation of {part.order.mean():.2f} "
+                f"({'one pair' if len(part) == 1 else f'mean of {len(part)} pairs'})"
             )
     return said
 
@@ -293,7 +293,7 @@ def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None
         controls=[where, kinds, which],
         title=Saying((where, kinds, which), _ranked(rows), "A similarity index beside the cost of a stitch"),
         subtitle="Left: the index at each stage; thick: mean, thin: pairs. Right: the stages of each chosen pair, joined from first "
-        "to last; grey: other kinds of bottoms.",
+        "to last; grey: other kinds of bottoms. A rank correlation of -1: the stages most alike fit best.",
         description="Left: a similarity index of two networks at each stage, for the chosen kind of pair, beside the paper's "
         "linear CKA of that kind on CIFAR-10. Right: the same index against the excess stitching penalty at that stage, the "
         f"stages of a chosen pair joined. {orders(rows)}",
