@@ -170,7 +170,8 @@ def _says(chart, *options):
     note = chart.to_dict()["usermeta"]
     controls = [note["controls"][i] for i in note["says"]["of"]]
     key = "|".join(str(c["options"].index(o)) for c, o in zip(controls, options, strict=True))
-    return note["says"]["texts"][note["says"]["states"][key]]
+    text, *numbers = note["says"]["states"][key]
+    return note["says"]["texts"][text].format(*numbers)
 
 
 def test_titles_of_chapter_3_follow_the_rows(shipped):

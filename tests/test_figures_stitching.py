@@ -78,14 +78,19 @@ def test_words_follow_the_rows_and_the_controls(rows):
         str(c["options"].index(v))
         for c, v in zip(note["controls"], ("MNIST-1D, convnet", "two seeds", "the paper's"), strict=True)
     )
-    said = note["says"]["texts"][note["says"]["states"][key]]
+
+    def told(says):
+        text, *numbers = says["states"][key]
+        return says["texts"][text].format(*numbers)
+
+    said = told(note["says"])
     assert f"at most {100 * most.excess:.1f} points" in said
     assert f"up to {100 * most.random_penalty:.0f}" in said
     # in a notebook Vega finds the same words
     svg = _drawn(chart, dl_setting="MNIST-1D, convnet")
     assert said[:30] in html.unescape(svg)
     worse = figures.penalty_by_depth(stages.assign(excess=stages.excess + 0.1)).to_dict()["usermeta"]
-    assert f"at most {100 * most.excess + 10:.1f} points" in worse["says"]["texts"][worse["says"]["states"][key]]
+    assert f"at most {100 * most.excess + 10:.1f} points" in told(worse["says"])
     assert "at 23 of 24 stages" in chart.to_dict()["description"]
 
 

@@ -123,7 +123,10 @@
     function said() {
       if (!note.says) return note.title;
       const key = note.says.of.map(function (c) { return now[c]; }).join("|");
-      return note.says.texts[note.says.states[key]] || note.says.other;
+      const state = note.says.states[key];
+      if (!state) return note.says.other;
+      let at = 0;
+      return note.says.texts[state[0]].replace(/\{\}/g, function () { return state[++at]; });
     }
 
     // -- the page's own elements

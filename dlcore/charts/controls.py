@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -141,16 +142,24 @@ class Saying:
         return f"({json.dumps(found)})[{key}] || {json.dumps(broken(self.other))}"
 
     def spec(self, controls: Sequence[Control]) -> dict[str, Any]:
-        """Returns what the page needs: the places of the controls, and by those of their options the place of a text."""
+        """Returns what the page needs: the places of the controls, texts with {} for numbers, and what each state takes.
+
+        A state is named by the places of its options; it has the place of its text and the numbers. So that a sentence which
+        hundreds of states share is in the page once.
+        """
         places = [{_key(o): at for at, o in enumerate(c.options)} for c in self.by]
         named = {
             "|".join(str(places[i][_key(v)]) for i, v in enumerate(key)): text
             for key, text in self.texts.items()
             if all(_key(v) in places[i] for i, v in enumerate(key))
         }
-        texts = list(dict.fromkeys(named.values()))  # many states may say the same
-        states = {key: texts.index(text) for key, text in named.items()}
+        bare = {key: _NUMBER.sub("{}", text) for key, text in named.items()}
+        texts = list(dict.fromkeys(bare.values()))
+        states = {key: [texts.index(bare[key]), *_NUMBER.findall(text)] for key, text in named.items()}
         return {"of": [controls.index(c) for c in self.by], "states": states, "texts": texts, "other": self.other}
+
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def broken(text: str, most: int = 88) -> list[str]:
