@@ -45,8 +45,8 @@ CARDS = {
         "Do different networks learn the same thing?",
         ("The lower layers of a network that saw more data improve one that saw less.", "stitching-more-data"),
         (
-            "Two networks are joined by a path without a barrier: between small convnets, with the maps first trained, there is one.",
-            "stitching-path",
+            "A network that never saw a label fits one that did: between small convnets it does not.",
+            "stitching-self-supervised",
         ),
     ),
     3: Card(
