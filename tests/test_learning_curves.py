@@ -456,7 +456,8 @@ def test_everything_that_the_page_glues_is_computed():
         "unseen-last",
         "verdicts",
     }
-    assert wanted - elsewhere <= found.keys() | every.keys()
+    verdicts = {f"{name}-verdict" for name in every}
+    assert wanted - elsewhere <= found.keys() | every.keys() | verdicts
     assert set(found) <= wanted | {"held-published-best"}, "computed and not said"
     assert not [name for name, v in found.items() if not isinstance(v, str) or re.search(r"\b(nan|inf)\b|no run", v)]
 
