@@ -232,7 +232,7 @@ def test_handlers_are_put_back_after_the_block():
 def test_a_lost_ctrl_c_comes_again(monkeypatch):
     """It may fall into a destructor, which Python lets no exception leave, or into a package's import."""
     monkeypatch.setattr(signals, "AGAIN", 0.05)
-    lost = []
+    lost, before = [], signal.getsignal(signal.SIGINT)
 
     def deaf() -> None:
         while len(lost) < 3:
@@ -247,7 +247,7 @@ def test_a_lost_ctrl_c_comes_again(monkeypatch):
     with pytest.raises(KeyboardInterrupt), signals.heard():
         deaf()
     assert len(lost) == 3
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_a_failed_command_is_none_although_the_parent_ignores_the_end_of_children():
