@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -154,8 +155,13 @@ class Saying:
             if all(_key(v) in places[i] for i, v in enumerate(key))
         }
         bare = {key: _NUMBER.sub("{}", text) for key, text in named.items()}
-        texts = list(dict.fromkeys(bare.values()))
-        states = {key: [texts.index(bare[key]), *_NUMBER.findall(text)] for key, text in named.items()}
+        shared = {text for text, n in Counter(bare.values()).items() if n > 1}
+        kept = {key: text if text in shared else named[key] for key, text in bare.items()}
+        texts = list(dict.fromkeys(kept.values()))
+        states = {
+            key: [texts.index(text), *(_NUMBER.findall(named[key]) if text in shared else ())]
+            for key, text in kept.items()
+        }
         return {"of": [controls.index(c) for c in self.by], "states": states, "texts": texts, "other": self.other}
 
 

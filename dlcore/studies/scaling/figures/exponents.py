@@ -109,7 +109,7 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
     )
     sizes, parts, ends = np.geomspace(5e5, 1.024e9, 40), [], []
     for f in fits:
-        parts.append(pd.DataFrame({"pairs": sizes.round(), "fitted": f.predict(sizes).round(5)}))
+        parts.append(pd.DataFrame({"pairs": sizes.round(), "fitted": f.predict(sizes).round(4)}))
         parts[-1] = parts[-1].assign(architecture=f.setting, law=LAWS[f.law])
         low, high = f.fit.intervals[f.fit.curve.law.exponent]
         row = {"architecture": f.setting, "who": f.setting, "law": LAWS[f.law], "exponent": f.fit.exponent}
