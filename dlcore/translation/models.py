@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
@@ -112,7 +113,7 @@ class State:
         return State(caches, memory, None if self.mask is None else self.mask[rows], self.position)
 
 
-class Seq2Seq(nn.Module):
+class Seq2Seq(nn.Module, ABC):
     """Base of the models: embeddings, tied softmax, teacher-forced loss. Subclasses say how the target is read.
 
     Padding (0) may only be on the right; targets end with EOS (2). The output layer is the target embedding
@@ -135,9 +136,9 @@ class Seq2Seq(nn.Module):
         x = table(tokens) * self.shape.width**0.5
         return dropout(x + positions(start, start + tokens.shape[1], x), self.shape.dropout, self.training)
 
+    @abstractmethod
     def hidden(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Returns the last layer's outputs (b, t, width) at the target positions; position i has read target[:, :i]."""
-        raise NotImplementedError
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Returns the logits of the target tokens (..., target_vocabulary)."""
@@ -163,13 +164,13 @@ class Seq2Seq(nn.Module):
         nats = functional.cross_entropy(logits, target.flatten(), ignore_index=PAD, reduction="sum")
         return Loss(nats / tokens, nats.detach(), tokens)
 
+    @abstractmethod
     def start(self, source: torch.Tensor) -> State:
         """Returns the state before the first target token, the source (b, s) read."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(self, tokens: torch.Tensor, state: State) -> torch.Tensor:
         """Returns logits (b, target_vocabulary) after the last tokens written (b,), BOS at first; moves the state."""
-        raise NotImplementedError
 
 
 def _shifted(target: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ MAX_EXPONENT = 5.0
 
 
 def _absent(*_: object) -> NoReturn:
-    raise NotImplementedError("this law has no such function")
+    raise ValueError("a joint law has no slope in one size, and several curves at once have only their losses")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Law:
 
     `evaluate(theta, x, jacobian)` returns log losses (B, n), or with their Jacobian (B, n, k); `slope(theta, x)` the
     elasticity -d log L / d log D (B, n); `bounds(x, y)` lower and upper (k,); `starts(x, y)` (B, S, k) for y (B, n).
-    What a law has not, raises.
+    A function that is left out raises ValueError: a joint law has no slope in one size, several curves at once only losses.
     """
 
     name: str
