@@ -14,19 +14,26 @@ from dlcore.sweep import grid, signals
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs one configuration, or groups of the recorded grid, and stores the records."""
+    """Runs one configuration, or groups of the recorded grids, and stores the records."""
     from dlcore import parallel, studies
     from dlcore.records import RecordStore
     from dlcore.sweep import recorded
 
-    study = studies.study(args.study)
+    if args.study is None and args.recorded is None:
+        args.parser.error("the following arguments are required: study")
+    study = None if args.study is None else studies.study(args.study)
     store = RecordStore(args.store)
     if args.recorded is not None:
         if args.parameters:
             raise ValueError(f"--recorded runs fixed groups; it takes no parameter such as {args.parameters[0]!r}")
         with parallel.group():
             parallel.only_one("--recorded")
-        return recorded.run_groups(args.study, args.recorded, store, workers=args.workers)
+        names = [args.study] if args.study else STUDIES
+        return recorded.run_groups(names, args.recorded, store, workers=args.workers, budget=args.budget)
+    if args.budget is not None:
+        raise ValueError(
+            "--budget is for --recorded: one run is stopped by Ctrl-C, and goes on when it is started again"
+        )
     config = study.Config.from_parameters(**grid.parameters(args.parameters))
     with parallel.group() as rank:  # several under torchrun: the first writes the record, the others only work for it
         known = parallel.from_first(store.load(config) is not None)
@@ -120,13 +127,14 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
 
     p = verbs.add_parser("run", help=run.__doc__)
-    p.add_argument("study")
+    p.add_argument("study", nargs="?", help="with --recorded, none: all")
     p.add_argument("parameters", nargs="*", default=[], metavar="name=value")
     p.add_argument(
         "--plugin", action="append", default=[], type=word, metavar="MODULE", help="that registers what is yours"
     )
     p.add_argument("--recorded", nargs="*", metavar="GROUP", help="run these groups of the recorded grid; none: all")
-    p.add_argument("--workers", type=whole(1), default=1, help="processes, one thread each (default: 1)")
+    p.add_argument("--workers", type=whole(1), default=1, help="processes, of recorded runs (default: 1)")
+    p.add_argument("--budget", type=whole(1), metavar="SECONDS", help="stop recorded runs in time, everything saved")
     p.add_argument("--store", type=folder, help="folder of the local records")
     p.set_defaults(call=run, parser=p)
 

@@ -1,5 +1,6 @@
 """The command line, as a user types it."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,8 +77,8 @@ def test_recorded_groups_run_in_workers_and_skip_what_is_done(tmp_path, monkeypa
     few = [Config(preset="laptop", seed=s, n_train=200) for s in range(3)]
     monkeypatch.setattr(studies, "recorded", lambda name: {"few": few})
     store = RecordStore(tmp_path, packaged=False)
-    assert recorded.run_groups("distributional", ["few"], store, workers=2) == 0
-    assert recorded.run_groups("distributional", [], store) == 0
+    assert recorded.run_groups(["distributional"], ["few"], store, workers=2) == 0
+    assert recorded.run_groups(["distributional"], [], store) == 0
     assert "3 done, 0 to run" in capsys.readouterr().out
     assert len(list(store.records("distributional"))) == 3
 
@@ -91,9 +92,53 @@ def test_a_failing_run_is_listed_and_the_others_go_on(tmp_path, monkeypatch, cap
     bad = Config(preset="laptop", n_train=1796, experiment="agreement", noise=0.0)
     monkeypatch.setattr(studies, "recorded", lambda name: {"few": [bad, Config(preset="laptop", n_train=200)]})
     store = RecordStore(tmp_path, packaged=False)
-    assert recorded.run_groups("distributional", [], store) == 1
+    assert recorded.run_groups(["distributional"], [], store) == 1
     assert "1797 rows" in capsys.readouterr().out
     assert len(list(store.records("distributional"))) == 1
+
+
+def test_a_queue_takes_several_studies_in_turn(monkeypatch):
+    from dlcore import studies
+    from dlcore.studies.distributional import Config
+    from dlcore.sweep import recorded
+
+    runs = {"scaling": [Config(seed=s) for s in range(2)], "stitching": [Config(seed=s) for s in (7, 8, 9, 0)]}
+    monkeypatch.setattr(studies, "recorded", lambda name: {"gpu": runs[name], name: [Config(seed=10)]})
+    assert [c.seed for c in recorded.queue(["scaling", "stitching"], ["gpu"])] == [0, 7, 1, 8, 9]
+    assert [c.seed for c in recorded.queue(["scaling", "stitching"], ["stitching"])] == [10]
+    with pytest.raises(ValueError, match="did you mean 'scaling'"):
+        recorded.queue(["scaling", "stitching"], ["scalin"])
+
+
+def test_a_budget_ends_a_queue_that_another_machine_takes_up(tmp_path, monkeypatch, capsys):
+    from dlcore import studies
+    from dlcore.records import RecordStore
+    from dlcore.studies import distributional, rationality
+    from dlcore.sweep import recorded
+
+    runs = {
+        "distributional": [distributional.Config(architecture="mlp", n_train=100, epochs=20, seed=s) for s in range(3)],
+        "rationality": [rationality.Config(objective="pixels", n_train=100, seed=s) for s in range(3)],
+    }
+    monkeypatch.setattr(studies, "recorded", lambda name: {"few": runs[name]})
+    monkeypatch.setattr(recorded, "GRACE", 0.0)
+    here = RecordStore(tmp_path / "here", packaged=False)
+    assert recorded.run_groups(list(runs), ["few"], here, workers=0, budget=1) == 0
+    made = {path.name: path.read_bytes() for path in here.path.rglob("*.json")}
+    assert len(made) < 6
+    assert f"stopped with {6 - len(made)} to run" in capsys.readouterr().out
+    shutil.copytree(here.path, tmp_path / "there")
+    there = RecordStore(tmp_path / "there", packaged=False)
+    assert recorded.run_groups(list(runs), ["few"], there, workers=0) == 0
+    assert f"6 configurations, {len(made)} done" in capsys.readouterr().out
+    found = {path.name: path.read_bytes() for path in there.path.rglob("*.json")}
+    assert {name: found[name] for name in made} == made
+    assert sorted(name.removesuffix(".json") for name in found) == sorted(c.key for each in runs.values() for c in each)
+
+
+def test_a_budget_is_for_recorded_runs(capsys):
+    assert main(["run", "distributional", "--budget", "5"]) == 2
+    assert "--recorded" in capsys.readouterr().err
 
 
 def test_promotion_refuses_uncommitted_code(tmp_path, monkeypatch):

@@ -208,7 +208,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
         "if __name__ == '__main__':\n"
         "    runs = [Config(preset='laptop', architecture='mlp', noise=0.4, seed=s) for s in range(99)]\n"
         "    studies.recorded = lambda name: {'x': runs}\n"
-        "    recorded.run_groups('distributional', [], RecordStore(sys.argv[1], packaged=False))\n"
+        "    recorded.run_groups(['distributional'], [], RecordStore(sys.argv[1], packaged=False))\n"
     )
     script = tmp_path / "runs.py"
     script.write_text(code)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dlcore import machine
-from dlcore.config import registered
+from dlcore.studies import STUDIES
 from dlcore.sweep import cells
 from dlcore.sweep.cells import Place
 from dlcore.sweep.signals import put_off, restored
@@ -139,7 +139,7 @@ def local(workers: int, threads: int, place: Place, *, dashboard: bool = False) 
 
     # imported once a worker, before its first cell; a notebook's kernel imports what it needs itself
     slow = ["papermill", "jupytext"] if place.source is not None else [f"dlcore.studies.{place.study}"]
-    if place.function is not None or place.study in registered("study"):
+    if place.source is None and place.study not in STUDIES:  # a function, a study from outside, or runs of several
         slow = []
     common = {"host": "127.0.0.1", "silence_logs": logging.CRITICAL}
     spec = {

@@ -44,7 +44,8 @@ def tidy(plan: Plan) -> None:
         path.unlink(missing_ok=True)
     for folder in (plan.place.folder, plan.place.folder.parents[1]):
         cache.sweep(folder, again=True)
-    RecordStore(plan.place.store).tidy(plan.place.study, again=True)
+    for study in plan.studies:
+        RecordStore(plan.place.store).tidy(study, again=True)
 
 
 def here(plan: Plan, todo: Iterable[Cell], progress: bool = True) -> bool:
@@ -62,7 +63,7 @@ def here(plan: Plan, todo: Iterable[Cell], progress: bool = True) -> bool:
     todo = list(todo)
     with handled(stop, signal.SIGINT, signal.SIGTERM), Progress(plan, todo, progress) as told:
         for cell in todo:
-            told(cells.run(plan.place, cell.key, cell.given, cell.config.to_dict()))
+            told(cells.run(plan.at(cell), cell.key, cell.given, cell.config.to_dict()))
             if plan.place.token in cells._STOPPING:
                 return True
     return False
@@ -72,17 +73,17 @@ def on(client: Any, plan: Plan, todo: Iterable[Cell], progress: bool = True) -> 
     """Runs the cells on the workers of a Dask client; returns whether the sweep was stopped."""
     from distributed import as_completed
 
-    todo, place = list(todo), plan.place
+    todo = list(todo)
     with Progress(plan, todo, progress) as told:
         # only plain values travel: a scheduler unpacks what it passes on, and need not have torch
         futures = {
             client.submit(
                 cells.run,
-                place,
+                plan.at(cell),
                 cell.key,
                 cell.given,
                 cell.config.to_dict(),
-                key=f"{place.study}-{cell.key}-{place.token}",
+                key=f"{cell.config.STUDY}-{cell.key}-{plan.place.token}",
                 pure=False,
             ): cell
             for cell in todo
@@ -112,9 +113,9 @@ def _outcome(future: Any, cell: Cell, plan: Plan) -> Outcome:
         unfinished = plan.place.folder.glob(f".*{cell.key}.*.ipynb")
         if last := max(unfinished, key=lambda path: path.stat().st_mtime, default=None):
             last.replace(plan.place.copy(cell.key, cell.given).with_suffix(".failed.ipynb"))
-        return cells.fail(plan.place, cell.key, cell.given, text, str(error))
+        return cells.fail(plan.at(cell), cell.key, cell.given, text, str(error))
     text = f"{type(error).__name__}: {error}".splitlines()[0]
-    return cells.fail(plan.place, cell.key, cell.given, text, str(error))
+    return cells.fail(plan.at(cell), cell.key, cell.given, text, str(error))
 
 
 def _stop(client: Any, plan: Plan, futures: list[Any]) -> None:

@@ -66,10 +66,19 @@ class Plan:
         varied = [n for n in names if len({str(getattr(c.config, n)) for c in self.cells}) > 1]
         return varied or names
 
+    @property
+    def studies(self) -> list[str]:
+        """The studies of the cells: one, but for a queue of recorded runs."""
+        return list(dict.fromkeys(cell.config.STUDY for cell in self.cells))
+
+    def at(self, cell: Cell) -> Place:
+        """Returns the place of a cell, which names its study."""
+        return dataclasses.replace(self.place, study=cell.config.STUDY)
+
     def look(self) -> None:
         """Reads the state of every cell from the disk."""
-        store = RecordStore(self.place.store)
-        there, copies = store.keys(self.place.study), self.place.copies()
+        store, copies = RecordStore(self.place.store), self.place.copies()
+        there = set[str]().union(*(store.keys(study) for study in self.studies))
         for cell in self.cells:
             record = store.load(cell.config) if cell.key in there else None
             if record is not None:

@@ -1,73 +1,87 @@
-"""The recorded runs: fill a study's grid, promote the result into the package."""
+"""The recorded runs: fill the studies' grids, promote the result into the package."""
 
 from __future__ import annotations
 
-import concurrent.futures
-import multiprocessing
+import contextlib
+import itertools
 import os
+import signal
 import threading
-import time
-import traceback
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
 
-from tqdm.auto import tqdm
-
-from dlcore import machine, record_files, runtime, studies
+from dlcore import record_files, runtime, studies, sweep
 from dlcore.config import Config, one_of
 from dlcore.records import PACKAGED, RecordStore
+from dlcore.sweep import signals
+from dlcore.sweep.cells import DONE, Place
+from dlcore.sweep.engine import GRACE
+from dlcore.sweep.grid import Cell
+from dlcore.sweep.plan import Plan
 
 
-def _one(config: Config, path: str) -> str | None:
-    """Runs a configuration in a worker; returns a traceback instead of raising, so that the others go on."""
-    try:
-        RecordStore(path).load_or_run(config)
-    except Exception:
-        return traceback.format_exc()
-    return None
+def queue(names: Sequence[str], groups: Sequence[str]) -> list[Config]:
+    """Returns the configurations of recorded groups (all when none is named), those of several studies in turn.
+
+    A grid has its most informative runs first, so a queue that ends early has made these of every study. A group that
+    is in none of the grids is a ValueError.
+    """
+    grids = [studies.recorded(name) for name in names]
+    for name in groups:
+        one_of("group", name, {group: None for grid in grids for group in grid})
+    each = [[c for name in (groups or grid) for c in grid.get(name, ())] for grid in grids]
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*each))
+    return list({c.key: c for c in turns if c is not None}.values())
 
 
-def _start(threads: int, parent: int) -> None:
-    """Sets up a worker: its threads, and its end when the parent is gone (a killed pool leaves its workers behind)."""
-    runtime.limit_threads(threads)
+@contextlib.contextmanager
+def _ending(seconds: float | None) -> Iterator[None]:
+    """Stops what runs inside the block, as SIGTERM does, early enough to leave it time for its checkpoints."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(max(1.0, seconds - GRACE), os.kill, (os.getpid(), signal.SIGTERM))
+    timer.daemon = True
+    # one that comes when the runs have just ended finds nothing to stop
+    with signals.handled(lambda *_: None, signal.SIGTERM):
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
 
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def run_groups(study: str, names: Sequence[str], store: RecordStore, *, workers: int = 1) -> int:
-    """Runs the missing configurations of the named groups (all when none is named); returns an exit status.
+def run_groups(
+    names: Sequence[str], groups: Sequence[str], store: RecordStore, *, workers: int = 1, budget: float | None = None
+) -> int:
+    """Runs the missing configurations of the named groups of studies as a sweep; returns an exit status.
 
     Finished records are skipped, failures are listed at the end while the others go on, and a kill loses no
-    more than the running cells, which resume from their checkpoints.
+    more than the running cells, which resume from their checkpoints, on another machine too if the store is copied.
+
+    Args:
+        workers: processes, one thread each if there are several; 0 runs them here.
+        budget: seconds after which what runs is saved and stopped; None has no end.
     """
-    groups = studies.recorded(study)
-    for name in names:
-        one_of("group", name, groups)
-    wanted = {c.key: c for name in (names or groups) for c in groups[name]}
-    have = {r.key: r.data.get("checksum") for r in store.records(study)}
-    todo = [c for key, c in wanted.items() if key not in have or c.data_checksum() not in (None, have[key])]
-    print(f"{study}: {len(wanted)} configurations, {len(wanted) - len(todo)} done, {len(todo)} to run")
-    failed: list[tuple[Config, str]] = []
-    context = multiprocessing.get_context("spawn")
-    threads = machine.threads() or max(1, machine.cores() // workers)
-    with concurrent.futures.ProcessPoolExecutor(
-        workers,
-        mp_context=context,
-        initializer=_start,
-        initargs=(threads, os.getpid()),
-    ) as pool:
-        running = {pool.submit(_one, c, str(store.path)): c for c in todo}
-        for done in tqdm(concurrent.futures.as_completed(running), total=len(todo), unit="run", mininterval=5):
-            if (error := done.result()) is not None:
-                failed.append((running[done], error))
-                tqdm.write(f"failed: {running[done]}\n{error}")
-    for config, error in failed:
-        print(f"failed: {config.key} {error.strip().splitlines()[-1]}")
-    return 1 if failed else 0
+    folder = store.path.resolve()
+    # the failures' files go where no study has its records
+    place = Place("recorded", folder, folder / "recorded" / "direct", uuid.uuid4().hex[:12])
+    plan = Plan(place, [Cell(c.to_dict(), c) for c in queue(names, groups)], 0, {}, {})
+    plan.look()
+    todo = plan.todo(retry_failed=True)
+    print(
+        f"{', '.join(names)}: {len(plan.cells)} configurations, {len(plan.cells) - len(todo)} done, {len(todo)} to run"
+    )
+    with _ending(budget):
+        stopped = sweep.execute(plan, todo, workers=workers)
+    failed = [place.read_failure(cell.key) for cell in todo if plan.status[cell.key] not in (DONE, "to run")]
+    for failure in failed:
+        print(f"failed: {failure['key']} {failure['error']}; {failure['file']} says where")
+    left = sum(plan.status[cell.key] != DONE for cell in todo) - len(failed)
+    if stopped:
+        print(f"stopped with {left} to run; finished records are kept, run again to go on")
+    return 1 if failed else 130 if stopped and budget is None else 0
 
 
 def promote(study: str, store: RecordStore) -> int:

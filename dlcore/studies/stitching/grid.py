@@ -54,6 +54,14 @@ LARGE: list[dict[str, Any]] = [
     # 40 epochs of SimCLR left the bottom at 22 % error, twice the paper's
     {"bottom_objective": "simclr", "bottom_time": 2.0},
 ]
+# what one pair each left open: the map had 3 epochs, bottoms on random labels a training error of .20, and no pair was of
+# disjoint halves; coarse is the thesis's split of CIFAR-10 into objects and animals
+OPEN: list[dict[str, Any]] = [
+    {"stitch_epochs": 30},
+    {"stitch_epochs": 30, "top_share": 0.5, "bottom_share": 0.5, "disjoint": True},
+    *({"stitch_epochs": 12, "noise": rate, "bottom_time": 5.0} for rate in (0.5, 0.1, 1.0)),
+    {"stitch_epochs": 12, "bottom_labels": "coarse"},
+]
 
 
 def recorded() -> dict[str, list[Config]]:
@@ -102,4 +110,5 @@ def recorded() -> dict[str, list[Config]]:
     alike = {"population": True, "init": "least_squares", "stitch_epochs": 60}  # as many steps as 30 of all samples
     groups["population"] = _make(range(5), kinds, **conv, **pairs[1], **alike)
     groups["gpu"] = [Config.from_parameters(preset="gpu", **pair) for pair in LARGE]
+    groups["gpu"] += [Config.from_parameters(preset="gpu", seed=s, **pair) for s in range(3) for pair in OPEN]
     return groups
