@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import ctypes
 import dataclasses
+import functools
 import gc
 import itertools
 import json
@@ -32,13 +33,16 @@ __all__ = [
     "Memory",
     "Table",
     "alone",
+    "bandwidth",
     "cell",
     "cpu_seconds",
     "devices",
     "escaped",
+    "flops",
     "growth",
     "main",
     "measure",
+    "peak",
     "remark",
     "threads_limited",
     "timed",
@@ -247,6 +251,48 @@ def threads_limited(count: int = THREADS) -> Iterator[None]:
             torch.set_num_threads(used)
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _fastest(work: Callable[[], Any], calls: int = 8) -> float:
+    """Returns the wall seconds of the fastest of some calls after a first one: a limit is what nothing disturbs."""
+    work()
+    return min(timed(work)[1] for _ in range(calls))
+
+
+@functools.cache
+def peak(dtype: Any, device: str = "cpu") -> float:
+    """Returns the FLOP/s of the fastest square matrix product, at the threads that are set at the first call.
+
+    The limit of whatever consists of matrix products. A multiplication and an addition are two, as in `flops`.
+
+    Args: dtype: torch.float32, torch.bfloat16 or torch.float64.
+    """
+    import torch
+
+    rates = []
+    for side in (1024, 2048):  # the caches of one CPU like the smaller, AMX and GPUs the larger one
+        a, out = torch.ones(side, side, dtype=dtype, device=device), torch.empty(side, side, dtype=dtype, device=device)
+        rates.append(2 * side**3 / _fastest(functools.partial(torch.mm, a, a, out=out)))
+    return max(rates)
+
+
+@functools.cache
+def bandwidth(device: str = "cpu") -> float:
+    """Returns the bytes/s, read and written together, of a copy of 512 MB, which no cache holds; threads as for `peak`."""
+    import torch
+
+    source = torch.zeros(2**27, device=device)
+    target = torch.ones_like(source)
+    return 2 * source.nbytes / _fastest(lambda: target.copy_(source))
+
+
+def flops(work: Callable[[], Any]) -> int:
+    """Returns the FLOPs of torch's matrix products and convolutions in a call of `work`, backward passes included."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
 
 
 class Axis(NamedTuple):

@@ -144,6 +144,20 @@ def test_threads_are_limited_inside_and_as_before_outside(monkeypatch):
     assert "OMP_NUM_THREADS" not in os.environ
 
 
+def test_limits_of_the_hardware():
+    import torch
+
+    weights, inputs = torch.ones(64, 32, requires_grad=True), torch.ones(32, 16)
+    one = 2 * 64 * 32 * 16
+    assert harness.flops(lambda: weights @ inputs) == one
+    assert harness.flops(lambda: (weights @ inputs).sum().backward()) == 2 * one, "the inputs have no gradient"
+    with harness.threads_limited():
+        square = torch.ones(512, 512)
+        _, seconds, _ = harness.timed(lambda: square @ square, least=0.2)
+        assert harness.peak(torch.float32) > 0.5 * 2 * 512**3 / seconds
+        assert harness.bandwidth() == harness.bandwidth() > 1e8, "measured once a run"
+
+
 def test_turns_alternate_and_the_first_is_warm_up():
     calls = []
     spent = harness.turns({n: lambda n=n: calls.append(n) for n in "ab"}, 2)
