@@ -64,16 +64,16 @@ def row(shape: tuple[int, ...], width: int, count: int, samples: int, where: tor
     train = training_of(shape, width, count, samples, where)
     spent = harness.turns({stack: lambda stack=stack: train(stack) for stack in (False, True)}, memory=False)
     clock = "wall" if where.type == "cuda" else "cpu"
-    one, many = (getattr(spent[stack], clock) for stack in (False, True))
+    one, many = (spent[stack] for stack in (False, True))
     nets = [network("mlp", shape, 10, seed=k, width=width, depth=2) for k in range(count)]
     return {
         "network": f"mlp, width {width}",
         "input": " x ".join(map(str, shape[1:] if shape[0] == 1 else shape)),
         "weights": sum(p.numel() for p in nets[0].parameters()),
         "models": count,
-        "one by one, s": one,
-        "stack, s": many,
-        "one by one / stack": one / many,
+        "one by one, s": getattr(one, clock),
+        "stack, s": getattr(many, clock),
+        **harness.compared(one, many, "one by one / stack", wall=clock == "wall"),
         "fit_many": "stack" if ensembles.pays(nets, where) else "one by one",
     }
 
@@ -92,16 +92,15 @@ def recorded(quick: bool, where: torch.device) -> harness.Table:
             noisy_experiment.end_to_end(config, source, options)
 
     works = {"stack": lambda: run(ensembles.PAYS[where.type]), "one by one": lambda: run(0)}
-    spent = {name: harness.measure(work, 1) for name, work in works.items()}
-    first = spent["stack"].cpu
+    spent = harness.turns(works, 1 if quick else 5)
     rows = [
-        {"way": name, "CPU-s": cost.cpu, "extra MB": cost.memory, "time / dlcore's": cost.cpu / first}
+        {"way": name, "CPU-s": cost.cpu, "extra MB": cost.memory, **harness.compared(cost, spent["stack"])}
         for name, cost in spent.items()
     ]
     note = (
         f"{config.draws + 1} MLPs of {config.depth} x {config.width} units on {config.n_train:,} digits, one on clean and the "
         "others on noisy labels, each until it makes no training error: what python -m dlcore run rationality "
-        "objective=supervised architecture=mlp does. One run of each."
+        "objective=supervised architecture=mlp does."
     )
     return harness.Table("Chapter 1's end-to-end networks", note, rows, ("time / dlcore's",))
 

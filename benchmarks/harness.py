@@ -35,6 +35,7 @@ __all__ = [
     "alone",
     "bandwidth",
     "cell",
+    "compared",
     "cpu_seconds",
     "devices",
     "escaped",
@@ -63,6 +64,7 @@ class Cost(NamedTuple):
     memory: see `Memory`; of the first run, which is the one that allocates.
     gpu: MB at the peak of what torch had allocated on the GPU above what it held before, None without a GPU.
     value: what the last run returned.
+    runs: CPU and wall seconds of each run.
     """
 
     cpu: float
@@ -72,6 +74,7 @@ class Cost(NamedTuple):
     low: float
     high: float
     value: Any
+    runs: tuple[tuple[float, float], ...] = ()
 
 
 def cpu_seconds() -> float:
@@ -163,13 +166,13 @@ def _weighed(work: Callable[[], Any]) -> Cost:
     cpu, wall, value = timed(work)
     peak = memory.peak()
     graphics = None if gpu is None else (gpu.max_memory_allocated() - held) / _MEGABYTE
-    return Cost(cpu, wall, peak, graphics, cpu, cpu, value)
+    return Cost(cpu, wall, peak, graphics, cpu, cpu, value, ((cpu, wall),))
 
 
 def _clocked(work: Callable[[], Any], least: float) -> Cost:
     # memory is not looked at: giving what is free back to the system would cost the work time
     cpu, wall, value = timed(work, least)
-    return Cost(cpu, wall, math.nan, None, cpu, cpu, value)
+    return Cost(cpu, wall, math.nan, None, cpu, cpu, value, ((cpu, wall),))
 
 
 def together(runs: Sequence[Cost], first: Cost | None = None) -> Cost:
@@ -177,16 +180,31 @@ def together(runs: Sequence[Cost], first: Cost | None = None) -> Cost:
     first = first or runs[0]
     cpu = [run.cpu for run in runs]
     wall = median(run.wall for run in runs)
-    return Cost(median(cpu), wall, first.memory, first.gpu, min(cpu), max(cpu), runs[-1].value)
+    each = tuple(pair for run in runs for pair in run.runs)
+    return Cost(median(cpu), wall, first.memory, first.gpu, min(cpu), max(cpu), runs[-1].value, each)
 
 
-def measure(work: Callable[[], Any], repeats: int = 3) -> Cost:
+def compared(cost: Cost, base: Cost, name: str = "time / dlcore's", *, wall: bool = False) -> dict[str, Any]:
+    """Returns the columns of a ratio of two things that took turns: its median and, as text, its smallest and largest.
+
+    >>> mine, theirs = (Cost(0, 0, 0, None, 0, 0, None, tuple((c, c) for c in runs)) for runs in ((1, 2, 1), (2, 5, 4)))
+    >>> compared(theirs, mine)
+    {"time / dlcore's": 2.5, 'min to max': '2 to 4'}
+    >>> compared(mine, mine)
+    {"time / dlcore's": 1.0, 'min to max': '–'}
+    """
+    ratios = [a[wall] / b[wall] for a, b in zip(cost.runs, base.runs, strict=True)]
+    span = "–" if cost is base else f"{cell(min(ratios))} to {cell(max(ratios))}"
+    return {name: median(ratios), "min to max": span}
+
+
+def measure(work: Callable[[], Any], repeats: int = 5) -> Cost:
     """Returns the cost of some calls of `work` in this process. A first call, if it is slower, is the caller's."""
     return together([_weighed(work), *(_clocked(work, 0.0) for _ in range(repeats - 1))])
 
 
 def turns(
-    works: dict[Hashable, Callable[[], Any]], repeats: int = 3, *, least: float = 0.0, memory: bool = True
+    works: dict[Hashable, Callable[[], Any]], repeats: int = 5, *, least: float = 0.0, memory: bool = True
 ) -> dict[Hashable, Cost]:
     """Returns the cost of several things that take turns, so that other work on the machine meets all alike.
 

@@ -90,7 +90,7 @@ def single(curves: int, repeats: int) -> harness.Table:
             off = np.mean([e is not None and not abs(e / truth[place] - 1) <= OFF for e in exponents])
             rows.append(
                 {"law": name, "method": label, "gave up": f"{lost:.0%}", "off": f"{off:.0%}"}
-                | {"CPU-ms a fit": 1e3 * cost.cpu / curves, "time / dlcore's": cost.cpu / spent["dlcore"].cpu}
+                | {"CPU-ms a fit": 1e3 * cost.cpu / curves, **harness.compared(cost, spent["dlcore"])}
                 | {"extra MB": cost.memory}
             )
     note = (
@@ -120,7 +120,8 @@ def bootstrap(draws: int, repeats: int) -> harness.Table:
         ours, theirs = spent["dlcore"], spent["loop"]
         rows.append(
             {"law": name, "dlcore, CPU-s": ours.cpu, "loop of curve_fit, CPU-s": theirs.cpu}
-            | {"loop / dlcore": theirs.cpu / ours.cpu, "dlcore, extra MB": ours.memory, "loop, extra MB": theirs.memory}
+            | harness.compared(theirs, ours, "loop / dlcore")
+            | {"dlcore, extra MB": ours.memory, "loop, extra MB": theirs.memory}
         )
     note = (
         f"{draws:,} residual-bootstrap draws of one curve. The loop starts each draw at the best fit, in log space; dlcore "

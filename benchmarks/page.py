@@ -2,7 +2,6 @@
 
     python benchmarks/page.py                      # or: make bench
     python benchmarks/page.py --only training      # prints the tables, and leaves the book alone
-    python benchmarks/page.py --replace stitching  # runs it again and puts its section, with its machine, into the page
 
 A benchmark is a script of this folder with a function `tables`. One that fails is named in the page, the others go on,
 and the exit status is 1.
@@ -16,7 +15,6 @@ import datetime
 import json
 import os
 import platform
-import re
 import signal
 import subprocess
 import sys
@@ -146,13 +144,10 @@ def page(outcomes: list[Outcome], facts: dict[str, str], quick: bool = False) ->
     return "\n\n".join([*parts, *(section(outcome) for outcome in outcomes)]) + "\n"
 
 
-def section(outcome: Outcome, facts: dict[str, str] | None = None) -> str:
-    """Returns the section of a benchmark; with `facts` it says where and when it was run, if not with the page."""
+def section(outcome: Outcome) -> str:
+    """Returns the section of a benchmark."""
     about = f"`python benchmarks/{outcome.name}.py`, {outcome.seconds:.0f} s."
     parts = [f"## {_title(outcome.name)}", f"{harness.escaped(outcome.sentence)} {about}"]
-    if facts:
-        listed = "; ".join(f"{name}: {harness.escaped(value)}" for name, value in facts.items())
-        parts.append(f"*Not of the run above.* {listed}.")
     if outcome.error:
         parts.append(f"```{{error}}\nThis benchmark failed: {harness.escaped(outcome.error)}\n```")
     for table in outcome.tables:
@@ -163,14 +158,6 @@ def section(outcome: Outcome, facts: dict[str, str] | None = None) -> str:
 
 def _title(name: str) -> str:
     return name.replace("_", " ").capitalize()
-
-
-def replaced(text: str, outcomes: list[Outcome], facts: dict[str, str]) -> str:
-    """Returns the page with the sections of some benchmarks replaced, or added in the order of their names."""
-    head, *sections = re.split(r"^(?=## )", text, flags=re.M)
-    found = {part.splitlines()[0].removeprefix("## "): part.strip() for part in sections}
-    found |= {_title(outcome.name): section(outcome, facts) for outcome in outcomes}
-    return "\n\n".join([head.strip(), *(found[title] for title in sorted(found))]) + "\n"
 
 
 def _lines(facts: dict[str, str]) -> list[str]:
@@ -194,27 +181,16 @@ def main(arguments: list[str] | None = None, folder: Path = HERE, target: Path =
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", help="some of the benchmarks; the book's page stays as it is"
     )
-    parser.add_argument(
-        "--replace",
-        nargs="+",
-        metavar="NAME",
-        help="the sections of some benchmarks in the book's page, with their machine",
-    )
     parser.add_argument("--quick", action="store_true", help="tiny sizes, whose ratios mean nothing: to try it out")
     parser.add_argument("--limit", type=float, default=1200, metavar="SECONDS", help="for one benchmark (1200)")
     parser.add_argument("--output", type=Path, help=f"where the page goes ({PAGE.relative_to(ROOT)})")
     options = parser.parse_args(arguments)
-    found, asked = scripts(folder), options.replace or options.only
+    found, asked = scripts(folder), options.only
     if unknown := set(asked or ()) - set(found):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(found)}")
-    if options.replace and (options.only or options.quick):
-        parser.error("--replace stands alone: the page holds whole runs only")
     chosen = {name: path for name, path in found.items() if asked is None or name in asked}
     # a page of some benchmarks, or of tiny sizes, is not the book's
     target = options.output or (PARTIAL if options.only or options.quick else target)
-    if options.replace and not target.is_file():
-        parser.error(f"--replace needs a page of a whole run: {target} does not exist")
-    before = target.read_text("utf8") if options.replace else ""
     facts, outcomes = machine(), []
     for i, (name, path) in enumerate(chosen.items()):
         print(f"[{i + 1}/{len(chosen)}] {name}", flush=True)
@@ -222,10 +198,7 @@ def main(arguments: list[str] | None = None, folder: Path = HERE, target: Path =
         last = outcomes[-1]
         print(f"\n{name}: {f'FAILED: {last.error}' if last.error else 'done'}, {last.seconds:.0f} s\n", flush=True)
     failed = [o.name for o in outcomes if o.error]
-    if options.replace and failed:
-        print(f"{target} is left as it is; failed: {', '.join(failed)}")
-        return 1
-    write(replaced(before, outcomes, facts) if options.replace else page(outcomes, facts, options.quick), target)
+    write(page(outcomes, facts, options.quick), target)
     print(f"{target} is written" + (f"; failed: {', '.join(failed)}" if failed else ""))
     return 1 if failed else 0
 

@@ -5,6 +5,7 @@ python benchmarks/sweep.py     # on a quiet machine
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import statistics
@@ -131,13 +132,20 @@ def overhead(quick: bool) -> harness.Table:
     with tempfile.TemporaryDirectory() as folder:
         direct = direct_overhead(20 if quick else 200, Path(folder)) / 1000
     with tempfile.TemporaryDirectory() as folder:
-        ours, bare = (statistics.median(each) for each in notebook_overhead(1 if quick else 10, Path(folder)))
-    rows = [
-        {"cell": "papermill's execute_notebook, in a loop", "wall, s": bare},
-        {"cell": "notebook, in a sweep", "wall, s": ours},
-        {"cell": "direct, in a sweep", "wall, s": direct},
-    ]
-    rows = [{**row, "time / papermill's": row["wall, s"] / bare} for row in rows]
+        ours, bare = notebook_overhead(1 if quick else 10, Path(folder))
+    each = {
+        "papermill's execute_notebook, in a loop": bare,
+        "notebook, in a sweep": ours,
+        "direct, in a sweep": [direct],
+    }
+    rows = []
+    for name, seconds in each.items():
+        ratios = [s / b for s, b in zip(itertools.cycle(seconds), bare, strict=False)]
+        span = f"{harness.cell(min(ratios))} to {harness.cell(max(ratios))}" if len(seconds) > 1 else "–"
+        spent = statistics.median(seconds)
+        rows.append(
+            {"cell": name, "wall, s": spent, "time / papermill's": statistics.median(ratios), "min to max": span}
+        )
     note = (
         "A cell whose work takes no time, on one worker: a notebook of two trivial cells, and a run whose record is there. "
         "The median; the start of the workers is not in it. The rest of a notebook's time is the start of its kernel."

@@ -35,7 +35,18 @@ def test_every_script_is_a_benchmark_or_known():
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning", "ignore:.*fork:RuntimeWarning")
 @pytest.mark.parametrize(
     "name",
-    ["augmentation", "ensembles", "law_fit", "probe", "similarity", "stitching", "sweep", "training", "translation"],
+    [
+        "augmentation",
+        "ensembles",
+        "gpu",
+        "law_fit",
+        "probe",
+        "similarity",
+        "stitching",
+        "sweep",
+        "training",
+        "translation",
+    ],
 )
 def test_a_benchmark_gives_sound_tables(name, monkeypatch):
     monkeypatch.setattr(harness, "devices", lambda: ["cpu"])
@@ -267,31 +278,6 @@ def test_a_failing_benchmark_is_named_and_the_others_go_on(folder, tmp_path):
     assert "it took more than 5 s" in text
     assert str(tmp_path) not in text
     assert "| x | 1.5 |" in text
-
-
-def test_a_section_is_replaced_or_added_with_its_own_machine(folder, tmp_path):
-    target = tmp_path / "benchmarks.md"
-    with pytest.raises(SystemExit):
-        page.main(["--replace", "good_one"], folder, target)
-    assert not target.exists()
-    assert page.main([], folder, target) == 0
-    whole = target.read_text("utf8")
-    (folder / "another.py").write_text(GOOD.replace("A good one", "Another"))
-    assert page.main(["--replace", "another"], folder, target) == 0
-    text = target.read_text("utf8")
-    added = text[text.index("## Another") : text.index("## Good one")]
-    assert "*Not of the run above.*" in added
-    assert "Processor: " in added
-    assert "Commit: " in added
-    assert text.replace(added, "") == whole  # nothing else moved
-    (folder / "good_one.py").write_text(GOOD.replace("1.5", "2.5"))
-    assert page.main(["--replace", "good_one"], folder, target) == 0
-    text = target.read_text("utf8")
-    assert text.count("## Good one") == 1
-    assert "| x | 2.5 |" in text
-    (folder / "good_one.py").write_text('"""Bad."""\ndef tables(quick=False): ...\nraise SystemError\n')
-    assert page.main(["--replace", "good_one"], folder, target) == 1
-    assert target.read_text("utf8") == text
 
 
 def test_some_benchmarks_leave_the_book_alone(folder, tmp_path, monkeypatch):
