@@ -16,7 +16,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfil
 
 help:
 	@echo "make book       set up, execute the notebooks, build the site, say where it is"
-	@echo "make pdf        the book as one PDF, _build/book.pdf; needs Chromium"
+	@echo "make pdf        the book, and a report of four pages, as _build/book.pdf and report.pdf; needs Chromium"
 	@echo "make test       lint, unit tests, doctests, notebooks, book and the page in Chromium"
 	@echo "make check      lint and the fast tests only"
 	@echo "make types      what pyright says of the public modules; installs it first, 280 MB with its Node"
@@ -43,6 +43,7 @@ book: $(READY)
 
 pdf: book
 	@$(BIN)/python book/pdf.py
+	@$(BIN)/python book/report.py
 
 test: $(READY)
 	@$(BIN)/ruff check .

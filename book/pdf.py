@@ -6,11 +6,14 @@ python book/pdf.py [FILE]       _build/book.pdf unless FILE is given; needs Chro
 from __future__ import annotations
 
 import argparse
+import contextlib
 import html
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -59,19 +62,27 @@ def pages() -> list[str]:
     return [toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])]
 
 
-def write(target: Path) -> None:
-    """Prints the built site into one PDF, with an outline and its links. Raises: FileNotFoundError without a site or Chromium."""
+@contextlib.contextmanager
+def browser() -> Iterator[Any]:
+    """Yields a headless Chromium. Raises: FileNotFoundError where there is none."""
     from playwright.sync_api import sync_playwright
 
-    chromium = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
-    if chromium is None:
+    path = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
+    if path is None:
         raise FileNotFoundError("no Chromium: install it (Debian: apt-get install chromium)")
+    with sync_playwright() as p:
+        started = p.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+def write(target: Path) -> None:
+    """Prints the built site into one PDF, with an outline and its links. Raises: FileNotFoundError without a site or Chromium."""
     addresses = {(SITE / f"{name}.html").as_uri(): name.replace("/", "-") for name in pages()}
     if missing := [a for a in addresses if not Path(a.removeprefix("file://")).exists()]:
         raise FileNotFoundError(f"{missing[0]} is not built: make book")
-    with sync_playwright() as p, tempfile.TemporaryDirectory() as folder:
-        browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        view = browser.new_page(viewport={"width": 1000, "height": 1200}, color_scheme="light")
+    with browser() as chromium, tempfile.TemporaryDirectory() as folder:
+        view = chromium.new_page(viewport={"width": 1000, "height": 1200}, color_scheme="light")
         parts, maths, styles = [], [], {}
         for url in addresses:
             view.goto(url)
@@ -105,7 +116,6 @@ def write(target: Path) -> None:
             header_template="<span></span>",
             footer_template=foot,
         )
-        browser.close()
 
 
 def main() -> int:

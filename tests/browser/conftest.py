@@ -53,10 +53,15 @@ def site():
     thread.join()
 
 
+def found_chromium():
+    """Returns the path of a Chromium, or None."""
+    return next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """A headless browser; without one the tests of the page fail with what to install."""
-    path = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
+    path = found_chromium()
     if path is None:
         pytest.fail("no Chromium: install it (Debian: apt-get install chromium) to test the page", pytrace=False)
     with sync_playwright() as p:
