@@ -198,10 +198,3 @@ def environment(where: torch.device | None = None) -> dict[str, str]:
         **({"processes": str(parallel.size())} if parallel.size() > 1 else {}),
         **versions,
     }
-
-
-def limit_threads(count: int) -> None:
-    """Limits the threads of torch and of the linear-algebra libraries loaded later by child processes."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(count)
-    torch.set_num_threads(count)
