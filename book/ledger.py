@@ -14,56 +14,25 @@ from pathlib import Path
 from typing import Any
 
 from dlcore import claims as ledger
+from dlcore import studies
 from dlcore.claims import pages
 from dlcore.measures import WITHOUT_RUNS
 
 ROOT = Path(__file__).resolve().parents[1]
 SCALES = ("small", "near the papers' size", "published numbers")
-# The figure that shows what a claim is about: the first pattern that fits the claim's name.
-FIGURES = {
-    r"rrm-bound|interpolation-is-vacuous|gap-|augmented|transductive|learns|rationality-small|probe-leaves": "gap-decomposition",
-    r"separation|memorization-(cifar10|at-paper|and-sampling)|flat|end-to-end|untrained-|sampler-share": "noise-sweep",
-    r"memorization-certificate|memorization-falls|cluster": "bound-by-size",
-    r"table-": "table-procedure",
-    r"stitching-path": "stitching-path",
-    r"stitching-width": "stitching-width",
-    r"stitching-cka|population": "stitching-similarity",
-    r"stitching-freeze": "freeze-training",
-    r"stitching-late": "stitching-cross-stage",
-    r"stitching-(more-data|less-data|confound|time)": "stitching-more-data",
-    r"stitching": "stitching-penalty",
-    r"nn-is|convnet-between|mlp-noise": "spectrum",
-    r"knn": "knn-law",
-    r"cats|other-animals|mlp-(does|slope)|digits-sub|fashion-sub|ten-classes": "joint-density",
-    r"tv-below": "tv-by-size",
-    r"laplace|gaussian|forest": "tv-against-epsilon",
-    r"constant": "marginals",
-    r"agreement": "agreement",
-    r"kernel-path": "kernel-path",
-    r"training-time": "training-time",
-    r"human": "human-noise",
-    r"published-512m|published-early": "extrapolation",
-    r"published": "published-points",
-    r"size-": "data-and-size",
-    r"reference|excess-exponent-wide": "beside-counting",
-    r"largest-size|knee-moves|fitted-floor|excess-exponent|filter|longer": "learning-curves",
-    r"back-translation": "learning-curves",
-    r"tatoeba": "size-by-size",
-    r"noise-|source|misaligned|architecture|width": "exponents-constants",
-}
 
 
-def figure(name: str) -> str:
+def figure(claim: ledger.Claim) -> str:
     """Returns the name of the figure that shows what a claim is about. Raises: LookupError for a claim without one."""
-    for pattern, found in FIGURES.items():
-        if re.match(pattern, name):
+    for pattern, found in studies.part(ledger.STUDIES[claim.chapter], "figures").CLAIMS.items():
+        if re.match(pattern, claim.id):
             return found
-    raise LookupError(f"the claim {name!r} has no figure: add a pattern to FIGURES in book/ledger.py")
+    raise LookupError(f"the claim {claim.id!r} has no figure: add a pattern to the study's figures/__init__.py")
 
 
 def chapter(number: int) -> str:
     """Returns the name of a chapter's page, without its ending."""
-    return next((ROOT / "notebooks").glob(f"{number}_*.py")).stem
+    return studies.study(ledger.STUDIES[number]).NOTEBOOK
 
 
 def scale(claim: ledger.Claim) -> str:
@@ -93,7 +62,7 @@ def data(claims: Iterable[ledger.Claim], url: str | None) -> list[dict[str, Any]
     """Returns the ledger as plain data with each claim's scale and links; links into the repository need its address."""
     known, found = commits(), []
     for claim, row in zip(claims, pages.ledger_json(list(claims)), strict=True):
-        links = {"figure": f"../notebooks/{chapter(claim.chapter)}.html#fig-{figure(claim.id)}"}
+        links = {"figure": f"../notebooks/{chapter(claim.chapter)}.html#fig-{figure(claim)}"}
         if url:
             links["study"] = f"{url}/tree/main/dlcore/studies/{row['study']}"
             if claim.id not in WITHOUT_RUNS:

@@ -16,12 +16,7 @@ from dlcore.studies.distributional.config import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
-CHAPTERS = {
-    "1_rationality": "rationality",
-    "2_stitching": "stitching",
-    "3_distributional_generalization": "distributional",
-    "4_data_scaling": "scaling",
-}
+CHAPTERS = {studies.study(name).NOTEBOOK: name for name in studies.STUDIES}
 
 
 # settings at which a chapter's run takes a second

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from dlcore.records import RecordStore
+from dlcore.studies import STUDIES
 from dlcore.sweep import plan, sweep
 
 
@@ -72,7 +73,7 @@ def test_a_function_must_return_numbers(tmp_path):
     assert json.loads(next((tmp_path / "o").rglob("*.failed.json")).read_text())["parameters"] == {"x": 1}
 
 
-@pytest.mark.parametrize("study", plan.NOTEBOOKS)
+@pytest.mark.parametrize("study", STUDIES)
 def test_a_study_without_its_notebook_starts_from_the_same_parameters(study):
     from dlcore import notebook, studies
 
@@ -80,4 +81,4 @@ def test_a_study_without_its_notebook_starts_from_the_same_parameters(study):
     config = studies.study(study).Config
     usual = config.from_parameters().to_dict()
     differ = {name: value for name, value in cell.items() if name in usual and usual[name] != value}
-    assert plan.CHAPTERS.get(study, {}) == differ
+    assert getattr(studies.study(study), "CHAPTER", {}) == differ

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -250,7 +251,9 @@ def runs(name: str) -> pd.DataFrame:
 def _shipped(study: str) -> pd.DataFrame:
     def derived() -> pd.DataFrame:
         store = RecordStore(PACKAGED)
-        more = {"records": {r.key: r for r in store.records(study)}} if study in ("stitching", "distributional") else {}
+        # some tables take the curves too
+        wanted = "records" in inspect.signature(studies.part(study, "table").derived).parameters
+        more = {"records": {r.key: r for r in store.records(study)}} if wanted else {}
         return studies.table(study, store.table(study), **more)
 
     return cache.remembered(f"table-{study}", derived)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from dlcore import studies
 from dlcore.claims.ledger import STUDIES, TIMINGS, VERDICTS, Claim, Measured, shipped
 
 
@@ -38,7 +39,7 @@ HEADLINES = (
     "published-shared-p",
     "noise-exponent-20",
 )
-TITLES = ("Rationality", "Stitching", "Distributional generalization", "Data scaling")
+TITLES = tuple(studies.study(name).TITLE for name in studies.STUDIES)
 MARKS = ("<!-- ledger:start -->", "<!-- ledger:end -->")
 
 

@@ -15,27 +15,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from dlcore import studies
 from dlcore.records import Record, RecordStore
 from dlcore.sweep import function, grid
 from dlcore.sweep.cells import DONE, FAILED, MISSING, Place
 from dlcore.sweep.grid import Cell
 
-# a study's chapter, in the folder `notebooks` of the source tree
-NOTEBOOKS = {
-    "rationality": "1_rationality.ipynb",
-    "stitching": "2_stitching.ipynb",
-    "distributional": "3_distributional_generalization.ipynb",
-    "scaling": "4_data_scaling.ipynb",
-}
-# the columns that a summary on the screen has room for; the file has all
-MAIN = {
-    "rationality": ("train", "test", "robustness", "memorization", "rationality"),
-    "stitching": ("top_error", "penalty_mid", "excess_mid", "excess_max"),
-    "distributional": ("train_error", "test_error", "flip_rate_test", "tv"),
-    "scaling": ("num_train", "loss", "excess", "bleu"),
-}
-# what a chapter's parameters cell says, where the study's own default is another: a sweep without it starts from the same
-CHAPTERS = {"distributional": {"experiment": "subgroup"}, "scaling": {"noise": 0.2}}
 # how long a run takes does not depend on these
 TIMELESS = ("seed", "preset", "noise")
 NEEDED = ("architecture", "dataset", "objective")
@@ -128,12 +113,17 @@ class Plan:
         table = self.table() if table is None else table
         names = [
             *self.fields,
-            *(n for n in MAIN.get(self.place.study, self._metrics) if n in table),
+            *(n for n in _of(self.place.study, "SUMMARY", self._metrics) if n in table),
             "seconds",
             "status",
         ]
         shown = table[list(dict.fromkeys(names))]
         return shown.to_string(index=False, max_rows=60, float_format=lambda v: f"{v:.4g}", na_rep="-")
+
+
+def _of(study: str, name: str, default: Any) -> Any:
+    """Returns what a study says of itself; a function in its place, or one that is registered, need not."""
+    return getattr(studies.study(study), name, default) if study in studies.STUDIES else default
 
 
 def find_notebook(study: str) -> Path:
@@ -142,9 +132,9 @@ def find_notebook(study: str) -> Path:
     Raises:
         FileNotFoundError: an installed package has them where `python -m dlcore notebooks` has written them.
     """
-    if study not in NOTEBOOKS:
+    if (name := _of(study, "NOTEBOOK", None)) is None:
         raise ValueError(f"{study} has no chapter; name a notebook, or run the study without one: --direct")
-    name = NOTEBOOKS[study]
+    name = f"{name}.ipynb"
     places = [Path(__file__).resolve().parents[2] / "notebooks", Path("notebooks").resolve(), Path.cwd()]
     for folder in places:
         if (folder / name).is_file():
@@ -182,12 +172,10 @@ def make(
         plan = Plan(place, *function.cells(study, wanted), {}, {})
         plan.look()
         return plan
-    from dlcore import studies  # imports torch, which a scheduler need not have
-
     config = studies.study(study).Config
     if direct and notebook is not None:
         raise ValueError("--direct runs the study without a notebook; leave --notebook out")
-    base: dict[str, Any] = dict(CHAPTERS.get(study, {}))
+    base: dict[str, Any] = dict(_of(study, "CHAPTER", {}))
     known = tuple(filter(None, os.environ.get("DLCORE_PLUGINS", "").split(",")))
     place = Place(study, local, out / study / "direct", uuid.uuid4().hex[:12], timeout=timeout, plugins=known)
     if not direct:

@@ -1,0 +1,25 @@
+"""What the metrics of chapter 4 mean, for `dlcore.columns` and the page of all columns."""
+
+METRICS = {
+    "parameters": "number of parameters, embeddings included",
+    "train_tokens": "target tokens of the training pairs",
+    "tokens_seen": "target tokens in all training steps",
+    "steps_run": "training steps until training ended",
+    "changed_pairs": "share of the training pairs that the noise changed",
+    "loss": "test loss in nats per target token",
+    "loss_se": "its standard error over sentences",
+    "train_loss": "training loss at the end",
+    "dev_loss": "development loss of the model that was kept",
+    "oracle": "loss of the true law on the same test pairs",
+    "floor": "loss of a learner that is calibrated to the noisy pairs",
+    "excess": "loss - oracle",
+    "excess_se": "its standard error over sentences",
+    "loss_word": "test loss per content word",
+    "excess_word": "excess per content word",
+    "reverse_dev_loss": "development loss of the back-translation model",
+    "bleu": "BLEU, 0 to 100, of greedy translations of 200 sentences",
+    "exact": "share of those that are exactly right",
+    "reference": "loss of the count-based learner on the same pairs",
+    "filter_recall": "share of the misaligned pairs that the filter dropped",
+    "filter_false_alarm": "share of the intact pairs that the filter dropped",
+}
