@@ -21,6 +21,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ __all__ = [
     "Memory",
     "Table",
     "alone",
+    "apart",
     "bandwidth",
     "cell",
     "compared",
@@ -237,6 +239,21 @@ def alone(function: Callable[..., Any], *args: Any, limit: float = 600) -> Any:
         process.join()
         mine.close()
     return value if found else str(value)
+
+
+def apart(works: dict[str, Callable[..., Any]], rounds: Iterable[tuple], quick: bool = False) -> dict[str, list[Any]]:
+    """Returns what each work returns for the arguments of each round; they take turns, each in a process of its own.
+
+    So no rival profits from what another does to its process: dlcore's training loops tell the C library to keep freed
+    memory, which makes every loop after them faster. `works` can be pickled; `quick` has all in this process.
+    """
+    found: dict[str, list[Any]] = {name: [] for name in works}
+    with contextlib.ExitStack() as stack:
+        pools = {} if quick else {name: stack.enter_context(ProcessPoolExecutor(1, _CONTEXT)) for name in works}
+        for args in rounds:
+            for name, work in works.items():
+                found[name].append(work(*args) if quick else pools[name].submit(work, *args).result())
+    return found
 
 
 def _answer(pipe: Any, function: Callable[..., Any], args: tuple, threads: int) -> None:

@@ -9,10 +9,12 @@ and have the same optimizer, schedule, batch size and number of epochs.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import importlib
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from statistics import mean, median, stdev
 from typing import Any
 
@@ -26,8 +28,8 @@ from dlcore import augment, data, optimization, runtime
 from dlcore.models import network
 from dlcore.training import TrainConfig, fit, predict
 
-SEEDS, WIDTH = 3, 16
-CONFIG = TrainConfig(epochs=4, batch_size=64, learning_rate=0.1, weight_decay=5e-4)
+SEEDS, WIDTH = 5, 16
+CONFIG = TrainConfig(epochs=3, batch_size=64, learning_rate=0.1, weight_decay=5e-4)
 Arrays = tuple[np.ndarray, np.ndarray]
 
 
@@ -89,8 +91,11 @@ def loader(train: Arrays, config: TrainConfig, device: str, workers: int) -> tor
     )
 
 
-def ours(model: nn.Module, train: Arrays, config: TrainConfig, device: str, threads: int = 0) -> None:
+def ours(
+    model: nn.Module, train: Arrays, config: TrainConfig, device: str, threads: int = 0, precision: str = ""
+) -> None:
     """dlcore: data resident as floats, augmentation of whole batches."""
+    config = dataclasses.replace(config, precision=precision or config.precision)
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     inputs = torch.from_numpy(data.to_float(train[0]))
@@ -157,97 +162,126 @@ def lightning_fit(model: nn.Module, train: Arrays, config: TrainConfig, device: 
         ).fit(Module(), loader(train, config, device, 0))
 
 
-def ways(quick: bool) -> Iterator[tuple[str, Callable[..., None] | None]]:
-    """Gives each way's name and function of (model, train, config, device); None where it is not installed."""
+def ways(quick: bool) -> dict[str, Callable[..., None] | None]:
+    """Returns by name each way's function of (model, train, config, device); None where it is not installed."""
     low = "bfloat16" if any(runtime.fast_bfloat16(torch.device(d)) for d in harness.devices()) else "float32"
-    yield f"dlcore, as it comes ({low})", ours
-    yield "dlcore, float32", lambda m, t, c, d: ours(m, t, dataclasses.replace(c, precision="float32"), d)
+    found: dict[str, Callable[..., None] | None] = {
+        f"dlcore, as it comes ({low})": ours,
+        "dlcore, float32": functools.partial(ours, precision="float32"),
+    }
     if not quick:  # two threads that wait for a busy core take seconds
-        yield "dlcore, as it comes, 2 threads", lambda *a: ours(*a, threads=2)
+        found[f"dlcore, as it comes ({low}), 2 threads"] = functools.partial(ours, threads=2)
+    for name, package, run in (
+        ("DataLoader loop, 0 workers", "torchvision", loop),
+        ("DataLoader loop, 1 worker", "torchvision", functools.partial(loop, workers=1)),
+        ("DataLoader loop, bfloat16, channels last", "torchvision", functools.partial(loop, low=True)),
+        ("Lightning, 0 workers", "lightning", lightning_fit),
+    ):
+        found[name] = run if installed("torchvision") and installed(package) else None
+    return found
+
+
+def installed(package: str) -> bool:
+    """Whether a package can be imported."""
     try:
-        import torchvision  # noqa: F401
+        importlib.import_module(package)
     except ImportError:
-        loops: dict[str, Callable[..., None] | None] = dict.fromkeys(
-            ("DataLoader loop, 0 workers", "Lightning, 0 workers")
+        return False
+    return True
+
+
+def trial(
+    run: Callable[..., None], train: Arrays, test: Arrays, config: TrainConfig, device: str
+) -> tuple[harness.Cost, float]:
+    """Returns what a run costs, and its accuracy on test images."""
+    model = network("resnet", (3, 32, 32), 10, seed=config.seed, width=WIDTH)
+    cost = harness.measure(lambda: run(model, train, config, device), 1)
+    predicted = predict(model, torch.from_numpy(data.to_float(test[0], train[0]))).cpu()
+    return cost._replace(value=None), float((predicted == torch.from_numpy(test[1])).double().mean())
+
+
+def compared_rows(
+    found: dict[str, Any], trials: dict[str, list[tuple[harness.Cost, float]]], seen: int, work: float, device: str
+) -> list[dict[str, Any]]:
+    """Returns a row for each way: images/s, ratios to the first way within a turn, the share of the peak, accuracy.
+
+    Args: seen: images of a run; work: FLOPs an image. A way's name says bfloat16 or two threads where it has them.
+    """
+    rows = []
+    base = [cost for cost, _ in trials[next(iter(found))]]
+    for way, run in found.items():
+        if run is None:
+            rows.append(harness.remark("not installed", method=way))
+            continue
+        costs, accuracy = ([t[part] for t in trials[way]] for part in (0, 1))
+        one = harness.together(costs)
+        ratios = {k: [getattr(a, k) / getattr(b, k) for a, b in zip(costs, base, strict=True)] for k in ("wall", "cpu")}
+        peak = harness.peak(torch.bfloat16 if "bfloat16" in way else torch.float32, device) * (1 + ("2 threads" in way))
+        rows.append(
+            {
+                **({"device": device} if len(harness.devices()) > 1 else {}),
+                "method": way,
+                "images / s": seen / one.wall,
+                "share of peak": f"{work * seen / one.wall / peak:.1%}",
+                "Wall time / dlcore's": median(ratios["wall"]),
+                "range": f"{min(ratios['wall']):.2f}-{max(ratios['wall']):.2f}",
+                "CPU time / dlcore's": median(ratios["cpu"]),
+                "extra MB": max(c.memory for c in costs),
+                **({} if one.gpu is None or device == "cpu" else {"GPU MB": max(c.gpu for c in costs)}),
+                "test accuracy": f"{mean(accuracy):.1%} ± {stdev(accuracy):.1%}",
+            }
         )
-    else:
-        loops = {
-            "DataLoader loop, 0 workers": loop,
-            "DataLoader loop, 1 worker": lambda *a: loop(*a, workers=1),
-            "DataLoader loop, bfloat16, channels last": lambda *a: loop(*a, low=True),
-        }
-        try:
-            import lightning  # noqa: F401
-        except ImportError:
-            loops["Lightning, 0 workers"] = None
-        else:
-            loops["Lightning, 0 workers"] = lightning_fit
-    yield from loops.items()
+    return rows
+
+
+def limits(work: Callable[[], Any], flops: float) -> str:
+    """Returns a sentence on what bounds training on a CPU; `work` is dlcore's, an image needs `flops`."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
+        work()
+    spent = {event.key: event.self_cpu_time_total for event in found.key_averages()}
+    total, kinds = sum(spent.values()), {"convolution": 0.0, "batch_norm": 0.0, "clamp_min threshold": 0.0}
+    for kind in kinds:
+        kinds[kind] = sum(t for key, t in spent.items() if any(word in key for word in kind.split())) / total
+    conv, norm, relu = kinds.values()
+    return (
+        f"The peak is that of a matrix product in the same precision; an image needs {flops / 1e6:.0f} million FLOPs. On a "
+        f"CPU, torch's convolutions take {conv:.0%} of dlcore's time, BatchNorm {norm:.0%} and ReLU {relu:.0%}: a loop that "
+        f"did the same convolutions and nothing else would be {1 / conv:.1f} times as fast."
+    )
 
 
 def compared(quick: bool) -> harness.Table:
     """Returns the table of all ways, which take turns seed by seed."""
-    n_train, n_test, seeds = (64, 64, 2) if quick else (2500, 2000, SEEDS)
+    n_train, n_test, seeds = (64, 64, 2) if quick else (1280, 1000, SEEDS)
     config = dataclasses.replace(CONFIG, epochs=1, batch_size=32) if quick else CONFIG
     if quick:
         source, train, test = "generated", generated(n_train, 1), generated(n_test, 2)
     else:
         source, train, test = images(n_train, n_test)
-    x_test = torch.from_numpy(data.to_float(test[0], train[0]))
-    seen, rows = n_train * config.epochs, []
+    model, rows = network("resnet", (3, 32, 32), 10, width=WIDTH), []
+    work = harness.flops(lambda: model(torch.zeros(2, 3, 32, 32)).sum().backward()) / 2
+    found = ways(quick)
     for device in harness.devices():
-        found = dict(ways(quick))
-        spent: dict[str, list[harness.Cost]] = {}
-        accuracy: dict[str, list[float]] = {}
-        for run in found.values():
-            if run is not None:  # kernels are chosen at a shape's first batch
-                warm = tuple(part[: config.batch_size + n_train % config.batch_size] for part in train)
-                run(
-                    network("resnet", (3, 32, 32), 10, width=WIDTH), warm, dataclasses.replace(config, epochs=1), device
-                )
-        for seed in range(seeds):
-            for way, run in found.items():
-                if run is None:
-                    continue
-                model = network("resnet", (3, 32, 32), 10, seed=seed, width=WIDTH)
-                chosen = dataclasses.replace(config, seed=seed)
-                cost = harness.measure(lambda m=model, c=chosen, r=run, d=device: r(m, train, c, d), 1)
-                spent.setdefault(way, []).append(cost)
-                right = predict(model, x_test).cpu() == torch.from_numpy(test[1])
-                accuracy.setdefault(way, []).append(float(right.double().mean()))
-        base = next(iter(found))
-        for way in found:
-            if way not in spent:
-                rows.append(harness.remark("not installed", method=way))
-                continue
-            one = harness.together(spent[way])
-            ratios = {
-                f"{kind} time / dlcore's": median(
-                    getattr(a, kind.lower()) / getattr(b, kind.lower())
-                    for a, b in zip(spent[way], spent[base], strict=True)
-                )
-                for kind in ("Wall", "CPU")
-            }
-            rows.append(
-                {
-                    **({"device": device} if len(harness.devices()) > 1 else {}),
-                    "method": way,
-                    "images / s": seen / one.wall,
-                    "images / CPU-s": seen / one.cpu,
-                    **ratios,
-                    "extra MB": max(c.memory for c in spent[way]),
-                    **({} if one.gpu is None or device == "cpu" else {"GPU MB": max(c.gpu for c in spent[way])}),
-                    "test accuracy": f"{mean(accuracy[way]):.1%} ± {stdev(accuracy[way]):.1%}",
-                }
-            )
+        # kernels are chosen at a shape's first batch
+        first = (
+            tuple(part[: config.batch_size] for part in train),
+            test,
+            dataclasses.replace(config, epochs=1),
+            device,
+        )
+        rounds = [(train, test, dataclasses.replace(config, seed=seed), device) for seed in range(seeds)]
+        runs = {way: functools.partial(trial, run) for way, run in found.items() if run is not None}
+        trials = {way: each[1:] for way, each in harness.apart(runs, [first, *rounds], quick).items()}
+        rows += compared_rows(found, trials, n_train * config.epochs, work, device)
     note = (
         f"Residual network of width {WIDTH} ({sum(p.numel() for p in model.parameters()):,} parameters) on {n_train:,} "
         f"images ({source}, 32 x 32), crop and flip, batches of {config.batch_size}, {config.epochs} epochs; the medians of "
-        f"{seeds} seeds, which take turns, and ratios within a seed. One thread, but where two are named; a worker is a "
-        "second process, whose CPU time is counted and whose memory is not. The plain loop takes PIL images through "
-        "RandomCrop, RandomHorizontalFlip, ToTensor and Normalize; float32 and the usual memory format, if not said "
+        f"{seeds} seeds, which take turns in a process each, and ratios within a seed. One thread, but where two are named; "
+        "a worker is a second process, whose CPU time is counted and whose memory is not. The plain loop takes PIL images "
+        "through RandomCrop, RandomHorizontalFlip, ToTensor and Normalize; float32 and the usual memory format, if not said "
         "otherwise. dlcore always has channels last. Borders of a crop are of the mean colour for all. "
-        f"Accuracy on {n_test:,} test images with the deviation over seeds."
+        f"Accuracy on {n_test:,} test images with the deviation over seeds. "
+        + limits(lambda: ours(model, train, dataclasses.replace(config, epochs=1), "cpu"), work)
     )
     return harness.Table(
         "A training loop with augmentation",

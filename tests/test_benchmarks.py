@@ -27,9 +27,16 @@ TABLE = harness.Table("Speed of a|b", "One note.", [{"method": "a|b_c", "ratio":
 
 def test_every_script_is_a_benchmark_or_known():
     assert {p.stem for p in FOLDER.glob("*.py")} - set(page.scripts()) == {"harness", "page", "report"}
-    assert {"augmentation", "law_fit", "probe", "similarity", "stitching", "training", "translation"} <= set(
-        page.scripts()
-    )
+    assert {
+        "augmentation",
+        "law_fit",
+        "pretraining",
+        "probe",
+        "similarity",
+        "stitching",
+        "training",
+        "translation",
+    } <= set(page.scripts())
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning", "ignore:.*fork:RuntimeWarning")
@@ -40,6 +47,7 @@ def test_every_script_is_a_benchmark_or_known():
         "ensembles",
         "gpu",
         "law_fit",
+        "pretraining",
         "probe",
         "similarity",
         "stitching",
