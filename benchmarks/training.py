@@ -252,7 +252,7 @@ def limits(work: Callable[[], Any], flops: float) -> str:
 
 def compared(quick: bool) -> harness.Table:
     """Returns the table of all ways, which take turns seed by seed."""
-    n_train, n_test, seeds = (64, 64, 2) if quick else (1280, 1000, SEEDS)
+    n_train, n_test, seeds = (64, 64, 2) if quick else (1024, 1000, SEEDS)
     config = dataclasses.replace(CONFIG, epochs=1, batch_size=32) if quick else CONFIG
     if quick:
         source, train, test = "generated", generated(n_train, 1), generated(n_test, 2)
