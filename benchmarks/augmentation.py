@@ -86,9 +86,10 @@ def tables(quick: bool = False) -> list[harness.Table]:
             floor = 4 * 4 * pixels.size / harness.bandwidth(device)
             base = next(iter(spent.values()))
             for way, cost in spent.items():
-                used, mine = (cost.cpu, base.cpu) if device == "cpu" else (cost.wall, base.wall)
+                used = cost.cpu if device == "cpu" else cost.wall
                 row = {**where, "method": way, "batch": batch, "images / s": batch / used}
-                row |= {"time / dlcore's": used / mine, "share of bandwidth": floor / used, "extra MB": cost.memory}
+                row |= harness.compared(cost, base, wall=device != "cpu")
+                row |= {"share of bandwidth": f"{floor / used:.1%}", "extra MB": cost.memory}
                 rows.append(row | ({"GPU MB": cost.gpu} if device != "cpu" else {}))
             if missing:
                 rows.append(harness.remark("not installed", **where, method="torchvision", batch=batch))

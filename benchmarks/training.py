@@ -15,7 +15,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Callable
-from statistics import mean, median, stdev
+from statistics import mean, stdev
 from typing import Any
 
 import harness
@@ -207,25 +207,23 @@ def compared_rows(
 
     Args: seen: images of a run; work: FLOPs an image. A way's name says bfloat16 or two threads where it has them.
     """
-    rows = []
-    base = [cost for cost, _ in trials[next(iter(found))]]
+    rows, base = [], harness.together([cost for cost, _ in trials[next(iter(found))]])
     for way, run in found.items():
         if run is None:
             rows.append(harness.remark("not installed", method=way))
             continue
         costs, accuracy = ([t[part] for t in trials[way]] for part in (0, 1))
-        one = harness.together(costs)
-        ratios = {k: [getattr(a, k) / getattr(b, k) for a, b in zip(costs, base, strict=True)] for k in ("wall", "cpu")}
+        one = base if way == next(iter(found)) else harness.together(costs)
         peak = harness.peak(torch.bfloat16 if "bfloat16" in way else torch.float32, device) * (1 + ("2 threads" in way))
         rows.append(
             {
                 **({"device": device} if len(harness.devices()) > 1 else {}),
                 "method": way,
                 "images / s": seen / one.wall,
+                "images / CPU-s": seen / one.cpu,
                 "share of peak": f"{work * seen / one.wall / peak:.1%}",
-                "Wall time / dlcore's": median(ratios["wall"]),
-                "range": f"{min(ratios['wall']):.2f}-{max(ratios['wall']):.2f}",
-                "CPU time / dlcore's": median(ratios["cpu"]),
+                "CPU time / dlcore's": harness.compared(one, base)["time / dlcore's"],
+                **harness.compared(one, base, "Wall time / dlcore's", wall=True),
                 "extra MB": max(c.memory for c in costs),
                 **({} if one.gpu is None or device == "cpu" else {"GPU MB": max(c.gpu for c in costs)}),
                 "test accuracy": f"{mean(accuracy):.1%} ± {stdev(accuracy):.1%}",
