@@ -37,6 +37,7 @@ __all__ = [
     "apart",
     "bandwidth",
     "cell",
+    "clocked",
     "compared",
     "cpu_seconds",
     "devices",
@@ -171,7 +172,8 @@ def _weighed(work: Callable[[], Any]) -> Cost:
     return Cost(cpu, wall, peak, graphics, cpu, cpu, value, ((cpu, wall),))
 
 
-def _clocked(work: Callable[[], Any], least: float) -> Cost:
+def clocked(work: Callable[[], Any], least: float = 0.0) -> Cost:
+    """Returns the cost of a call (see `timed` for `least`) without its memory, NaN."""
     # memory is not looked at: giving what is free back to the system would cost the work time
     cpu, wall, value = timed(work, least)
     return Cost(cpu, wall, math.nan, None, cpu, cpu, value, ((cpu, wall),))
@@ -202,7 +204,7 @@ def compared(cost: Cost, base: Cost, name: str = "time / dlcore's", *, wall: boo
 
 def measure(work: Callable[[], Any], repeats: int = 5) -> Cost:
     """Returns the cost of some calls of `work` in this process. A first call, if it is slower, is the caller's."""
-    return together([_weighed(work), *(_clocked(work, 0.0) for _ in range(repeats - 1))])
+    return together([_weighed(work), *(clocked(work) for _ in range(repeats - 1))])
 
 
 def turns(
@@ -212,11 +214,11 @@ def turns(
 
     A first turn, which warms up, gives the memory (NaN without `memory`) but not the time. See `timed` for `least`.
     """
-    first = {name: _weighed(work) if memory else _clocked(work, 0.0) for name, work in works.items()}
+    first = {name: _weighed(work) if memory else clocked(work) for name, work in works.items()}
     runs: dict[Hashable, list[Cost]] = {name: [] for name in works}
     for _ in range(repeats):
         for name, work in works.items():
-            runs[name].append(_clocked(work, least))
+            runs[name].append(clocked(work, least))
     return {name: together(each, first[name]) for name, each in runs.items()}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import harness
 import numpy as np
@@ -79,14 +80,17 @@ def loop(pixels: np.ndarray, config: TrainConfig, device: str, low: bool = False
 
 
 def trial(
-    run: Callable[..., nn.Module], train: Arrays, test: Arrays, config: TrainConfig, device: str
+    run: Callable[..., nn.Module], train: Arrays, test: Arrays, config: TrainConfig, device: str, weigh: bool
 ) -> tuple[harness.Cost, float]:
     """Returns what a run costs, and the accuracy of a linear probe on its features."""
     from sklearn.linear_model import RidgeClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    cost = harness.measure(lambda: run(train[0], config, device), 1)
+    def work() -> Any:
+        return run(train[0], config, device)
+
+    cost = harness.measure(work, 1) if weigh else harness.clocked(work)
     fitting, testing = (pretraining.features(cost.value, pixels) for pixels in (train[0], test[0]))
     probe = make_pipeline(StandardScaler(), RidgeClassifier(10.0)).fit(fitting, train[1])
     return cost._replace(value=None), float(probe.score(testing, test[1]))
@@ -116,9 +120,9 @@ def tables(quick: bool = False) -> list[harness.Table]:
     rows = []
     for device in harness.devices():
         runs = {way: functools.partial(trial, run) for way, run in found.items() if run is not None}
-        rounds = [(train, test, config, device) for config in (configs[0], *configs)]  # the first warms up
-        trials = {way: each[1:] for way, each in harness.apart(runs, rounds, quick).items()}
-        rows += compared_rows(found, trials, n_train * configs[0].epochs, work, device)
+        # the first warms up and gives the memory
+        rounds = [(train, test, config, device, not k) for k, config in enumerate((configs[0], *configs))]
+        rows += compared_rows(found, harness.apart(runs, rounds, quick), n_train * configs[0].epochs, work, device)
     note = (
         f"Residual network of width {WIDTH} and a head of two layers of {PROJECTION} on {n_train:,} images ({source}, "
         f"32 x 32), batches of {configs[0].batch_size}, {configs[0].epochs} epochs; the medians of {seeds} seeds, which take "
