@@ -50,7 +50,7 @@ def dropout(x: torch.Tensor, rate: float, training: bool) -> torch.Tensor:
         return functional.dropout(x, rate)
     bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
     keep = bits[: x.numel()].view(x.shape) >= round(rate * 2**16) - 2**15
-    return x * keep.to(x.dtype).mul_(1 / (1 - rate))
+    return x * torch.mul(keep, 1 / (1 - rate), out=torch.empty_like(x, requires_grad=False))
 
 
 class Attention(nn.Module):
@@ -69,7 +69,8 @@ class Attention(nn.Module):
     def split(self, x: torch.Tensor, parts: int) -> tuple[torch.Tensor, ...]:
         """Returns (b, t, parts * width) as `parts` tensors (b, heads, t, width / heads)."""
         b, t, _ = x.shape
-        return x.view(b, t, parts, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        # this order: the gradients of the parts are then stacked into that of x, without one more copy
+        return tuple(part.transpose(1, 2) for part in x.view(b, t, parts, self.heads, -1).unbind(2))
 
     def remember(self, memory: torch.Tensor) -> Cache:
         """Returns keys and values of a memory (b, s, width)."""
@@ -107,7 +108,9 @@ class FeedForward(nn.Module):
         self.inside, self.outside = nn.Linear(width, inner), nn.Linear(inner, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.outside(functional.relu(self.inside(x), inplace=True))
+        # as a matrix: in place on what is a view, as a linear layer's (b, t, inner) is, autograd copies it thrice
+        inside = functional.relu(self.inside(x.flatten(0, -2)), inplace=True)
+        return self.outside(inside).view(x.shape)
 
 
 class Recurrence(nn.Module):
