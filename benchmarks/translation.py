@@ -23,7 +23,7 @@ from dlcore.translation.models import ARCHITECTURES, BOS, EOS, Shape, seq2seq
 
 VOCABULARY, WIDTH, HEADS, LAYERS, DROPOUT = 2000, 128, 4, 3, 0.1
 PAIRS, LENGTH = 64, 20
-TURNS, STEPS = 5, 5
+TURNS, STEPS = 5, 3
 
 
 def data(pairs: int, length: int = LENGTH) -> tuple[torch.Tensor, torch.Tensor]:
@@ -46,6 +46,7 @@ class Plain(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.table = nn.Embedding(VOCABULARY, WIDTH)
+        nn.init.normal_(self.table.weight, std=WIDTH**-0.5)  # with torch's own, logits start at a loss of 45
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pre-LN has no nested tensors
             self.body = nn.Transformer(
