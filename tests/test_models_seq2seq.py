@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlcore.translation import bleu as translation
-from dlcore.translation.attention import dropout, positions
+from dlcore.translation.attention import Layer, dropout, positions
 from dlcore.translation.counting import LexiconLearner
 from dlcore.translation.decoding import greedy, translate
 from dlcore.translation.models import ARCHITECTURES, Shape, parameter_counts, seq2seq
@@ -160,8 +160,20 @@ def test_the_source_sees_all_of_itself():
     model = make(architecture="decoder_only")
     changed = x.clone()
     changed[0, 4] = 20
-    both = [model._both(v, y)[0, 0] for v in (x, changed)]
-    assert float((both[0] - both[1]).detach().abs().max()) > 1e-5
+    first = []
+    model.decoder[-1].register_forward_pre_hook(lambda layer, given: first.append(given[0][0, 0].detach()))
+    for source in (x, changed):
+        model(source, y)
+    assert float((first[0] - first[1]).abs().max()) > 1e-5
+
+
+def test_the_last_layer_leaves_out_what_nobody_reads_and_nothing_else():
+    x = torch.randn(3, 7, 8)
+    layer = Layer(8, 2, 16, 0.3)
+    torch.manual_seed(1)
+    whole = layer(x)
+    torch.manual_seed(1)
+    assert torch.allclose(layer(x, skipped=4), whole[:, 4:], atol=1e-6), "the same dropout too"
 
 
 def test_padding_has_no_effect(model):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 
 class Probed(NamedTuple):
@@ -188,115 +189,159 @@ def logistic(
     tolerance: float = 1e-5,
     iterations: int = 500,
 ) -> Probed:
-    """Minimises sum of cross-entropies + strength/2 |W|^2 for every label vector.
-
-    The features are whitened with the curvature at W = 0, where the softmax has covariance I/c - 11'/c^2; L-BFGS
-    then starts from a nearly round problem, and needs tens of steps where the plain one needs hundreds.
-    """
+    """Minimises sum of cross-entropies + strength/2 |W|^2 for every label vector."""
     rows = centred(x, test)
-    one, two, strength = rows.train, rows.test, rows.penalty(strength)
-    d = x.shape[1]
-    curvature = one.T @ one / classes + max(strength, 1e-9 * float(one.square().sum(0).mean()) + 1e-12) * torch.eye(
-        d, dtype=x.dtype
-    )
-    factor = torch.linalg.cholesky(curvature)
-    white = torch.linalg.solve_triangular(factor, one.T, upper=False).T
-    white = torch.cat([white, white.new_full((len(x), 1), (classes / len(x)) ** 0.5)], 1)
-    # W = L^-T V, so |W|^2 = V' (L'L)^-1 V
-    inverse = torch.linalg.solve_triangular(factor, torch.eye(d, dtype=x.dtype), upper=False)
-    penalty = strength * (inverse @ inverse.T)
+    one, two = (functional.pad(side, (0, 1), value=1.0) for side in (rows.train, rows.test))
+    penalty = one.new_full((x.shape[1] + 1, 1, 1), rows.penalty(strength))
+    penalty[-1] = 0
     found: list[list[torch.Tensor]] = [[], [], []]
     for part in chunks(y, classes):
-        runs = len(part)
-        target = _one_hot(part, classes)
-
-        def value(
-            v: torch.Tensor, target: torch.Tensor = target, runs: int = runs
-        ) -> tuple[torch.Tensor, torch.Tensor]:
-            """Loss (R,) and gradient (R, d + 1, c) at v."""
-            flat = v.permute(1, 0, 2).reshape(d + 1, runs * classes)
-            scores = (white @ flat).view(len(x), runs, classes)
-            log_norm = scores.logsumexp(2)
-            loss = (log_norm - (scores * target).sum(2)).sum(0)
-            rest = (scores - log_norm[:, :, None]).exp_().sub_(target).view(len(x), runs * classes)
-            gradient = (white.T @ rest).view(d + 1, runs, classes).permute(1, 0, 2)
-            pull = penalty @ v[:, :d]
-            loss = loss + 0.5 * (pull * v[:, :d]).sum((1, 2))
-            gradient = gradient.clone()
-            gradient[:, :d] += pull
-            return loss, gradient
-
-        v, loss = lbfgs(value, x.new_zeros(runs, d + 1, classes), tolerance, iterations)
-        weights = torch.linalg.solve_triangular(factor.T, v[:, :d].permute(1, 0, 2).reshape(d, -1), upper=True)
-        offset = (v[:, d] * (classes / len(x)) ** 0.5).reshape(1, -1)
-        for side, rows in enumerate((one, two)):
-            found[side].append((rows @ weights + offset).view(len(rows), runs, classes).argmax(2).T)
+        problem = _Softmax(one, part.T[:, None].contiguous(), penalty)
+        weights, loss = _lbfgs(problem, classes, tolerance, iterations)
+        for side, design in enumerate((one, two)):
+            scores = (design @ weights.flatten(1)).view(len(design), classes, len(part))
+            found[side].append(scores.argmax(1).T)
         found[2].append(loss)
     train, on_test, loss = (torch.cat(parts).numpy() for parts in found)
     return Probed(train, on_test, float("nan"), loss)
 
 
-def lbfgs(
-    value: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
-    start: torch.Tensor,
-    tolerance: float,
-    iterations: int,
-    memory: int = 10,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Minimises R independent smooth convex functions at once; every one has its own steps and line search.
+class _Softmax(NamedTuple):
+    """Softmax regressions on the same rows: design (n, d), labels (n, 1, R), penalties of the columns (d, 1, 1).
 
-    Stops when every gradient is below `tolerance` times the larger of 1 and its first norm, or, with an
-    UnconvergedWarning, after `iterations` steps.
+    Weights are (d, c, R): log-softmax along a last axis of 10 classes takes 7 times as long.
+    """
+
+    design: torch.Tensor
+    labels: torch.Tensor
+    penalty: torch.Tensor
+
+    def rounded(self) -> _Softmax:
+        return _Softmax(_rounded(self.design), self.labels, _rounded(self.penalty))
+
+    def scores(self, weights: torch.Tensor) -> torch.Tensor:
+        return (self.design @ weights.flatten(1)).view(-1, *weights.shape[1:])
+
+    def value(self, weights: torch.Tensor, which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Losses (r,) and gradients (d, c, r) of the label vectors `which` (r,) at weights (d, c, r)."""
+        labels = self.labels[:, :, which]
+        logs = self.scores(weights).log_softmax(1)
+        loss, pull = -logs.gather(1, labels).sum((0, 1)), self.penalty * weights
+        rest = logs.exp_().scatter_add_(1, labels, logs.new_full((1, 1, 1), -1.0).expand(labels.shape))
+        gradient = (self.design.T @ rest.flatten(1)).view_as(weights).add_(pull)
+        return loss + 0.5 * (pull * weights).sum((0, 1)), gradient
+
+    def inverse(self, weights: torch.Tensor) -> torch.Tensor:
+        """Inverse Hessians (c, d, d) of each class's weights alone, where curvatures are the mean of the label vectors'.
+
+        (1, d, d), of the mean of the classes too, where label vectors are so few that c of them cost more than some steps.
+        """
+        chances = self.scores(weights).softmax(1)
+        share = (chances * (1 - chances)).mean(2).T
+        if len(weights) > 8 * weights.shape[2]:
+            share = share.mean(0, keepdim=True)
+        hessian = torch.stack([self.design.T @ (self.design * s[:, None]) for s in share])
+        diagonal = hessian.diagonal(dim1=1, dim2=2)
+        diagonal += self.penalty[:, 0, 0]
+        # as in `_primal`: columns of any size, dependent ones and zeros
+        size = torch.where(diagonal > 0, diagonal.clamp(min=1e-300).rsqrt(), 0.0)
+        hessian *= size[:, :, None] * size[:, None, :]
+        diagonal += 1e-12
+        return torch.cholesky_inverse(torch.linalg.cholesky(hessian)) * size[:, :, None] * size[:, None, :]
+
+
+def _rounded(x: torch.Tensor) -> torch.Tensor:
+    """Returns float32, without the infinities that a column or a penalty of another size would give."""
+    return x.clamp(-1e30, 1e30).float()
+
+
+def _lbfgs(
+    exact: _Softmax, classes: int, tolerance: float, iterations: int, memory: int = 10
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns weights (d, c, R) and losses (R,) at the minima; every label vector has its own steps and line search.
+
+    L-BFGS begins each direction with the inverse Hessian of `_Softmax.inverse`, at 0 and at some later weights: digits
+    with a penalty of 0.01 take 45 instead of 115 evaluations with that at 0 alone. Steps are in float32 while that sees
+    the loss fall, which takes 0.43 instead of 0.73 s. Stops when every gradient, whitened with the curvature at 0, is
+    below `tolerance` times the larger of 1 and its first norm, or, with an UnconvergedWarning, after `iterations` steps.
     """
 
     def dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return (a * b).sum((1, 2), keepdim=True)
+        return (a * b).sum((0, 1))
 
-    v = start
-    loss, gradient = value(v)
-    enough = tolerance * dot(gradient, gradient).sqrt().clamp(min=1.0)
+    def scaled(inverse: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        found = (inverse @ gradient.transpose(0, 1)).transpose(0, 1)
+        # one shift of all classes changes no probability, which the blocks of single classes do not know
+        return found - found.mean(1, keepdim=True)
+
+    problem, every = exact.rounded(), torch.arange(exact.labels.shape[2])
+    weights = exact.design.new_zeros(exact.design.shape[1], classes, len(every))
+    curved = whitening = exact.inverse(weights)[:1]
+    loss, gradient = exact.value(weights, every)
+    enough = tolerance**2 * dot(gradient, scaled(whitening, gradient)).clamp(min=1.0)
+    weights, loss, gradient = (v.float() for v in (weights, loss, gradient))
+    inverse = white = _rounded(whitening)
+    pace, slack = torch.ones(()), 3e-7
+    steep = scaled(inverse, gradient)
     pairs: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-    for _ in range(iterations):
-        active = dot(gradient, gradient).sqrt() > enough
-        if not active.any():
+    for iteration in range(iterations + 1):
+        left = dot(gradient, steep)
+        active = dot(gradient, scaled(white, gradient)) > enough
+        if problem is not exact and (iteration == iterations // 2 or not (active & (left > 1e-8 * loss)).any()):
+            problem, slack, weights, white, inverse = exact, 1e-12, weights.double(), whitening, curved
+            pairs = [(s.double(), z.double(), c.double()) for s, z, c in pairs]
+            loss, gradient = problem.value(weights, every)
+            steep = scaled(inverse, gradient)
+            left = dot(gradient, steep)
+            active = dot(gradient, scaled(white, gradient)) > enough
+        elif iteration in (3, 8, 20, 50, 100):
+            curved, pace = exact.inverse(weights.double()), torch.ones(())
+            inverse = curved if problem is exact else _rounded(curved)
+            steep = scaled(inverse, gradient)
+            left = dot(gradient, steep)
+        which = active.nonzero()[:, 0]
+        if not len(which) or iteration == iterations:
             break
         direction, kept = gradient.clone(), []
         for s, z, curvature in reversed(pairs):
-            a = dot(s, direction) / curvature
-            direction -= a * z
-            kept.append(a)
-        if pairs:
-            s, z, _ = pairs[-1]
-            direction *= dot(s, z) / dot(z, z)
+            kept.append(dot(s, direction) / curvature)
+            direction -= kept[-1] * z
+        direction = scaled(inverse, direction) * pace
         for (s, z, curvature), a in zip(pairs, reversed(kept), strict=True):
             direction += s * (a - dot(z, direction) / curvature)
         slope = dot(gradient, direction)
-        # not a descent direction: rounding; begin with the gradient again
-        bad = slope <= 0
-        direction = torch.where(bad, gradient, direction)
-        slope = torch.where(bad, dot(gradient, gradient), slope)
-        step = active.to(v.dtype)
+        # not a descent direction: rounding
+        bad = ~(slope > 0)
+        direction, slope = torch.where(bad, steep, direction), torch.where(bad, left, slope)
+        step = torch.ones_like(loss)
+        before, old, old_steep = weights, gradient, steep
+        weights, loss, gradient = weights.clone(), loss.clone(), gradient.clone()
+        start = loss.clone()
         for _ in range(30):
-            ahead = v - step * direction
-            ahead_loss, ahead_gradient = value(ahead)
+            ahead = before[:, :, which] - step[which] * direction[:, :, which]
+            weights[:, :, which] = ahead
+            loss[which], gradient[:, :, which] = problem.value(ahead, which)
+            gain, hoped = (start - loss)[which], (step * slope)[which]
             # rounding of the loss itself must not fail a step that is good
-            slack = 1e-12 * loss.abs().view(-1, 1, 1)
-            worse = ahead_loss.view(-1, 1, 1) > loss.view(-1, 1, 1) - 1e-4 * step * slope + slack
-            if not (worse & active).any():
+            worse = ~(gain >= 1e-4 * hoped - slack * start[which])
+            if not worse.any():
                 break
-            step = torch.where(worse, step / 2, step)
-        s, z = ahead - v, ahead_gradient - gradient
+            # to the minimum of the parabola through both losses and the slope
+            step[which] *= torch.where(worse, (0.5 * hoped / (hoped - gain)).nan_to_num(0).clamp(0.1, 0.5), 1.0)
+            which = which[worse]
+        steep = scaled(inverse, gradient)
+        s, z = weights - before, gradient - old
         curvature = dot(s, z)
-        # a problem that stands still would divide 0 by 0: a harmless pair instead
-        still = curvature <= 1e-300
-        pairs.append((torch.where(still, 0.0, s), torch.where(still, 1.0, z), torch.where(still, 1.0, curvature)))
-        pairs = pairs[-memory:]
-        v, loss, gradient = ahead, ahead_loss, ahead_gradient
-    else:
-        if late := int((dot(gradient, gradient).sqrt() > enough).sum()):
-            warnings.warn(
-                f"{late} of {len(v)} logistic fits ended after {iterations} steps, above their tolerance of {tolerance:g}",
-                UnconvergedWarning,
-                stacklevel=4,
-            )
-    return v, loss
+        pace = curvature / dot(z, steep - old_steep)
+        # a vector that stands still would divide 0 by 0
+        moved = pace > 1e-8
+        pairs.append((s * moved, z * moved, torch.where(moved, curvature, 1.0)))
+        pairs, pace = pairs[-memory:], torch.where(moved, pace, 1.0)
+    if len(which):
+        warnings.warn(
+            f"{len(which)} of {len(every)} logistic fits ended after {iterations} steps, above their tolerance of "
+            f"{tolerance:g}",
+            UnconvergedWarning,
+            stacklevel=4,
+        )
+    return weights, loss

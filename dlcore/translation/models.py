@@ -245,7 +245,7 @@ class DecoderOnly(Seq2Seq):
         self.decoder_norm = nn.LayerNorm(shape.width)
         self.segment = nn.Parameter(torch.zeros(2, shape.width))
 
-    def _both(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def hidden(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         (_, s), (_, t) = source.shape, target.shape
         left = self.embed(self.source_embedding, source) + self.segment[0]
         right = self.embed(self.target_embedding, _shifted(target)) + self.segment[1]
@@ -255,12 +255,10 @@ class DecoderOnly(Seq2Seq):
         mask = _mask(source)
         if mask is not None:
             seen = seen & functional.pad(mask, (0, t), value=True)
-        for layer in self.decoder:
-            x = layer(x, seen)
+        for i, layer in enumerate(self.decoder, 1):
+            # nothing reads the source's positions after the last layer has attended to them
+            x = layer(x, seen, skipped=s if i == len(self.decoder) else 0)
         return self.decoder_norm(x)
-
-    def hidden(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return self._both(source, target)[:, source.shape[1] :]
 
     def start(self, source: torch.Tensor) -> State:
         mask = _mask(source)
