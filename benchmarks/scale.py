@@ -71,7 +71,7 @@ def grown(quick: bool) -> harness.Table:
         end = sizes[-1] * (whole / max(spent[-1].memory, 1.0)) ** (1 / power)
         rows.append({**row, "extra MB, last": spent[-1].memory, "memory ends near": f"{end:.0e}", "then": then})
     note = (
-        f"Each size in a process of its own, one thread; {INDICES['rsa'][2]} features. Memory is above that of the inputs, and it ends, "
+        f"Each size in a process of its own, one thread; 256 features. Memory is above that of the inputs, and it ends, "
         f"on this machine of {whole / 1024:.0f} GB, where the largest size's, carried on by its power, fills it: about when 16 n² bytes "
         "do for RSA. A plan of cells is what a dry run makes: every cell checked, named, and looked for in the store."
     )
