@@ -1,6 +1,6 @@
-"""Linear CKA: ours against three published packages, and against the formula as one would type it in float32.
+"""Similarity of representations: linear CKA, CKA of a Gaussian kernel and of minibatches, Procrustes and RSA beside packages.
 
-    python benchmarks/similarity.py     # pip install ckatorch pytorch-cka repsim
+    python benchmarks/similarity.py     # pip install ckatorch pytorch-cka repsim torch-cka
 
 Each method runs in a process of its own, so that one that takes too long or too much memory ends alone.
 """
@@ -16,6 +16,13 @@ import numpy as np
 
 REPEATS, LIMIT = 3, 45
 SIZES = ((10_000, 512), (2_000, 8_192))
+BATCH, TURNS = 100, 5
+OTHERS = {
+    "CKA, minibatches": ("pytorch-cka",),
+    "CKA, Gaussian kernel": ("repsim",),
+    "Procrustes": ("netrep", "scipy.linalg, float32", "scipy.linalg, float64", "scipy.spatial"),
+    "RSA": ("scipy",),
+}
 METHODS = ("dlcore", "dlcore, debiased", "typed in float32", "ckatorch", "pytorch-cka", "repsim")
 
 
@@ -131,6 +138,136 @@ def compared(quick: bool) -> harness.Table:
     return harness.Table("Linear CKA against published packages", note, rows, ("time / dlcore's",), peers)
 
 
+def _batched(x: np.ndarray) -> list[slice]:
+    return [slice(start, start + BATCH) for start in range(0, len(x), BATCH)]
+
+
+def _cosine(x: np.ndarray, y: np.ndarray) -> float:
+    """Returns Procrustes' cosine with SciPy's rotation."""
+    from scipy.linalg import orthogonal_procrustes
+
+    x, y = x - x.mean(0), y - y.mean(0)
+    return float(orthogonal_procrustes(x, y)[1] / np.linalg.norm(x) / np.linalg.norm(y))
+
+
+def _minibatch_torch(x: np.ndarray, y: np.ndarray) -> float:
+    """Returns the CKA of minibatches with pytorch-cka's estimator, as its own hooks call it."""
+    import sys
+
+    import cka  # noqa: F401
+    import torch
+
+    a, b, total = torch.from_numpy(x), torch.from_numpy(y), np.zeros(3)
+    for rows in _batched(x):
+        grams = [(part @ part.T)[None] for part in (a[rows], b[rows])]
+        total += [float(value) for value in sys.modules["cka.hsic"].hsic(*grams)]
+    return total[0] / np.sqrt(total[1] * total[2])
+
+
+def other(index: str, name: str) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Returns a package's function of two arrays for an index, as a similarity. Raises ImportError where it is absent."""
+    from scipy import spatial, stats
+    from scipy.spatial.distance import pdist
+
+    from dlcore.metrics import similarity as ours
+
+    if name == "netrep":
+        from netrep.metrics import LinearMetric
+
+        return lambda x, y: float(np.cos(LinearMetric(alpha=1.0).fit(x, y).score(x, y)))
+    if name == "repsim":
+        import repsim
+
+        return lambda x, y: float(repsim.cka([x, y], "rbf", "gretton")[0, 1])
+
+    def minibatch(x: np.ndarray, y: np.ndarray) -> float:
+        found = ours.MinibatchCKA()
+        for rows in _batched(x):
+            found.update(x[rows], y[rows])
+        return found.compute().value
+
+    return {
+        ("CKA, minibatches", "dlcore"): minibatch,
+        ("CKA, minibatches", "pytorch-cka"): _minibatch_torch,
+        ("CKA, Gaussian kernel", "dlcore"): ours.rbf_cka,
+        ("Procrustes", "dlcore"): ours.procrustes,
+        ("Procrustes", "scipy.linalg, float32"): _cosine,
+        ("Procrustes", "scipy.linalg, float64"): lambda x, y: _cosine(x.astype(float), y.astype(float)),
+        ("Procrustes", "scipy.spatial"): lambda x, y: float(np.sqrt(1 - spatial.procrustes(x, y)[2])),
+        ("RSA", "dlcore"): ours.rsa,
+        ("RSA", "scipy"): lambda x, y: float(
+            stats.spearmanr(pdist(x, "correlation"), pdist(y, "correlation")).statistic
+        ),
+    }[index, name]
+
+
+def reference(index: str, x: np.ndarray, y: np.ndarray) -> float:
+    """Returns an index from its definition, in float64 throughout."""
+    from scipy import stats
+
+    x, y = x.astype(float), y.astype(float)
+    if index == "Procrustes":
+        x, y = x - x.mean(0), y - y.mean(0)
+        return float(np.linalg.norm(x.T @ y, "nuc") / np.linalg.norm(x) / np.linalg.norm(y))
+    if index == "RSA":
+        upper = np.triu_indices(len(x), 1)
+        return float(stats.spearmanr(*(-np.corrcoef(v)[upper] for v in (x, y))).statistic)
+    if index == "CKA, minibatches":
+
+        def song(k: np.ndarray, m: np.ndarray) -> float:
+            n = len(k)
+            both = np.vdot(k, m) + k.sum() * m.sum() / ((n - 1) * (n - 2))
+            return (both - 2 / (n - 2) * k.sum(0) @ m.sum(0)) / (n * (n - 3))
+
+        total = np.zeros(3)
+        for rows in _batched(x):
+            k, m = ((v[rows] @ v[rows].T) * (1 - np.eye(len(v[rows]))) for v in (x, y))
+            total += [len(k) * song(*pair) for pair in ((k, m), (k, k), (m, m))]
+        return float(total[0] / np.sqrt(total[1] * total[2]))
+    grams = []
+    for v in (x, y):
+        squares = np.maximum((v * v).sum(1)[:, None] + (v * v).sum(1) - 2 * v @ v.T, 0)
+        median = np.median(np.sqrt(squares[np.triu_indices(len(v), 1)]))
+        k = np.exp(-squares / (2 * (0.8 * median) ** 2))
+        grams.append(k - k.mean(0) - k.mean(1)[:, None] + k.mean())
+    return float(np.vdot(*grams) / np.linalg.norm(grams[0]) / np.linalg.norm(grams[1]))
+
+
+def _other(index: str, name: str, n: int, d: int) -> harness.Cost:
+    x, y = inputs(n, d)
+    work = other(index, name)
+    work(x[: 2 * BATCH, :8], y[: 2 * BATCH, :8])
+    first = harness.measure(lambda: work(x, y), 1)
+    runs = [harness.measure(lambda: work(x, y), 1) for _ in range(TURNS if first.cpu < 5 else 0)]
+    return harness.together(runs or [first], first)._replace(value=(first.value, reference(index, x, y)))
+
+
+def others(quick: bool) -> harness.Table:
+    """Returns the table of the other indices."""
+    n, d = (2 * BATCH, 8) if quick else (2_000, 512)
+    rows = []
+    for index, peers in OTHERS.items():
+        base = None
+        for name in ("dlcore", *(peers if not quick else peers[-1:])):
+            found = harness.alone(_other, index, name, n, d, limit=LIMIT)
+            if isinstance(found, str):
+                rows.append(harness.remark(found, index=index, method=name))
+                continue
+            base = base or found
+            value, truth = found.value
+            error = "another width" if name == "repsim" else f"{abs(value / truth - 1):.0e}"
+            row = {"index": index, "method": name, "CPU-s": found.cpu, "least": found.low, "most": found.high}
+            rows.append({**row, "time / dlcore's": found.cpu / base.cpu, "extra MB": found.memory, "error": error})
+    note = (
+        f"Two float32 representations of {n:,} inputs and {d} features. CPU time, one thread, the median of {TURNS} runs (one, of what "
+        f"takes more than 5 s), the least and the most; the error is relative to the definition in float64. Minibatches are of {BATCH}; "
+        "ours also checks each batch, centres it and gives an interval. repsim's Gaussian has a width of its own, so its value is "
+        "another one. netrep is not on PyPI; it is measured where it is installed."
+    )
+    peers = harness.versions("scipy", "pytorch-cka", "repsim", "netrep")
+    return harness.Table("Other indices against published packages", note, rows, ("time / dlcore's",), peers)
+
+
 def _pair(quick: bool) -> tuple[Any, Any, Any, list[str]]:
     """Returns two vision transformers, their inputs, and the names of their blocks."""
     import torch
@@ -160,6 +297,13 @@ def layer_by_layer(name: str, quick: bool) -> harness.Cost:
         if name == "two forward passes":
             return [len(net(part)) for net in (one, two) for part in images.split(batch)]
         loader = torch.utils.data.DataLoader(images, batch_size=batch, shuffle=True, drop_last=True)
+        if name == "torch-cka":
+            from torch_cka import CKA
+
+            found = CKA(one, two, model1_layers=layers, model2_layers=layers, device="cpu")
+            pairs = torch.utils.data.TensorDataset(images, torch.zeros(len(images)))
+            found.compare(torch.utils.data.DataLoader(pairs, batch_size=batch, shuffle=True, drop_last=True))
+            return float(found.export()["CKA"][0, -1])
         if name == "ckatorch":
             from ckatorch import CKA
 
@@ -175,7 +319,7 @@ def layer_by_layer(name: str, quick: bool) -> harness.Cost:
 def layers(quick: bool) -> harness.Table:
     """Returns the table of all pairs of layers of two networks."""
     rows, base = [], None
-    for name in ("dlcore", "two forward passes", *(() if quick else ("ckatorch", "pytorch-cka"))):
+    for name in ("dlcore", "two forward passes", *(() if quick else ("ckatorch", "pytorch-cka", "torch-cka"))):
         found = harness.alone(layer_by_layer, name, quick, limit=600)
         if isinstance(found, str):
             rows.append(harness.remark(found, method=name))
@@ -188,7 +332,7 @@ def layers(quick: bool) -> harness.Table:
         "images of 32 x 32, one thread. What the forward passes take is in every row; memory is above the models and inputs. Ours "
         "also gives intervals, by a jackknife."
     )
-    peers = harness.versions("torch", "ckatorch", "pytorch-cka")
+    peers = harness.versions("torch", "ckatorch", "pytorch-cka", "torch-cka")
     return harness.Table("All pairs of layers of two networks", note, rows, ("time / dlcore's",), peers)
 
 
@@ -216,7 +360,7 @@ def grown(quick: bool) -> harness.Table:
 
 def tables(quick: bool = False) -> list[harness.Table]:
     """Returns the tables of this benchmark."""
-    return [compared(quick), layers(quick), grown(quick)]
+    return [compared(quick), others(quick), layers(quick), grown(quick)]
 
 
 if __name__ == "__main__":

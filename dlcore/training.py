@@ -97,7 +97,13 @@ def _checked_labels(model: nn.Module, inputs: torch.Tensor, targets: torch.Tenso
 
 
 def _prepare(
-    model: nn.Module, data: Any, config: TrainConfig, checkpoint: Any, where: torch.device, loss: Loss
+    model: nn.Module,
+    data: Any,
+    config: TrainConfig,
+    checkpoint: Any,
+    where: torch.device,
+    loss: Loss,
+    fused: bool = False,
 ) -> _Prepared:
     inputs, targets = _as_data(model, data, loss)
     if len(inputs) == 0 or len(inputs) != len(targets):
@@ -122,7 +128,7 @@ def _prepare(
     if config.drop_last and used > config.batch_size:
         used -= used % config.batch_size
     steps = -(-used // config.batch_size)
-    optimizer = optimization.optimizer(model, config)
+    optimizer = optimization.optimizer(model, config, fused=fused)
     total = max(1, steps * config.epochs)
     warm = 0 if config.schedule == "constant" else max(1, total // 20)
     schedule = optimization.schedule(optimizer, config.schedule, total, warm)
@@ -154,6 +160,7 @@ def fit(
     device: str | torch.device = "auto",
     progress: bool = False,
     label: str = "",
+    fused: bool = False,
 ) -> Curves:
     """Trains the weights of `model` and returns its curves; its mode and memory format are as they were afterwards.
 
@@ -177,6 +184,7 @@ def fit(
         augment: `augment(inputs, generator)` on a whole batch, on the device.
         evaluate: called after every epoch in evaluation mode; what it returns joins the curves.
         checkpoint: file for resuming, written at most every `checkpoint_seconds`; the caller deletes it.
+        fused: as in `optimization.optimizer`.
     Raises: ValueError for empty data, lengths that disagree, NaN inputs, labels that are no integers or have no output
         of the network, inputs that it does not take, nothing but batches of one sample where there is BatchNorm, or
         weights made under `torch.inference_mode()`; FloatingPointError when the loss becomes not-a-number; a checkpoint
@@ -184,7 +192,7 @@ def fit(
     """
     where = runtime.device(device) if isinstance(device, str) else device
     with borrowed.training(model):
-        ready = _prepare(model, data, config, checkpoint, where, loss)
+        ready = _prepare(model, data, config, checkpoint, where, loss, fused)
         inputs, targets, cast, used, optimizer, schedule, curves, keep = ready
         parallel.agree("the epochs of the checkpoint", curves.epochs)
 

@@ -49,6 +49,7 @@ def test_every_script_is_a_benchmark_or_known():
         "law_fit",
         "pretraining",
         "probe",
+        "scale",
         "similarity",
         "stitching",
         "sweep",
@@ -75,9 +76,13 @@ def test_a_benchmark_gives_sound_tables(name, monkeypatch):
         again = harness.Table(**json.loads(json.dumps(dataclasses.asdict(table))))
         assert again.markdown() == table.markdown()
     first = next(row for row in found[0].rows if "remark" not in row)
-    assert any(first.get(r) == 1 for r in found[0].ratios) or name in ("ensembles", "probe", "stitching", "sweep"), (
-        "the first row is what others are compared with"
-    )
+    assert any(first.get(r) == 1 for r in found[0].ratios) or name in (
+        "ensembles",
+        "probe",
+        "scale",
+        "stitching",
+        "sweep",
+    ), "the first row is what others are compared with"
 
 
 def test_a_missing_peer_is_a_remark_and_never_a_number(monkeypatch):

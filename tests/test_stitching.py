@@ -21,6 +21,8 @@ from dlcore.stitching import (
     stage_names,
     stitch,
 )
+from dlcore.stitching.fitting import stitch_all, stitch_subjects
+from dlcore.stitching.subject import StitchData, Subject
 from dlcore.training import TrainConfig, fit
 
 SHORT = TrainConfig(epochs=2, batch_size=32, learning_rate=1e-2, optimizer="adam", precision="float32")
@@ -325,6 +327,49 @@ def _affine(stitcher, size):
     return (stitcher(torch.eye(size)) - bias).T, bias
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "options"),
+    [
+        ("mlp", (1, 40), {"l1": 0.01}),
+        ("convnet", (1, 40), {"cache": True}),
+        ("resnet", (1, 40), {"cache": True}),
+        ("convnet", (1, 8, 8), {"cache": True, "init": "least_squares"}),
+        ("convnet", (1, 8, 8), {"bn_mode": "frozen"}),
+    ],
+)
+def test_maps_trained_together_are_those_trained_alone(name, shape, options):
+    """Maps, statistics of BatchNorm and outputs, after steps that are too few for rounding to grow; a last batch of one row too."""
+    torch.manual_seed(0)
+    given = StitchData(
+        torch.randn(65, *shape), torch.randint(4, (65,)), torch.randn(50, *shape), torch.randint(4, (50,))
+    )
+    nets = [network(name, shape, 4, seed=seed, width=8, depth=2) for seed in range(3)]
+    fit(nets[0], given[:2], SHORT)
+    # where a bias has no effect, Adam makes steps of its gradient's rounding, SGD none
+    how = {"optimizer": "adam", "learning_rate": 1e-3} if name == "mlp" else {"optimizer": "sgd", "learning_rate": 0.01}
+    training = TrainConfig(epochs=2, batch_size=32, precision="float32", **how)
+    chosen = StitchOptions(training=training, device="cpu", **options)
+    top, *others = [Subject(net, "a network", given, torch.device("cpu"), 2**30) for net in nets]
+    stage = stage_names(nets[0], given.train_inputs[:2])[0]
+    bottoms = [(one, stage) for one in (top, *others)]
+    together = stitch_all(bottoms, top, stage, "auto", given, chosen)
+    assert all(one.curves is together[0].curves for one in together), "they were trained together"
+    alone = [stitch_subjects(one, top, stage, stage, "auto", given, chosen) for one, _ in bottoms]
+    for a, b in zip(together, alone, strict=True):
+        assert a.parameters == b.parameters
+        assert a.curves is not b.curves
+        states = a.model.state_dict(), b.model.state_dict()
+        assert states[0].keys() == states[1].keys()
+        for key, value in states[1].items():
+            torch.testing.assert_close(
+                states[0][key], value, rtol=1e-3, atol=2e-4, msg=lambda m, key=key: f"{key}: {m}"
+            )
+        torch.testing.assert_close(a.model(given.test_inputs), b.model(given.test_inputs), rtol=1e-3, atol=1e-3)
+    still = dataclasses.replace(chosen, training=dataclasses.replace(training, learning_rate=1e-9))
+    start = stitch_subjects(others[0], top, stage, stage, "auto", given, still).model.stitcher.core.weight
+    assert float((start - alone[1].model.stitcher.core.weight).abs().max()) > 1e-3, "five times the tolerance"
+
+
 def test_controls_are_kept_for_the_next_pair(mlps, data, tmp_path, monkeypatch):
     made = []
     original = curves.stitch_subjects
@@ -337,7 +382,7 @@ def test_controls_are_kept_for_the_next_pair(mlps, data, tmp_path, monkeypatch):
     # another bottom, the same top: only its own stitch is made, and nothing else changes
     other = penalty_curve(mlps[1], mlps[1], data, random=random, **how)
     assert len(made) == 4
-    assert other == penalty_curve(mlps[1], mlps[1], data, random=random, **{**how, "keep": None})
+    assert other == penalty_curve(mlps[1], mlps[1], data, random=random, **{**how, "keep": None}, together=False)
     assert other[0].penalty == other[0].self_penalty == first[0].self_penalty
     # whatever a control depends on is in its name
     made.clear()

@@ -34,16 +34,15 @@ def procrustes(x, y) -> float:
         return undefined(reason)
     n, p = a.values.shape
     q = b.values.shape[1]
-    norms = [math.sqrt(sum(float(np.sum(v * v, dtype=np.float64)) for v in one.row_blocks())) for one in (a, b)]
-    if n < min(p, q):
-        # X'Y has the singular values of the product of the square roots of both Gram matrices
-        nuclear = np.linalg.svd(_root(a) @ _root(b), compute_uv=False).sum()
-    else:
-        cross = np.zeros((p, q))
-        for u, v in zip(a.row_blocks(), b.row_blocks(), strict=True):
+    cross, squares = np.zeros((p, q) if n >= min(p, q) else (0, 0)), np.zeros(2)
+    for u, v in zip(a.row_blocks(), b.row_blocks(), strict=True):
+        squares += [np.sum(w * w, dtype=np.float64) for w in (u, v)]
+        if cross.size:
             cross += u.T @ v
-        nuclear = np.linalg.svd(cross, compute_uv=False).sum()
-    return min(1.0, float(nuclear / norms[0] / norms[1]))
+    # X'Y has the singular values of the product of the square roots of both Gram matrices
+    product = cross if cross.size else _root(a) @ _root(b)
+    nuclear = np.linalg.svd(product, compute_uv=False).sum()
+    return min(1.0, float(nuclear / math.sqrt(squares[0]) / math.sqrt(squares[1])))
 
 
 def _root(x: Features) -> np.ndarray:

@@ -6,6 +6,7 @@ families    the maps: closed forms from second moments, and trained ones with th
 options     how to stitch, beyond the family
 subject     a network under study, its activations and errors; the data, checked
 fitting     one stitch: fit, penalty
+together    several maps below one stage of a top, trained at once
 curves      controls (self-stitch, random bottom) and penalties over all stages
 search      one stitch from several starts, trained until more steps gain nothing
 cached      controls kept on disk for pairs with one top

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -42,23 +41,25 @@ class Kept:
             self._networks[id(of)] = of, _digest(str(of.model), *of.model.state_dict().values(), out)
         return self._networks[id(of)][1]
 
-    def of(self, bottom: Subject, top: Subject, names: tuple, make: Callable[[], Stitch]) -> Stitch:
-        """Returns the kept stitch, or makes and keeps it. A damaged file costs time, never the run."""
-        found = self.folder / f"{_digest(self._data, self._network(bottom), self._network(top), repr(names))[:24]}.pt"
+    def path(self, bottom: Subject, top: Subject, names: tuple) -> Path:
+        """Returns where a stitch is kept."""
+        return self.folder / f"{_digest(self._data, self._network(bottom), self._network(top), repr(names))[:24]}.pt"
 
-        def read(path: Path) -> Stitch:
+    def read(self, path: Path) -> Stitch | None:
+        """Returns the stitch of a file, None where there is none. A damaged file costs time, never the run."""
+
+        def loaded(path: Path) -> Stitch:
             fields = torch.load(path, map_location="cpu", weights_only=True)
             arrays = {name: fields.pop(name).numpy() for name in ("wrong", "top_wrong")}
             return Stitch(**{**fields, **arrays, "curves": Curves(), "model": None})
 
-        if (stitch := cache.kept(found, read)) is not None:
-            return stitch
-        stitch = make()
-        fields = stitch._asdict()
+        return cache.kept(path, loaded)
+
+    def write(self, path: Path, stitch: Stitch) -> None:
+        """Keeps a stitch, without its curves and model."""
+        fields = {k: v for k, v in stitch._asdict().items() if k not in ("curves", "model")}
         fields = {k: torch.from_numpy(v) if k.endswith("wrong") else v for k, v in fields.items()}
-        kept = {k: v for k, v in fields.items() if k not in ("curves", "model")}
-        cache.keep(found, lambda file: torch.save(kept, file))
-        return stitch
+        cache.keep(path, lambda file: torch.save(fields, file))
 
 
 def _digest(*parts) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dlcore import borrowed, runtime
 from dlcore.results import usable
-from dlcore.stitching import CLOSED, TRAINED, families
+from dlcore.stitching import CLOSED, TRAINED, families, together
 from dlcore.stitching.halves import Head, Tail, find_stage
 from dlcore.stitching.layouts import layout_of
 from dlcore.stitching.options import StitchOptions, check_options
@@ -141,10 +142,88 @@ def stitch_subjects(
     options: StitchOptions,
 ) -> Stitch:
     """Returns the stitch of prepared networks; see `stitch`."""
+    return stitch_all([(bottom, bottom_stage)], top, top_stage, family, data, options)[0]
+
+
+def stitch_all(
+    bottoms: Sequence[tuple[Subject, str]],
+    top: Subject,
+    top_stage: str,
+    family: str,
+    data: StitchData,
+    options: StitchOptions,
+) -> list[Stitch]:
+    """Returns the stitches of several bottoms, each with its stage, below one stage of a top.
+
+    Maps that are trained on kept activations are trained together where `together.can` says so: up to rounding, each as if
+    it were alone. Their `curves` are then those of all.
+    """
+    if not bottoms:
+        return []
+    top.check_labels(data)
+    _ = top.wrong  # an error, before anything is trained, where the top returns NaN
+    begun = [_begin(bottom, stage, top, top_stage, family, data, options) for bottom, stage in bottoms]
+    curves = Curves(stopped="closed form")
+    if begun[0].family not in TRAINED:
+        for one in begun:
+            if one.norms:
+                _recalibrate(one.model, one.norms, one.inputs(data), top.where)
+        return [_finished(one, top, top_stage, data, curves) for one in begun]
+    models, inputs = [one.model for one in begun], [one.inputs(data) for one in begun]
+    if len(models) > 1 and together.can(models, inputs, options):
+        group, labels = together.Together(models, inputs), data.train_labels
+        how = {
+            "loss": together.objective(options.l1),
+            "device": top.where,
+            "label": f"{len(models)} maps to {top_stage}",
+        }
+        curves = fit(group, (torch.arange(len(labels)), labels), options.training, fused=True, **how)
+        group.write()
+        return [_finished(one, top, top_stage, data, curves) for one in begun]
+    found = []
+    for one in begun:
+        targets, loss = _objective(top, data, options, one.later)
+        label = f"{one.bottom.role}, {one.stage} -> {top_stage}"
+        how = {"loss": loss, "augment": options.augment, "device": top.where, "label": label}
+        curves = fit(one.model, (one.inputs(data), targets), options.training, **how)
+        found.append(_finished(one, top, top_stage, data, curves))
+    return found
+
+
+@dataclass
+class _Begun:
+    """A stitch whose map is not trained yet; `kept` are the bottom's activations of train and test inputs."""
+
+    bottom: Subject
+    stage: str
+    family: str
+    mode: str
+    head: nn.Module
+    stitcher: families.Stitcher
+    tail: nn.Module
+    norms: list[_BatchNorm]
+    kept: tuple[torch.Tensor, torch.Tensor] | None
+    later: nn.Module | None
+
+    def __post_init__(self) -> None:
+        self.model = Stitched(self.head if self.kept is None else None, self.stitcher, self.tail, self.norms)
+
+    def inputs(self, data: StitchData) -> torch.Tensor:
+        """Returns what the model takes, of the training inputs."""
+        return data.train_inputs if self.kept is None else self.kept[0]
+
+
+def _begin(
+    bottom: Subject,
+    bottom_stage: str,
+    top: Subject,
+    top_stage: str,
+    family: str,
+    data: StitchData,
+    options: StitchOptions,
+) -> _Begun:
     source = layout_of(bottom.shape(bottom_stage), bottom.model, options.bottom_layout)
     target = layout_of(top.shape(top_stage), top.model, options.top_layout)
-    top.check_labels(data)
-    top_wrong = top.wrong  # an error, before anything is trained, where the top returns NaN
     family, arrange = families.arrangement(family, source, target, options.resize)
     trained = family in TRAINED
     check_options(family, trained, options)
@@ -182,42 +261,31 @@ def stitch_subjects(
         stitcher = families.build(
             family, arrange, summary, options.init, options.kernel_size, options.rank, options.ridge
         ).to(bottom.where, torch.float32)  # also where the caller's default is another
-    model = Stitched(head if kept is None else None, stitcher, tail, norms)
-    inputs, tests = (data.train_inputs, data.test_inputs) if kept is None else kept
-    curves = Curves(stopped="closed form")
-    if trained:
-        targets, loss = _objective(top, data, options, later)
-        curves = fit(
-            model,
-            (inputs, targets),
-            options.training,
-            loss=loss,
-            augment=options.augment,
-            device=bottom.where,
-            label=f"{bottom.role}, {bottom_stage} -> {top_stage}",
-        )
-    elif norms:
-        _recalibrate(model, norms, inputs, bottom.where)
-    stitcher.requires_grad_(False)
-    model.eval()
-    wrong, loss_now = evaluated(model, tests, data.test_labels, bottom.where, "the stitched network")
-    difference = wrong.astype(float) - top_wrong
+    return _Begun(bottom, bottom_stage, family, mode, head, stitcher, tail, norms, kept, later)
+
+
+def _finished(one: _Begun, top: Subject, top_stage: str, data: StitchData, curves: Curves) -> Stitch:
+    one.stitcher.requires_grad_(False)
+    one.model.eval()
+    tests = data.test_inputs if one.kept is None else one.kept[1]
+    wrong, loss = evaluated(one.model, tests, data.test_labels, top.where, "the stitched network")
+    difference = wrong.astype(float) - top.wrong
     return Stitch(
-        family=family,
-        bottom_stage=bottom_stage,
+        family=one.family,
+        bottom_stage=one.stage,
         top_stage=top_stage,
-        bn_mode=mode,
+        bn_mode=one.mode,
         error=float(wrong.mean()),
-        loss=loss_now,
-        top_error=float(top_wrong.mean()),
+        loss=loss,
+        top_error=float(top.wrong.mean()),
         penalty=float(difference.mean()),
         standard_error=standard_error(difference),
         wrong=wrong,
-        top_wrong=top_wrong,
-        parameters=sum(p.numel() for p in stitcher.parameters()),
-        cached=kept is not None,
+        top_wrong=top.wrong,
+        parameters=sum(p.numel() for p in one.stitcher.parameters()),
+        cached=one.kept is not None,
         curves=curves,
-        model=Stitched(head, stitcher, tail, norms).eval(),
+        model=Stitched(one.head, one.stitcher, one.tail, one.norms).eval(),
     )
 
 

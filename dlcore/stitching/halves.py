@@ -60,6 +60,7 @@ class Tail(nn.Module):
         found = find_stage(model, stage)
         chain = _chain(model, stage)
         self.model = model if chain is None else chain[1]
+        self.chain = chain is not None
         self._stage = None if chain else [found]
         self.norms = _norms(self.model) if chain else _norms_by_time(model, found, example)[1]
         self._example = example[:1]

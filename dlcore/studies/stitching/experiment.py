@@ -138,7 +138,8 @@ def run(config: Config, *, checkpoint: Path | None = None, progress: bool = Fals
         random=_untrained(config, source),
         seeds=(config.seed,),
         keep=checkpoint.parents[1] / "controls" if checkpoint and not search else None,
-        **({"fit": search} if search else {}),
+        fit=search,
+        together=False,  # as in the first records, to the last digit
         progress=progress,
         **how,
         **kernel,
