@@ -14,7 +14,7 @@ from typing import Any
 import harness
 import numpy as np
 
-REPEATS, LIMIT = 3, 45
+REPEATS, LIMIT = 5, 45
 SIZES = ((10_000, 512), (2_000, 8_192))
 BATCH, TURNS = 100, 5
 OTHERS = {
@@ -125,7 +125,7 @@ def compared(quick: bool) -> harness.Table:
                 base = base or found
                 errors = [abs(found.value / truth - 1) for truth in truths]
                 rows.append(
-                    {**where, "CPU-s": found.cpu, "time / dlcore's": found.cpu / base.cpu, "extra MB": found.memory}
+                    {**where, "CPU-s": found.cpu, **harness.compared(found, base), "extra MB": found.memory}
                     | {"error, biased": f"{errors[0]:.0e}", "error, unbiased": f"{errors[1]:.0e}"}
                 )
     note = (
@@ -256,11 +256,11 @@ def others(quick: bool) -> harness.Table:
             base = base or found
             value, truth = found.value
             error = "another width" if name == "repsim" else f"{abs(value / truth - 1):.0e}"
-            row = {"index": index, "method": name, "CPU-s": found.cpu, "least": found.low, "most": found.high}
-            rows.append({**row, "time / dlcore's": found.cpu / base.cpu, "extra MB": found.memory, "error": error})
+            row = {"index": index, "method": name, "CPU-s": found.cpu, **harness.compared(found, base)}
+            rows.append({**row, "extra MB": found.memory, "error": error})
     note = (
         f"Two float32 representations of {n:,} inputs and {d} features. CPU time, one thread, the median of {TURNS} runs (one, of what "
-        f"takes more than 5 s), the least and the most; the error is relative to the definition in float64. Minibatches are of {BATCH}; "
+        f"takes more than 5 s); the error is relative to the definition in float64. Minibatches are of {BATCH}; "
         "ours also checks each batch, centres it and gives an interval. repsim's Gaussian has a width of its own, so its value is "
         "another one. netrep is not on PyPI; it is measured where it is installed."
     )
@@ -313,7 +313,7 @@ def layer_by_layer(name: str, quick: bool) -> harness.Cost:
         return float(compute_cka(one, two, loader, layers=layers, device="cpu", progress=False)[0][0, -1])
 
     one(images[:4])
-    return harness.measure(work, 1)
+    return harness.measure(work, 1 if quick or name not in ("dlcore", "two forward passes") else 5)
 
 
 def layers(quick: bool) -> harness.Table:
@@ -325,7 +325,7 @@ def layers(quick: bool) -> harness.Table:
             rows.append(harness.remark(found, method=name))
             continue
         base = base or found
-        row = {"method": name, "CPU-s": found.cpu, "time / dlcore's": found.cpu / base.cpu, "extra MB": found.memory}
+        row = {"method": name, "CPU-s": found.cpu, **harness.compared(found, base), "extra MB": found.memory}
         rows.append(row)
     note = (
         "Linear CKA, minibatches of 128, of all pairs of 12 layers of two vision transformers of width 192, 17 tokens of 3,000 "

@@ -61,7 +61,10 @@ def tables(quick: bool = False) -> list[harness.Table]:
             ]
             row = {"networks": name, "stages": len(whole["together"].value), "epochs of a map": epochs}
             row |= {"a curve, wall s": whole["together"].wall}
-            row |= {f"{way} / together": spent[way].wall / spent["together"].wall for way in ways[1:]}
+            for way in ways[1:]:
+                found = harness.compared(spent[way], spent["together"], f"{way} / together", wall=True)
+                row |= {**found, f"{way}, min to max": found["min to max"]}
+            del row["min to max"]
             row |= {"penalties differ by": sum(moved) / len(moved), "at most": max(moved)}
             rows.append(row | {"together, extra MB": spent["together"].memory, "anew, extra MB": spent["anew"].memory})
     note = (

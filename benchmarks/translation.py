@@ -180,9 +180,9 @@ def decoding(quick: bool) -> harness.Table:
         "greedy, whole prefix": anew,
     }
     spent = harness.turns(ways, turns)
-    base = spent["greedy, cached"].cpu
     rows = [
-        {"method": name, "tokens / CPU-s": pairs * LENGTH / cost.cpu, "time / greedy, cached": cost.cpu / base}
+        {"method": name, "tokens / CPU-s": pairs * LENGTH / cost.cpu}
+        | harness.compared(cost, spent["greedy, cached"], "time / greedy, cached")
         | {"extra MB": cost.memory}
         for name, cost in spent.items()
     ]
