@@ -108,6 +108,8 @@ def matrix(
         list(part) if part is not None else stage_names(model, rows[:2])
         for part, model, rows in zip(named, (model_a, model_b), given, strict=True)
     ]
+    if not all(chosen):
+        raise ValueError("no layers: a network all in one part has no other than itself; give names of named_modules()")
     rng = np.random.default_rng(seed)
     # a last batch of fewer than four is spread over the others
     batches = np.array_split(rng.permutation(n), max(1, round(n / batch_size)))
