@@ -657,6 +657,11 @@ def test_sizes_that_hardly_differ_determine_a_line_only(law):
     assert np.isnan([neither.exponent, neither.low, neither.high]).all()
 
 
+def test_the_profile_of_a_parameter_at_zero_begins_there():
+    found = scaling.profile_interval(scaling.fit(SEVERAL, 2 * SEVERAL**-0.3), "C")
+    assert found.value == found.low == 0 < found.high < 1e-6
+
+
 def test_a_wide_interval_is_said():
     d = 1000 * (1 + 0.1 * np.arange(8))
     losses = 2 * (1 / d + 1e-4) ** 0.3 * np.exp(0.01 * np.random.default_rng(1).normal(size=8))
