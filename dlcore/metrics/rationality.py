@@ -123,6 +123,7 @@ def gaps(train: float, test: float, train_noisy: float, noisy_train: float) -> G
     return Gaps(**{name: float(as_rate(name, value)) for name, value in values.items()})
 
 
+@usable()
 @dataclass(frozen=True)
 class NoisyExperiment:
     """Sums over each of K noise draws, (K,) arrays: correct points, flipped points, correct flipped points; and n.

@@ -10,8 +10,10 @@ from scipy import stats
 
 from dlcore.arrays import LARGEST, as_reals
 from dlcore.metrics.checks import as_confidence
+from dlcore.results import usable
 
 
+@usable()
 class Interval(NamedTuple):
     """An estimate with its interval and the number of observations behind it."""
 
