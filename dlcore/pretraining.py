@@ -100,6 +100,8 @@ def pretrain(
     Args: sizes: `width` and `depth` of the network. The other arguments are those of `training.fit`.
     Raises: ValueError for an unknown objective or architecture, fewer than two inputs.
     """
+    if "lr" in sizes:
+        raise TypeError("lr is learning_rate here")
     inputs = to_unit(inputs)
     if len(inputs) < 2:
         raise ValueError(f"{len(inputs)} input: nothing to compare it with")
