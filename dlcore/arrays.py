@@ -176,15 +176,19 @@ def _remedy(array: np.ndarray, values: Any) -> str:
 def as_tensor(name: str, values: Any):
     """Returns a tensor of numbers: the tensor given, without its gradient, or a copy where torch cannot share memory.
 
-    Raises: ValueError for text, complex numbers, and as `as_array` does.
+    Raises: ValueError for text, complex numbers, one number alone, and as `as_array` does.
     """
     import torch  # metrics, which import this module, work without it
 
     if isinstance(values, torch.Tensor):
         if values.is_complex() or values.layout != torch.strided:
             as_array(values, name)
+        if values.ndim == 0:
+            raise ValueError(f"{name} must have a row for each sample, not be one number")
         return values.detach()
     array = as_array(values, name)
+    if array.ndim == 0:
+        raise ValueError(f"{name} must have a row for each sample, not be one number")
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold numbers, not text{_such_as(array)}")
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:

@@ -21,20 +21,41 @@ from dlcore import runtime
 
 T = TypeVar("T")
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_LAZY = "run the network once on a batch first"
 # the part of a wrapper's names that stands for the network inside
 _INSIDE = ("module", "_orig_mod")
 
 
-def run(model: nn.Module, inputs: torch.Tensor, where: torch.device | None = None) -> Any:
-    """Returns the network's output for a copy of the inputs: a network may write to what it is given."""
-    return model(inputs.to(where or inputs.device, copy=True, memory_format=torch.contiguous_format))
+def run(
+    model: nn.Module,
+    inputs: torch.Tensor,
+    where: torch.device | None = None,
+    *,
+    role: str = "the network",
+    **layout: Any,
+) -> Any:
+    """Returns the network's output for a copy of the inputs: a network may write to what it is given.
+
+    Args: layout: `memory_format` of the copy; rows by default.
+    Raises: ValueError where it does not take them; torch's own sentences speak of its inner matrices.
+    """
+    layout = layout or {"memory_format": torch.contiguous_format}
+    try:
+        return model(inputs.to(where or inputs.device, copy=True, **layout))
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+        shape = tuple(inputs.shape)
+        raise ValueError(f"{role} does not run on inputs of shape {shape} and {inputs.dtype}: {error}") from error
 
 
 def one_tensor(output: Any) -> torch.Tensor:
-    """Returns a network's output. Raises ValueError where it is not one tensor."""
-    if not isinstance(output, torch.Tensor):
+    """Returns a network's output. Raises ValueError where it is not one tensor with a row for each input."""
+    if not isinstance(output, torch.Tensor) or output.ndim < 2:
+        what = f"of shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
         raise ValueError(
-            f"the network must return one tensor, not a {type(output).__name__}; wrap it in a module that returns its scores"
+            f"the network must return one tensor with a row for each input, not {what}; wrap it in a module that returns "
+            "its scores"
         )
     return output
 
@@ -94,24 +115,47 @@ def _images(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
 
 
 @contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Puts a network in evaluation mode; after the block each part has the mode that it had."""
+def evaluating(model: nn.Module, weights: bool = False) -> Iterator[None]:
+    """Puts a network in evaluation mode; after the block each part has the mode and the buffers that it had.
+
+    With `weights` these come back too: some layers take their first weights from the first batch that they see.
+    """
+    kinds = ("_buffers", "_parameters") if weights else ("_buffers",)
+    held = [
+        (place, name, t, t.detach().clone())
+        for part in model.modules()
+        for place in (getattr(part, kind) for kind in kinds)
+        for name, t in place.items()
+        if t is not None and not nn.parameter.is_lazy(t)
+    ]
     with unchanged(model):
-        model.eval()
-        yield
+        try:
+            model.eval()
+            yield
+        finally:
+            for place, name, t, before in held:
+                if not torch.equal(t, before):
+                    with torch.inference_mode(t.is_inference()), torch.no_grad():
+                        t.copy_(before)
+                if place[name] is not t:
+                    place[name] = t
 
 
 @contextlib.contextmanager
 def training(*models: nn.Module) -> Iterator[None]:
     """A block in which networks can be trained wherever the caller stands; see `unchanged` and `own_settings`.
 
-    Raises: ValueError for weights that cannot be trained: made under `torch.inference_mode()`, or not made yet.
+    Raises: ValueError for weights that cannot be trained: made under `torch.inference_mode()`, not made yet, or of half
+        precision, in which small steps round to none.
     """
     for model in models:
         for name, p in model.named_parameters():
             if nn.parameter.is_lazy(p):
+                raise ValueError(f"parameter {name!r} has no shape yet: {_LAZY}")
+            if p.requires_grad and p.is_floating_point() and p.element_size() < 4:
                 raise ValueError(
-                    f"parameter {name!r} has no shape yet: run the network once on a batch before training it"
+                    f"parameter {name!r} is {p.dtype}, in which small steps round to none: train model.float(), with "
+                    "precision='bfloat16' for speed"
                 )
             if p.is_inference():
                 raise ValueError(
@@ -183,8 +227,10 @@ class _Detached(TorchFunctionMode):
 def copied(of: T, role: str = "the network") -> T:
     """Returns a deep copy of a network, or of several things that share parts, without what wraps it.
 
-    Raises: ValueError for a network that cannot be copied.
+    Raises: ValueError for a network that cannot be copied, or has weights that are not made yet.
     """
+    if isinstance(of, nn.Module) and any(map(nn.parameter.is_lazy, of.parameters())):
+        raise ValueError(f"{role} has parameters without a shape: {_LAZY}")
     with bare(of) if isinstance(of, nn.Module) else contextlib.nullcontext(of) as inner:
         try:
             with torch.no_grad(), _Detached():

@@ -10,10 +10,12 @@ from scipy import stats
 
 from dlcore.arrays import as_array, as_integers, as_reals
 from dlcore.config import one_of, unknown_choice
+from dlcore.results import usable
 
 KINDS = ("symmetric", "uniform", "pair", "asymmetric")
 
 
+@usable()
 class NoisyLabels(NamedTuple):
     """`labels` after the noise, and `mask`, true where they differ from the labels given. Both have the shape of these."""
 
@@ -254,6 +256,7 @@ def sparse_confusion(num_classes: int, rate: float, seed: int, targets: int = 2)
     return matrix
 
 
+@usable()
 class NoisyTexts(NamedTuple):
     """`texts`, pairs (source, target) after the noise, and `changed` (n,), the number of words replaced in each.
 

@@ -19,6 +19,8 @@ def optimizer(model: nn.Module, config: Any, *, fused: bool = False) -> torch.op
     `fused` makes Adam's step one kernel: ten times faster for a table of 65,000 embeddings, with other last digits.
     """
     trainable = [p for p in model.parameters() if p.requires_grad]
+    if not trainable:
+        raise ValueError("the network has no weights to train, or all are frozen")
     if config.optimizer == "sgd":
         return torch.optim.SGD(
             trainable,

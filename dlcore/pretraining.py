@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from dlcore import augment, borrowed, objectives, runtime, training
-from dlcore.arrays import as_tensor
+from dlcore.arrays import as_inputs, as_tensor
 from dlcore.models import network, networks
 from dlcore.training_config import PRETRAINING
 
@@ -100,6 +100,8 @@ def pretrain(
     Args: sizes: `width` and `depth` of the network. The other arguments are those of `training.fit`.
     Raises: ValueError for an unknown objective or architecture, fewer than two inputs.
     """
+    if "lr" in sizes:
+        raise TypeError("lr is learning_rate here")
     inputs = to_unit(inputs)
     if len(inputs) < 2:
         raise ValueError(f"{len(inputs)} input: nothing to compare it with")
@@ -131,13 +133,13 @@ def pretrain(
 @torch.no_grad()
 def features(net: nn.Module, inputs: torch.Tensor, batch_size: int = 1024) -> np.ndarray:
     """Returns the representation of inputs, (n, d) float32, in evaluation mode; the network is given back as it was."""
-    inputs = to_unit(inputs)
+    inputs = as_inputs("inputs", to_unit(inputs), net)
     where = borrowed.device_of(net, inputs.device)
     # as in training: convolutions of images run faster with the channels last
     layout = torch.channels_last if inputs.ndim == 4 and borrowed.plain(net) else torch.contiguous_format
     with borrowed.evaluating(net):
         if inputs.ndim == 4:
             net.to(memory_format=layout)
-        parts = (part.to(where, copy=True, memory_format=layout) for part in inputs.split(batch_size))
-        outputs = (borrowed.one_tensor(net(part)).flatten(1) for part in parts)
+        found = (borrowed.run(net, part, where, memory_format=layout) for part in inputs.split(batch_size))
+        outputs = (borrowed.one_tensor(out).flatten(1) for out in found)
         return torch.cat([out.to("cpu", torch.float32, copy=True) for out in outputs]).numpy()

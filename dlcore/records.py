@@ -204,7 +204,7 @@ class RecordStore:
         if (record := self.load(config)) is not None:
             # a process killed after it had saved the record could not delete its checkpoint any more
             with contextlib.suppress(OSError, ValueError):  # a folder that cannot be written, or none
-                self.checkpoint(config).unlink(missing_ok=True)
+                self._forget(config)
                 self.tidy(config.STUDY)
             return record
         self._there(config)
@@ -221,8 +221,13 @@ class RecordStore:
         record = call(config, checkpoint=checkpoint, **options)
         seconds = record.seconds or round(time.perf_counter() - start, 2)
         saved = self.save(config, Record(**{**asdict(record), "seconds": seconds}))
-        checkpoint.unlink(missing_ok=True)
+        self._forget(config)
         return saved
+
+    def _forget(self, config: Config) -> None:
+        """Removes the checkpoints of a finished run, also those of its parts, KEY.0.pt, that a kill has left."""
+        for path in self.checkpoint(config).parent.glob(f"{config.key}.*pt"):
+            path.unlink(missing_ok=True)
 
     def tidy(self, study: str, *, again: bool = False) -> None:
         """Removes the half-written files of killed processes, of records and of all that runs keep beside them.

@@ -12,11 +12,11 @@ T = TypeVar("T", bound=type)
 def usable(plot: str | None = None) -> Callable[[T], T]:
     """Returns a decorator that gives the class of a result `to_dict()`, `to_frame()`, and `plot()` by a chart's name.
 
-    Methods that a class has already stay. Charts are those of `dlcore.charts.results`, loaded when one is drawn.
+    It prints in a few lines. Methods that a class has already stay. Charts are those of `dlcore.charts.results`, loaded when one is drawn.
     """
 
     def extended(kind: T) -> T:
-        given = {"to_dict": to_dict, "to_frame": to_frame}
+        given: dict[str, Any] = {"to_dict": to_dict, "to_frame": to_frame, "__str__": _short}
         if plot is not None:
             chart = plot
 
@@ -33,6 +33,11 @@ def usable(plot: str | None = None) -> Callable[[T], T]:
         return kind
 
     return extended
+
+
+def _short(result: Any) -> str:
+    text = repr(result)
+    return text if len(text) <= 1000 else f"{text[:700]} ... {text[-250:]}"
 
 
 def to_dict(result: Any) -> dict[str, Any]:
@@ -55,7 +60,7 @@ def to_frame(result: Any):
 
     walk("", to_dict(result))
     lengths = {len(v) for v in flat.values() if isinstance(v, list)}
-    if len(lengths) == 1:
+    if len(lengths) == 1 and lengths != {0}:
         return pd.DataFrame({name: pd.Series(v) if isinstance(v, list) else v for name, v in flat.items()})
     return pd.DataFrame([flat])
 

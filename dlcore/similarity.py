@@ -108,24 +108,29 @@ def matrix(
         list(part) if part is not None else stage_names(model, rows[:2])
         for part, model, rows in zip(named, (model_a, model_b), given, strict=True)
     ]
+    if not all(chosen):
+        raise ValueError("no layers: a network all in one part has no other than itself; give names of named_modules()")
     rng = np.random.default_rng(seed)
     # a last batch of fewer than four is spread over the others
     batches = np.array_split(rng.permutation(n), max(1, round(n / batch_size)))
     sums = []
+    powers: tuple[dict[str, int], dict[str, int]] = ({}, {})
     with borrowed.evaluating(model_a), borrowed.evaluating(model_b):
         for rows in tqdm(batches, desc="CKA", unit="batch", disable=not progress):
-            a = _grams(model_a, given[0], rows, chosen[0], spatial)
+            a = _grams(model_a, given[0], rows, chosen[0], spatial, powers[0])
             b = (
                 a
                 if model_b is model_a and chosen[1] == chosen[0]
-                else _grams(model_b, given[1], rows, chosen[1], spatial)
+                else _grams(model_b, given[1], rows, chosen[1], spatial, powers[1])
             )
             orders = [torch.from_numpy(rng.permutation(len(rows))) for _ in range(permutations)]
             sums.append(_products(a, b.to(a.device), orders) * (1 / (len(rows) - 3)))
     return _result(torch.stack(sums).cpu().numpy(), chosen, confidence, n)
 
 
-def _grams(model: nn.Module, inputs: torch.Tensor, rows: np.ndarray, layers: list[str], spatial: str) -> torch.Tensor:
+def _grams(
+    model: nn.Module, inputs: torch.Tensor, rows: np.ndarray, layers: list[str], spatial: str, powers: dict[str, int]
+) -> torch.Tensor:
     """Returns the doubly centred Gram matrices (layers, n, n) of a batch, in float64: the products of two of them are
     n (n - 3) times their unbiased HSIC (Szekely and Rizzo 2014).
     """
@@ -135,6 +140,11 @@ def _grams(model: nn.Module, inputs: torch.Tensor, rows: np.ndarray, layers: lis
         if spatial == "mean" and out.ndim > 2:
             out = out.flatten(2).mean(2) if out.ndim > 3 else out.mean(1)
         out = out.flatten(1)
+        if layer not in powers:  # by the first batch; sizes whose fourth powers single precision holds stay as they are
+            top = float(out.detach().abs().max())
+            powers[layer] = 0 if 1e-6 < top < 1e9 or not 0 < top < math.inf else math.frexp(top)[1]
+        if powers[layer]:
+            out = (out if out.dtype == torch.float64 else out.float()) * 2.0 ** -powers[layer]
         gram = torch.zeros((len(out),) * 2, dtype=torch.float64, device=out.device)
         for part in out.split(BLOCK, dim=1):
             part = part if part.dtype == torch.float64 else part.float()

@@ -80,13 +80,8 @@ def _checked_labels(model: nn.Module, inputs: torch.Tensor, targets: torch.Tenso
 
     Raises: ValueError, before any work, where a network does not take the inputs or has no output for a class.
     """
-    try:
-        with borrowed.evaluating(model), torch.no_grad(), runtime.seeded(0):
-            out = borrowed.run(model, inputs[:1])
-    except Exception as error:
-        raise ValueError(
-            f"the network does not run on inputs of shape {(1, *inputs.shape[1:])} and {inputs.dtype}: {error}"
-        ) from error
+    with borrowed.evaluating(model, weights=True), torch.no_grad(), runtime.seeded(0):
+        out = borrowed.run(model, inputs[:1])
     if not isinstance(out, torch.Tensor) or out.ndim < 2:
         what = f"the shape {tuple(out.shape)}" if isinstance(out, torch.Tensor) else f"a {type(out).__name__}"
         raise ValueError(f"the network returns {what} for one input: class scores (1, classes) are needed")
@@ -225,6 +220,11 @@ def fit(
                             with borrowed.batch_of(model, mine.total, used, config.batch_size), cast:
                                 out = objective(batch, targets[rows])
                         value, errors = out if isinstance(out, tuple) else (out, out.new_tensor(torch.nan))
+                        if not value.requires_grad:
+                            raise ValueError(
+                                "the loss does not depend on a weight that is trained: are all frozen, or does the network "
+                                "compute under no_grad?"
+                            )
                         optimizer.zero_grad(set_to_none=True)
                         (value * mine.weight).backward()
                         optimizer.step()
@@ -352,10 +352,14 @@ def predict(model: nn.Module, inputs: torch.Tensor, batch_size: int = 1024, cast
     """Returns the predicted classes (n,), in evaluation mode, on the model's device; every part's mode is as before.
 
     Shapes: inputs (n, ...), a tensor, an array or a list, as for `fit`.
+    Raises: ValueError for inputs that the network does not take, and scores that are NaN.
     """
     inputs = as_inputs("inputs", inputs, model)
     where = borrowed.device_of(model, inputs.device)
     cast = cast or torch.autocast(where.type, enabled=False)
     with borrowed.evaluating(model), cast:
-        outputs = (borrowed.run(model, part, where) for part in inputs.split(batch_size))
-        return torch.cat([borrowed.one_tensor(out).argmax(1) for out in outputs])
+        outputs = (borrowed.one_tensor(borrowed.run(model, part, where)) for part in inputs.split(batch_size))
+        classes = torch.cat([out.argmax(1).where(~out.isnan().any(1), -1) for out in outputs])
+    if (classes < 0).any():
+        raise ValueError(f"the network returns NaN for {int((classes < 0).sum())} inputs: their largest score is none")
+    return classes

@@ -37,10 +37,6 @@ if "google.colab" in sys.modules:
         )
     subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}@main"])
 
-# %% tags=["hide-input"]
-from dlcore import lab
-from dlcore.records import RecordStore
-
 # %% [markdown]
 # With a seed of your own a run is new: the recorded ones have seeds 0 to 4. Records go to a local folder; name one to
 # keep them with your work.
@@ -50,6 +46,13 @@ records = ""
 seed = 100
 
 # %%
+from dlcore.studies.rationality import Config
+
+Config.from_parameters(seed=seed)  # a seed that is none is refused before the panels are loaded
+
+from dlcore import lab
+from dlcore.records import RecordStore
+
 store = RecordStore(records or None)
 
 # %% [markdown]

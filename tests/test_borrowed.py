@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dlcore import borrowed, pretraining, runtime
+from dlcore import borrowed, pretraining, runtime, similarity
 from dlcore.models import network
 from dlcore.probing import probe
 from dlcore.stitching import activations, connectivity, penalty_curve, random_bottom, stage_names, stitch
@@ -153,6 +153,72 @@ def test_all_is_as_it_was_when_it_fails(name):
     assert _state(net, x, y) == before
 
 
+class Remembers(nn.Module):
+    """Writes into a buffer whenever it runs, in place or by another tensor, and computes with it."""
+
+    def __init__(self, inplace):
+        super().__init__()
+        self.a, self.b, self.inplace = nn.Linear(64, 12), nn.Linear(12, 4), inplace
+        self.register_buffer("mean", torch.zeros(12))
+
+    def forward(self, x):
+        x = self.a(x.flatten(1))
+        if self.inplace:
+            self.mean.mul_(0.5).add_(x.detach().mean(0))
+        else:
+            self.mean = self.mean / 2 + x.detach().mean(0)
+        return self.b(x - self.mean)
+
+
+@pytest.mark.parametrize("inplace", [True, False])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda n, x: predict(n, x),
+        lambda n, x: torch.tensor(pretraining.features(n, x)).argmax(1),
+        lambda n, x: activations(n, x, ["a", "b"])["b"].argmax(1),
+        lambda n, x: similarity.matrix(n, n, x, ["a", "b"], batch_size=66) and predict(n, x),
+        lambda n, x: stage_names(n, x) and predict(n, x),
+    ],
+    ids=["predict", "features", "activations", "matrix", "stage_names"],
+)
+def test_a_pass_leaves_no_trace_in_buffers(function, inplace):
+    net, (x, _) = Remembers(inplace), _data()
+    held = net.mean
+    found = function(net, x)
+    assert net.mean is held
+    assert not held.any()
+    with torch.no_grad():
+        assert torch.equal(found, net(x).argmax(1))
+
+
+class FirstBatch(nn.Module):
+    """Takes its weights from the first batch that it sees, as ActNorm of Glow does."""
+
+    def __init__(self):
+        super().__init__()
+        self.shift, self.scale = nn.Parameter(torch.zeros(12)), nn.Parameter(torch.ones(12))
+        self.register_buffer("ready", torch.tensor(False))
+
+    def forward(self, x):
+        if not self.ready:
+            with torch.no_grad():
+                self.shift.copy_(-x.mean(0))
+                self.scale.copy_(1 / x.std(0, correction=0))
+                self.ready.fill_(True)
+        return (x + self.shift) * self.scale
+
+
+@pytest.mark.parametrize("train", [fit, lambda n, *rest, **how: fit_many([n, _twin(n)], *rest, **how)[0]])
+def test_weights_taken_from_the_first_batch_are_those_of_a_plain_loop(train):
+    with runtime.seeded(0):
+        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 12), FirstBatch(), nn.ReLU(), nn.Linear(12, 4))
+    twin, (x, y) = copy.deepcopy(net), _data()
+    loss = train(net, (x, y), TrainConfig(epochs=1, batch_size=66, precision="float32"), device="cpu").train_loss[0]
+    with torch.no_grad():
+        assert loss == pytest.approx(functional.cross_entropy(twin(x), y).item(), rel=1e-5)
+
+
 # neither is the same when it is done twice
 ACTIVATIONS = {
     "leaky": lambda inplace: nn.LeakyReLU(0.3, inplace),
@@ -282,6 +348,85 @@ def test_a_lazy_network_is_run_once_before_it_is_trained():
     lazy = nn.Sequential(nn.Flatten(), nn.LazyLinear(4))
     with pytest.raises(ValueError, match=r"1\.weight.*run the network once"):
         fit(lazy, _data(), ONE, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["stitch", "random_bottom"])
+def test_a_lazy_network_is_run_once_before_it_is_copied(name):
+    with pytest.raises(ValueError, match="without a shape: run the network once"):
+        FUNCTIONS[name](nn.Sequential(nn.Flatten(), nn.LazyLinear(4)), *_data())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_network_of_another_precision(name, dtype):
+    """It is computed with as it is, or refused by name."""
+    net, (x, y) = nn.Sequential(nn.Flatten(), nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 4)).to(dtype), _data()
+    calls = {
+        "activations": lambda: activations(net, x, ["1"])["1"].float(),
+        "features": lambda: torch.tensor(pretraining.features(net, x)),
+        "predict": lambda: predict(net, x),
+        "fit": lambda: fit(net, (x, y), ONE, device="cpu"),
+        "fit_many": lambda: fit_many([net, _twin(net)], (x, y), ONE, device="cpu"),
+        "stage_names": lambda: stage_names(net, x),
+        "random_bottom": lambda: random_bottom(net)[1].weight.dtype,
+    }
+    if name not in calls or (name in TRAINS and dtype != torch.float64):
+        with pytest.raises(ValueError, match=f"{dtype}.*model.float"):
+            calls.get(name, lambda: stitch(net, net, "1", data=_four(x, y), **QUICK))()
+        return
+    found = calls[name]()
+    with torch.no_grad():
+        wanted = {"activations": net[1](net[0](x.to(dtype))).float(), "features": net(x.to(dtype)).float()}
+        wanted |= {"predict": net(x.to(dtype)).argmax(1)}
+    assert name not in wanted or torch.equal(found, wanted[name])
+
+
+WRONG_INPUTS = {
+    "a column too few": (lambda x: x[..., 1:], r"does not run on inputs of shape \("),
+    "bytes": (lambda x: x.to(torch.uint8), "does not run on inputs of shape .* torch.uint8"),
+    "a number": (lambda x: x.ravel()[0], "a row for each sample, not be one number"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    # bytes are images in [0, 1] to `features`
+    [(n, w) for n in FUNCTIONS for w in WRONG_INPUTS if n != "random_bottom" and (n, w) != ("features", "bytes")],
+)
+def test_inputs_that_a_network_does_not_take_are_named(name, wrong):
+    form, message = WRONG_INPUTS[wrong]
+    x, y = _data()
+    net = nn.Sequential(nn.Linear(8, 4), nn.Flatten(), nn.Linear(32, 4))
+    call = FUNCTIONS[name] if name != "stage_names" else lambda n, x, y: stage_names(n, x)
+    if name == "activations":
+        call = lambda n, x, y: activations(n, x, ["0"])  # noqa: E731
+    if name not in ("predict", "features", "fit", "fit_many", "stage_names", "activations"):
+        call = lambda n, x, y: stitch(n, n, "0", data=_four(x, y), **QUICK)  # noqa: E731
+    with pytest.raises(ValueError, match=message):
+        call(net, form(x), y)
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (nn.Sequential(nn.Flatten(), nn.Linear(64, 4).requires_grad_(False)), "no weights to train, or all are frozen"),
+        (nn.Flatten(), "no weights to train"),
+        (Unlearning := type("Unlearning", (Net,), {"forward": torch.no_grad()(Net.forward)}), "under no_grad"),
+    ],
+    ids=["frozen", "none", "no_grad"],
+)
+@pytest.mark.parametrize("name", TRAINS)
+def test_a_network_that_cannot_learn_is_told_why(net, message, name):
+    with pytest.raises(ValueError, match=message):
+        FUNCTIONS[name](net() if isinstance(net, type) else net, *_data())
+
+
+def test_a_score_that_is_no_number_is_no_class():
+    net = nn.Linear(4, 3)
+    rows = torch.zeros(5, 4)
+    rows[2, 0] = torch.nan
+    with pytest.raises(ValueError, match="NaN for 1 inputs"):
+        predict(net, rows)
 
 
 @pytest.mark.parametrize("kind", ["no_grad", "inference_mode"])
@@ -494,6 +639,20 @@ def test_networks_that_deepcopy_refuses():
     assert net.last.grad_fn is not None
     with pytest.raises(ValueError, match="weight_g, 0.weight_v cannot be re-initialised"):
         random_bottom(normed)
+
+
+@pytest.mark.parametrize("kind", ["weight_norm", "spectral_norm", "orthogonal"])
+def test_parametrized_weights(kind):
+    """They are cut and trained as any; drawing again what they are computed from would make another network."""
+    (x, y), net = _flat(), _mlp().eval()
+    net[1] = getattr(nn.utils.parametrizations, kind)(net[1]).eval()
+    with torch.no_grad():
+        scores = net(x)
+    found = stitch(net.train(), net, "0", data=_four(x, y), family="identity", device="cpu")
+    assert found.penalty == 0
+    assert torch.equal(predict(net, x), scores.argmax(1))
+    with pytest.raises(ValueError, match=r"parametrizations.weight.* cannot be re-initialised"):
+        random_bottom(net)
 
 
 def test_a_network_that_cannot_be_copied_is_named():

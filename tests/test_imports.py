@@ -38,7 +38,7 @@ ALLOWED = {
     "parallel": set(),
     "augment": set(),
     "borrowed": {"runtime"},
-    "noise": {"arrays", "config"},
+    "noise": {"arrays", "config", "results"},
     "optimization": {"cache"},
     "objectives": {"config", "parallel"},
     "data": {"arrays", "cache", "config", "data", "reading", "translation"},
@@ -58,7 +58,7 @@ ALLOWED = {
     "similarity": {"arrays", "borrowed", "config", "results", "stitching"},
     "stitching": {"arrays", "borrowed", "cache", "config", "lazy", "results", "runtime", "stitching", "training"},
     "translation": {
-        *("borrowed", "cache", "config", "optimization", "parallel", "reading", "runtime", "translation"),
+        *("borrowed", "cache", "config", "optimization", "parallel", "reading", "results", "runtime", "translation"),
     },
     # the kit of charts and claims
     "charts": {"charts", "records"},

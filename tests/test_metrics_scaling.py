@@ -598,6 +598,28 @@ def test_a_joint_fit_says_what_its_sizes_leave_open(data, models, lost, noise):
         assert np.isfinite(found.band(N=n[0], D=d[0])[0])
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+@pytest.mark.parametrize(
+    ("law", "loss", "kept"),
+    [
+        ("kaplan", lambda d, n: 2 * d**-0.3, {"alpha": 2, "p": 0.3}),
+        ("hoffmann", lambda d, n: 2 * d**-0.3, {"B": 2, "b": 0.3}),
+        ("kaplan", lambda d, n: 2 * n**-0.3, {}),
+        ("hoffmann", lambda d, n: 2 * n**-0.3, {"A": 2, "a": 0.3}),
+    ],
+)
+def test_a_size_without_an_effect_determines_no_parameter_of_its_term(law, loss, kept, noise):
+    d, n = _grid(np.geomspace(1e3, 1e5, 8), np.array([1e5, 1e6, 1e7]))
+    losses = loss(d, n) * np.exp(noise * np.random.default_rng(0).normal(size=d.size))
+    found = scaling.fit_joint(N=n, D=d, loss=losses, law=law)
+    told = {k: v for k, v in found.parameters.items() if k not in found.flags}
+    assert set(told) == set(kept)
+    for name in ("p", "a", "b"):  # amounts of sizes near 1 are extrapolated
+        assert name not in told or told[name] == pytest.approx(kept[name], rel=0.1 if noise else 1e-4)
+    lost = {"alpha", "c", "p", "q", "A", "a", "B", "b"} & set(found.parameters) - set(kept)
+    assert np.isnan([found.parameters[name] for name in lost]).all()
+
+
 @pytest.mark.parametrize("law", scaling.JOINT_LAWS)
 @pytest.mark.parametrize(
     ("data", "models", "message"),
@@ -635,6 +657,11 @@ def test_sizes_that_hardly_differ_determine_a_line_only(law):
     assert np.isnan([neither.exponent, neither.low, neither.high]).all()
 
 
+def test_the_profile_of_a_parameter_at_zero_begins_there():
+    found = scaling.profile_interval(scaling.fit(SEVERAL, 2 * SEVERAL**-0.3), "C")
+    assert found.value == found.low == 0 < found.high < 1e-6
+
+
 def test_a_wide_interval_is_said():
     d = 1000 * (1 + 0.1 * np.arange(8))
     losses = 2 * (1 / d + 1e-4) ** 0.3 * np.exp(0.01 * np.random.default_rng(1).normal(size=8))
@@ -651,4 +678,5 @@ def test_a_wide_interval_is_said():
 def test_the_alternating_estimator_names_what_is_open():
     d = 1000 * (1 + 1e-9 * np.arange(8))
     assert "C" in scaling.alternating_fit(d, 2 * d**-0.3).undetermined
+    assert "C" in scaling.alternating_fit(SEVERAL, np.full(5, 0.5)).undetermined
     assert scaling.alternating_fit(SEVERAL, 2 * SEVERAL**-0.3).undetermined == ()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dlcore import probing
-from dlcore.metrics import similarity
+from dlcore.metrics import rationality, similarity, statistics
 from dlcore.metrics.features import as_features
 from dlcore.models.classical import CLASSICAL, classical
 
@@ -202,3 +202,38 @@ def test_a_row_is_its_own_first_neighbour_however_often_it_occurs(d, offset):
     # its own label and those of its three copies, in any order
     majority = [np.bincount(y[4 * (i // 4) : 4 * (i // 4) + 4], minlength=4).argmax() for i in range(200)]
     np.testing.assert_array_equal(probing.probe("knn", x, y, x[:5], 4, neighbours=4).train[0], majority)
+
+
+@pytest.mark.parametrize("scale", [2.0**-600, 2.0**-30, 2.0**1015])
+@pytest.mark.parametrize(
+    "interval", [lambda a, b: statistics.mean_interval(a), statistics.paired_difference, statistics.welch_interval]
+)
+def test_a_scale_changes_no_interval(interval, scale):
+    a, b = np.linspace(1, 5, 9) ** 2, np.sin(np.arange(9.0))
+    assert interval(a * scale, b * scale)[:3] == tuple(scale * v for v in interval(a, b)[:3])
+
+
+def test_intervals_refuse_what_overflows():
+    with pytest.raises(ValueError, match="may overflow"):
+        statistics.mean_interval([1e308, 1.0])
+
+
+@pytest.mark.parametrize("name", ["kernel_gaussian", "kernel_laplace", "svm"])
+@pytest.mark.parametrize("x", [np.ones((8, 2)), np.r_[np.zeros((8, 2)), np.ones((1, 2))], np.ones((1, 2))])
+def test_equal_rows_set_no_bandwidth(name, x):
+    with pytest.raises(ValueError, match="no distance sets a bandwidth"):
+        classical(name).fit(x, np.arange(len(x)) % 2)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda percent: rationality.noisy_label_accuracy([0.5, percent], 0.2, 10),
+        lambda percent: rationality.noisy_label_accuracy(0.5, percent, 10),
+        lambda percent: rationality.table_accuracy(percent, 0.5, 0.2, 10),
+        lambda percent: rationality.gaps(percent, 0.5, 0.5, 0.5),
+    ],
+)
+def test_a_percentage_is_no_fraction(call):
+    with pytest.raises(ValueError, match=r"= 85.0 is outside \[0, 1\]: a fraction"):
+        call(85.0)

@@ -1,5 +1,6 @@
 """Probes against scikit-learn and explicit refits; the noisy experiment on digits against measured values."""
 
+import functools
 import time
 
 import numpy as np
@@ -308,3 +309,50 @@ def test_other_noise_than_flips(digits):
         probing.rationality(RidgeClassifier(), *digits, draws=3, noise=np.eye(10))
     with pytest.raises(ValueError, match="returned int, which neither predicts"):
         probing.rationality(lambda x, y: 3, *digits)
+
+
+# what belongs to the caller, or is used again, is not handed to a procedure to write into
+class Writes:
+    """Nearest neighbours of centred rows with turned labels, worked out on copies or in the arrays that it is given."""
+
+    def __init__(self, inplace):
+        self.inplace = inplace
+
+    def fit(self, x, y):
+        x, y = (x, y) if self.inplace else (x.copy(), y.copy())
+        x -= x.mean(0)
+        y += 1
+        y %= 3
+        self.model = KNeighborsClassifier(3).fit(x.copy(), y.copy())
+        return self
+
+    def predict(self, x):
+        x = x if self.inplace else x.copy()
+        x -= x.mean(0)
+        return self.model.predict(x)
+
+
+def _turn(labels, seed, inplace=True):
+    labels = labels if inplace else labels.copy()
+    labels[np.random.default_rng(seed).random(len(labels)) < 0.3] += 1
+    labels %= 3
+    return labels
+
+
+@pytest.mark.parametrize("how", ["estimator", "function", "noise", "processes"])
+def test_a_procedure_may_write_into_what_it_is_given(how):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(3, 1, (60, 4)), rng.integers(0, 3, 60)
+    given = [x, y, x[:20] * 2, y[:20].copy()]
+    copies = [v.copy() for v in given]
+
+    def run(inplace):
+        if how == "noise":
+            noise = functools.partial(_turn, inplace=inplace)
+            return probing.rationality(KNeighborsClassifier(3), *given, draws=3, noise=noise).gaps
+        method = Writes(inplace).fit if how == "function" else Writes(inplace)
+        return probing.rationality(method, *given, draws=3, n_jobs=2 if how == "processes" else 1)
+
+    assert run(True) == run(False)
+    for array, copy in zip(given, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)

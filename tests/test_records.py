@@ -274,3 +274,20 @@ def test_an_exported_table_for_parquet_has_one_type_a_column(store, tmp_path, mo
     with pytest.raises(ImportError, match="pip install pyarrow"):
         export(tmp_path / "none.parquet", ["distributional"], RecordStore(store.path, packaged=False))
     assert not (tmp_path / "none.parquet").exists()
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["runs", "finds its record"])
+def test_a_finished_run_leaves_no_checkpoint_of_its_parts(tmp_path, done):
+    from dlcore.studies.distributional import Config
+
+    store, config = RecordStore(tmp_path, packaged=False), Config.from_parameters(preset="smoke")
+    if done:
+        store.load_or_run(config)
+    part = store.checkpoint(config).with_suffix(".0.pt")
+    for path in (part, store.checkpoint(config)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"of a killed process")
+    other = part.with_name("0123456789abcdef.0.pt")
+    other.write_bytes(b"of another run")
+    store.load_or_run(config)
+    assert list(part.parent.iterdir()) == [other]

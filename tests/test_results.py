@@ -1,17 +1,25 @@
 """What every result can do: a short text, plain values for JSON, a data frame, a chart."""
 
+import dataclasses
+import inspect
 import json
+import sys
+import typing
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from dlcore import results
+from dlcore import noise, probing, results, similarity, stitching
 from dlcore.metrics import distributional as dg
-from dlcore.metrics import scaling
-from dlcore.probing import probe_rationality
+from dlcore.metrics import rationality, scaling, statistics
+from dlcore.metrics import similarity as similarity_of_arrays
+from dlcore.metrics.nearest import nearest_neighbour_bound
+from dlcore.metrics.similarity import permutation_null
+from dlcore.probing import probe, probe_rationality
 from dlcore.stitching import penalty_curve
+from dlcore.translation.bleu import bleu
 
 RNG = np.random.default_rng(0)
 SIZES = 1000.0 * 2 ** np.arange(8)
@@ -52,6 +60,43 @@ def test_a_result_prints_short_and_becomes_plain_values_a_frame_and_a_chart(kind
     assert json.loads(json.dumps(found.to_dict())) == json.loads(json.dumps(results.to_dict(found)))
     assert len(found.to_frame()) >= 1
     assert found.plot().to_dict()["$schema"]
+
+
+OTHERS = {
+    "Interval": lambda: statistics.mean_interval(LOSSES),
+    "Equivalence": lambda: scaling.paired_equivalence(SIZES, LOSSES, SIZES, 2 * LOSSES),
+    "SharedExponent": lambda: scaling.shared_exponent({"a": (SIZES, LOSSES), "b": (SIZES, 2 * LOSSES)}),
+    "Alternating": lambda: scaling.alternating_fit(SIZES, LOSSES),
+    "NearestNeighbourBound": lambda: nearest_neighbour_bound([0.5, 0.5], np.eye(2), [0, 1], 3, draws=9),
+    "PermutationNull": lambda: permutation_null(
+        "procrustes", RNG.normal(size=(20, 3)), RNG.normal(size=(20, 3)), permutations=9
+    ),
+    "Probed": lambda: probe("ridge", RNG.normal(size=(40, 3)), np.arange(40) % 2, RNG.normal(size=(9, 3)), 2),
+    "NoisyLabels": lambda: noise.flip_labels(np.arange(5000) % 3, 3, 0.2, 0),
+    "NoisyTexts": lambda: noise.misalign([(f"source {i}", f"target {i}") for i in range(5000)], 0.5, 0),
+    "Score": lambda: bleu(["a b c d"], ["a b c d"]),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_every_other_result_is_of_the_same_kind(kind):
+    found = OTHERS[kind]()
+    assert type(found).__name__ == kind
+    assert len(str(found)) < 1200
+    assert json.loads(json.dumps(found.to_dict())) == json.loads(json.dumps(results.to_dict(found)))
+    assert len(found.to_frame()) >= 1
+
+
+def test_every_public_result_can_be_used():
+    """A tuple or a data class that a public function returns, by its annotation, is a result."""
+    places = (dg, rationality, scaling, statistics, similarity_of_arrays, noise, probing, stitching, similarity)
+    lacking = set()
+    for function in (f for place in places for f in vars(place).values() if inspect.isfunction(f)):
+        kind = typing.get_type_hints(function, vars(sys.modules[function.__module__])).get("return")
+        made = dataclasses.is_dataclass(kind) or hasattr(kind, "_fields")
+        if made and not hasattr(kind, "to_dict") and not function.__name__.startswith("_"):
+            lacking.add((function.__name__, kind.__name__))
+    assert lacking == set()
 
 
 def test_values_arrive_whole():

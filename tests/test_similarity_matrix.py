@@ -122,3 +122,12 @@ def test_bad_input_is_refused(pair):
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+@pytest.mark.parametrize("scale", [2.0**-90, 2.0**-60, 2.0**60, 2.0**90])
+def test_a_scale_changes_no_cell(scale):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 8, bias=False), nn.ReLU(), nn.Linear(8, 3, bias=False))
+    x = torch.randn(64, 6)
+    ordinary, scaled = (similarity.matrix(net, net, v, ["0", "1"], batch_size=16) for v in (x, x * scale))
+    np.testing.assert_array_equal(ordinary.value, scaled.value)

@@ -10,6 +10,7 @@ from torch import nn
 from dlcore.models import network
 from dlcore.stitching import activations, penalty_curve, stage_names, stitch
 from dlcore.stitching.layouts import Layout, layout_of
+from dlcore.stitching.options import StitchOptions
 from dlcore.training import TrainConfig
 
 SHORT = TrainConfig(epochs=1, batch_size=32, learning_rate=1e-2, optimizer="adam", precision="float32")
@@ -278,3 +279,9 @@ def test_layouts():
     x = torch.randn(2, 4, 3, 3)
     layout = Layout("channels_first", (4, 3, 3))
     assert torch.equal(layout.from_matrix(layout.to_matrix(x)), x)
+
+
+@pytest.mark.parametrize("name", ["lr", "learning_rate", "epochs"])
+def test_how_the_map_is_trained_is_said_by_its_configuration(name):
+    with pytest.raises(ValueError, match=rf"training=TrainConfig\({name}="):
+        StitchOptions.of({name: 1})

@@ -9,7 +9,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from dlcore import reading
 
@@ -57,6 +56,8 @@ def table(name: str, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...
 
 @functools.lru_cache(maxsize=4)
 def _decoded(name: str, file: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    import pandas as pd  # half of the time of a refusal, where configurations need the names alone
+
     rows, features, classes, sha256 = TABLES[name]
     try:
         raw = reading.read_bytes(file, LARGEST)

@@ -230,7 +230,9 @@ def panel(study: str, store: RecordStore | None = None, **start: Any) -> Any:
     spec, store = PANELS[study], store or RecordStore()
     for name, value in start.items():
         one_of("setting", name, spec.fields)
-        if name != "seed" and value not in spec.fields[name]:
+        if name == "seed":
+            spec.config.from_parameters(seed=value)
+        elif value not in spec.fields[name]:
             raise unknown_choice(name, value, [str(v) for v in spec.fields[name]])
     setup()
     if os.environ.get("DLCORE_BOOK"):

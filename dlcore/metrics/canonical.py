@@ -14,8 +14,10 @@ import numpy as np
 
 from dlcore.metrics.checks import as_choice
 from dlcore.metrics.features import Features, SimilarityWarning, as_pair, constant_reason, undefined
+from dlcore.results import usable
 
 
+@usable()
 class Canonical(NamedTuple):
     """Canonical correlations (k,), largest first, and the unit variates (n, k) of x and of y behind them."""
 

@@ -39,11 +39,12 @@ def as_weights(name: str, weights, size: int) -> np.ndarray:
     return share
 
 
-def as_rate(name: str, rate) -> np.ndarray:
-    """Returns rates as a float array; raises ValueError outside [0, 1]."""
+def as_rate(name: str, rate, missing: bool = False) -> np.ndarray:
+    """Returns rates as a float array; raises ValueError outside [0, 1], and for NaN unless some may be `missing`."""
     array = as_reals(name, rate)
-    if not np.isfinite(array).all() or ((array < 0) | (array > 1)).any():
-        raise ValueError(f"{name} = {rate} is outside [0, 1]")
+    inside = (array >= 0) & (array <= 1) | (np.isnan(array) & missing)
+    if not inside.all():
+        raise ValueError(f"{name} = {array[~inside].flat[0]} is outside [0, 1]: a fraction is needed")
     return array
 
 

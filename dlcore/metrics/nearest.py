@@ -9,8 +9,10 @@ import numpy as np
 from dlcore.arrays import as_integers, as_reals
 from dlcore.metrics.checks import as_law
 from dlcore.metrics.distributional import total_variation
+from dlcore.results import usable
 
 
+@usable()
 class NearestNeighbourBound(NamedTuple):
     """`distance` TV((y, L), (NN's y, L)); `epsilon` Pr[L(NN(x)) != L(x)]; `delta` TV(NN(x), x)."""
 

@@ -123,6 +123,7 @@ def gaps(train: float, test: float, train_noisy: float, noisy_train: float) -> G
     return Gaps(**{name: float(as_rate(name, value)) for name, value in values.items()})
 
 
+@usable()
 @dataclass(frozen=True)
 class NoisyExperiment:
     """Sums over each of K noise draws, (K,) arrays: correct points, flipped points, correct flipped points; and n.
@@ -229,13 +230,15 @@ def gap_intervals(
 def noisy_label_accuracy(accuracy, rate: float, num_classes: int):
     """Returns the accuracy against equally noisy labels of fresh points, a (1 - eta) + (1 - a) eta / (c - 1).
 
-    Numbers or arrays of one shape, accuracy and rate as fractions; exact where the wrong predictions are uniform over the wrong classes or
+    Numbers or arrays of one shape, accuracy and rate as fractions, NaN where one is; exact where the wrong predictions are uniform over the wrong classes or
     the flips are, as those of `noise.flip_labels`. Derived here, no equation of the paper.
+
+    Raises: ValueError for a number outside [0, 1].
 
     >>> round(float(noisy_label_accuracy(0.9, 0.9, 10)), 6)
     0.1
     """
-    a, eta = as_reals("accuracy", accuracy), as_reals("rate", rate)
+    a, eta = as_rate("accuracy", accuracy, missing=True), as_rate("rate", rate, missing=True)
     return (a * (1 - eta) + (1 - a) * eta / (as_reals("num_classes", num_classes) - 1))[()]
 
 
@@ -245,7 +248,7 @@ def table_accuracy(train_noisy, noisy_train, rate: float, num_classes: int):
     Test_S = NTrain(eta) + (Train(eta) - NTrain(eta)) / (c (1 - eta)): the inserted point's uniform label is wrong
     with probability 1 - 1/c, and the other points carry eta-noise.
 
-    Raises: ValueError for a rate outside [0, 1).
+    Raises: ValueError for a rate outside [0, 1), an accuracy outside [0, 1].
     Paper: Bansal, Kaplun, Barak 2021, theorem III, in an exact form that is ours: no o(1), no robustness term.
 
     >>> round(float(table_accuracy(train_noisy=0.838, noisy_train=0.787, rate=0.1, num_classes=10)), 3)
@@ -253,5 +256,5 @@ def table_accuracy(train_noisy, noisy_train, rate: float, num_classes: int):
     """
     if not 0 <= rate < 1:
         raise ValueError(f"rate = {rate} is outside [0, 1)")
-    train_noisy, noisy_train = as_reals("train_noisy", train_noisy), as_reals("noisy_train", noisy_train)
+    train_noisy, noisy_train = as_rate("train_noisy", train_noisy), as_rate("noisy_train", noisy_train)
     return (noisy_train + (train_noisy - noisy_train) / (num_classes * (1 - rate)))[()]

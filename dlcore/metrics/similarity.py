@@ -24,6 +24,7 @@ from dlcore.metrics.checks import as_choice, as_confidence
 from dlcore.metrics.cka import MinibatchCKA, linear_cka, rbf_cka
 from dlcore.metrics.features import SimilarityWarning
 from dlcore.metrics.geometry import mutual_knn, procrustes, rsa
+from dlcore.results import usable
 
 __all__ = [
     "INDICES",
@@ -198,6 +199,7 @@ def similarity(name: str, x, y) -> float:
     return INDICES[as_choice("similarity index", name, INDICES)](x, y)
 
 
+@usable()
 class PermutationNull(NamedTuple):
     """An index beside what it is when the inputs of y are shuffled, so that x and y have nothing in common.
 

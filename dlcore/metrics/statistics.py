@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from dlcore.arrays import as_reals
+from dlcore.arrays import LARGEST, as_reals
 from dlcore.metrics.checks import as_confidence
+from dlcore.results import usable
 
 
+@usable()
 class Interval(NamedTuple):
     """An estimate with its interval and the number of observations behind it."""
 
@@ -27,7 +29,19 @@ def _values(values) -> np.ndarray:
         raise ValueError("no values")
     if not np.isfinite(array).all():
         raise ValueError("values contain NaN or infinity")
+    if np.abs(array).max() > LARGEST:
+        raise ValueError(f"values beyond {LARGEST:.2g}, whose differences may overflow")
     return array
+
+
+def _unit(*arrays: np.ndarray) -> tuple[list[np.ndarray], int]:
+    """Returns the values over a power of two, which changes no digit, so that their squares neither overflow nor vanish."""
+    power = int(np.frexp(max(float(np.abs(a).max()) for a in arrays))[1])
+    return [np.ldexp(a, -power) for a in arrays], power
+
+
+def _interval(value: float, half: float, power: int, n: int) -> Interval:
+    return Interval(*np.ldexp([value, value - half, value + half], power).tolist(), n)
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
@@ -61,8 +75,9 @@ def mean_interval(values, confidence: float = 0.95) -> Interval:
     array, level = _values(values), as_confidence(confidence)
     if array.size == 1:
         return Interval(float(array[0]), float("nan"), float("nan"), 1)
+    (array,), power = _unit(array)
     half = stats.t.ppf(0.5 + level / 2, array.size - 1) * array.std(ddof=1) / np.sqrt(array.size)
-    return Interval(float(array.mean()), float(array.mean() - half), float(array.mean() + half), array.size)
+    return _interval(array.mean(), half, power, array.size)
 
 
 def paired_difference(a, b, confidence: float = 0.95) -> Interval:
@@ -91,12 +106,13 @@ def welch_interval(a, b, confidence: float = 0.95) -> Interval:
     a, b, level = _values(a), _values(b), as_confidence(confidence)
     if min(a.size, b.size) < 2:
         raise ValueError(f"{a.size} and {b.size} values: two of each are needed")
+    (a, b), power = _unit(a, b)
     parts = np.array([v.var(ddof=1) / v.size for v in (a, b)])
     error = parts.sum()
     freedom = error**2 / (parts**2 / (np.array([a.size, b.size]) - 1)).sum() if error > 0 else 1.0
     difference = float(a.mean() - b.mean())
     half = float(stats.t.ppf(0.5 + level / 2, freedom) * np.sqrt(error))
-    return Interval(difference, difference - half, difference + half, a.size + b.size)
+    return _interval(difference, half, power, a.size + b.size)
 
 
 def largest_interval(groups: Sequence, confidence: float = 0.95, *, absolute: bool = False) -> Interval:

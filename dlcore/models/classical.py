@@ -40,9 +40,7 @@ class KernelRidge:
     def fit(self, inputs: np.ndarray, labels: np.ndarray) -> KernelRidge:
         self._inputs = np.asarray(inputs, dtype=np.float64)
         self._classes, codes = np.unique(labels, return_inverse=True)
-        few = self._inputs[:: max(1, len(inputs) // 1000)]
-        distances = cdist(few, few)
-        self._scale = self.bandwidth * float(np.median(distances[np.triu_indices(len(few), 1)]))
+        self._scale = self.bandwidth * _median_distance(self._inputs)
         targets = np.eye(len(self._classes))[codes] - 1 / len(self._classes)
         gram = self._gram(self._inputs, self._inputs)
         gram[np.diag_indices_from(gram)] += self.ridge + 1e-9
@@ -56,6 +54,17 @@ class KernelRidge:
         parts = np.array_split(np.asarray(inputs, dtype=np.float64), max(1, len(inputs) // 2000))
         scores = [self._gram(part, self._inputs) @ self._weights for part in parts]
         return self._classes[np.concatenate(scores).argmax(1)]
+
+
+def _median_distance(rows: np.ndarray) -> float:
+    """Returns the median distance of pairs of rows. Raises ValueError where it is 0, or there is no pair."""
+    few = rows[:: max(1, len(rows) // 1000)]
+    found = cdist(few, few)[np.triu_indices(len(few), 1)]
+    if not found.size or not (median := float(np.median(found))):
+        raise ValueError(
+            f"half of the pairs of {len(rows)} inputs are equal, or there is none: no distance sets a bandwidth"
+        )
+    return median
 
 
 def _sklearn(name: str, seed: int, neighbours: int, max_depth: int, ridge: float) -> Classifier:
@@ -132,9 +141,7 @@ class _Flat:
             scale = 1.0 if self._moving is None else float(np.clip(self._moving[1], 1e-50, 1e50))
             self.inner.C = self._strength / scale**2
         if self._bandwidth is not None:
-            few = rows[:: max(1, len(rows) // 1000)]
-            scale = self._bandwidth * np.median(cdist(few, few)[np.triu_indices(len(few), 1)])
-            self.inner.gamma = 1 / (2 * scale**2)
+            self.inner.gamma = 1 / (2 * (self._bandwidth * _median_distance(rows)) ** 2)
         self.inner.fit(rows, labels)
         return self
 

@@ -10,7 +10,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from dlcore.results import usable
 
+
+@usable()
 class Probed(NamedTuple):
     """Predictions of R fits: on the training rows (R, n), on the test rows (R, m); and tr H of a ridge probe.
 

@@ -261,14 +261,16 @@ def _predicted(fit: Any, features, labels: np.ndarray, inputs: tuple, keep: str 
         model = cast(Any, clone(fit))
     elif hasattr(fit, "fit"):
         model = copy.deepcopy(fit)
-    found = model.fit(features, labels) if hasattr(model, "fit") else model(features, labels)
+    # copies: a procedure may centre its inputs in place, or be run by joblib on read-only memory
+    own = copy.deepcopy((features, labels))
+    found = model.fit(*own) if hasattr(model, "fit") else model(*own)
     found = model if found is None else found
     predict = getattr(found, "predict", found)
     if not callable(predict):
         raise ValueError(
             f"the procedure returned {type(found).__name__}, which neither predicts nor has a method that does"
         )
-    answers = [as_integers("what predict returns", predict(v)) for v in inputs]
+    answers = [as_integers("what predict returns", predict(copy.deepcopy(v))) for v in inputs]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         cache.write_arrays(path, **{f"a{i}": answer for i, answer in enumerate(answers)})
@@ -316,8 +318,9 @@ def _checked_labels(
     found = []
     for prefix, x, given in (("", features, labels), ("test_", test_features, test_labels)):
         y = as_integers(f"{prefix}labels", given, ndim=1)
-        if y.shape != (len(x),):
-            raise ValueError(f"{prefix}features has {len(x)} rows, {prefix}labels the shape {y.shape}")
+        rows = len(x) if getattr(x, "ndim", 1) else 0
+        if y.shape != (rows,):
+            raise ValueError(f"{prefix}features has {rows} rows, {prefix}labels the shape {y.shape}")
         found.append(y)
     there = np.union1d(*found)
     if len(there) == there[-1] and there[0] == 1 and num_classes in (None, len(there)):
@@ -371,5 +374,5 @@ def noisy_draws(
     if noise is None:
         return np.stack([kinds.flip_labels(labels, num_classes, rate, int(s)).labels for s in seeds])
     draw = noise if callable(noise) else lambda given, s: kinds.apply_confusion(given, noise, s)
-    found = [getattr(drawn, "labels", drawn) for drawn in (draw(labels, int(s)) for s in seeds)]
+    found = [getattr(drawn, "labels", drawn) for drawn in (draw(labels.copy(), int(s)) for s in seeds)]
     return np.stack([as_integers("what noise returns", v, num_classes, ndim=1) for v in found])

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import ParametrizationList
 from tqdm.auto import tqdm
 
 from dlcore import borrowed, runtime
@@ -233,8 +234,8 @@ def random_bottom(model: nn.Module, seed: int = 0) -> nn.Module:
 
     Every module with `reset_parameters` is reset, at any depth; BatchNorm's statistics with it. Bare parameters of a module
     without one (class tokens, position embeddings, layer scales) are drawn from N(0, 0.02^2), as transformers draw them.
-    Raises: ValueError where parameters would keep their trained values, because their module cannot reset them; build
-        such a network with its own constructor instead.
+    Raises: ValueError where parameters would keep their trained values, because their module cannot reset them (weight or
+        spectral normalisation, say); build such a network with its own constructor instead.
     Differs: the authors' script resets direct children only, so that residual stages keep the trained weights.
 
     >>> net = nn.Sequential(nn.Sequential(nn.Linear(2, 2)))
@@ -250,7 +251,8 @@ def random_bottom(model: nn.Module, seed: int = 0) -> nn.Module:
                 reset |= {id(p) for p in module.parameters(recurse=False)}
         for module in fresh.modules():
             for p in module.parameters(recurse=False):
-                if id(p) not in reset and not _resettable(module):
+                # what a parametrization computes from may be a norm, of which 0 is no start
+                if id(p) not in reset and not _resettable(module) and not isinstance(module, ParametrizationList):
                     nn.init.normal_(p, std=0.02)
                     reset.add(id(p))
     with borrowed.bare(model) as inner:

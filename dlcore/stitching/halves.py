@@ -237,8 +237,9 @@ def watching(
 ) -> Iterator[None]:
     """A block in which `take(stage, output)` is called when a stage has run. Raises ValueError as `checked_stage` does."""
     names = list(dict.fromkeys(stages))
-    for stage in names:
-        checked_stage(model, stage, example, "the network")
+    with borrowed.evaluating(model):
+        for stage in names:
+            checked_stage(model, stage, example, "the network")
     with borrowed.hooked(
         find_stage(model, stage).register_forward_hook(functools.partial(_taken, take, stage)) for stage in names
     ):

@@ -88,6 +88,10 @@ class StitchOptions:
         """Returns the options. Raises ValueError for a name that is none, with the nearest."""
         names = [f.name for f in dataclasses.fields(cls)]
         for name in options:
+            if name == "lr" or name in TrainConfig.__dataclass_fields__:
+                raise ValueError(
+                    f"option {name!r} belongs to the training of the map: training=TrainConfig({name}=...)"
+                )
             one_of("option", name, names)
         return cls(**options)
 

@@ -9,12 +9,14 @@ import numpy as np
 from torch import nn
 
 from dlcore import borrowed, runtime
+from dlcore.results import usable
 from dlcore.stitching.curves import stage_pairs
 from dlcore.stitching.fitting import standard_error, stitch_subjects
 from dlcore.stitching.options import StitchOptions
 from dlcore.stitching.subject import StitchData, Subject, checked_data
 
 
+@usable()
 class Path(NamedTuple):
     """The networks S_0 = top, S_1, ..., S_L = bottom; errors are fractions of the test samples.
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 
+from dlcore.results import usable
 from dlcore.stitching.fitting import Stitch, stitch_subjects
 from dlcore.stitching.options import StitchOptions
 from dlcore.stitching.subject import StitchData, Subject, evaluated
@@ -16,6 +17,7 @@ from dlcore.stitching.subject import StitchData, Subject, evaluated
 STARTS = ("least_squares", "random")
 
 
+@usable()
 class Trial(NamedTuple):
     """One map that was trained: from where, for how many steps, and its error on the validation samples, a fraction."""
 

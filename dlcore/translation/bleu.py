@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from dlcore.results import usable
 
+
+@usable()
 class Score(NamedTuple):
     """`value` from 0 to 100, and sacrebleu's `signature`, to be printed beside it."""
 

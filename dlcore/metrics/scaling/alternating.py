@@ -10,8 +10,10 @@ from dlcore.arrays import as_reals
 from dlcore.metrics.scaling.curve import as_curve
 from dlcore.metrics.scaling.laws import LAWS
 from dlcore.metrics.scaling.solver import open_directions, undetermined
+from dlcore.results import usable
 
 
+@usable()
 class Alternating(NamedTuple):
     """alpha (1/D + C)^p as the alternating estimator leaves it; `rmsle` on its own points, `steps` until it stopped.
 

@@ -259,6 +259,8 @@ def _open(curve: Curve, theta: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]
     """
     low, high = _at(curve, theta)
     places, law = [(theta, ~(low | high))], curve.law
+    if law.terms:  # a bound at which a term of a joint law ends is no knowledge of it
+        places = [(theta, np.array([name != law.vanishing for name in law.parameters]) | ~(low | high))]
     if law.vanishing:
         free, inside = places[0][1].copy(), theta.copy()
         j = law.index(law.vanishing)
@@ -323,7 +325,9 @@ def _judge(curve: Curve, theta: np.ndarray, cost: float) -> tuple[dict[str, str]
     lost = law.exponent in flags or (law.vanishing in flags and not low[law.index(law.vanishing)])
     for name in law.parameters:
         # an exponent of 0 or at the top of its range leaves nothing by which to tell the others apart
-        if lost and name not in flags and law.name != "power":
+        term = next((term for term in law.terms if name in term), ())
+        alone = law.name == "power" or law.terms
+        if name not in flags and ((lost and not alone) or any(other in flags for other in term)):
             flags[name] = f"not identified: {cause} at a bound"
             values[name] = float("nan")
     if law.vanishing and law.vanishing not in flags and curve.dof > 0:

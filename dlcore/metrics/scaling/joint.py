@@ -235,6 +235,7 @@ JOINT_LAWS = {
         bounds=_kaplan_bounds,
         starts=_kaplan_starts,
         shift=_kaplan_shift,
+        terms=(("c", "q"),),
     ),
     "hoffmann": Law(
         name="hoffmann",
@@ -247,5 +248,6 @@ JOINT_LAWS = {
         bounds=_hoffmann_bounds,
         starts=_hoffmann_starts,
         shift=_hoffmann_shift,
+        terms=(("A", "a"), ("B", "b")),
     ),
 }

@@ -29,6 +29,7 @@ class Law:
 
     `evaluate(theta, x, jacobian)` returns log losses (B, n), or with their Jacobian (B, n, k); `slope(theta, x)` the
     elasticity -d log L / d log D (B, n); `bounds(x, y)` lower and upper (k,); `starts(x, y)` (B, S, k) for y (B, n).
+    `terms` of a joint law: the amount and the exponent that say nothing without each other.
     A function that is left out raises ValueError: a joint law has no slope in one size, several curves at once only losses.
     """
 
@@ -43,6 +44,7 @@ class Law:
     bounds: Callable = _absent
     starts: Callable = _absent
     shift: Callable = _absent
+    terms: tuple[tuple[str, str], ...] = ()
 
     def index(self, parameter: str | None) -> int:
         """Returns a parameter's place. Raises: ValueError for a name that the law has not, such as None."""

@@ -57,11 +57,11 @@ def profile_interval(fitted: Fit, parameter: str | None = None, confidence: floa
         distance = reach * np.concatenate([[0.0], np.geomspace(1e-5, 1.0, 40)])
         for _ in range(3):
             outside = np.flatnonzero(excess(theta[j] + np.sign(end - theta[j]) * distance) > 0)
-            if outside.size == 0:
+            if outside.size == 0 or reach == 0:
                 break
             first = max(int(outside[0]), 1)
             distance = np.linspace(distance[first - 1], distance[first], 16)
-        ends.append(open_end if outside.size == 0 else theta[j] + np.sign(end - theta[j]) * distance[-1])
+        ends.append(open_end if outside.size == 0 or reach == 0 else theta[j] + np.sign(end - theta[j]) * distance[-1])
     if law.logarithmic[j]:
         ends = [float(np.exp(v)) for v in ends]
     return Interval(fitted.parameters[name], float(ends[0]), float(ends[1]), int(curve.y.size))

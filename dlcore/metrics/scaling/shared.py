@@ -21,8 +21,10 @@ from dlcore.metrics.scaling.curve import (
 )
 from dlcore.metrics.scaling.laws import Law
 from dlcore.metrics.scaling.solver import covariance, minimise, multistart, open_directions, undetermined
+from dlcore.results import usable
 
 
+@usable()
 @dataclass(frozen=True)
 class SharedExponent:
     """A joint fit with one exponent, tested against one for each curve.

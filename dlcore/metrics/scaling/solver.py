@@ -161,7 +161,7 @@ def open_directions(law: Law, x, theta, free) -> np.ndarray:
     """
     jacobian = law.evaluate(theta[None], x, True)[1][0][:, free]
     scale = np.linalg.norm(jacobian, axis=0)
-    scale[scale == 0] = 1.0
+    scale[scale < 1e-9] = 1.0  # a step of one that changes no digit which a loss has is no step
     _, values, vectors = np.linalg.svd(jacobian / scale, full_matrices=True)
     rank = int(np.sum(values > RANK * max(values.max(initial=0.0), 1e-300)))
     found = np.zeros((theta.size, vectors.shape[0] - rank))
