@@ -106,4 +106,4 @@ def test_recorded_grid_is_whole():
     for family in families:
         rates = {c.noise for c in noise if (c.architecture, c.neighbours) == family}
         assert rates == {round(0.1 * i, 1) for i in range(10)}
-    assert all(c.preset == "laptop" for group in groups.values() for c in group)
+    assert all(c.preset == ("gpu" if name == "gpu" else "laptop") for name, group in groups.items() for c in group)
