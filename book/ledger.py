@@ -108,13 +108,14 @@ def _row(claim: ledger.Claim, row: dict[str, Any]) -> str:
     marks = "".join(f" data-{k}='{html.escape(str(v), quote=True)}'" for k, v in keys.items())
     if row["headline"]:
         marks += " data-headline='1'"
+    more = f"; some {claim.deciding:,} runs like these would decide" if claim.deciding else ""
     cells = [
         (
             "Claim",
             f"<a class='name' href='#{claim.id}' title='Link to this row'>{claim.id}</a> {html.escape(claim.claim)}<small>{html.escape(claim.setting)}</small>",
         ),
         ("Thesis", html.escape(claim.reference)),
-        ("Here", html.escape(claim.ours) + f"<small>region: {claim.accept[0]:g} to {claim.accept[1]:g}</small>"),
+        ("Here", html.escape(claim.ours) + f"<small>region: {claim.accept[0]:g} to {claim.accept[1]:g}{more}</small>"),
         ("Verdict", pages.badge(claim)),
         ("See", f"<span class='links'>{asked}</span>{_dates(claim, links)}"),
     ]

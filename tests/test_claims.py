@@ -248,3 +248,20 @@ def test_knn_law_within_its_tolerance(ledger):
 def test_html_escapes():
     claim = claims.Claim("x", 3, "a < b", "r", "s", (0, 1), None)
     assert "a &lt; b" in claims.ledger_html([claim])
+
+
+@pytest.mark.parametrize(("value", "spread", "runs"), [(0.036, 0.004, 5), (-0.018, 0.03, 6), (0.045, 0.02, 20)])
+def test_so_many_runs_would_decide(value, spread, runs):
+    """By Student's t of the same spread: enough, and a third as many are not."""
+
+    def half(n):
+        return stats.t.ppf(0.975, n - 1) * spread / n**0.5
+
+    measured = measures.Measured(value, value - half(runs), value + half(runs), runs)
+    claim = claims.Claim("x", 2, "", "", "", (-0.04, 0.04), measured)
+    assert claim.verdict == "undecided"
+    distance = min(abs(value - 0.04), abs(value + 0.04))
+    assert half(claim.deciding) <= distance
+    assert half(max(2, claim.deciding // 3)) > distance
+    assert dataclasses.replace(claim, accept=(-1, 1)).deciding is None
+    assert dataclasses.replace(claim, measured=measures.Measured(0.04, 0.0, 0.08, runs)).deciding is None

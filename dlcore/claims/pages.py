@@ -105,6 +105,8 @@ def ledger_json(claims: list[Claim] | None = None) -> list[dict[str, Any]]:
             {k: v and v.isoformat() for k, v in c.dates._asdict().items()} if c.dates else {}
         )
         found.append({**head, **text, "accept": list(c.accept), **numbers, "verdict": c.verdict, **dates})
+        if c.deciding:
+            found[-1]["deciding"] = c.deciding
     return found
 
 

@@ -146,6 +146,12 @@ def _difference(t: Table, law: str = "known", curve: str = SYNTHETIC, **fields) 
     return _spread(*fits) if fits else None
 
 
+def _kl_difference(t: Table, noise: float) -> Measured | None:
+    """Measures the exponent on equally noisy pairs minus the clean one, once all of the setting's six sizes are there."""
+    runs = t[(t.curve == SYNTHETIC) & (t.held_out == "noisy") & (t.noise == noise)]
+    return _difference(t, noise_kind="target", noise=noise, held_out="noisy") if runs.pairs.nunique() >= 6 else None
+
+
 def _fit(t: Table, law: str, curve: str = SYNTHETIC, **fields) -> CurveFit | None:
     t = t[t.curve == curve]
     found = scaling_fits(t[t.setting == setting_of(t, **fields)], (law,))
@@ -172,9 +178,7 @@ def _(t):
 
 for rate in (10, 20, 40):
     MEASURES[f"noise-exponent-{rate}"] = with_arguments(_difference, noise_kind="target", noise=rate / 100)
-    MEASURES[f"noise-kl-exponent-{rate}"] = with_arguments(
-        _difference, noise_kind="target", noise=rate / 100, held_out="noisy"
-    )
+    MEASURES[f"noise-kl-exponent-{rate}"] = with_arguments(_kl_difference, noise=rate / 100)
 
 
 @measure("noise-kl-above-clean")
