@@ -21,14 +21,14 @@ def run(args: argparse.Namespace) -> int:
 
     if args.study is None and args.recorded is None:
         args.parser.error("the following arguments are required: study")
-    study = None if args.study is None else studies.study(args.study)
+    names = [args.study] if args.study is not None else STUDIES
+    study, *_ = map(studies.study, names)  # an unknown name is said before anything else
     store = RecordStore(args.store)
     if args.recorded is not None:
         if args.parameters:
             raise ValueError(f"--recorded runs fixed groups; it takes no parameter such as {args.parameters[0]!r}")
         with parallel.group():
             parallel.only_one("--recorded")
-        names = [args.study] if args.study else STUDIES
         return recorded.run_groups(names, args.recorded, store, workers=args.workers, budget=args.budget)
     if args.budget is not None:
         raise ValueError(

@@ -84,9 +84,9 @@ class Claim:
         >>> Claim("", 2, "", "", "", (-1, 0.04), Measured(0.036, 0.031, 0.041, 5)).deciding
         8
         """
-        if self.verdict != "undecided" or not self.estimated:
-            return None
         m = self.measured
+        if m is None or self.verdict != "undecided" or not self.estimated:
+            return None
         nearest = min(abs(m.value - edge) for edge in self.accept)
         ratio = (m.high - m.low) / 2 / nearest if nearest else math.inf
         return math.ceil(round(m.runs * ratio**2, 6)) if ratio < 100 else None

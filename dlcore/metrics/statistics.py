@@ -41,7 +41,8 @@ def _unit(*arrays: np.ndarray) -> tuple[list[np.ndarray], int]:
 
 
 def _interval(value: float, half: float, power: int, n: int) -> Interval:
-    return Interval(*np.ldexp([value, value - half, value + half], power).tolist(), n)
+    value, low, high = np.ldexp([value, value - half, value + half], power).tolist()
+    return Interval(value, low, high, n)
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:

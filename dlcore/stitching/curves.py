@@ -151,7 +151,9 @@ def penalty_curve(
                     for kind, (_, stage) in asked.items()
                 }
                 files = {}
-                for kind in [kind for kind, key in keys.items() if key not in done and kind != "main" and kept]:
+                for kind in [kind for kind, key in keys.items() if key not in done and kind != "main"]:
+                    if kept is None:
+                        break
                     one, stage = asked[kind]
                     files[kind] = kept.path(one, second, (stage, high, family, seed))
                     if (found := kept.read(files[kind])) is not None:
@@ -164,10 +166,10 @@ def penalty_curve(
                     made = [(fit or stitch_subjects)(one, second, stage, *rest) for one, stage in sides]
                 for kind, stitch in zip(missing, made, strict=True):
                     done[keys[kind]] = stitch._replace(model=None)
-                    if kind in files:
+                    if kept is not None and kind in files:
                         kept.write(files[kind], stitch)
-                main, own, control = (done[keys[kind]] if kind in keys else None for kind in ("main", "self", "random"))
-                rows.append(_row(main, own, control, seed))
+                own, control = (done[keys[kind]] if kind in keys else None for kind in ("self", "random"))
+                rows.append(_row(done[keys["main"]], own, control, seed))
                 bar.update()
     return rows
 

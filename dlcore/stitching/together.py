@@ -100,8 +100,9 @@ def _joined(norms: Sequence[nn.Module]) -> nn.Module:
     """Returns one BatchNorm of the channels of several, or nothing where they are nothing."""
     if not isinstance(norms[0], nn.BatchNorm1d):
         return nn.Identity()
-    found = nn.BatchNorm1d(sum(norm.num_features for norm in norms), device=norms[0].weight.device)
     states = [norm.state_dict() for norm in norms]
+    channels = torch.cat([state["weight"] for state in states])
+    found = nn.BatchNorm1d(len(channels), device=channels.device)
     found.load_state_dict({k: torch.cat([s[k] for s in states]) if v.ndim else v for k, v in states[0].items()})
     return found
 
