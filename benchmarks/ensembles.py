@@ -82,7 +82,7 @@ def recorded(quick: bool, where: torch.device) -> harness.Table:
     """Returns the table of chapter 1's end-to-end MLPs on digits: clean labels and noisy vectors, to zero error."""
     from dlcore.studies.rationality import Config, noisy_experiment
 
-    small = {"n_train": 100, "epochs": 3, "draws": 2} if quick else {}
+    small = {"n_train": 100, "epochs": 3, "draws": 2} if quick else {"draws": 2}
     config = Config(dataset="digits", objective="supervised", architecture="mlp", noise=0.2, **small)
     source = config.load()
     options = {"checkpoint": None, "progress": False, "device": where.type}

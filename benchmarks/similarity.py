@@ -14,7 +14,7 @@ from typing import Any
 import harness
 import numpy as np
 
-REPEATS, LIMIT = 5, 45
+REPEATS, LIMIT = 5, 20
 SIZES = ((10_000, 512), (2_000, 8_192))
 BATCH, TURNS = 100, 5
 OTHERS = {
@@ -313,14 +313,14 @@ def layer_by_layer(name: str, quick: bool) -> harness.Cost:
         return float(compute_cka(one, two, loader, layers=layers, device="cpu", progress=False)[0][0, -1])
 
     one(images[:4])
-    return harness.measure(work, 1 if quick or name not in ("dlcore", "two forward passes") else 5)
+    return harness.measure(work, 1)  # one run of 3,000 images takes as long as five of the other tables
 
 
 def layers(quick: bool) -> harness.Table:
     """Returns the table of all pairs of layers of two networks."""
     rows, base = [], None
     for name in ("dlcore", "two forward passes", *(() if quick else ("ckatorch", "pytorch-cka", "torch-cka"))):
-        found = harness.alone(layer_by_layer, name, quick, limit=600)
+        found = harness.alone(layer_by_layer, name, quick, limit=90)
         if isinstance(found, str):
             rows.append(harness.remark(found, method=name))
             continue

@@ -97,7 +97,7 @@ def penalty_curve(
             them only through the random bottom.
         keep: a folder for the controls: a later call with the same networks, data, stages and options takes them from
             there. Files are named by a hash of all of these, so nothing else can be taken by mistake.
-        together: whether the maps of a stage are trained at once, 1.7 to 2.5 times as fast, where that gives each what it gets alone up
+        together: whether the maps of a stage are trained at once, nearly twice as fast, where that gives each what it gets alone up
             to rounding, which in a thousand steps moves some of 1,000 test errors. With keep they never are: what is kept
             would depend on what was missing.
         fit: how one stitch is made; a `Search` trains it until more steps gain nothing. Its controls are not kept.
