@@ -16,7 +16,9 @@ def usable(plot: str | None = None) -> Callable[[T], T]:
     """
 
     def extended(kind: T) -> T:
-        given: dict[str, Any] = {"to_dict": to_dict, "to_frame": to_frame, "__str__": _short}
+        given: dict[str, Any] = {"to_dict": to_dict, "to_frame": to_frame}
+        if kind.__str__ is object.__str__:  # a class, or the one it extends, may say it better
+            given["__str__"] = _short
         if plot is not None:
             chart = plot
 
