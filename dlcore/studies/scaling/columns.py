@@ -14,6 +14,8 @@ METRICS = {
     "floor": "loss of a learner that is calibrated to the noisy pairs",
     "excess": "loss - oracle",
     "excess_se": "its standard error over sentences",
+    "loss_clean": "where test pairs are noisy: the loss on the same pairs without noise",
+    "excess_clean": "loss_clean - the loss of the clean law on them",
     "loss_word": "test loss per content word",
     "excess_word": "excess per content word",
     "reverse_dev_loss": "development loss of the back-translation model",
