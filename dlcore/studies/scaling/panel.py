@@ -13,6 +13,7 @@ from dlcore.records import RecordStore
 from dlcore.studies.scaling.config import Config
 from dlcore.studies.scaling.figures.learning_curves import learning_curves
 from dlcore.studies.scaling.table import (
+    HELD_OUT,
     architecture_name,
     derived,
     noise_name,
@@ -37,7 +38,8 @@ def translation(config: Mapping[str, Any]) -> str:
     wide = "" if config["width"] == USUAL_WIDTH else f", width {config['width']:.0f}"
     models = (config.get(n, float("nan")) for n in ("reverse_pairs", "reverse_width", "filter_pairs"))
     off = rate_name(config.get("learning_rate"), config["width"], config.get("preset", "laptop"))
-    return f"{name}, {noise_name(config['noise_kind'], config['noise'], *models)}{wide}{off}"
+    scored = HELD_OUT if config.get("held_out") == "noisy" else ""
+    return f"{name}, {noise_name(config['noise_kind'], config['noise'], *models)}{wide}{off}{scored}"
 
 
 def translation_arm(config: Mapping[str, Any]) -> str:
