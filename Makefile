@@ -43,7 +43,7 @@ book: $(READY)
 
 pdf: book
 	@$(BIN)/python book/pdf.py
-	@$(BIN)/python book/report.py
+	@$(BIN)/python book/reproducibility.py
 
 test: $(READY)
 	@$(BIN)/ruff check .

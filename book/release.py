@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import address  # noqa: E402
 import pdf  # noqa: E402
-import report  # noqa: E402
+import reproducibility  # noqa: E402
 
 from dlcore import __version__  # noqa: E402
 
@@ -109,7 +109,7 @@ def main() -> int:
     site(html, DIST / f"dlcore-{__version__}-site.zip")
     try:
         pdf.write(DIST / f"dlcore-{__version__}-book.pdf")
-        report.write(DIST / f"dlcore-{__version__}-report.pdf")
+        reproducibility.write(DIST / f"dlcore-{__version__}-report.pdf")
     except FileNotFoundError as error:
         print(f"no PDF: {error}", file=sys.stderr)
     checksums(DIST)

@@ -4,14 +4,14 @@ import json
 import re
 from html import unescape
 
-import report
+import reproducibility
 
 from dlcore.records import PACKAGED
 
 
 def test_the_report_has_four_pages(chromium, tmp_path):
     source = tmp_path / "report.html"
-    source.write_text(report.written(), "utf8")
+    source.write_text(reproducibility.written(), "utf8")
     page = chromium.new_page()
     page.goto(source.as_uri())
     made = page.pdf(prefer_css_page_size=True)
@@ -20,7 +20,9 @@ def test_the_report_has_four_pages(chromium, tmp_path):
 
 
 def test_its_numbers_are_those_of_the_records_and_the_ledger():
-    text = re.sub(r"\s+", " ", unescape(re.sub(r"<style.*?</style>|<[^>]+>", " ", report.written(), flags=re.S)))
+    text = re.sub(
+        r"\s+", " ", unescape(re.sub(r"<style.*?</style>|<[^>]+>", " ", reproducibility.written(), flags=re.S))
+    )
     lines = [line for path in PACKAGED.rglob("*.jsonl") for line in path.read_text("utf8").splitlines()]
     records = [json.loads(line) for line in lines]
     on_gpu = [r["seconds"] for r in records if r["environment"]["device"].startswith("cuda")]
@@ -29,7 +31,7 @@ def test_its_numbers_are_those_of_the_records_and_the_ledger():
         f"{len(records):,} recorded runs, {on_cpu / 3600:.0f} hours of CPU cores and {sum(on_gpu) / 3600:.1f} hours"
         in text
     )
-    readme = (report.ROOT / "README.md").read_text("utf8")
+    readme = (reproducibility.ROOT / "README.md").read_text("utf8")
     counted = re.search(r"All \d+ rows: (.*?); (\d+) exploratory", readme)
     assert counted[1] in text
     for claim in re.findall(r"^\| \d \| (.*?)<br>", readme, flags=re.M):

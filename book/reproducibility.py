@@ -1,6 +1,6 @@
 """A report of four pages in the form that reproducibility venues ask for, its numbers from the ledger and the records.
 
-python book/report.py [FILE]       _build/report.pdf unless FILE is given; needs Chromium and playwright
+python book/reproducibility.py [FILE]       _build/report.pdf unless FILE is given; needs Chromium and playwright
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dlcore.claims import pages
 from dlcore.records import PACKAGED, RecordStore
 
 ROOT = Path(__file__).resolve().parents[1]
-TEMPLATE = Path(__file__).with_name("report.html")
+TEMPLATE = Path(__file__).with_name("reproducibility.html")
 NAMES = {
     "digits": "Digits",
     "mnist1d": "MNIST-1D",
