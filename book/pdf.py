@@ -11,7 +11,7 @@ import html
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,19 +118,19 @@ def write(target: Path) -> None:
         )
 
 
-def main() -> int:
-    """Writes the PDF and says where it is."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="?", type=Path, default=ROOT / "_build" / "book.pdf")
+def command(about: str | None, name: str, print_to: Callable[[Path], None]) -> int:
+    """Writes a PDF, by default _build/NAME.pdf, and says where it is; returns the exit status."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", nargs="?", type=Path, default=ROOT / "_build" / f"{name}.pdf")
     given = parser.parse_args()
     try:
-        write(given.file)
+        print_to(given.file)
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"The book is printed: {given.file} ({given.file.stat().st_size / 1e6:.1f} MB)")
+    print(f"The {name} is printed: {given.file} ({given.file.stat().st_size / 1e6:.1f} MB)")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(__doc__, "book", write))

@@ -5,7 +5,6 @@ python book/reproducibility.py [FILE]       _build/report.pdf unless FILE is giv
 
 from __future__ import annotations
 
-import argparse
 import html
 import string
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pdf import browser
+from pdf import browser, command
 from status import commit
 
 from dlcore import claims, studies
@@ -123,19 +122,5 @@ def write(target: Path) -> None:
         page.pdf(path=str(target), prefer_css_page_size=True, print_background=True, tagged=True, outline=True)
 
 
-def main() -> int:
-    """Writes the PDF and says where it is."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="?", type=Path, default=ROOT / "_build" / "report.pdf")
-    given = parser.parse_args()
-    try:
-        write(given.file)
-    except FileNotFoundError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"The report is printed: {given.file}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(__doc__, "report", write))

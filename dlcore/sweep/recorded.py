@@ -14,7 +14,7 @@ from dlcore import record_files, runtime, studies, sweep
 from dlcore.config import Config, one_of
 from dlcore.records import PACKAGED, RecordStore
 from dlcore.sweep import signals
-from dlcore.sweep.cells import DONE, Place
+from dlcore.sweep.cells import DONE, MISSING, Place
 from dlcore.sweep.engine import GRACE
 from dlcore.sweep.grid import Cell
 from dlcore.sweep.plan import Plan
@@ -75,7 +75,7 @@ def run_groups(
     )
     with _ending(budget):
         stopped = sweep.execute(plan, todo, workers=workers)
-    failed = [place.read_failure(cell.key) for cell in todo if plan.status[cell.key] not in (DONE, "to run")]
+    failed = [place.read_failure(cell.key) for cell in todo if plan.status[cell.key] not in (DONE, MISSING)]
     for failure in failed:
         print(f"failed: {failure['key']} {failure['error']}; {failure['file']} says where")
     left = sum(plan.status[cell.key] != DONE for cell in todo) - len(failed)
