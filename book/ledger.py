@@ -109,6 +109,8 @@ def _row(claim: ledger.Claim, row: dict[str, Any]) -> str:
     if row["headline"]:
         marks += " data-headline='1'"
     more = f"; some {claim.deciding:,} runs like these would decide" if claim.deciding else ""
+    if claim.verdict == "undecided" and claim.measured.method == "law":
+        more = "; more seeds would not decide: the interval carries the law's misfit"
     cells = [
         (
             "Claim",

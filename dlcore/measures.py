@@ -19,12 +19,14 @@ class Measured(NamedTuple):
     """A measured value, its interval and the number of runs behind it; NaN where there are runs and none qualifies.
 
     The interval has the level CONFIDENCE, 95 %; both ends are the value for a test statistic or an exact number.
+    `method`: "seeds" for Student's t, which more runs narrow; "law" for the fit of a law, whose misfit no run takes away.
     """
 
     value: float
     low: float
     high: float
     runs: int
+    method: str = ""
 
 
 Table = pd.DataFrame
@@ -59,7 +61,7 @@ def mean(values: pd.Series, within: tuple[float, float] = (-math.inf, math.inf))
     i = mean_interval(values, CONFIDENCE.get())
     # the mean and NaN ends stay as they are
     low, high = (end if math.isnan(end) else min(max(end, within[0]), within[1]) for end in i[1:3])
-    return Measured(i.value, low, high, i.n)
+    return Measured(i.value, low, high, i.n, "seeds")
 
 
 def mean_where(values: pd.Series, meets: pd.Series) -> Measured | None:

@@ -252,16 +252,16 @@ def test_html_escapes():
 
 @pytest.mark.parametrize(("value", "spread", "runs"), [(0.036, 0.004, 5), (-0.018, 0.03, 6), (0.045, 0.02, 20)])
 def test_so_many_runs_would_decide(value, spread, runs):
-    """By Student's t of the same spread: enough, and a third as many are not."""
+    """By Student's t of the same spread: enough, and one fewer is not; of the fit of a law no number is."""
 
     def half(n):
         return stats.t.ppf(0.975, n - 1) * spread / n**0.5
 
-    measured = measures.Measured(value, value - half(runs), value + half(runs), runs)
+    measured = measures.Measured(value, value - half(runs), value + half(runs), runs, "seeds")
     claim = claims.Claim("x", 2, "", "", "", (-0.04, 0.04), measured)
     assert claim.verdict == "undecided"
     distance = min(abs(value - 0.04), abs(value + 0.04))
-    assert half(claim.deciding) <= distance
-    assert half(max(2, claim.deciding // 3)) > distance
+    assert half(claim.deciding) < distance <= half(claim.deciding - 1)
+    assert dataclasses.replace(claim, measured=measured._replace(method="law")).deciding is None
     assert dataclasses.replace(claim, accept=(-1, 1)).deciding is None
-    assert dataclasses.replace(claim, measured=measures.Measured(0.04, 0.0, 0.08, runs)).deciding is None
+    assert dataclasses.replace(claim, measured=measures.Measured(0.04, 0.0, 0.08, runs, "seeds")).deciding is None

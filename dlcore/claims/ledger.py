@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import html
 import inspect
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
+from scipy import stats
 
 from dlcore import cache, studies
 from dlcore.claims import history
@@ -77,19 +77,24 @@ class Claim:
 
     @property
     def deciding(self) -> int | None:
-        """How many runs like these would decide an undecided claim whose value stayed where it is; None for others.
+        """How many runs in all would decide an undecided mean over seeds if value and spread stayed as they are.
 
-        An interval narrows with the root of the number of runs, with few seeds a little faster.
+        None for others: no number of runs narrows an interval that carries the misfit of a law.
 
-        >>> Claim("", 2, "", "", "", (-1, 0.04), Measured(0.036, 0.031, 0.041, 5)).deciding
-        8
+        >>> Claim("", 2, "", "", "", (-1, 0.04), Measured(0.036, 0.031, 0.041, 5, "seeds")).deciding
+        7
         """
         m = self.measured
-        if m is None or self.verdict != "undecided" or not self.estimated:
+        if m is None or self.verdict != "undecided" or not self.estimated or m.method != "seeds":
             return None
         nearest = min(abs(m.value - edge) for edge in self.accept)
-        ratio = (m.high - m.low) / 2 / nearest if nearest else math.inf
-        return math.ceil(round(m.runs * ratio**2, 6)) if ratio < 100 else None
+        runs = np.arange(2, 10_000)
+        # of a mean of runs with spread 1, as Student's t has it
+        half = stats.t.ppf(0.975, runs - 1) / np.sqrt(runs)
+        # an interval that was cut to what is possible has one whole side
+        spread = max(m.high - m.value, m.value - m.low) / half[m.runs - 2]
+        enough = runs[spread * half < nearest]
+        return int(enough[0]) if enough.size else None
 
     @property
     def timing(self) -> str:
@@ -194,9 +199,11 @@ def _claim(entry: dict, measured: Measured | None) -> Claim:
 def headlines_corrected(claims: list[Claim] | None = None) -> dict[str, str]:
     """Returns the verdicts of the headlines that have an interval, after Holm's correction over them: decided or not.
 
-    On the shipped records. A verdict that does not survive is "undecided".
+    On the shipped records; kept as `shipped` keeps its measures. A verdict that does not survive is "undecided".
     """
-    rows = [c for c in (shipped() if claims is None else claims) if c.headline and c.estimated]
+    if claims is None:
+        return cache.remembered("claims-corrected", lambda: headlines_corrected(shipped()))
+    rows = [c for c in claims if c.headline and c.estimated]
     errors = {c.id: smallest_error(lambda c=c: MEASURES[c.id](_shipped(STUDIES[c.chapter])), c.accept) for c in rows}
     kept = holm(errors)
     return {c.id: c.verdict if c.id in kept else "undecided" for c in rows}
@@ -206,7 +213,7 @@ def multiplicity_statement(claims: list[Claim] | None = None) -> str:
     """Returns what so many verdicts at once are worth, as a paragraph of Markdown."""
     every = shipped() if claims is None else claims
     n = sum(c.estimated for c in every)
-    corrected = headlines_corrected(every)
+    corrected = headlines_corrected(claims)
     lost = [c for c in every if c.id in corrected and corrected[c.id] != c.verdict]
     names = ", ".join(f"`{c.id}` ({c.verdict})" for c in lost)
     decided = sum(v != "undecided" for v in corrected.values())

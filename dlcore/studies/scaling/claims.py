@@ -19,7 +19,14 @@ from dlcore.measures import (
     measure,
     with_arguments,
 )
-from dlcore.metrics.scaling import alternating_fit, equivalence, profile_interval, shared_exponent
+from dlcore.metrics.scaling import (
+    alternating_fit,
+    equivalence,
+    paired_equivalence,
+    profile_interval,
+    shared_exponent,
+)
+from dlcore.studies.scaling.comparisons import paired_by_size
 from dlcore.studies.scaling.size import joint_fit, widest_predicted, widths
 from dlcore.studies.scaling.table import CurveFit, holdouts, paired, published_scaling, scaling_fits, setting_of
 
@@ -45,7 +52,8 @@ def _refits() -> dict[str, CurveFit]:
 
 
 def _exponent(t: Table, architecture: str) -> Measured:
-    return Measured(*profile_interval(_refits()[architecture].fit, confidence=CONFIDENCE.get()))
+    found = profile_interval(_refits()[architecture].fit, confidence=CONFIDENCE.get())
+    return Measured(found.value, found.low, found.high, found.n, "law")
 
 
 def _exact(value: float, runs: int) -> Measured:
@@ -74,7 +82,7 @@ def _(t):
 def _spread(a: CurveFit, b: CurveFit) -> Measured:
     """Returns the difference of two exponents, b - a, with its interval."""
     found = equivalence(a.fit, b.fit, alpha=(1 - CONFIDENCE.get()) / 2)
-    return Measured(found.difference, found.low, found.high, a.sizes.size + b.sizes.size)
+    return Measured(found.difference, found.low, found.high, a.sizes.size + b.sizes.size, "law")
 
 
 def _largest_of_pairs(fits: Iterable[CurveFit], compare: Callable[..., Measured | None]) -> Measured | None:
@@ -92,7 +100,8 @@ def _largest_of_pairs(fits: Iterable[CurveFit], compare: Callable[..., Measured 
     if not outer.size:
         return None
     low = np.nanmax(at(1 - (1 - CONFIDENCE.get()) / len(pairs))[:, 1])
-    return Measured(*map(float, (outer[:, 0].max(), low, np.nanmax(outer[:, 2]))), runs=sum(f.sizes.size for f in fits))
+    ends = map(float, (outer[:, 0].max(), low, np.nanmax(outer[:, 2])))
+    return Measured(*ends, runs=sum(f.sizes.size for f in fits), method="law")
 
 
 @measure("published-p-spread")
@@ -146,6 +155,17 @@ def _difference(t: Table, law: str = "known", curve: str = SYNTHETIC, **fields) 
     return _spread(*fits) if fits else None
 
 
+def _by_size(t: Table, curve: str = SYNTHETIC, **fields) -> Measured | None:
+    """Measures the same without a law, from the slope of the ratio of the two curves: what they share drops out."""
+    t = t[t.curve == curve]
+    t = t[t.setting.isin([setting_of(t, **fields), setting_of(t)])]
+    found = paired_by_size(t, confidence=CONFIDENCE.get())
+    if found.empty:
+        return None
+    (row,) = found.itertuples()
+    return Measured(row.difference, row.low, row.high, len(t[t.usable.astype(bool)]))
+
+
 def _kl_difference(t: Table, noise: float) -> Measured | None:
     """Measures the exponent on equally noisy pairs minus the clean one, once all of the setting's six sizes are there."""
     runs = t[(t.curve == SYNTHETIC) & (t.held_out == "noisy") & (t.noise == noise)]
@@ -160,7 +180,7 @@ def _fit(t: Table, law: str, curve: str = SYNTHETIC, **fields) -> CurveFit | Non
 
 def _excess_exponent(t: Table, curve: str) -> Measured | None:
     f = _fit(t, "known", curve)
-    return f and Measured(f.fit.exponent, *f.fit.interval("c", CONFIDENCE.get()), f.sizes.size)
+    return f and Measured(f.fit.exponent, *f.fit.interval("c", CONFIDENCE.get()), f.sizes.size, "law")
 
 
 MEASURES["excess-exponent"] = with_arguments(_excess_exponent, SYNTHETIC)
@@ -173,8 +193,22 @@ def _(t):
     found = scaling_fits(clean.assign(loss=clean.reference), ("known",))
     if not found:
         return None
-    return Measured(found[0].fit.exponent, *found[0].fit.interval("c", CONFIDENCE.get()), len(clean))
+    return Measured(found[0].fit.exponent, *found[0].fit.interval("c", CONFIDENCE.get()), len(clean), "law")
 
+
+def _beside_counting(t: Table, curve: str) -> Measured | None:
+    """Measures the model's exponent minus the counting learner's on the same pairs, both above the known floor."""
+    rows = t[(t.curve == curve) & (t.arm == "baseline") & t.reference.notna() & t.usable.astype(bool)]
+    if rows.pairs.nunique() < 3:
+        return None
+    counting = rows.reference - rows.asymptote
+    alpha = (1 - CONFIDENCE.get()) / 2
+    found = paired_equivalence(rows.pairs, counting, rows.pairs, rows.above, alpha=alpha)
+    return Measured(found.difference, found.low, found.high, len(rows))
+
+
+MEASURES["counting-difference"] = with_arguments(_beside_counting, SYNTHETIC)
+MEASURES["counting-difference-wide"] = with_arguments(_beside_counting, WIDE)
 
 for rate in (10, 20, 40):
     MEASURES[f"noise-exponent-{rate}"] = with_arguments(_difference, noise_kind="target", noise=rate / 100)
@@ -192,10 +226,8 @@ def _(t):
 MEASURES["noise-p-40"] = with_arguments(_difference, "bansal", noise_kind="target", noise=0.4)
 for kind in ("source_unigram", "source_uniform", "misaligned"):
     MEASURES[f"{kind.replace('_', '-')}-exponent"] = with_arguments(_difference, noise_kind=kind, noise=0.2)
-for name, architecture in {
-    **{"4l1l": "4L1L", "1l4l": "1L4L"},
-    **{"decoder-only": "decoder_only", "lstm": "transformer_lstm"},
-}.items():
+ARCHITECTURES = {"4l1l": "4L1L", "1l4l": "1L4L", "decoder-only": "decoder_only", "lstm": "transformer_lstm"}
+for name, architecture in ARCHITECTURES.items():
     MEASURES[f"architecture-exponent-{name}"] = with_arguments(_difference, architecture=architecture)
 MEASURES["noise-exponent-20-wide"] = with_arguments(_difference, "known", WIDE, noise_kind="target", noise=0.2)
 MEASURES["architecture-exponent-decoder-only-wide"] = with_arguments(
@@ -211,7 +243,7 @@ for width in (16, 32):
 @measure("size-exponent")
 def _(t):
     found = joint_fit(t, bootstrap=400)
-    return found and Measured(found.parameters["q"], *found.intervals["q"], found.curve.y.size)
+    return found and Measured(found.parameters["q"], *found.intervals["q"], found.curve.y.size, "law")
 
 
 @measure("size-misfit")
@@ -272,7 +304,7 @@ def _fitted_floor(t: Table, **fields) -> Measured | None:
         return None
     known = t[(t.curve == SYNTHETIC) & (t.setting == f.setting)].asymptote.mean()
     low, high = f.fit.intervals["floor"]
-    return Measured(f.limit - known, low - known, high - known, f.sizes.size)
+    return Measured(f.limit - known, low - known, high - known, f.sizes.size, "law")
 
 
 MEASURES["fitted-floor-clean"] = _fitted_floor
@@ -285,7 +317,7 @@ def _knee(t: Table, pairs: int, width: int) -> Measured | None:
     if f is None or not f.fit.parameters["C"] > 0:
         return None
     low, high = f.fit.intervals["C"]
-    return Measured(f.fit.parameters["C"] * pairs, low * pairs, high * pairs, f.sizes.size)
+    return Measured(f.fit.parameters["C"] * pairs, low * pairs, high * pairs, f.sizes.size, "law")
 
 
 MEASURES["back-translation-knee-1024"] = with_arguments(_knee, 1024, 64)
@@ -302,10 +334,23 @@ def _(t):
     return _exact(errors.mean(), len(errors)) if len(errors) else None
 
 
-for name, fields in {
+ON_TEXT = {
     "decoder-only": {"architecture": "decoder_only"},
     "lstm": {"architecture": "transformer_lstm"},
     "noise": {"noise_kind": "target", "noise": 0.2},
     "misaligned": {"noise_kind": "misaligned", "noise": 0.2},
-}.items():
+}
+for name, fields in ON_TEXT.items():
     MEASURES[f"tatoeba-p-{name}"] = with_arguments(_difference, "bansal", TEXT, **fields)
+
+for name, (curve, fields) in {
+    **{f"noise-exponent-{rate}": (SYNTHETIC, {"noise_kind": "target", "noise": rate / 100}) for rate in (10, 20, 40)},
+    **{
+        f"architecture-exponent-{name}": (SYNTHETIC, {"architecture": architecture})
+        for name, architecture in ARCHITECTURES.items()
+    },
+    "noise-exponent-20-wide": (WIDE, {"noise_kind": "target", "noise": 0.2}),
+    "architecture-exponent-decoder-only-wide": (WIDE, {"architecture": "decoder_only"}),
+    **{f"tatoeba-p-{name}": (TEXT, fields) for name, fields in ON_TEXT.items()},
+}.items():
+    MEASURES[f"{name}-paired"] = with_arguments(_by_size, curve, **fields)

@@ -42,15 +42,17 @@ def curve_ratios(rows: pd.DataFrame, baseline: str | None = None) -> pd.DataFram
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
-def paired_by_size(rows: pd.DataFrame, baseline: str | None = None, band: float = 0.05) -> pd.DataFrame:
+def paired_by_size(
+    rows: pd.DataFrame, baseline: str | None = None, band: float = 0.05, confidence: float = 0.95
+) -> pd.DataFrame:
     """Returns, per corpus and setting, the exponent minus the baseline's without a law (`scaling.paired_equivalence`).
 
     Of the losses above the known floor where there is one, else of the losses; over the sizes that both can use. Columns
-    `curve`, `setting`, `arm`, `sizes`, `difference` with its 95 % limits `low` and `high`, and the `verdict` at the band.
+    `curve`, `setting`, `arm`, `sizes`, `difference` with its limits `low` and `high`, and the `verdict` at the band.
     """
     found = []
     for name, a, b in _beside(rows, baseline):
-        test = paired_equivalence(a.pairs, a.loss, b.pairs, b.loss, band, alpha=0.025)
+        test = paired_equivalence(a.pairs, a.loss, b.pairs, b.loss, band=band, alpha=(1 - confidence) / 2)
         values = {k: getattr(test, k) for k in ("difference", "low", "high", "verdict")}
         found.append({**name, "sizes": b.pairs.nunique(), **values})
     return pd.DataFrame(found)
