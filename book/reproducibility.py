@@ -89,6 +89,8 @@ def written() -> str:
         "posthoc": str(timing.count("post hoc")),
         "seeds": listed["stitching-path-seeds"].verdict,
         "halves": listed["stitching-path-halves"].verdict,
+        "ten": listed["ten-classes-mlp"].verdict,
+        "sizes": listed["tv-below-epsilon"].verdict,
         "told": f"Of {len(tested)} claims: {pages.told(rows)}",
         "counts": table("Claims by verdict.", ["chapter", *verdicts, "all"], counts, range(1, len(verdicts) + 2)),
         "datasets": f"{', '.join(known[:-1])}, {known[-1]}, and {others} small tables of the UCI repository",

@@ -115,8 +115,9 @@ figures.what_similar_buys(stages, tables["stitching"])
 #
 # - Simple probes memorise little: {glue:text}`synthesis/memorization-cifar10-verdict`. That this needs self-supervised features:
 #   {glue:text}`synthesis/separation-untrained-cifar10-verdict`.
-# - Networks of two seeds fit at mid-depth: {glue:text}`synthesis/stitching-connectivity-convnet-verdict`. At every stage, with maps
-#   trained to their end: {glue:text}`synthesis/stitching-path-seeds-verdict`.
+# - Networks of two seeds fit at mid-depth: {glue:text}`synthesis/stitching-connectivity-convnet-verdict`. At every stage, with the
+#   best maps found: {glue:text}`synthesis/stitching-path-seeds-verdict`; networks of disjoint halves:
+#   {glue:text}`synthesis/stitching-path-halves-verdict`.
 # - Any interpolating classifier samples: {glue:text}`synthesis/forest-calibrated-verdict`.
 # - One law predicts the loss from the data: {glue:text}`synthesis/published-512m-bansal-verdict`. With one exponent for all
 #   architectures: {glue:text}`synthesis/published-shared-p-verdict`. Under noise, above a true bound:

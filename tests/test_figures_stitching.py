@@ -103,7 +103,7 @@ def test_words_on_the_path_and_on_widths_follow_the_rows(rows):
     for value in means:
         assert f"{100 * value:.1f} points" in title
     best = table[table.converged & (table.pair == "two seeds") & (table.architecture == "convnet") & table.usual_width]
-    assert f"({100 * best.barrier.mean():.1f} with converged maps)" in title
+    assert f"({100 * best.barrier.mean():.1f} with the best maps found)" in title
     assert (
         figures.barrier_by_width(table).to_dict()["usermeta"]["title"] == "The widest networks have the lowest barrier"
     )

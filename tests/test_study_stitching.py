@@ -97,6 +97,9 @@ def test_halves_are_disjoint_and_labels_are_what_the_role_says():
     labels, classes = pairs.labels_of(Config(**SMOKE, bottom_labels="coarse").bottom, source)
     assert classes == 2
     assert torch.equal(labels, (y >= 5).long())
+    # of CIFAR-10: airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck
+    labels, classes = pairs.labels_of(Config(preset="smoke", dataset="cifar10", bottom_labels="objects").bottom, source)
+    assert (labels[:10].tolist(), classes) == ([0, 0, 1, 1, 1, 1, 1, 1, 0, 0], 2)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +144,7 @@ def test_a_converged_pair_says_how_it_was_found(store, monkeypatch):
     table = store.table("stitching")
     table = studies.table("stitching", table[table.key == record.key], presets=["smoke"], records={record.key: record})
     row = table.set_index("key").loc[record.key]
-    assert row["map"] == "the paper's, converged"
+    assert row["map"] == "the paper's, best of a search"
     assert not row.usual
     assert row.self_penalty_max == max(found["self_penalty"])
     assert row.cka_null == max(found["linear_cka_null_threshold"])

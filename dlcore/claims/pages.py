@@ -31,7 +31,7 @@ HEADLINES = (
     "separation-cifar10",
     "flat-cifar10",
     "stitching-more-data",
-    "stitching-path-seeds",
+    "stitching-path-halves",
     "stitching-self-supervised",
     "cats-become-objects",
     "tv-below-epsilon",

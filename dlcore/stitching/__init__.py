@@ -8,7 +8,7 @@ subject     a network under study, its activations and errors; the data, checked
 fitting     one stitch: fit, penalty
 together    several maps below one stage of a top, trained at once
 curves      controls (self-stitch, random bottom) and penalties over all stages
-search      one stitch from several starts, trained until more steps gain nothing
+search      one stitch from several starts, with more steps while that gains, up to a limit
 cached      controls kept on disk for pairs with one top
 path        stitching connectivity: from one network to the other, stage by stage
 """

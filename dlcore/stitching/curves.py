@@ -100,7 +100,7 @@ def penalty_curve(
         together: whether the maps of a stage are trained at once, nearly twice as fast, where that gives each what it gets alone up
             to rounding, which in a thousand steps moves some of 1,000 test errors. With keep they never are: what is kept
             would depend on what was missing.
-        fit: how one stitch is made; a `Search` trains it until more steps gain nothing. Its controls are not kept.
+        fit: how one stitch is made; a `Search` tries starts and numbers of steps. Its controls are not kept.
     Raises: ValueError where there are no stages, or keep with another fit, and as `stitch` and `random_bottom` do, before anything is trained.
     Paper: Bansal, Nakkiran and Barak 2021, figures 2, 3, 5 and 6.
     Differs: they show the penalty; we show its excess over the self-stitch beside it, and the random bottom is built

@@ -28,10 +28,11 @@ class Trial(NamedTuple):
 
 @dataclass
 class Search:
-    """Stitches from both starts, and goes on from the better one with more steps until these gain nothing.
+    """Stitches from both starts, and goes on from the better one with more steps while these gain, up to the largest number.
 
     Call it as `stitch_subjects`, or give it to `penalty_curve` as `fit`. Every trial is a run of its own with the whole
-    schedule; the one with the smallest validation error is returned. Neither network nor map may have seen the
+    schedule; the one with the smallest validation error is returned: an upper bound of the infimum, the more so where the search
+    ended at its largest number of steps (`chosen` says so). Neither network nor map may have seen the
     validation samples, and they must not be the test samples, or the smallest of several errors would flatter the map.
 
     validation: inputs and labels. steps: numbers of steps of the map, in increasing order. gain: the decrease of the

@@ -64,7 +64,7 @@ def _(t):
 
 
 def _converged(t: Table, contrast: str, architecture: str, dataset: str, width: int | None = None) -> Table:
-    """The pairs whose maps were trained until more steps gained nothing."""
+    """The pairs whose maps are the best of a search over starts and steps."""
     rows = _rows(t, contrast, usual=False, architecture=architecture, dataset=dataset, any_width=width is not None)
     return rows[rows.converged & ((rows.width == width) if width else True)]
 

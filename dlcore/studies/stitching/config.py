@@ -101,7 +101,11 @@ class Config(BaseConfig):
     disjoint: bool = option(False, help="the bottom's samples are taken from the end, the top's from the start")
     bottom_width: int | None = option(None, help="width of the bottom", low=1, high=65_536)
     bottom_time: float = option(1.0, help="epochs of the bottom over the top's", low=1e-3)
-    bottom_labels: str = option("classes", help="what the bottom is taught", choices=("classes", "coarse"))
+    bottom_labels: str = option(
+        "classes",
+        help="what the bottom is taught: coarse is the first half of the classes or the second, objects is CIFAR-10's objects or its animals",
+        choices=("classes", "coarse", "objects"),
+    )
     bottom_objective: str = option(
         "supervised", help="how the bottom is trained", choices=("supervised", *SELF_SUPERVISED)
     )
@@ -116,7 +120,9 @@ class Config(BaseConfig):
     cross: bool = option(False, help="every stage of the bottom into every stage of the top, two families")
     freeze: bool = option(False, help="retrain the top above the bottom's frozen first stages", since=2)
     converged: bool = option(
-        False, help="maps from both starts, until more steps gain nothing; stitch_epochs is not used", since=3
+        False,
+        help="maps from both starts, with more steps while that gains, 16,000 at most; stitch_epochs is not used",
+        since=3,
     )
     optimizer: str | None = option(None, help="of both networks", choices=("sgd", "adam", "adamw"), since=3)
     learning_rate: float | None = option(None, help="peak learning rate of both networks", low=1e-8, since=3)
@@ -185,11 +191,13 @@ class Config(BaseConfig):
             raise ValueError("converged chooses starts and steps of the usual map: family, init and cross do not apply")
         if data.own.is_own(self.dataset) and (self.converged or self.bottom_labels != "classes"):
             raise ValueError(
-                "converged needs further test samples, and bottom_labels=coarse known classes: not of your own data"
+                "converged needs further test samples, and bottom_labels known classes: not of your own data"
             )
         learners = {self.top_objective, self.bottom_objective} - {"supervised"}
         if learners and data.own.is_own(self.dataset) and data.own.usual(self.dataset)[1] == "tabular":
             raise ValueError(f"objective {min(learners)!r} needs views of images or signals, not rows of a table")
+        if self.bottom_labels == "objects" and self.dataset != "cifar10":
+            raise ValueError("bottom_labels=objects are the objects and animals of dataset=cifar10")
         if self.population and (
             not self.disjoint or self.bottom_labels != "classes" or self.bottom_share != self.top_share
         ):

@@ -17,6 +17,9 @@ from dlcore.stitching import activations
 from dlcore.stitching.halves import Tail
 from dlcore.studies.stitching.config import PRETRAINING, PROBE, SCHEDULE, SMALL, Role
 
+# bird, cat, deer, dog, frog, horse of CIFAR-10; the rest are objects
+ANIMALS = (2, 3, 4, 5, 6, 7)
+
 
 class Inputs(NamedTuple):
     """Tensors of one data set; labels int64."""
@@ -37,6 +40,8 @@ def labels_of(role: Role, source: Inputs) -> tuple[torch.Tensor, int]:
     """Returns the labels that a network is taught, and how many classes they have."""
     if role.labels == "coarse":
         return (source.y >= source.classes // 2).long(), 2
+    if role.labels == "objects":
+        return torch.isin(source.y, torch.tensor(ANIMALS)).long(), 2
     labels = source.y.clone()
     if role.noise:
         rng = runtime.rng(role.seed, 0x57)

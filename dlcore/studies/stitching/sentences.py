@@ -8,6 +8,7 @@ import pandas as pd
 
 from dlcore.metrics.rationality import noisy_label_accuracy
 from dlcore.metrics.statistics import mean_interval
+from dlcore.studies.stitching.config import SEARCH_STEPS
 from dlcore.studies.stitching.table import code, map_name, rank_correlations
 
 _SIMCLR, _LONGER = (code("bottom", "simclr", time) for time in (1.0, 2.0))
@@ -42,7 +43,8 @@ def numbers(table: pd.DataFrame, stages: pd.DataFrame) -> dict[str, float | str]
     at the middle stage. first-*: penalty at the first stage of Fashion-MNIST's two seeds, trained and untrained
     bottom. barrier-SETTING-MAP: of two seeds, by the map, on the seeds that have all of the maps; barrier-convnet-seeds,
     barrier-convnet-halves: by the kind of pair; barrier-fashion-least: the smallest of either kind. own-*, drawn-*: error
-    above frozen stages of a quarter of the data, and above untrained ones. order, order-fashion: rank correlation of
+    above frozen stages of a quarter of the data, and above untrained ones. search-ended: of how many searched convnet pairs
+    the longest training of the first stage's map was the best. order, order-fashion: rank correlation of
     linear CKA with the excess, mean and interval over pairs of two seeds.
 
     Args: table: of `studies.stitching.table`; stages: of `by_stage`.
@@ -78,6 +80,14 @@ def numbers(table: pd.DataFrame, stages: pd.DataFrame) -> dict[str, float | str]
     for architecture, stage in _FROZEN:
         own = frozen[(frozen.architecture == architecture) & (frozen.bottom_stage == stage)]
         found[f"own-{stage}"], found[f"drawn-{stage}"] = _mean(own.freeze_error), _mean(own.freeze_random_error)
+    # of how many searches at the first stage the longest training was the best: more steps might gain more
+    searched = stages[
+        stages.get("chosen_steps", pd.Series(index=stages.index, dtype=float)).notna() & stages.usual_width
+    ]
+    ended = searched[searched.architecture == "convnet"].groupby("key", sort=False).head(1)
+    found["search-ended"] = (
+        f"{int((ended.chosen_steps == SEARCH_STEPS[-1]).sum())} of {len(ended)}" if len(ended) else "no run"
+    )
     alike = seeds[(seeds.dataset == "mnist1d") & (seeds.architecture == "convnet")]
     return found | {"order": _order(alike), "order-fashion": _order(fashion)}
 

@@ -32,7 +32,7 @@ def contrast(config: Mapping[str, Any]) -> tuple[str | float, ...]:
     if get("noise"):
         return "noise", get("noise")
     if get("bottom_labels", "classes") != "classes":
-        return ("superclasses",)
+        return ("superclasses",) if get("bottom_labels") == "coarse" else ("objects",)
     if get("bottom_objective", "supervised") != "supervised":
         return "bottom", get("bottom_objective"), time
     if get("top_objective", "supervised") != "supervised":
@@ -65,6 +65,7 @@ _PAIRS = {
     "share": lambda bottom: f"bottom {100 * bottom:.0f} % of the data",
     "noise": lambda noise: f"{noise * 100:.0f} % random labels",
     "superclasses": lambda: "two superclasses",
+    "objects": lambda: "objects and animals",
     "bottom": lambda objective, time: f"{method(objective)} bottom{_times(time, ' (epochs x {:g})')}, supervised top",
     "top": lambda objective: f"supervised bottom, {method(objective)} top",
     "width": lambda ratio: f"width x {ratio:g}",
@@ -117,7 +118,7 @@ def map_name(config: Mapping[str, Any]) -> str:
     if family != "auto":
         return _MAPS.get(family, family)
     if get("converged") is True:
-        return f"{USUAL_MAP}, converged"
+        return f"{USUAL_MAP}, best of a search"
     if get("bn_mode", "recalibrate") == "frozen":
         return f"{USUAL_MAP}, BatchNorm frozen"
     if get("init", "random") != "random":

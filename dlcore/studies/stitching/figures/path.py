@@ -57,7 +57,7 @@ def _connects(barriers: pd.DataFrame) -> dict[tuple[str], str]:
         by, best = (part[part.converged == kind].groupby("name").value.mean() for kind in (False, True))
         told = ", ".join(
             f"{plural.get(name, name)} {points(value)} points"
-            + (f" ({points(best[name])} with converged maps)" if name in best else "")
+            + (f" ({points(best[name])} with the best maps found)" if name in best else "")
             for name, value in by.sort_values().items()
         )
         said[(pair,)] = f"Barrier on the path, {pair}: {told}"
@@ -73,7 +73,7 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     converged = ends.index[ends.converged & ends.usual_width]
     rows = setting(stages[(stages.usual | stages.key.isin(converged)) & stages.key.isin(ends.index)])
     rows = rows.assign(converged=rows.key.isin(converged))
-    rows = rows.assign(setting=rows.setting + np.where(rows.converged, ", converged maps", ""))
+    rows = rows.assign(setting=rows.setting + np.where(rows.converged, ", best maps found", ""))
     rows = rows.assign(bottom_error=rows.key.map(ends.bottom_error), barrier=rows.key.map(ends.barrier))
     number = rows.groupby("key").depth.transform("size") + 1
     place = rows.groupby("key").cumcount() + 1
