@@ -365,7 +365,8 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 # - **Experiment.** Flip a share $\eta$ of the training labels, fit again, look at the *clean* labels of the training points.
 # - **Theorem.** Train − Test ≤ robustness + rationality + memorization, for every procedure.
 # - **Result.** End to end, memorization is nearly everything: {glue:text}`rationality/separation-cifar10` times that of a probe
-#   (CIFAR-10, $\eta = 0.2$). The probe's leverage explains it: at most (features + 1) / samples.
+#   (CIFAR-10, $\eta = 0.2$). A probe of few features has little leverage: (features + 1) / samples on
+#   average, at most.
 # - **Limits.** An untrained network's features show it too ({glue:text}`rationality/separation-untrained-cifar10` times); a probe with
 #   too weak a penalty does not.
 # :::

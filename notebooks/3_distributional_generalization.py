@@ -19,9 +19,11 @@
 #
 # :::{admonition} The answer
 # :class: slide
-# - **The conjecture's bound: {glue:text}`distributional/ten-classes-mlp-verdict`.** With noise on each of ten Fashion-MNIST classes in
-#   turn, the distance of an MLP's outputs from the law of the labels, minus its bound {term}`epsilon`, is at most
-#   {glue:text}`distributional/ten-classes-mlp`.
+# - **The conjecture's bound: {glue:text}`distributional/ten-classes-mlp-verdict` on ten noisy classes,
+#   {glue:text}`distributional/tv-below-epsilon-verdict` over training sizes.** With noise on each Fashion-MNIST class in turn, the
+#   distance of an MLP's outputs from the law of the labels, minus its bound {term}`epsilon`, is at most
+#   {glue:text}`distributional/ten-classes-mlp`. On MNIST-1D a convnet exceeds its bound by up to
+#   {glue:text}`distributional/tv-below-epsilon`.
 # - **Interpolation is enough: {glue:text}`distributional/forest-calibrated-verdict`.** Forests interpolate and average the noise away;
 #   they exceed the bound by {glue:text}`distributional/forest-calibrated`.
 # - **Cats return as objects at the trained rate: {glue:text}`distributional/cats-slope-verdict`.** Each further cat labelled *object*
@@ -245,8 +247,9 @@ figures.tv_against_epsilon(table, highlight)
 # - **Is it interpolation?** No: 15-NN does not interpolate, and its train and test outputs share a law
 #   ({drive}`figure <knn-law>`). Forests interpolate, and theirs do not.
 # - **Plain confusion.** A weak classifier sends cats to objects without any noise. Compare with the same seed at noise 0.
-# - **A bound that is large.** $\epsilon$ is {glue:text}`distributional/cats-epsilon:.2f` for the ResNet on CIFAR-10; rows
-#   *reproduced* with such an $\epsilon$ could hardly have failed.
+# - **A bound that is large.** $\epsilon$ is {glue:text}`distributional/cats-epsilon:.2f` for the ResNet on CIFAR-10; above 0.2 we call
+#   the bound *not tested*. And 30 % noise on one class of ten is 0.03 of the mass: a classifier that forgets it refutes the bound only
+#   where $\epsilon$ is smaller than that, for the MLP in {glue:text}`distributional/told-classes` classes.
 # - **Natural data.** The conjecture is stated for "natural" $D$, a word that its authors leave open. Early-stopped, regularised and
 #   ensembled classifiers are outside it; we show them because readers use them.
 # - **Scale.** Our CIFAR-10 runs use 10,000 images and a ResNet of 78 thousand parameters; the paper used 50,000 and a WRN-28-10 of
@@ -452,9 +455,8 @@ show(bias, 4)
 # confusion that share is {glue:text}`distributional/cats-excess`: {glue:text}`distributional/cats-excess-verdict`.
 #
 # The conjecture itself says something else: that the distance of the two laws is at most $\epsilon$. Here TV − $\epsilon$ is
-# {glue:text}`distributional/cats-calibrated`, which says little: on the ten classes these networks get
-# {glue:text}`distributional/cats-epsilon:.0%` of the images wrong, and a bound as large as that would allow all of the noise
-# to vanish. Does the MLP, which distinguishes cats far worse, spread the noise over the other animals, as in the paper? Its
+# not tested: on the ten classes these networks get {glue:text}`distributional/cats-epsilon:.0%` of the images wrong, and a bound as
+# large as that would allow all of the noise to vanish. Does the MLP, which distinguishes cats far worse, spread the noise over the other animals, as in the paper? Its
 # error on them rises by {glue:text}`distributional/mlp-slope` more per cat labelled object than the ResNet's does, over the
 # rates that both have (at 30 % alone, the row fixed beforehand, by {glue:text}`distributional/mlp-does-not-localise`).
 #
@@ -593,7 +595,9 @@ figures.human_noise(figures.human_cells(table, records))
 # %% [markdown]
 # ### What was corrected
 #
-# The first version of this page called all rows "fixed beforehand", and said that three seeds do not decide between MLP and
+# Rows on TV − $\epsilon$ count interpolating runs with $\epsilon$ of at most 0.2 since their runs were seen; the cats and the human noise
+# were *reproduced* before, and could hardly have failed. The MLPs of the ten classes were first trained for 100 epochs, which left
+# up to 80 of 90 flipped trousers unlearnt; all were run again with up to 400. The first version of this page called all rows "fixed beforehand", and said that three seeds do not decide between MLP and
 # ResNet; the other rates do. It read regions *about the trained rate* as tests of the conjecture, which has rows of its own
 # now (post hoc). Intervals of agreement count seeds; at first they counted every run.
 

@@ -187,7 +187,8 @@ print(f"exponent from the smallest to the largest: {log(excess[0] / excess[-1]) 
 # %% [markdown]
 # ## Recorded runs
 #
-# Every dot is a trained model, with its seed. Training pairs are noisy, test pairs always clean. {term}`Sizes at which grammar is
+# Every dot is a trained model, with its seed. Training pairs are noisy, test pairs clean unless a setting says
+# otherwise. {term}`Sizes at which grammar is
 # still being learned <usable size>` are shown but not fitted, a rule fixed before the runs.
 
 # %% [markdown]
@@ -622,7 +623,7 @@ figures.size_by_size({"2L2L, clean": table, "6L6L": published})
 # On real text, and for the published architectures against 6L6L, the differences are small, although most of them are
 # not zero. That the published ones all fit into the band depends on the baseline, 6L6L, which lies in the middle: of all
 # pairs of architectures, {glue:text}`scaling/pairs-inside` differ by less than 0.05, interval and all; beyond it lie
-# {glue:text}`scaling/pairs-beyond`. (We chose this estimator after the runs; the ledger keeps the one that was specified. It
+# {glue:text}`scaling/pairs-beyond`. (We chose this estimator after the runs; the ledger has both, this one as *post hoc*. It
 # assumes one $f$, so the lines on the left should be straight: that of the LSTM decoder on real text is not, and the
 # published curves have knees of their own.)
 #

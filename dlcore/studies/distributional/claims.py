@@ -15,6 +15,7 @@ from dlcore.measures import (
     by,
     largest,
     mean,
+    mean_where,
     measure,
     with_arguments,
 )
@@ -64,9 +65,21 @@ MEASURES["fashion-subgroup-convnet"] = with_arguments(_subgroup, "fashion_mnist"
 MEASURES["cats-at-paper-scale"] = with_arguments(_subgroup, "cifar10_full", "resnet18", "gpu")
 
 
+# 3 of 3,000 samples, of which 90 are noisy: the conjecture is of networks that have learnt their labels
+INTERPOLATES = 0.001
+# a bound above this forgives whatever happens to 30 % of a few classes
+TELLS = 0.2
+
+
+def _above_epsilon(t: Table) -> Measured | None:
+    """Measures TV - epsilon over the runs that interpolate and whose epsilon leaves something to fail."""
+    return mean_where(t.debiased - t.epsilon, (t.train_error <= INTERPOLATES) & (t.epsilon <= TELLS))
+
+
 def _calibrated(t: Table, dataset: str, architecture: str) -> Measured | None:
-    t = _rows(t, experiment="subgroup", dataset=dataset, architecture=architecture, noise=0.3, preset="laptop")
-    return mean(t.debiased - t.epsilon)
+    return _above_epsilon(
+        _rows(t, experiment="subgroup", dataset=dataset, architecture=architecture, noise=0.3, preset="laptop")
+    )
 
 
 MEASURES["cats-calibrated"] = with_arguments(_calibrated, "cifar10", "resnet")
@@ -138,7 +151,7 @@ def _(t):
 
 def _all_classes(t: Table, dataset: str, architecture: str, column: str) -> Measured | None:
     found = _rows(t, experiment="cyclic", dataset=dataset, architecture=architecture, noise=0.3)
-    return mean(found.debiased - found.epsilon if column == "excess" else found[column])
+    return _above_epsilon(found) if column == "excess" else mean(found[column])
 
 
 MEASURES["mlp-noise-on-all-classes"] = with_arguments(_all_classes, "digits", "mlp", "flip_rate_test")
@@ -148,8 +161,7 @@ MEASURES["forest-calibrated"] = with_arguments(_all_classes, "digits", "forest",
 
 @measure("gaussian-kernel-calibrated")
 def _(t):
-    t = _rows(t, experiment="subgroup", dataset="digits", architecture="kernel_gaussian", noise=0.3)
-    return mean(t.debiased - t.epsilon)
+    return _above_epsilon(_rows(t, experiment="subgroup", dataset="digits", architecture="kernel_gaussian", noise=0.3))
 
 
 @measure("convnet-between-step-and-diagonal")
@@ -201,12 +213,7 @@ def _(t):
 
 @measure("human-noise")
 def _(t):
-    t = _rows(t, experiment="human", dataset="cifar10", architecture="resnet", annotator="worse")
-    return mean(t.debiased - t.epsilon)
-
-
-# 3 of 3,000 samples, of which 90 are noisy: the conjecture is of networks that have learnt their labels
-INTERPOLATES = 0.001
+    return _above_epsilon(_rows(t, experiment="human", dataset="cifar10", architecture="resnet", annotator="worse"))
 
 
 def _one_class(t: Table, architecture: str) -> Table:
@@ -220,7 +227,8 @@ def _one_class(t: Table, architecture: str) -> Table:
 
 
 def _over_seeds(values: pd.Series, runs: int, within: tuple[float, float] = (-math.inf, math.inf)) -> Measured:
-    return mean(values, within)._replace(runs=runs)
+    found = mean(values, within)
+    return Measured(found.value, found.low, found.high, runs)
 
 
 def _worst_class(t: Table, architecture: str) -> Measured | None:

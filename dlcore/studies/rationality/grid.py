@@ -112,7 +112,7 @@ def recorded() -> dict[str, list[Config]]:
         for kind in ({"objective": "simclr", "epochs": 60}, {"objective": "random"}, supervised)
         for rate in (0.05, 0.2, 0.4)
     ]
-    # 60 epochs left the encoder short of the paper's: five times as many, with the authors' probe
+    # 60 epochs left the encoder short of the paper's: five times as many, with a logistic probe at its penalised optimum
     groups["gpu"] += [
         Config.from_parameters(
             preset="gpu", dataset="cifar10", n_train=40000, objective="simclr", epochs=300, noise=rate, seed=seed
