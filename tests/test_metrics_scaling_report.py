@@ -26,6 +26,12 @@ def _curve(law):
     return noise * {"bansal": 3 * (1 / SIZES + 1e-4) ** 0.28, "floor": 0.3 + 20 * SIZES**-0.4}[law]
 
 
+def _drawn(found, column="run"):
+    """Returns the rows of the chart's data that have a column."""
+    (rows,) = (rows for rows in found.plot().to_dict()["datasets"].values() if column in rows[0])
+    return rows
+
+
 @pytest.mark.parametrize("law", ["bansal", "floor"])
 def test_the_sentence_is_that_of_the_law_behind_the_curve(law):
     found = report(SIZES, _curve(law), bootstrap=50, unit="pairs")
@@ -36,6 +42,11 @@ def test_the_sentence_is_that_of_the_law_behind_the_curve(law):
     assert f"{name} = {own.exponent:.3f} [{low:.3f}, {high:.3f}]" in found.sentence
     assert "1000 to 1.28e+05 pairs" in found.sentence
     assert f"misses that size by {100 * found.held_out[law].error:.1f} %" in found.sentence
+    assert [row["run"] for row in _drawn(found)] == ["fitted"] * 7 + ["held out"]
+    drawn = _drawn(found, "low")
+    ends = fit(SIZES[:-1], _curve(law)[:-1], law, 50).band([row["size"] for row in drawn])
+    for row, low, high in zip(drawn, *ends, strict=True):
+        assert (row["low"], row["high"]) == pytest.approx((low, high))
 
 
 def test_a_law_that_the_curve_does_not_determine_is_not_recommended():
@@ -141,6 +152,12 @@ def test_a_joint_report_prefers_the_law_behind_the_runs():
     found = report_joint(N=n, D=d, loss=loss, bootstrap=0, holdout=0.28)
     assert (found.best, found.held_out["hoffmann"].sizes.size) == ("hoffmann", 10)
     assert f"misses them by {100 * found.held_out['hoffmann'].error:.1f} %" in found.sentence
+    rows = _drawn(found)
+    late = (n * d) >= np.sort(n * d)[-10]
+    assert [row["run"] == "held out" for row in rows] == late.tolist()
+    part = fit_joint(N=n[~late], D=d[~late], loss=loss[~late], law="hoffmann")
+    shown = [row["predicted"] for row in rows if row["run"] == "held out"]
+    assert shown == pytest.approx(part.predict(N=n[late], D=d[late]))
     with pytest.raises(ValueError, match="holdout = 1"):
         report_joint(N=n, D=d, loss=loss, holdout=1)
 

@@ -12,6 +12,7 @@ import pandas as pd
 from dlcore.charts.theme import ROLES, finish, roles
 
 GAPS = ("generalization", "robustness", "memorization", "rationality", "bound")
+RUNS = {"on the law": "train", "held out": "test", "off the law": "chosen"}
 WIDTH = 420
 
 
@@ -90,8 +91,7 @@ def law(fitted: Any, held_out: Any = None) -> alt.TopLevelMixin:
     x = np.exp(curve.x + curve.shift)
     runs = pd.DataFrame({"size": x, "loss": np.exp(curve.y), "run": "fitted"})
     if held_out is not None:
-        late = np.isin(x.round(9), held_out.sizes.round(9))
-        runs.loc[late, "run"] = "held out"
+        runs.loc[_late(x, held_out), "run"] = "held out"
         fitted = held_out.fit
     grid = np.geomspace(x.min(), 2 * x.max(), 60)
     line = pd.DataFrame({"size": grid, "loss": fitted.predict(grid)})
@@ -112,19 +112,27 @@ def law(fitted: Any, held_out: Any = None) -> alt.TopLevelMixin:
 
 
 def report(found: Any) -> alt.TopLevelMixin:
-    """Returns the best law of a `LawReport`, fitted without the held-out sizes."""
-    return law(found.fits[found.best], found.held_out[found.best])
+    """Returns the best law of a `LawReport`, fitted without the held-out runs."""
+    best, held_out = found.fits[found.best], found.held_out[found.best]
+    return joint(best, held_out) if best.curve.x.ndim == 2 else law(best, held_out)
 
 
-def joint(fitted: Any) -> alt.TopLevelMixin:
-    """Returns the losses of a joint fit against its predictions; runs off the law are marked."""
+def joint(fitted: Any, held_out: Any = None) -> alt.TopLevelMixin:
+    """Returns the losses of a joint fit against its predictions; runs off the law are marked.
+
+    Those that a `Holdout` holds out are predicted by its fit, without them.
+    """
     curve = fitted.curve
     rows = pd.DataFrame({"predicted": np.exp(fitted.log_losses(curve.x)), "loss": np.exp(curve.y)})
     rows["run"] = np.where(np.isin(np.arange(len(rows)), fitted.outliers), "off the law", "on the law")
+    if held_out is not None:
+        late = _late(np.exp((curve.x + curve.shift).sum(0)), held_out)
+        rows.loc[late, "run"] = "held out"
+        rows.loc[late, "predicted"] = rows.loss[late] * np.exp(held_out.log_errors)
     scale = alt.Scale(type="log", zero=False, nice=False, domain=[0.97 * rows.loss.min(), 1.03 * rows.loss.max()])
     base = alt.Chart(rows).encode(x=alt.X("predicted:Q", scale=scale), y=alt.Y("loss:Q", scale=scale))
     dots = base.mark_point(filled=True, size=30, clip=True).encode(
-        color=roles("run", {"on the law": "train", "off the law": "chosen"}), tooltip=list(rows)
+        color=roles("run", {k: v for k, v in RUNS.items() if k in set(rows.run)}), tooltip=list(rows)
     )
     ends = pd.DataFrame({"predicted": scale["domain"], "loss": scale["domain"]})
     line = alt.Chart(ends).mark_line(color=ROLES["null"]).encode(x="predicted:Q", y="loss:Q")
@@ -148,6 +156,11 @@ def similarity(found: Any) -> alt.TopLevelMixin:
     top = rows.loc[rows.cka.idxmax()]
     title = f"CKA up to {top.cka:.2f}, of {top.layer_a} with {top.layer_b}"
     return _finished(chart, "similarity", title, rows)
+
+
+def _late(sizes: np.ndarray, held_out: Any) -> np.ndarray:
+    """Returns which of the sizes were held out: the largest, up to the rounding of logarithms."""
+    return sizes >= held_out.sizes.min() * (1 - 1e-9)
 
 
 def _several(results: Any, name: str) -> Mapping[str, Any]:

@@ -68,6 +68,8 @@ def report(sizes, losses, bootstrap: int = 500, seed: int = 0, unit: str = "samp
     held = compare_laws(sizes, losses, laws, holdout)
     fits = {name: fit(sizes, losses, name, bootstrap, seed) for name in laws}
     best = next((law for law in held if not fits[law].flags), next(iter(held)))
+    if bootstrap:  # the band of the fit that predicts
+        held |= compare_laws(sizes, losses, [best], holdout, bootstrap=bootstrap, seed=seed)
     return LawReport(fits, held, best, _sentence(fits[best], held, np.exp(x), unit, len(lines) - len(whole), holdout))
 
 
