@@ -1,5 +1,6 @@
 """From outside: your data set, classifier and study in runs and sweeps, named in the record, on the command line too."""
 
+import shlex
 import sys
 
 import numpy as np
@@ -153,6 +154,29 @@ def test_a_plugin_on_the_command_line(plugin, tmp_path, capsys):
     sweep = ["sweep", "doubling", "--plugin", plugin, "--direct", "--grid", "number=1,2,3", *place, "--workers", "1"]
     assert main([*sweep, "--out", str(tmp_path / "o")]) == 0
     assert RecordStore(tmp_path / "s").table("doubling").sort_values("number").twice.tolist() == [2, 4, 6, 8]
+
+
+def test_the_tasks_of_a_job_array_know_the_plugin(plugin, tmp_path, monkeypatch):
+    sweep = [
+        "sweep",
+        "doubling",
+        "--plugin",
+        plugin,
+        "--direct",
+        "--grid",
+        "number=1,2",
+        "--store",
+        str(tmp_path / "s"),
+    ]
+    assert main([*sweep, "--out", str(tmp_path / "o"), "--job-array", "array.sh"]) == 0
+    command = shlex.split((tmp_path / "array.sh").read_text().splitlines()[-1])
+    # a task starts on another machine, where nothing is registered
+    sys.modules.pop(plugin)
+    config._REGISTERED["study"].clear()
+    monkeypatch.setenv("DLCORE_PLUGINS", "")
+    assert command[:4] == ["exec", sys.executable, "-m", "dlcore"]
+    assert main([*command[4:-1], "1"]) == 0
+    assert RecordStore(tmp_path / "s").table("doubling").twice.tolist() == [4]
 
 
 def test_another_text_of_the_same_classifier_is_another_run(plugin):

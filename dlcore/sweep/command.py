@@ -144,6 +144,7 @@ def _job_array(args: argparse.Namespace, made: Any) -> int:
     options += ["--direct"] if args.direct else ["--notebook", str(made.place.source)]
     options += ["--timeout", str(args.timeout)] if args.timeout else []
     options += ["--retry-failed"] if args.retry_failed else []
+    options += [word for module in made.place.plugins for word in ("--plugin", module)]
     script, rows = job_array.write(
         made, Path(args.job_array), threads=args.threads or 1, together=args.workers or None, options=options
     )
