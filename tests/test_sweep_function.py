@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dlcore.records import RecordStore
+from dlcore.records import Record, RecordStore
 from dlcore.studies import STUDIES
+from dlcore.studies.distributional import Config
 from dlcore.sweep import plan, sweep
 
 
@@ -71,6 +72,16 @@ def test_a_function_must_return_numbers(tmp_path):
     found = sweep(lambda x: {"word": "yes"}, {"x": [1]}, **options)
     assert "word = 'yes', which is no number" in found.failures[0]["error"]
     assert json.loads(next((tmp_path / "o").rglob("*.failed.json")).read_text())["parameters"] == {"x": 1}
+
+
+def test_the_table_says_where_each_run_is_from(tmp_path):
+    store = RecordStore(tmp_path / "s")
+    shipped = next(r for r in store.records("distributional") if r.config["architecture"] == "knn")
+    mine = Config(noise=0.123)
+    store.save(mine, Record("distributional", mine.to_dict(), {"tv": 0.1}))
+    wanted = [shipped.config, mine.to_dict(), Config(noise=0.321).to_dict()]
+    table = plan.make("distributional", wanted, store=tmp_path / "s", out=tmp_path / "o", direct=True).table()
+    assert table.source.tolist() == ["shipped", "local", ""]
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -31,7 +31,7 @@ class Sweep:
     """What a sweep left.
 
     `table` has a row per cell: the swept fields, status ("done", "failed" or "to run"), seconds, metrics, all other fields,
-    key, error, executed notebook. `failures` says of each failed cell what its file says: parameters, error, traceback,
+    key, source of the record ("local" or "shipped"), error, executed notebook. `failures` says of each failed cell what its file says: parameters, error, traceback,
     notebook. `file` is the table's, which no other sweep writes to.
     """
 

@@ -43,6 +43,7 @@ class Plan:
     repeated: int
     records: dict[str, Record]
     status: dict[str, str]
+    sources: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def fields(self) -> list[str]:
@@ -64,10 +65,13 @@ class Plan:
         """Reads the state of every cell from the disk."""
         store, copies = RecordStore(self.place.store), self.place.copies()
         there = set[str]().union(*(store.keys(study) for study in self.studies))
+        stores = {"local": RecordStore(self.place.store, packaged=False), "shipped": store}
         for cell in self.cells:
-            record = store.load(cell.config) if cell.key in there else None
-            if record is not None:
-                self.records[cell.key] = record
+            record = None
+            for source in stores if cell.key in there else ():
+                if (record := stores[source].load(cell.config)) is not None:
+                    self.records[cell.key], self.sources[cell.key] = record, source
+                    break
             self.status[cell.key] = self.place.status(cell.key, record, copies)
 
     def todo(self, retry_failed: bool = False) -> list[Cell]:
@@ -88,14 +92,14 @@ class Plan:
             row = {name: getattr(cell.config, name) for name in self.fields}
             row |= {"status": status, "seconds": record.seconds if record else math.nan}
             row |= record.metrics if record else {}
-            row |= {"key": cell.key, "error": "", "notebook": ""}
+            row |= {"key": cell.key, "source": self.sources.get(cell.key, ""), "error": "", "notebook": ""}
             if status == FAILED:
                 row["error"] = self.place.read_failure(cell.key)["error"]
             elif self.place.source is not None and status == DONE:
                 row["notebook"] = str(copies.get(cell.key, ""))
             rows.append(row | {n: v for n, v in cell.config.to_dict().items() if n not in row})
         table = pd.DataFrame(rows)
-        last = ["key", "error", "notebook"]
+        last = ["key", "source", "error", "notebook"]
         return table[[name for name in table.columns if name not in last] + last]
 
     @property
