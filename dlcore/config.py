@@ -7,14 +7,17 @@ import dataclasses
 import difflib
 import functools
 import importlib
+import inspect
 import math
 import os
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field
-from typing import Any
+from typing import Any, ParamSpec, Self, TypeVar
 
 from dlcore import keys
+
+P, R = ParamSpec("P"), TypeVar("R")
 
 # what `dlcore.register` adds to a choice: field -> name -> what it stands for
 _REGISTERED: dict[str, dict[str, Any]] = {"dataset": {}, "architecture": {}, "study": {}}
@@ -61,6 +64,44 @@ def one_of(kind: str, value: Any, choices: Iterable[str]) -> Any:
     if value not in choices:
         raise unknown_choice(kind, value, choices)
     return value
+
+
+# what other libraries call an option
+ELSEWHERE = {"lr": "learning_rate", "wd": "weight_decay"}
+
+
+class Options:
+    """Base of a data class of options: an unknown one is an error that says what it is called here."""
+
+    def __new__(cls, *_: Any, **options: Any) -> Self:
+        """Names what a wrong option is called here."""
+        names = [f.name for f in dataclasses.fields(typing.cast(Any, cls))]
+        for name in options:
+            if name not in names:
+                here = ELSEWHERE.get(name)
+                raise TypeError(f"{name} is {here} here" if here else str(unknown_choice("option", name, names)))
+        return super().__new__(cls)
+
+
+def configured_by(kind: type[Options]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Returns a decorator for a function that takes its options as a `kind`: one given to the function itself says so."""
+
+    def extended(function: Callable[P, R]) -> Callable[P, R]:
+        own, names = (
+            inspect.signature(function).parameters,
+            [f.name for f in dataclasses.fields(typing.cast(Any, kind))],
+        )
+
+        @functools.wraps(function)
+        def call(*args: P.args, **options: P.kwargs) -> R:
+            for name in options:
+                if name not in own and (here := ELSEWHERE.get(name, name)) in names:
+                    raise TypeError(f"{name} belongs to the configuration: {kind.__name__}({here}=...)")
+            return function(*args, **options)
+
+        return call
+
+    return extended
 
 
 def option(

@@ -13,6 +13,7 @@ from torch import nn
 
 from dlcore import augment, borrowed, objectives, runtime, training
 from dlcore.arrays import as_inputs, as_tensor
+from dlcore.config import ELSEWHERE
 from dlcore.models import network, networks
 from dlcore.training_config import PRETRAINING
 
@@ -100,8 +101,8 @@ def pretrain(
     Args: sizes: `width` and `depth` of the network. The other arguments are those of `training.fit`.
     Raises: ValueError for an unknown objective or architecture, fewer than two inputs.
     """
-    if "lr" in sizes:
-        raise TypeError("lr is learning_rate here")
+    if wrong := sizes.keys() & ELSEWHERE:
+        raise TypeError(" ".join(f"{name} is {ELSEWHERE[name]} here" for name in wrong))
     inputs = to_unit(inputs)
     if len(inputs) < 2:
         raise ValueError(f"{len(inputs)} input: nothing to compare it with")

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from dlcore import borrowed, ensembles, optimization, parallel, runtime
 from dlcore.arrays import as_inputs, as_integers, as_tensor
+from dlcore.config import configured_by
 from dlcore.training_config import Curves, TrainConfig
 
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor | tuple[torch.Tensor, torch.Tensor]]
@@ -142,6 +143,7 @@ def _prepare(
     return _Prepared(inputs, targets, cast, used, optimizer, schedule, curves, keep)
 
 
+@configured_by(TrainConfig)
 def fit(
     model: nn.Module,
     data: tuple[torch.Tensor, torch.Tensor],
@@ -268,6 +270,7 @@ def fit(
     return curves
 
 
+@configured_by(TrainConfig)
 def fit_many(
     models: Sequence[nn.Module],
     data: tuple[torch.Tensor, torch.Tensor | Sequence[torch.Tensor]],

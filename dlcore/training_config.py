@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Self
 
-from dlcore.config import one_of, unknown_choice
+from dlcore.config import Options, one_of
 
 # how every self-supervised network is pretrained
 PRETRAINING: dict[str, Any] = {
@@ -17,7 +17,7 @@ PRETRAINING: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Options):
     """How to train. Units: epochs, samples, learning rate per step of the mean loss.
 
     `schedule` "cosine" warms up linearly for the first 5 % of the steps and decays to zero; "constant" does
@@ -39,15 +39,6 @@ class TrainConfig:
     drop_last: bool = False
     precision: str = "auto"
     seed: int = 0
-
-    def __new__(cls, *_: Any, **options: Any) -> Self:
-        """Names what a wrong option is called here."""
-        names = [f.name for f in fields(cls)]
-        for name in options:
-            if name not in names:
-                here = {"lr": "learning_rate", "wd": "weight_decay"}.get(name)
-                raise TypeError(f"{name} is {here} here" if here else str(unknown_choice("option", name, names)))
-        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         for kind, value, choices in (

@@ -46,13 +46,13 @@ ALLOWED = {
     "ensembles": {"borrowed", "optimization", "runtime"},
     "training_config": {"config"},
     "register": {"config", "data", "models"},
-    "training": {"arrays", "borrowed", "ensembles", "optimization", "parallel", "runtime", "training_config"},
+    "training": {"arrays", "borrowed", "config", "ensembles", "optimization", "parallel", "runtime", "training_config"},
     # mechanisms
     "pretraining": {
-        *("arrays", "augment", "borrowed", "models", "objectives", "runtime", "training", "training_config"),
+        *("arrays", "augment", "borrowed", "config", "models", "objectives", "runtime", "training", "training_config"),
     },
     "probing": {
-        *("arrays", "borrowed", "cache", "config", "lazy", "metrics", "models", "noise", "probing", "results"),
+        *("arrays", "borrowed", "cache", "config", "keys", "lazy", "metrics", "models", "noise", "probing", "results"),
         *("runtime", "training"),
     },
     "similarity": {"arrays", "borrowed", "config", "results", "stitching"},

@@ -226,6 +226,8 @@ def test_tensors_and_tables_are_as_good_as_arrays(digits):
     [
         (lambda x, y: probing.probe("rigde", x, y, x, 10), "did you mean 'ridge'"),
         (lambda x, y: probing.probe("ridge", x, y + 5, x, 10), "0..9"),
+        (lambda x, y: probing.probe("mlp", x, y, x, 10, lr=0.1), "unknown option of mlp 'lr'"),
+        (lambda x, y: probing.probe("ridge", x, y, x, 10, epochs=3), "unknown option of ridge 'epochs'"),
         (lambda x, y: probing.probe("ridge", x * np.nan, y, x, 10), "NaN"),
         (lambda x, y: probing.probe("ridge", x, y[:5], x, 10), "are needed"),
         (lambda x, y: probing.probe("ridge", x, y, x, 10, strength=-1), "strength = -1"),

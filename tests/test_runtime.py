@@ -6,12 +6,19 @@ import os
 import platform
 import subprocess
 import sys
+import typing
 
 import pytest
 import torch
 
-from dlcore import runtime
+from dlcore import runtime, studies
+from dlcore.pretraining import pretrain
+from dlcore.probing.probes import _mlp
+from dlcore.stitching import StitchOptions
+from dlcore.studies import STUDIES
+from dlcore.training import fit, fit_many
 from dlcore.training_config import TrainConfig
+from dlcore.translation.training import SequenceConfig, fit_pairs
 
 keep_memory = runtime.keep_memory.__wrapped__  # once per process otherwise
 
@@ -100,3 +107,25 @@ def test_options_of_others_are_named_in_the_error():
     with pytest.raises(TypeError, match="did you mean 'epochs'"):
         TrainConfig(epoch=3)
     assert copy.deepcopy(TrainConfig(epochs=3)).epochs == 3
+    with pytest.raises(TypeError, match="lr is learning_rate here"):
+        SequenceConfig(lr=0.1)
+    with pytest.raises(TypeError, match="lr is learning_rate here"):
+        pretrain("simclr", [[[0.0]], [[1.0]]], "mlp", epochs=1, lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("function", "configuration"), [(fit, "TrainConfig"), (fit_many, "TrainConfig"), (fit_pairs, "SequenceConfig")]
+)
+def test_options_of_the_configuration_are_named_where_they_belong(function, configuration):
+    for name in ("lr", "learning_rate"):
+        with pytest.raises(TypeError, match=rf"{name} belongs to the configuration: {configuration}\(learning_rate="):
+            function(None, None, None, **{name: 0.1})
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        function(None, None, None, nothing=1)
+
+
+@pytest.mark.parametrize(
+    "function", [fit, fit_many, fit_pairs, pretrain, StitchOptions, _mlp, *(studies.study(s).run for s in STUDIES)]
+)
+def test_every_device_is_a_name_or_torchs_own(function):
+    assert typing.get_type_hints(function)["device"] == str | torch.device

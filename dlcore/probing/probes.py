@@ -21,6 +21,13 @@ from dlcore.probing import PROBES
 from dlcore.probing.linear import Probed, centred, logistic, ridge
 from dlcore.results import usable
 
+OPTIONS = {
+    "ridge": ("strength",),
+    "logistic": ("strength", "tolerance", "iterations"),
+    "knn": ("neighbours",),
+    "mlp": ("seed", "width", "epochs", "progress", "device"),
+}
+
 
 def _prepare(features, labels, test_features, num_classes: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     x, test = (
@@ -81,6 +88,8 @@ def probe(
     [[1]]
     """
     one_of("probe", name, PROBES)
+    for option in options:
+        one_of(f"option of {name}", option, OPTIONS[name])
     if not (math.isfinite(strength) and strength >= 0):
         raise ValueError(f"strength = {strength} must be a finite number, at least 0")
     for what, value, least in (("neighbours", neighbours, 1), ("num_classes", num_classes, 1)):
@@ -135,7 +144,7 @@ def _mlp(
     width: int = 256,
     epochs: int = 60,
     progress: bool = False,
-    device: str = "auto",
+    device: str | torch.device = "auto",
 ) -> Probed:
     from dlcore.models import network
 

@@ -7,7 +7,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from dlcore.config import one_of, unknown_choice
+import torch
+
+from dlcore.config import ELSEWHERE, one_of, unknown_choice
 from dlcore.stitching import INITIALISATIONS
 from dlcore.training import Augment, TrainConfig
 
@@ -61,7 +63,7 @@ class StitchOptions:
     training: TrainConfig = field(
         default_factory=lambda: TrainConfig(epochs=30, learning_rate=1e-3, optimizer="adam", precision="float32")
     )
-    device: str = "auto"
+    device: str | torch.device = "auto"
 
     def __post_init__(self) -> None:
         for kind, value, choices in (
@@ -88,9 +90,9 @@ class StitchOptions:
         """Returns the options. Raises ValueError for a name that is none, with the nearest."""
         names = [f.name for f in dataclasses.fields(cls)]
         for name in options:
-            if name == "lr" or name in TrainConfig.__dataclass_fields__:
+            if (here := ELSEWHERE.get(name, name)) in TrainConfig.__dataclass_fields__:
                 raise ValueError(
-                    f"option {name!r} belongs to the training of the map: training=TrainConfig({name}=...)"
+                    f"option {name!r} belongs to the training of the map: training=TrainConfig({here}=...)"
                 )
             one_of("option", name, names)
         return cls(**options)

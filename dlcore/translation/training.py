@@ -19,13 +19,13 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from dlcore import borrowed, optimization, parallel, runtime
-from dlcore.config import one_of
+from dlcore.config import Options, configured_by, one_of
 from dlcore.translation.models import Seq2Seq
 from dlcore.translation.sentence_pairs import PAD, Pairs, Ragged, token_batches
 
 
 @dataclass(frozen=True)
-class SequenceConfig:
+class SequenceConfig(Options):
     """How to train. Units: steps (batches), tokens, learning rate per step of the mean loss per target token.
 
     batch_tokens: sentence pairs times the longest sequence among them, at most.
@@ -152,6 +152,7 @@ def token_loss(model: Seq2Seq, pairs: Pairs, batch_tokens: int = 8192, cast: Any
     return float(sentence_losses(model, pairs, batch_tokens, cast).sum() / pairs.target.lengths.sum())
 
 
+@configured_by(SequenceConfig)
 def fit_pairs(
     model: Seq2Seq,
     train: Pairs,

@@ -96,7 +96,9 @@ def _weights(counts: np.ndarray) -> np.ndarray:
     return counts / counts.sum()
 
 
-def run(config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str = "auto") -> Record:
+def run(
+    config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str | torch.device = "auto"
+) -> Record:
     """Trains one classifier (two for "agreement") and returns its record.
 
     Metrics: rates are fractions. `tv*` compares (L, f) on test with the law of the training labels, `tt_*` is the

@@ -13,7 +13,9 @@ from dlcore.studies.rationality.config import NETWORK, Config
 from dlcore.studies.rationality.noisy_experiment import end_to_end, measure, on_features, table_procedure
 
 
-def run(config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str = "auto") -> Record:
+def run(
+    config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str | torch.device = "auto"
+) -> Record:
     """Runs one procedure in the noisy experiment and returns its record.
 
     Metrics: accuracies, gaps and bounds are fractions, complexities nats. `train`, `test` after clean training;

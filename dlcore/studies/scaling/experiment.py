@@ -78,7 +78,9 @@ def _reverse(config: Config, options: dict[str, Any]) -> tuple[Seq2Seq, float]:
     return model, loss
 
 
-def run(config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str = "auto") -> Record:
+def run(
+    config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str | torch.device = "auto"
+) -> Record:
     """Trains one model on D pairs and returns its record.
 
     Metrics, nats per target token on test pairs: `loss`; on the synthetic task also `oracle`, the loss of the

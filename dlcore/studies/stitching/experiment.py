@@ -82,7 +82,9 @@ def _matrices(bottom: nn.Module, top: nn.Module, given: tuple, stages: list[str]
     return found
 
 
-def run(config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str = "auto") -> Record:
+def run(
+    config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str | torch.device = "auto"
+) -> Record:
     """Trains (or loads) both networks, stitches them at every stage, and returns the record.
 
     Metrics, fractions: `top_error`, `bottom_error` (NaN where the bottom has other classes), `excess_first`, at the middle stage
