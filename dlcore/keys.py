@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import json
 import math
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -48,9 +49,14 @@ def code(function: Callable[..., Any]) -> str:
         text = inspect.getsource(
             function if inspect.isroutine(function) or inspect.isclass(function) else type(function)
         )
-    except (OSError, TypeError):
-        text = repr(getattr(getattr(function, "__code__", None), "co_code", function))
+    except (OSError, TypeError):  # typed at a prompt
+        text = _compiled(function.__code__) if hasattr(function, "__code__") else repr(function)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _compiled(made: types.CodeType) -> str:
+    inner = [_compiled(v) if isinstance(v, types.CodeType) else repr(v) for v in made.co_consts]
+    return f"{made.co_code} {made.co_names} {inner}"
 
 
 def described(constants: Mapping[str, Any]) -> str | None:

@@ -284,20 +284,69 @@ def test_whatever_fits_and_predicts_is_a_procedure(digits, fit):
     assert not hasattr(fit, "coef_")  # a clone was fitted
 
 
-def test_a_stopped_run_goes_on_and_processes_change_nothing(digits, tmp_path):
-    calls = []
+CALLS = []
 
+
+def test_a_stopped_run_goes_on_and_processes_change_nothing(digits, tmp_path):
     def fit(x, y):
-        calls.append(y)
-        if len(calls) == 3:
+        CALLS.append(y)
+        if len(CALLS) == 3:
             raise RuntimeError("stopped")
         return RidgeClassifier().fit(x, y)
 
+    CALLS.clear()
     with pytest.raises(RuntimeError, match="stopped"):
         probing.rationality(fit, *digits, draws=4, keep=tmp_path / "mine")
     found = probing.rationality(fit, *digits, draws=4, keep=tmp_path / "mine")
-    assert len(calls) == 3 + 3
+    assert len(CALLS) == 3 + 3
     assert found == probing.rationality(RidgeClassifier(), *digits, draws=4, n_jobs=2)
+
+
+def _scaled(factor):
+    return lambda x, y: RidgeClassifier(factor).fit(x, y)
+
+
+def _ridge(x, y, factor=1.0):
+    return RidgeClassifier(factor).fit(x, y)
+
+
+class Kept(Mine):
+    def __init__(self, factor):
+        self.factor = factor
+
+    def fit(self, x, y):
+        self.inner = RidgeClassifier(self.factor).fit(x, y)
+
+
+def _typed(factor):
+    """A function without a text, as one typed at a prompt."""
+    names = {"RidgeClassifier": RidgeClassifier}
+    exec(f"def fit(x, y): return RidgeClassifier({factor}).fit(x, y)", names)
+    return names["fit"]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        RidgeClassifier,
+        _scaled,
+        lambda factor: functools.partial(_ridge, factor=factor),
+        Kept,
+        lambda factor: RidgeClassifier(factor).fit,
+        _typed,
+    ],
+    ids=["estimator", "closure", "partial", "object", "method", "no text"],
+)
+def test_what_was_kept_of_another_procedure_is_not_taken(digits, made, tmp_path):
+    for factor in (1.0, 1e9):
+        found = probing.rationality(made(factor), *digits, draws=2, keep=tmp_path)
+        assert found == probing.rationality(RidgeClassifier(factor), *digits, draws=2)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_procedure_that_cannot_be_named_is_not_kept(digits, tmp_path):
+    with open(__file__) as held, pytest.raises(ValueError, match="keep cannot tell"):
+        probing.rationality(lambda x, y: held, *digits, draws=2, keep=tmp_path)
 
 
 def test_other_noise_than_flips(digits):

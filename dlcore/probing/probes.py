@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
+import inspect
 import math
+import pickle
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -12,7 +15,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from dlcore import borrowed, cache, runtime, training
+from dlcore import borrowed, cache, keys, runtime, training
 from dlcore import noise as kinds
 from dlcore.arrays import LARGEST, as_integers, as_reals, as_tensor
 from dlcore.config import one_of
@@ -227,9 +230,11 @@ def rationality(
         noise: instead of uniform flips, a matrix (K, K) for `noise.apply_confusion`, or a function (labels, seed) that
             returns noisy labels. `rate` is not used then, and the two bounds, which are those of uniform flips, are NaN.
         n_jobs: processes (of joblib), -1 for one a core.
-        keep: a folder, of this procedure alone, for the predictions of each draw: a run that was stopped goes on from there.
+        keep: a folder for the predictions of each draw: a run that was stopped goes on from there. They are filed under the
+            text of the procedure and its parameters, attributes, or the values that a function has from around it; what it
+            reads elsewhere is not in the name.
     Raises: ValueError for a rate outside (0, 1), fewer than two draws, labels that are no integers or skip a class,
-        lengths that disagree, predictions of the wrong shape.
+        lengths that disagree, predictions of the wrong shape, a procedure to `keep` that cannot be told from others.
     Paper: Bansal, Kaplun, Barak 2021, the noisy experiment. Which draws suffice: eta n K of some thousands, see the chapter.
     Differs: all accuracies are those of the final classifier; the released code averages over the last epoch.
     """
@@ -237,6 +242,8 @@ def rationality(
     noisy = noisy_draws(y, classes, rate, seed, draws, noise)
     if not (noisy != y).any():
         raise ValueError("the noise changed no label")
+    if keep is not None:
+        keep = cache.expanded(keep) / _procedure(fit)
     clean, on_test = _predicted(fit, features, y, (features, test_features), keep)
     for name, found, wanted in (("features", clean, y), ("test_features", on_test, y_test)):
         if found.shape != wanted.shape:
@@ -253,14 +260,34 @@ def rationality(
     return summary if noise is None else summary._replace(bound_published=math.nan, bound_sharp=math.nan)
 
 
+def _procedure(fit: Any) -> str:
+    """Returns a name of a procedure, of its text and of the values that come with it."""
+    import joblib
+
+    values: list[Any] = []
+    inner = fit
+    while isinstance(inner, functools.partial):
+        values += [inner.args, inner.keywords]
+        inner = inner.func
+    if inspect.isfunction(inner):
+        around = [cell.cell_contents for cell in inner.__closure__ or ()]
+        values += [inner.__defaults__, inner.__kwdefaults__, around]
+    else:  # an object, or a method with the object that it is bound to
+        values.append(inner.get_params() if hasattr(inner, "get_params") else inner)
+    try:
+        return f"{keys.code(fit)}{joblib.hash(values)[:8]}"
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise ValueError(f"keep cannot tell {fit!r:.80} from other procedures: {error}; leave keep out") from error
+
+
 def _predicted(fit: Any, features, labels: np.ndarray, inputs: tuple, keep: str | Path | None) -> list[np.ndarray]:
     """Returns the predictions of the procedure, fitted to these labels, for each of the inputs."""
     path = None
     if keep is not None:
-        name = hashlib.sha256(repr(fit).encode() if hasattr(fit, "get_params") else b"")
+        name = hashlib.sha256()
         for array in (np.asarray(v) for v in (features, labels, *inputs)):
             name.update(f"{array.shape}{array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
-        path = cache.expanded(keep) / f"{name.hexdigest()[:16]}.npz"
+        path = Path(keep) / f"{name.hexdigest()[:16]}.npz"
         if (there := cache.read_arrays(path)) is not None:
             return list(there.values())
     model = fit
