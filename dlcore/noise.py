@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -16,7 +15,7 @@ KINDS = ("symmetric", "uniform", "pair", "asymmetric")
 
 
 @usable()
-class NoisyLabels(NamedTuple):
+class NoisyLabels:
     """`labels` after the noise, and `mask`, true where they differ from the labels given. Both have the shape of these."""
 
     labels: np.ndarray
@@ -257,7 +256,7 @@ def sparse_confusion(num_classes: int, rate: float, seed: int, targets: int = 2)
 
 
 @usable()
-class NoisyTexts(NamedTuple):
+class NoisyTexts:
     """`texts`, pairs (source, target) after the noise, and `changed` (n,), the number of words replaced in each.
 
     A misaligned pair counts 1.

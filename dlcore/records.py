@@ -11,7 +11,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from dlcore import cache, record_files
 from dlcore.cache import write_atomically
 from dlcore.config import Config, registered
 from dlcore.record_files import FORMAT, DamagedError, NotUnderstoodError
+from dlcore.results import usable
 
 __all__ = [
     "FORMAT",
@@ -39,7 +40,7 @@ class DamagedRecordWarning(UserWarning):
     """A record could not be read; it is named and skipped."""
 
 
-@dataclass(frozen=True)
+@usable()
 class Record:
     """One run: what was asked (`config`), what came out (`metrics`, `curves`), and how it was made.
 

@@ -1,22 +1,29 @@
-"""What every result can do: `to_dict`, `to_frame` and `plot`, given to its class by one decorator."""
+"""What every result is: a frozen data class with `to_dict`, `to_frame` and `plot`, by one decorator."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar, dataclass_transform
 
-T = TypeVar("T", bound=type)
+T = TypeVar("T")
 
 
-def usable(plot: str | None = None) -> Callable[[T], T]:
-    """Returns a decorator that gives the class of a result `to_dict()`, `to_frame()`, and `plot()` by a chart's name.
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
+def usable(plot: str | None = None, *, frozen: bool = True) -> Callable[[type[T]], type[T]]:
+    """Returns a decorator that makes a class a data class with `to_dict()`, `to_frame()`, and `plot()` by a chart's name.
 
-    It prints in a few lines. Methods that a class has already stay. Charts are those of `dlcore.charts.results`, loaded when one is drawn.
+    It prints in a few lines and unpacks as a tuple of its fields. Methods that a class has already stay. Charts are those of
+    `dlcore.charts.results`, loaded when one is drawn.
     """
 
-    def extended(kind: T) -> T:
+    def extended(kind: type[T]) -> type[T]:
         given: dict[str, Any] = {"to_dict": to_dict, "to_frame": to_frame}
+        if not issubclass(kind, list):
+            kind = dataclasses.dataclass(frozen=frozen)(kind)
+            given |= {"__iter__": _values, "__getitem__": lambda self, place: tuple(self)[place]}
+        given = {name: method for name, method in given.items() if not hasattr(kind, name)}
         if kind.__str__ is object.__str__:  # a class, or the one it extends, may say it better
             given["__str__"] = _short
         if plot is not None:
@@ -30,11 +37,14 @@ def usable(plot: str | None = None) -> Callable[[T], T]:
 
             given["plot"] = draw
         for name, method in given.items():
-            if name not in vars(kind):
-                setattr(kind, name, method)
+            setattr(kind, name, method)
         return kind
 
     return extended
+
+
+def _values(result: Any) -> Iterator[Any]:
+    return (getattr(result, field.name) for field in dataclasses.fields(result))
 
 
 def _short(result: Any) -> str:
@@ -71,8 +81,6 @@ def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.repr and f.name[0] != "_"}
         return _plain(fields)
-    if hasattr(value, "_asdict"):
-        return _plain(value._asdict())
     if isinstance(value, Mapping):
         return {str(name): _plain(entry) for name, entry in value.items() if not callable(entry)}  # a network, say
     if hasattr(value, "columns") and hasattr(value, "to_dict"):
@@ -83,4 +91,6 @@ def _plain(value: Any) -> Any:
         value = value.tolist()
     if isinstance(value, (list, tuple)):
         return [_plain(entry) for entry in value]
+    if isinstance(value, os.PathLike):
+        return str(value)
     return value

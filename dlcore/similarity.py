@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ SPATIAL = ("flatten", "mean")
 
 
 @usable(plot="similarity")
-@dataclass(frozen=True)
 class SimilarityMatrix:
     """Debiased CKA of the layers of A (rows) and B (columns), as labelled tables.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from dlcore.config import Options, one_of
+from dlcore.results import usable
 
 # how every self-supervised network is pretrained
 PRETRAINING: dict[str, Any] = {
@@ -63,7 +64,7 @@ class TrainConfig(Options):
         return cls(**{**recipe, "stop_at_zero_error": True, **changes})
 
 
-@dataclass
+@usable(plot="curves", frozen=False)
 class Curves:
     """What a training run logged, one entry an epoch. `values` holds whatever `evaluate` returned.
 

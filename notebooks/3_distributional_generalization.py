@@ -496,7 +496,7 @@ show(bias, 4)
 # %% tags=["hide-input"]
 rng = np.random.default_rng(seed)
 problem = rng.dirichlet(np.ones(40)), rng.dirichlet(np.full(3, 0.3), size=40), np.arange(40) // 10
-terms = [{"n": n, **nearest_neighbour_bound(*problem, n, draws=1000)._asdict()} for n in (5, 20, 80, 320, 1280)]
+terms = [{"n": n, **nearest_neighbour_bound(*problem, n, draws=1000).to_dict()} for n in (5, 20, 80, 320, 1280)]
 show(pd.DataFrame(terms), 3)
 
 # %% [markdown]

@@ -5,21 +5,26 @@ import inspect
 import json
 import sys
 import typing
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
-from dlcore import noise, probing, results, similarity, stitching
+from dlcore import noise, probing, results, similarity, stitching, training, translation
 from dlcore.metrics import distributional as dg
 from dlcore.metrics import rationality, scaling, statistics
 from dlcore.metrics import similarity as similarity_of_arrays
 from dlcore.metrics.nearest import nearest_neighbour_bound
 from dlcore.metrics.similarity import permutation_null
 from dlcore.probing import probe, probe_rationality
-from dlcore.stitching import penalty_curve
+from dlcore.records import Record
+from dlcore.stitching import connectivity, penalty_curve
+from dlcore.sweep import Sweep
 from dlcore.translation.bleu import bleu
+from dlcore.translation.training import SequenceCurves
 
 RNG = np.random.default_rng(0)
 SIZES = 1000.0 * 2 ** np.arange(8)
@@ -39,6 +44,18 @@ def _penalties():
     return penalty_curve(one, two, (x, y, x, y), ["0", "1"], family="least_squares", device="cpu")
 
 
+def _path():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    x, y = torch.randn(64, 4), torch.randint(2, (64,))
+    return connectivity(net, net, (x, y, x, y), family="identity", device="cpu")
+
+
+def _curves(epochs):
+    x, y = torch.randn(64, 4), torch.randint(2, (64,))
+    return training.fit(nn.Linear(4, 2), (x, y), training.TrainConfig(epochs=epochs), device="cpu")
+
+
 N, D = (v.ravel() for v in np.meshgrid(np.geomspace(1e7, 1e10, 5), np.geomspace(1e8, 1e11, 5)))
 RESULTS = {
     "Calibration": lambda: dg.feature_calibration([0, 0, 1, 1], [0, 1, 1, 1], [[0.5, 0.5], [0, 1]]),
@@ -48,6 +65,12 @@ RESULTS = {
     "Penalties": _penalties,
     "Fit": lambda: scaling.fit(SIZES, LOSSES, bootstrap=20),
     "LawReport": lambda: scaling.report(SIZES, LOSSES, bootstrap=0),
+    "Holdout": lambda: scaling.compare_laws(SIZES, LOSSES, ["bansal"])["bansal"],
+    "Path": _path,
+    "Curves": lambda: _curves(2),
+    "SequenceCurves": lambda: SequenceCurves(
+        steps=[5, 10], tokens=[50, 100], train_loss=[2.0, 1.0], dev_loss=[2.1, 1.5]
+    ),
     "JointFit": lambda: scaling.fit_joint(N=N, D=D, loss=1 + 480 * N**-0.35 + 2100 * D**-0.37, law="hoffmann"),
 }
 
@@ -63,6 +86,9 @@ def test_a_result_prints_short_and_becomes_plain_values_a_frame_and_a_chart(kind
 
 
 OTHERS = {
+    "Record": lambda: Record("distributional", {"noise": 0.1}, {"tv": 0.2}, {"tv": [0.3, 0.2]}),
+    "Sweep": lambda: Sweep(pd.DataFrame({"noise": [0.1, 0.2], "tv": [0.3, 0.4]}), [], Path("table.csv")),
+    "StagePenalty": lambda: _penalties()[0],
     "Interval": lambda: statistics.mean_interval(LOSSES),
     "Equivalence": lambda: scaling.paired_equivalence(SIZES, LOSSES, SIZES, 2 * LOSSES),
     "SharedExponent": lambda: scaling.shared_exponent({"a": (SIZES, LOSSES), "b": (SIZES, 2 * LOSSES)}),
@@ -90,13 +116,24 @@ def test_every_other_result_is_of_the_same_kind(kind):
 def test_every_public_result_can_be_used():
     """A tuple or a data class that a public function returns, by its annotation, is a result."""
     places = (dg, rationality, scaling, statistics, similarity_of_arrays, noise, probing, stitching, similarity)
+    places += (training, translation.training)
     lacking = set()
     for function in (f for place in places for f in vars(place).values() if inspect.isfunction(f)):
         kind = typing.get_type_hints(function, vars(sys.modules[function.__module__])).get("return")
         made = dataclasses.is_dataclass(kind) or hasattr(kind, "_fields")
-        if made and not hasattr(kind, "to_dict") and not function.__name__.startswith("_"):
+        usable = hasattr(kind, "to_dict") and dataclasses.is_dataclass(kind)
+        if made and not usable and not function.__name__.startswith("_"):
             lacking.add((function.__name__, kind.__name__))
     assert lacking == set()
+
+
+def test_a_result_unpacks_and_cannot_be_changed():
+    value, low, *_ = found = statistics.mean_interval(LOSSES)
+    assert (value, low) == (found.value, found.low) == found[:2]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.value = 0.0
+    joint = RESULTS["JointFit"]()
+    assert joint.to_frame().parameter.tolist() == list(joint.parameters)
 
 
 def test_values_arrive_whole():

@@ -101,7 +101,7 @@ def main(args):
     if args.json:
         result = {"probe": args.probe, "n": n, "test": m, "classes": len(classes), "flipped": flips}
         result |= {"train": found.gaps.train, "test_accuracy": found.gaps.test, "rate": found.rate}
-        result |= {name: interval._asdict() for name, interval in vars(found.intervals).items()}
+        result |= {name: interval.to_dict() for name, interval in vars(found.intervals).items()}
         result |= {"bound_sharp": found.bound_sharp, "bound_published": found.bound_published}
         args.json.write_text(json.dumps(result, indent=1) + "\n")
 

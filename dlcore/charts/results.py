@@ -13,6 +13,7 @@ from dlcore.charts.theme import ROLES, finish, roles
 
 GAPS = ("generalization", "robustness", "memorization", "rationality", "bound")
 RUNS = {"on the law": "train", "held out": "test", "off the law": "chosen"}
+LOSSES = {"train_loss": "train", "dev_loss": "test"}
 WIDTH = 420
 
 
@@ -88,12 +89,11 @@ def penalties(rows: Any) -> alt.TopLevelMixin:
 def law(fitted: Any, held_out: Any = None) -> alt.TopLevelMixin:
     """Returns a fitted law of one size, its runs, its bootstrap band where it has one, and held-out runs of a `Holdout`."""
     curve = fitted.curve
-    x = np.exp(curve.x + curve.shift)
-    runs = pd.DataFrame({"size": x, "loss": np.exp(curve.y), "run": "fitted"})
+    runs = pd.DataFrame({"size": np.exp(curve.x + curve.shift), "loss": np.exp(curve.y), "run": "fitted"})
     if held_out is not None:
-        runs.loc[_late(x, held_out), "run"] = "held out"
-        fitted = held_out.fit
-    grid = np.geomspace(x.min(), 2 * x.max(), 60)
+        late = pd.DataFrame({"size": held_out.sizes, "loss": held_out.losses, "run": "held out"})
+        runs = pd.concat([runs, late], ignore_index=True)
+    grid = np.geomspace(runs["size"].min(), 2 * runs["size"].max(), 60)
     line = pd.DataFrame({"size": grid, "loss": fitted.predict(grid)})
     across = {"x": alt.X("size:Q", scale=alt.Scale(type="log"), title="size")}
     height = alt.Y("loss:Q", scale=alt.Scale(type="log", zero=False, nice=False), title="loss")
@@ -113,22 +113,23 @@ def law(fitted: Any, held_out: Any = None) -> alt.TopLevelMixin:
 
 def report(found: Any) -> alt.TopLevelMixin:
     """Returns the best law of a `LawReport`, fitted without the held-out runs."""
-    best, held_out = found.fits[found.best], found.held_out[found.best]
-    return joint(best, held_out) if best.curve.x.ndim == 2 else law(best, held_out)
+    return holdout(found.held_out[found.best])
+
+
+def holdout(found: Any) -> alt.TopLevelMixin:
+    """Returns the law of a `Holdout`, of one size or joint, with the runs that it was fitted to and those held out."""
+    return (joint if found.fit.curve.x.ndim == 2 else law)(found.fit, found)
 
 
 def joint(fitted: Any, held_out: Any = None) -> alt.TopLevelMixin:
-    """Returns the losses of a joint fit against its predictions; runs off the law are marked.
-
-    Those that a `Holdout` holds out are predicted by its fit, without them.
-    """
+    """Returns the losses of a joint fit against its predictions; runs off the law, and those held out, are marked."""
     curve = fitted.curve
     rows = pd.DataFrame({"predicted": np.exp(fitted.log_losses(curve.x)), "loss": np.exp(curve.y)})
     rows["run"] = np.where(np.isin(np.arange(len(rows)), fitted.outliers), "off the law", "on the law")
     if held_out is not None:
-        late = _late(np.exp((curve.x + curve.shift).sum(0)), held_out)
-        rows.loc[late, "run"] = "held out"
-        rows.loc[late, "predicted"] = rows.loss[late] * np.exp(held_out.log_errors)
+        predicted = held_out.losses * np.exp(held_out.log_errors)
+        late = pd.DataFrame({"predicted": predicted, "loss": held_out.losses, "run": "held out"})
+        rows = pd.concat([rows, late], ignore_index=True)
     scale = alt.Scale(type="log", zero=False, nice=False, domain=[0.97 * rows.loss.min(), 1.03 * rows.loss.max()])
     base = alt.Chart(rows).encode(x=alt.X("predicted:Q", scale=scale), y=alt.Y("loss:Q", scale=scale))
     dots = base.mark_point(filled=True, size=30, clip=True).encode(
@@ -137,6 +138,46 @@ def joint(fitted: Any, held_out: Any = None) -> alt.TopLevelMixin:
     ends = pd.DataFrame({"predicted": scale["domain"], "loss": scale["domain"]})
     line = alt.Chart(ends).mark_line(color=ROLES["null"]).encode(x="predicted:Q", y="loss:Q")
     return _finished(line + dots, "joint-law", f"{curve.law.formula}: {len(fitted.outliers)} runs off the law", rows)
+
+
+def curves(results: Any) -> alt.TopLevelMixin:
+    """Returns the losses of `Curves` over epochs or of `SequenceCurves` over steps, of one run or of several."""
+    parts = []
+    for name, one in _several(results, "run").items():
+        table = one.to_frame()
+        table["at"] = table.get("steps", pd.Series(np.arange(1, len(table) + 1)))
+        kinds = [kind for kind in ("train_loss", "dev_loss") if kind in table]
+        parts.append(table.melt(["at"], kinds, "kind", "loss").assign(run=name))
+    rows = pd.concat(parts, ignore_index=True)
+    title = "steps" if "dev_loss" in set(rows.kind) else "epochs"
+    lines = (
+        alt.Chart(rows)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("at:Q", title=title),
+            y=alt.Y("loss:Q", title="loss (nats)"),
+            color=roles("kind", {k: v for k, v in LOSSES.items() if k in set(rows.kind)}),
+            detail="run:N",
+            tooltip=list(rows),
+        )
+    )
+    return _finished(
+        lines, "curves", f"The training loss ends at {rows.loss[rows.kind == 'train_loss'].iloc[-1]:.3g}", rows
+    )
+
+
+def path(found: Any) -> alt.TopLevelMixin:
+    """Returns the errors on a `Path` between two networks, with their standard errors."""
+    rows = found.to_frame().assign(low=lambda t: t.error - t.error_se, high=lambda t: t.error + t.error_se)
+    base = alt.Chart(rows).encode(
+        x=alt.X("share:Q", title="share of the stages from the bottom network", axis=alt.Axis(format="%")),
+        tooltip=list(rows),
+    )
+    line = base.mark_line(color=ROLES["own"], point=True).encode(
+        y=alt.Y("error:Q", title="test error", axis=alt.Axis(format="%"))
+    )
+    whiskers = base.mark_rule(color=ROLES["own"], strokeWidth=2).encode(y="low:Q", y2="high:Q")
+    return _finished(line + whiskers, "path", f"A barrier of {found.barrier:.1%} ({found.barrier_se:.1%})", rows)
 
 
 def similarity(found: Any) -> alt.TopLevelMixin:
@@ -156,11 +197,6 @@ def similarity(found: Any) -> alt.TopLevelMixin:
     top = rows.loc[rows.cka.idxmax()]
     title = f"CKA up to {top.cka:.2f}, of {top.layer_a} with {top.layer_b}"
     return _finished(chart, "similarity", title, rows)
-
-
-def _late(sizes: np.ndarray, held_out: Any) -> np.ndarray:
-    """Returns which of the sizes were held out: the largest, up to the rounding of logarithms."""
-    return sizes >= held_out.sizes.min() * (1 - 1e-9)
 
 
 def _several(results: Any, name: str) -> Mapping[str, Any]:

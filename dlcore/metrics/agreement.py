@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import stats
 
@@ -19,7 +17,6 @@ from dlcore.results import usable
 
 
 @usable(plot="agreement")
-@dataclass(frozen=True)
 class AgreementGap:
     """Accuracy of two classifiers, how often they agree, and gap = agreement - mean accuracy with its interval."""
 

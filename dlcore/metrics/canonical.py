@@ -8,7 +8,6 @@ correlations are one for this reason alone; with p, q >= n - 1 every one of them
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from dlcore.results import usable
 
 
 @usable()
-class Canonical(NamedTuple):
+class Canonical:
     """Canonical correlations (k,), largest first, and the unit variates (n, k) of x and of y behind them."""
 
     correlations: np.ndarray

@@ -6,8 +6,6 @@ estimate here comes with the size of that bias (`null_mean`, `null_q95`) and is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.stats import norm
 
@@ -55,7 +53,6 @@ __all__ = [
 
 
 @usable(plot="calibration")
-@dataclass(frozen=True)
 class Calibration:
     """TV((L, f), (L, y)) on one set of inputs.
 

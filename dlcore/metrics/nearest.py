@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from dlcore.arrays import as_integers, as_reals
@@ -13,7 +11,7 @@ from dlcore.results import usable
 
 
 @usable()
-class NearestNeighbourBound(NamedTuple):
+class NearestNeighbourBound:
     """`distance` TV((y, L), (NN's y, L)); `epsilon` Pr[L(NN(x)) != L(x)]; `delta` TV(NN(x), x)."""
 
     distance: float

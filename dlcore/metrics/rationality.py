@@ -6,8 +6,6 @@ N = (y' - y) mod c; eta the flip rate. All accuracies are against *clean* labels
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import stats
 
@@ -48,7 +46,6 @@ __all__ = [
 
 
 @usable()
-@dataclass(frozen=True)
 class Gaps:
     """The generalization gap and its three parts, as fractions; each is clipped at 0, `signed_*` is not."""
 
@@ -124,7 +121,6 @@ def gaps(train: float, test: float, train_noisy: float, noisy_train: float) -> G
 
 
 @usable()
-@dataclass(frozen=True)
 class NoisyExperiment:
     """Sums over each of K noise draws, (K,) arrays: correct points, flipped points, correct flipped points; and n.
 
@@ -168,7 +164,6 @@ def noisy_experiment(predictions, noisy_labels, labels) -> NoisyExperiment:
 
 
 @usable()
-@dataclass(frozen=True)
 class GapIntervals:
     """Interval estimates; robustness, memorization, rationality and generalization are the signed gaps."""
 

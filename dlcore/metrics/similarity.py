@@ -14,7 +14,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
@@ -200,7 +199,7 @@ def similarity(name: str, x, y) -> float:
 
 
 @usable()
-class PermutationNull(NamedTuple):
+class PermutationNull:
     """An index beside what it is when the inputs of y are shuffled, so that x and y have nothing in common.
 
     `value` the index; `mean` of the shuffled values; `threshold` their quantile, the value itself counted among them;

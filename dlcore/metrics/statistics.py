@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -14,7 +13,7 @@ from dlcore.results import usable
 
 
 @usable()
-class Interval(NamedTuple):
+class Interval:
     """An estimate with its interval and the number of observations behind it."""
 
     value: float

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.stats import norm
 
@@ -35,7 +33,6 @@ class Cells:
 
 
 @usable(plot="calibration")
-@dataclass(frozen=True)
 class TwoSample:
     """TV between the joint laws on train and on test.
 

@@ -14,7 +14,7 @@ from dlcore.results import usable
 
 
 @usable()
-class Probed(NamedTuple):
+class Probed:
     """Predictions of R fits: on the training rows (R, n), on the test rows (R, m); and tr H of a ridge probe.
 
     `degrees_of_freedom`, tr H, is at most the number of features and one, for the constant column, and at most n;

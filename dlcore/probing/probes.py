@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import hashlib
 import inspect
 import math
 import pickle
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -172,7 +173,7 @@ def _mlp(
 
 
 @usable(plot="gaps")
-class Rationality(NamedTuple):
+class Rationality:
     """The gaps of a procedure with intervals, and two bounds on memorization; `str()` is a paragraph to read.
 
     `bound_sharp`: of the 2 x 2 table of right and flipped over the draws (plug-in), by `sharp_memorization_bound`: it
@@ -257,7 +258,7 @@ def rationality(
     done = tqdm(done, desc="rationality", total=draws, unit="draw", disable=not progress)
     predictions = np.stack([found for (found,) in done])
     summary = _summary(clean, on_test, predictions, noisy, y, y_test, classes)
-    return summary if noise is None else summary._replace(bound_published=math.nan, bound_sharp=math.nan)
+    return summary if noise is None else dataclasses.replace(summary, bound_published=math.nan, bound_sharp=math.nan)
 
 
 def _procedure(fit: Any) -> str:

@@ -57,7 +57,7 @@ class Kept:
 
     def write(self, path: Path, stitch: Stitch) -> None:
         """Keeps a stitch, without its curves and model."""
-        fields = {k: v for k, v in stitch._asdict().items() if k not in ("curves", "model")}
+        fields = {k: v for k, v in vars(stitch).items() if k not in ("curves", "model")}
         fields = {k: torch.from_numpy(v) if k.endswith("wrong") else v for k, v in fields.items()}
         cache.keep(path, lambda file: torch.save(fields, file))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from dlcore.stitching.options import StitchOptions
 from dlcore.stitching.subject import StitchData, Subject, checked_data
 
 
-@dataclass(frozen=True)
+@usable()
 class StagePenalty:
     """One stitch beside its controls; fractions, NaN for a control that was not asked for.
 
@@ -165,7 +164,7 @@ def penalty_curve(
                 else:
                     made = [(fit or stitch_subjects)(one, second, stage, *rest) for one, stage in sides]
                 for kind, stitch in zip(missing, made, strict=True):
-                    done[keys[kind]] = stitch._replace(model=None)
+                    done[keys[kind]] = dataclasses.replace(stitch, model=None)
                     if kept is not None and kind in files:
                         kept.write(files[kind], stitch)
                 own, control = (done[keys[kind]] if kind in keys else None for kind in ("self", "random"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +51,7 @@ class Stitched(nn.Module):
 
 
 @usable()
-class Stitch(NamedTuple):
+class Stitch:
     """A stitched network and its test error beside the top's own; errors and penalty are fractions.
 
     `penalty` = error - top_error, negative where the bottom is the better one; `standard_error` of the penalty over

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -16,8 +16,8 @@ from dlcore.stitching.options import StitchOptions
 from dlcore.stitching.subject import StitchData, Subject, checked_data
 
 
-@usable()
-class Path(NamedTuple):
+@usable(plot="path")
+class Path:
     """The networks S_0 = top, S_1, ..., S_L = bottom; errors are fractions of the test samples.
 
     `share`, `stage`, `error`, `error_se`, `loss` have L + 1 entries: the share of the stages that the bottom gives,

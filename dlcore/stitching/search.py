@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import torch
 
@@ -18,7 +17,7 @@ STARTS = ("least_squares", "random")
 
 
 @usable()
-class Trial(NamedTuple):
+class Trial:
     """One map that was trained: from where, for how many steps, and its error on the validation samples, a fraction."""
 
     start: str
@@ -63,7 +62,8 @@ class Search:
             wrong, _ = evaluated(found.model, *self.validation, bottom.where, "the stitched network")
             trials.append(Trial(start, steps, float(wrong.mean())))
             # only the best is needed: the others' networks are let go
-            stitches.append(found if trials[-1] == min(trials, key=lambda t: t.error) else found._replace(model=None))
+            best = trials[-1] == min(trials, key=lambda t: t.error)
+            stitches.append(found if best else dataclasses.replace(found, model=None))
 
         for start in STARTS:
             run(start, self.steps[0])

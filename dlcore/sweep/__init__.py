@@ -14,9 +14,10 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from dlcore.results import usable
 
 if TYPE_CHECKING:  # a worker imports this package for its cells alone
     import pandas as pd
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # a worker imports this package for its cells alone
 __all__ = ["Sweep", "sweep"]
 
 
-@dataclass(frozen=True)
+@usable()
 class Sweep:
     """What a sweep left.
 
@@ -39,6 +40,10 @@ class Sweep:
     failures: list[dict[str, Any]]
     file: Path
     stopped: bool = False
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns the table."""
+        return self.table
 
 
 def sweep(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from dlcore.results import usable
 
 
 @usable()
-class Score(NamedTuple):
+class Score:
     """`value` from 0 to 100, and sacrebleu's `signature`, to be printed beside it."""
 
     value: float

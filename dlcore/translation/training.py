@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from dlcore import borrowed, optimization, parallel, runtime
 from dlcore.config import Options, configured_by, one_of
+from dlcore.results import usable
 from dlcore.translation.models import Seq2Seq
 from dlcore.translation.sentence_pairs import PAD, Pairs, Ragged, token_batches
 
@@ -66,7 +67,7 @@ class SequenceConfig(Options):
             raise ValueError(f"learning_rate > 0 and clip > 0 are needed, not {self}")
 
 
-@dataclass
+@usable(plot="curves", frozen=False)
 class SequenceCurves:
     """What a run logged, one entry an evaluation. Losses are nats per target token, EOS included.
 

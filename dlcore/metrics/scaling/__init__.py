@@ -6,8 +6,6 @@ The exponent belongs to the law as much as to the data: c of "floor" is about tw
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from dlcore.metrics.checks import as_confidence
@@ -54,7 +52,7 @@ __all__ = [
 
 
 @usable()
-class MarginalValue(NamedTuple):
+class MarginalValue:
     """What more data brings at a size: `derivative` dL/dD (negative: the loss falls), in loss per unit of size;
     `elasticity` -d log L / d log D; `doubling` L(2 D) / L(D).
     """
@@ -65,7 +63,7 @@ class MarginalValue(NamedTuple):
 
 
 @usable()
-class EffectiveData(NamedTuple):
+class EffectiveData:
     """The amount of A-data that gives the loss of D B-data: `size`, its interval `low`, `high`, `factor` = size / D."""
 
     size: np.ndarray | float

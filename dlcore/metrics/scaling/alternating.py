@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from dlcore.arrays import as_reals
@@ -14,7 +12,7 @@ from dlcore.results import usable
 
 
 @usable()
-class Alternating(NamedTuple):
+class Alternating:
     """alpha (1/D + C)^p as the alternating estimator leaves it; `rmsle` on its own points, `steps` until it stopped.
 
     `undetermined` names the parameters that the points leave open.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 from scipy import stats
@@ -17,7 +16,7 @@ from dlcore.results import usable
 
 
 @usable()
-class Equivalence(NamedTuple):
+class Equivalence:
     """The difference of two exponents, b - a, with its interval of level 1 - 2 alpha, and what follows from it.
 
     `p_value` of the hypothesis that it lies outside of the band; `verdict` "equivalent" (the interval lies inside of
@@ -32,17 +31,18 @@ class Equivalence(NamedTuple):
     verdict: str
 
 
-@usable()
-@dataclass(frozen=True)
+@usable(plot="holdout")
 class Holdout:
     """What a law fitted to the smaller sizes says of the largest ones.
 
-    `log_errors` log(prediction / loss) of every held-out run; `error` the mean of their absolute values.
+    `sizes`, N D for a joint law, and `losses` of every held-out run; `log_errors` log(prediction / loss) of each; `error` the
+    mean of their absolute values.
     """
 
     law: str
     fit: Fit
     sizes: np.ndarray
+    losses: np.ndarray
     log_errors: np.ndarray
     error: float
 
@@ -183,5 +183,6 @@ def compare_laws(
     for law in chosen:
         fitted = fit(np.exp(x[~out]), np.exp(y[~out]), law.name, bootstrap, seed)
         errors = np.log(fitted.predict(np.exp(x[out]))) - y[out]
-        found[law.name] = Holdout(law.name, fitted, np.exp(x[out]), errors, float(np.abs(errors).mean()))
+        losses, error = np.exp(y[out]), float(np.abs(errors).mean())
+        found[law.name] = Holdout(law.name, fitted, np.exp(x[out]), losses, errors, error)
     return dict(sorted(found.items(), key=lambda item: item[1].error))

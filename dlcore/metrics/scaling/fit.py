@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 from scipy import stats
@@ -28,7 +28,6 @@ WIDE_AMOUNT, WIDE_EXPONENT = 1e6, 2.0
 
 
 @usable(plot="law")
-@dataclass(frozen=True)
 class Fit:
     """A fitted law. What the curve does not determine is said in `flags`, not guessed.
 

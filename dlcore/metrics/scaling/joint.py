@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 from scipy.special import expit
@@ -26,7 +26,6 @@ class OutlierWarning(UserWarning):
 
 
 @usable(plot="joint")
-@dataclass(frozen=True)
 class JointFit(Fit):
     """A fitted joint law: as `Fit`, with losses predicted for pairs of sizes.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from dlcore.metrics.scaling.curve import log_positive
@@ -13,7 +11,7 @@ from dlcore.results import usable
 
 
 @usable()
-class ComputeOptimal(NamedTuple):
+class ComputeOptimal:
     """For a budget: the model size `N`, the data size `D`, their `ratio` D / N, the `loss`, each with its interval, and
     the `exponent` of N in the budget. The interval's `n` is the number of bootstrap draws; without any it is NaN.
     """

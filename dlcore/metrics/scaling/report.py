@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from dlcore.results import usable
 
 
 @usable(plot="report")
-class LawReport(NamedTuple):
+class LawReport:
     """Fits by law on all sizes, their errors at the held-out largest sizes, and the `sentence`.
 
     `best` is the law of the smallest such error among those whose parameters the curve all determines (among all, where
@@ -105,7 +104,7 @@ def _report_joint(N, D, loss, bootstrap: int, seed: int, holdout: float, delta: 
     for law in JOINT_LAWS:
         part = fit_joint(N=n[~out], D=d[~out], loss=y[~out], law=law, delta=delta)
         errors = np.log(part.predict(N=n[out], D=d[out]) / y[out])
-        held[law] = Holdout(law, part, product[out], errors, float(np.abs(errors).mean()))
+        held[law] = Holdout(law, part, product[out], y[out], errors, float(np.abs(errors).mean()))
     held = dict(sorted(held.items(), key=lambda item: item[1].error))
     best = next((law for law in held if not fits[law].flags), next(iter(held)))
     found = fits[best]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 from scipy import stats
@@ -25,7 +25,6 @@ from dlcore.results import usable
 
 
 @usable()
-@dataclass(frozen=True)
 class SharedExponent:
     """A joint fit with one exponent, tested against one for each curve.
 
