@@ -49,7 +49,7 @@ def training_of(shape: tuple[int, ...], width: int, count: int, samples: int, wh
     """Returns `train(stack)`, which trains fresh models."""
     g = torch.Generator().manual_seed(0)
     x, y = torch.randn(samples, *shape, generator=g), torch.randint(0, 10, (samples,), generator=g)
-    settings = training.TrainConfig(2, batch_size=64, optimizer="adam", learning_rate=1e-3, precision="float32")
+    settings = training.TrainConfig(epochs=2, batch_size=64, optimizer="adam", learning_rate=1e-3, precision="float32")
 
     def train(stack: bool) -> None:
         nets = [network("mlp", shape, 10, seed=k, width=width, depth=2) for k in range(count)]

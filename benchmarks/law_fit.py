@@ -77,7 +77,7 @@ def single(curves: int, repeats: int) -> harness.Table:
             "curve_fit, log, near truth": [np.array(truth) * 1.3],
             f"curve_fit, log, {len(starts)} starts": starts,
         }
-        works: dict[str, Callable[[], Any]] = {"dlcore": lambda n=name, d=drawn: [fit(SIZES, one, n) for one in d]}
+        works: dict[str, Callable[[], Any]] = {"dlcore": lambda n=name, d=drawn: [fit(SIZES, one, law=n) for one in d]}
         for label, given in ways.items():
             works[label] = lambda law=law, d=drawn, s=given: [peer(law, one, s) for one in d]
         spent = harness.turns(works, repeats)
@@ -115,7 +115,7 @@ def bootstrap(draws: int, repeats: int) -> harness.Table:
             residuals = np.log(losses / fitted)
             return [peer(law, fitted * np.exp(rng.choice(residuals, SIZES.size)), [centre]) for _ in range(draws)]
 
-        works = {"dlcore": lambda n=name, y=losses: fit(SIZES, y, n, bootstrap=draws), "loop": loop}
+        works = {"dlcore": lambda n=name, y=losses: fit(SIZES, y, law=n, bootstrap=draws), "loop": loop}
         spent = harness.turns(works, repeats)
         ours, theirs = spent["dlcore"], spent["loop"]
         rows.append(
@@ -140,7 +140,7 @@ def grown(quick: bool) -> harness.Table:
     def work(count: int, draws: int) -> Callable[[], Any]:
         sizes = np.geomspace(SIZES[0], SIZES[-1], count)
         losses = noisy(law, truth, sizes, np.random.default_rng(2))
-        return lambda: fit(sizes, losses, "bansal", bootstrap=draws)
+        return lambda: fit(sizes, losses, law="bansal", bootstrap=draws)
 
     counts, draws = ((8, 16), (20, 40)) if quick else ((8, 16, 32, 64), (500, 1000, 2000, 4000))
     axes = [

@@ -209,7 +209,7 @@ def evaluated(package: Mapping[str, str]) -> dict[str, Any]:
     if found.get("key") != key or not (BUILD / RUNS).is_file():
         from dlcore import claims, records, studies
 
-        records.export(BUILD / RUNS, studies.STUDIES, records.RecordStore(records.PACKAGED, packaged=False))
+        records.export(BUILD / RUNS, studies.STUDIES, store=records.RecordStore(records.PACKAGED, packaged=False))
         rows = claims.shipped()
         found = {"key": key, "ledger": ledger.page(rows, url), "multiplicity": claims.multiplicity_statement(rows)}
         found["landing"] = landing.page(rows, url)

@@ -66,7 +66,7 @@ def export(args: argparse.Namespace) -> int:
     """Writes all runs, shipped and local, into one table: FILE.csv, FILE.csv.gz or FILE.parquet."""
     from dlcore import records
 
-    print(f"{records.export(args.file, STUDIES, records.RecordStore(args.store)):,} runs in {args.file}")
+    print(f"{records.export(args.file, STUDIES, store=records.RecordStore(args.store)):,} runs in {args.file}")
     return 0
 
 

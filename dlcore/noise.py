@@ -234,7 +234,7 @@ def cyclic_confusion(num_classes: int, rate: float) -> np.ndarray:
     return (1 - rate) * np.eye(num_classes) + rate * np.roll(np.eye(num_classes), 1, axis=1)
 
 
-def sparse_confusion(num_classes: int, rate: float, seed: int, targets: int = 2) -> np.ndarray:
+def sparse_confusion(num_classes: int, rate: float, seed: int, *, targets: int = 2) -> np.ndarray:
     """Returns a random sparse K x K confusion matrix.
 
     Each class keeps 1 - r of its mass, r uniform on [0, 2 rate] capped at 0.95, and sends r to `targets` random
@@ -281,6 +281,7 @@ def replace_words(
     texts: Sequence[tuple[str, str]],
     rate: float,
     seed: int,
+    *,
     side: str = "target",
     reference: Sequence[tuple[str, str]] | None = None,
     swaps: Mapping[str, str] | None = None,
@@ -323,7 +324,7 @@ def replace_words(
 
 
 def misalign(
-    texts: Sequence[tuple[str, str]], rate: float, seed: int, reference: Sequence[tuple[str, str]] | None = None
+    texts: Sequence[tuple[str, str]], rate: float, seed: int, *, reference: Sequence[tuple[str, str]] | None = None
 ) -> NoisyTexts:
     """Gives each pair, with probability `rate`, the target of a random pair of `reference` (the texts when None).
 

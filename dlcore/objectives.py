@@ -25,7 +25,7 @@ def _pair(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torc
     return first, second
 
 
-def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float = 0.5) -> torch.Tensor:
+def nt_xent(first: torch.Tensor, second: torch.Tensor, *, temperature: float = 0.5) -> torch.Tensor:
     """Returns SimCLR's loss, in nats: each view should find its partner among the other 2n - 1 views.
 
     Shapes: first, second (n, d), rows i are two views of one input; result a scalar.
@@ -49,6 +49,7 @@ def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float = 0.5)
 def vicreg(
     first: torch.Tensor,
     second: torch.Tensor,
+    *,
     invariance: float = 25.0,
     variance: float = 25.0,
     covariance: float = 1.0,
@@ -76,7 +77,7 @@ def vicreg(
     return loss
 
 
-def barlow_twins(first: torch.Tensor, second: torch.Tensor, redundancy: float = 5e-3) -> torch.Tensor:
+def barlow_twins(first: torch.Tensor, second: torch.Tensor, *, redundancy: float = 5e-3) -> torch.Tensor:
     """Returns the Barlow Twins loss: the cross-correlation of the two views' coordinates should be the identity.
 
     Shapes: first, second (n, d); result a scalar.
@@ -159,5 +160,5 @@ class SelfSupervised(nn.Module):
             raise ValueError(f"{self.objective} needs two views of {len(targets)} inputs, not {len(inputs)} rows")
         first, second = model(inputs).chunk(2)
         if self.objective == "simclr":
-            return nt_xent(first, second, self.temperature)
+            return nt_xent(first, second, temperature=self.temperature)
         return vicreg(first, second) if self.objective == "vicreg" else barlow_twins(first, second)

@@ -132,7 +132,7 @@ def pretrain(
 
 @torch.inference_mode(False)
 @torch.no_grad()
-def features(net: nn.Module, inputs: torch.Tensor, batch_size: int = 1024) -> np.ndarray:
+def features(net: nn.Module, inputs: torch.Tensor, *, batch_size: int = 1024) -> np.ndarray:
     """Returns the representation of inputs, (n, d) float32, in evaluation mode; the network is given back as it was."""
     inputs = as_inputs("inputs", to_unit(inputs), net)
     where = borrowed.device_of(net, inputs.device)

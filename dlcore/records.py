@@ -193,7 +193,7 @@ class RecordStore:
                 f"{path} is not replaced: {error}; move it away, or take another folder (--store)"
             ) from None
 
-    def load_or_run(self, config: Config, run: Callable[..., Record] | None = None, **options: Any) -> Record:
+    def load_or_run(self, config: Config, *, run: Callable[..., Record] | None = None, **options: Any) -> Record:
         """Returns the stored record of `config`, or runs it and stores the result.
 
         Args:
@@ -286,7 +286,7 @@ class RecordStore:
         return pd.DataFrame(rows)
 
 
-def export(path: str | Path, studies: Iterable[str], store: RecordStore | None = None) -> int:
+def export(path: str | Path, studies: Iterable[str], *, store: RecordStore | None = None) -> int:
     """Writes all runs of studies into one file, a row a run: study, settings, metrics, provenance; returns how many.
 
     A column that a study has not is empty in its rows. Curves and arrays are left out; `RecordStore.records` has them.

@@ -351,7 +351,7 @@ def fit_many(
 
 @torch.inference_mode(False)
 @torch.no_grad()
-def predict(model: nn.Module, inputs: torch.Tensor, batch_size: int = 1024, cast: Any = None) -> torch.Tensor:
+def predict(model: nn.Module, inputs: torch.Tensor, *, batch_size: int = 1024, cast: Any = None) -> torch.Tensor:
     """Returns the predicted classes (n,), in evaluation mode, on the model's device; every part's mode is as before.
 
     Shapes: inputs (n, ...), a tensor, an array or a list, as for `fit`.

@@ -17,7 +17,7 @@ PRETRAINING: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig(Options):
     """How to train. Units: epochs, samples, learning rate per step of the mean loss.
 

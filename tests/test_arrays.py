@@ -89,7 +89,10 @@ LABELS = {
 }
 TABLES = {
     "complexity, draws": (lambda f, v: rr.deviation_complexity(f, v, Y, K), [DRAWS, DRAWS[::-1].copy()]),
-    "jackknife, draws": (lambda f, v: rr.prediction_complexity(f, v, Y, K, "jackknife"), [DRAWS, DRAWS[::-1].copy()]),
+    "jackknife, draws": (
+        lambda f, v: rr.prediction_complexity(f, v, Y, K, correction="jackknife"),
+        [DRAWS, DRAWS[::-1].copy()],
+    ),
     "probe, vectors": (lambda y: probing.probe("ridge", X, y, X, K)[:2], [DRAWS]),
     "calibration_from_counts": (lambda c: dg.calibration_from_counts(c, [[0.75, 0.25], [0.25, 0.75]]), [COUNTS]),
     "two_sample_from_counts": (dg.two_sample_from_counts, [COUNTS, COUNTS.T.copy()]),
@@ -120,7 +123,7 @@ REALS = {
 }
 VECTORS = {
     **{
-        f"fit, {law}": (lambda d, y, law=law: scaling.fit(d, y, law).parameters, [SIZES, LOSSES])
+        f"fit, {law}": (lambda d, y, law=law: scaling.fit(d, y, law=law).parameters, [SIZES, LOSSES])
         for law in scaling.LAWS
     },
     "fit_joint": (
@@ -130,7 +133,7 @@ VECTORS = {
     "predict of a law": (lambda d: scaling.fit(SIZES, LOSSES).predict(d), [SIZES]),
     "marginal_value": (lambda d: scaling.marginal_value(scaling.fit(SIZES, LOSSES), d), [SIZES]),
     "effective_data": (
-        lambda d: scaling.effective_data(scaling.fit(SIZES, LOSSES), scaling.fit(SIZES, LOSSES, "power"), d).size,
+        lambda d: scaling.effective_data(scaling.fit(SIZES, LOSSES), scaling.fit(SIZES, LOSSES, law="power"), d).size,
         [SIZES],
     ),
     "report": (lambda d, y: scaling.report(d, y, bootstrap=0).sentence, [SIZES, LOSSES]),
@@ -138,7 +141,7 @@ VECTORS = {
     "alternating_fit": (scaling.alternating_fit, [SIZES, LOSSES]),
     "paired_equivalence": (scaling.paired_equivalence, [SIZES, LOSSES, SIZES, LOSSES * 0.5]),
     "shared_exponent": (
-        lambda d, y: scaling.shared_exponent({"a": (d, y), "b": (SIZES, LOSSES * 2)}, "power").exponent,
+        lambda d, y: scaling.shared_exponent({"a": (d, y), "b": (SIZES, LOSSES * 2)}, law="power").exponent,
         [SIZES, LOSSES],
     ),
     "mean_interval": (statistics.mean_interval, [LOSSES]),

@@ -90,11 +90,11 @@ def test_a_bad_record_is_skipped_by_name_and_kept(how, store, file):
 
     if how.get("again"):
         with pytest.warns(DamagedRecordWarning):
-            store.load_or_run(CONFIG, run)
+            store.load_or_run(CONFIG, run=run)
         assert store.load(CONFIG).metrics["tv"] == 0.25
     else:
         with pytest.warns(DamagedRecordWarning), pytest.raises(ValueError, match=f"{file.name} is not replaced"):
-            store.load_or_run(CONFIG, run)
+            store.load_or_run(CONFIG, run=run)
         assert not runs, "refused before anything runs"
         with pytest.raises(ValueError, match="is not replaced"):
             store.save(CONFIG, good())
@@ -129,7 +129,7 @@ def test_what_is_no_regular_file_is_skipped_at_once(make, store, file):
     with pytest.warns(DamagedRecordWarning, match=file.name):
         assert list(store.table("distributional")["key"]) == [OTHER.key]
     with pytest.warns(DamagedRecordWarning), pytest.raises(ValueError, match="is not replaced"):
-        store.load_or_run(CONFIG, lambda *_, **__: good())
+        store.load_or_run(CONFIG, run=lambda *_, **__: good())
     assert file.is_symlink() or file.exists()
 
 
@@ -181,7 +181,7 @@ def test_a_record_of_other_data_is_refused_and_both_are_named(store, file, chang
     assert store.load(CONFIG) is not None
     changing["checksum"] = "fedcba9876543210"
     with pytest.raises(ValueError, match="checksum 0123456789abcdef, but .* has fedcba9876543210"):
-        store.load_or_run(CONFIG, lambda *_, **__: good())
+        store.load_or_run(CONFIG, run=lambda *_, **__: good())
     changing["checksum"] = None  # the data is not here: there is nothing to compare
     assert store.load(CONFIG) is not None
 
@@ -193,7 +193,7 @@ def test_a_shipped_record_of_other_data_is_run_again(tmp_path, store, file, chan
     changing["checksum"] = "fedcba9876543210"
     assert own.load(CONFIG) is None
     new = {"checksum": "fedcba9876543210"}
-    made = own.load_or_run(CONFIG, lambda *_, **__: Record("distributional", {}, {"tv": 0.5}, data=new))
+    made = own.load_or_run(CONFIG, run=lambda *_, **__: Record("distributional", {}, {"tv": 0.5}, data=new))
     assert made.metrics["tv"] == own.load(CONFIG).metrics["tv"] == 0.5
 
 

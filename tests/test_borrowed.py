@@ -269,9 +269,9 @@ def test_a_network_that_returns_one_buffer_again_and_again():
     net, x = Buffered(), torch.randn(40, 3)
     with torch.no_grad():
         expected = net.linear(x)
-    assert torch.allclose(activations(net, x, ["linear"], 10)["linear"], expected)
-    assert np.allclose(pretraining.features(net, x, 10), expected)
-    assert torch.equal(predict(net, x, 10), expected.argmax(1))
+    assert torch.allclose(activations(net, x, ["linear"], batch_size=10)["linear"], expected)
+    assert np.allclose(pretraining.features(net, x, batch_size=10), expected)
+    assert torch.equal(predict(net, x, batch_size=10), expected.argmax(1))
 
 
 @pytest.mark.parametrize("name", TRAINS)

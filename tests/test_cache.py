@@ -79,7 +79,7 @@ def test_a_run_whose_record_finds_no_room_says_so(tmp_path, full_disk):
     config = Config()
     record = Record("distributional", {}, {f"metric {i}": i / 7 for i in range(400)})
     with pytest.raises(OSError, match=f"No space left on device.*{config.key}.json") as raised:
-        store.load_or_run(config, lambda *_, **__: record)
+        store.load_or_run(config, run=lambda *_, **__: record)
     assert raised.value.errno == errno.ENOSPC
     assert not list((tmp_path / "distributional").glob(".*"))
 
@@ -140,12 +140,12 @@ def test_the_next_run_removes_what_a_kill_at_the_last_moment_left(folder, tmp_pa
     place = store.path / "distributional" / folder
     subprocess.run([sys.executable, "-c", KILLED, str(place / "x")], check=False)
     assert len(list(place.glob(".*.tmp"))) == 1
-    store.load_or_run(config, lambda *_, **__: Record("distributional", {}, {"tv": 1.0}))
+    store.load_or_run(config, run=lambda *_, **__: Record("distributional", {}, {"tv": 1.0}))
     assert not list(store.path.rglob(".*.tmp"))
     # and the one after it, which only looks its record up
     subprocess.run([sys.executable, "-c", KILLED, str(place / "x")], check=False)
     cache._SWEPT.clear()  # as in another process
-    store.load_or_run(config, None)
+    store.load_or_run(config, run=None)
     assert not list(store.path.rglob(".*.tmp"))
 
 

@@ -511,7 +511,7 @@ def test_exponents_and_their_differences_are_covered_where_the_law_misses_and_on
         hits.append(low <= 0.45 <= high)
         found = equivalence(base.fit, other.fit, alpha=0.025)
         differences.append(found.low <= 0 <= found.high)
-        low, high = fit(base.sizes, base.losses - 0.5, "power", 200, resample="seed").interval("c")
+        low, high = fit(base.sizes, base.losses - 0.5, law="power", bootstrap=200, resample="seed").interval("c")
         by_seed.append(low <= 0.45 <= high)
     assert np.mean(hits) > 0.9
     assert np.mean(differences) > 0.9

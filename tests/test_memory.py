@@ -45,9 +45,9 @@ def points():
         lambda y, p, draws, law: dg.agreement_gap(p, p[::-1], y),
         lambda y, p, draws, law: rr.noisy_experiment(draws, draws[::-1], y),
         lambda y, p, draws, law: rr.deviation_complexity(draws, draws[::-1], y, K),
-        lambda y, p, draws, law: rr.deviation_complexity(draws[:5], draws[5:10], y, K, "jackknife"),
+        lambda y, p, draws, law: rr.deviation_complexity(draws[:5], draws[5:10], y, K, correction="jackknife"),
         lambda y, p, draws, law: rr.prediction_complexity(draws, draws[::-1], y, K),
-        lambda y, p, draws, law: rr.prediction_complexity(draws[:30], draws[30:60], y, K, "jackknife"),
+        lambda y, p, draws, law: rr.prediction_complexity(draws[:30], draws[30:60], y, K, correction="jackknife"),
         lambda y, p, draws, law: noise.flip_labels(y, K, 0.2, 0),
         lambda y, p, draws, law: noise.apply_confusion(y, law, 0),
         lambda y, p, draws, law: probing.probe("knn", y[:4000, None] / 7, y[:4000], y[:9, None] / 7, K),
@@ -102,6 +102,6 @@ def test_cells_that_occur_are_enough(correction):
         return mutual_information(tables.sum(0), correction)
 
     each = [max(0.0, information(tables(i))) for i in range(n)]
-    assert rr.prediction_complexity(found, noisy, y, classes, correction) == pytest.approx(sum(each))
+    assert rr.prediction_complexity(found, noisy, y, classes, correction=correction) == pytest.approx(sum(each))
     whole = information(sum(tables(i) for i in range(n)))
-    assert rr.deviation_complexity(found, noisy, y, classes, correction) == pytest.approx(n * whole)
+    assert rr.deviation_complexity(found, noisy, y, classes, correction=correction) == pytest.approx(n * whole)

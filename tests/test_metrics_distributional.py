@@ -50,7 +50,9 @@ def test_two_sample_bias_is_sqrt_two_larger():
     ]
     ratio = np.mean(draws) / dg.null_bias(ALL, [200] * 10)
     assert ratio == pytest.approx(np.sqrt(2), rel=0.05)
-    assert dg.null_bias(ALL, [200] * 10, [200] * 10) / dg.null_bias(ALL, [200] * 10) == pytest.approx(np.sqrt(2))
+    assert dg.null_bias(ALL, [200] * 10, other_sizes=[200] * 10) / dg.null_bias(ALL, [200] * 10) == pytest.approx(
+        np.sqrt(2)
+    )
 
 
 @pytest.mark.parametrize("tv", [0.0, 0.02, 0.05, 0.2])

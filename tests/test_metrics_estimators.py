@@ -100,7 +100,7 @@ def test_sampled_test_labels_inflate_the_bias():
     exact, sampled = (0.05 * np.abs(f - other).sum((1, 2)).mean() for other in (law, y))
     assert exact == pytest.approx(dg.null_bias(law, [n] * 10), rel=0.02)
     assert sampled / exact == pytest.approx(np.sqrt(2), abs=0.03)
-    assert sampled == pytest.approx(dg.null_bias(law, [n] * 10, [n] * 10), rel=0.02)
+    assert sampled == pytest.approx(dg.null_bias(law, [n] * 10, other_sizes=[n] * 10), rel=0.02)
 
 
 def test_two_sample_bias_with_unequal_groups_is_the_closed_form():
@@ -111,7 +111,7 @@ def test_two_sample_bias_with_unequal_groups_is_the_closed_form():
         dg.two_sample_from_counts(rng.multinomial(train, law), rng.multinomial(test, law), seed=i).null_mean
         for i in range(30)
     ]
-    assert np.mean(nulls) == pytest.approx(dg.null_bias(law, train, test), rel=0.05)
+    assert np.mean(nulls) == pytest.approx(dg.null_bias(law, train, other_sizes=test), rel=0.05)
 
 
 @pytest.mark.parametrize(("law", "tv", "least"), [(NOISY, 0.0, 0.95), (NOISY, 0.2, 0.95), (CLEAN, 0.005, 0.86)])
@@ -191,14 +191,14 @@ def test_agreement_gap_by_hand():
 
 @pytest.mark.parametrize(("k", "n"), [(0, 7), (3, 10), (50, 50), (141, 1000)])
 def test_wilson_is_that_of_scipy(k, n):
-    ours = statistics.wilson_interval(k, n, 0.9)
+    ours = statistics.wilson_interval(k, n, confidence=0.9)
     theirs = stats.binomtest(k, n).proportion_ci(0.9, method="wilson")
     assert (ours.low, ours.high) == (pytest.approx(theirs.low), pytest.approx(theirs.high))
 
 
 def test_t_intervals_are_those_of_scipy():
     a, b = np.random.default_rng(9).normal(size=(2, 6))
-    ours, theirs = statistics.mean_interval(a, 0.9), stats.ttest_1samp(a, 0).confidence_interval(0.9)
+    ours, theirs = statistics.mean_interval(a, confidence=0.9), stats.ttest_1samp(a, 0).confidence_interval(0.9)
     assert (ours.low, ours.high) == (pytest.approx(theirs.low), pytest.approx(theirs.high))
     ours, theirs = statistics.paired_difference(a, b), stats.ttest_rel(a, b).confidence_interval(0.95)
     assert (ours.low, ours.high) == (pytest.approx(theirs.low), pytest.approx(theirs.high))
@@ -227,8 +227,8 @@ TWO = [[5, 5], [5, 5]]
         (lambda: dg.two_sample_from_counts(TWO, [[-1, 3], [1, 1]]), "counts_test holds -1"),
         (lambda: dg.two_sample_from_counts(TWO, [[1, 1]]), "one shape"),
         (lambda: dg.two_sample_from_counts(TWO, TWO, confidence=0), "confidence = 0"),
-        (lambda: dg.null_bias([[0.5, 0.5]], [10], [0]), "no feature has points"),
-        (lambda: dg.null_bias([[0.5, 0.5]], [10], [10, 20]), "other_sizes must hold 1 counts"),
+        (lambda: dg.null_bias([[0.5, 0.5]], [10], other_sizes=[0]), "no feature has points"),
+        (lambda: dg.null_bias([[0.5, 0.5]], [10], other_sizes=[10, 20]), "other_sizes must hold 1 counts"),
         (lambda: dg.null_bias([[0.5, 0.5]], [np.nan]), "group_sizes must hold 1 counts"),
         (lambda: dg.distinguishability([0.0], [np.nan]), "predictions must hold integers"),
         (lambda: dg.agreement([0, -1], [0, 1]), "predictions_a holds -1"),

@@ -191,7 +191,9 @@ def test_prediction_complexity_is_a_sum_over_samples(correction):
         else:
             value = information.mutual_information(tables.sum(0), correction)
         total += max(0.0, float(value))
-    assert rr.prediction_complexity(predictions, noisy, labels, classes, correction) == pytest.approx(total, abs=1e-9)
+    assert rr.prediction_complexity(predictions, noisy, labels, classes, correction=correction) == pytest.approx(
+        total, abs=1e-9
+    )
 
 
 def test_the_plug_in_bias_is_its_formula_and_corrections_remove_it():
@@ -203,7 +205,7 @@ def test_the_plug_in_bias_is_its_formula_and_corrections_remove_it():
         predictions = rng.integers(0, classes, (draws, n))
         found.append(
             [
-                rr.deviation_complexity(predictions, noisy, labels, classes, c)
+                rr.deviation_complexity(predictions, noisy, labels, classes, correction=c)
                 for c in (None, "miller-madow", "jackknife")
             ]
         )
@@ -297,8 +299,8 @@ def test_certificates():
         (lambda: rr.noisy_experiment([[0, 1]], [[0, 1]], [0, 1]), "no label was flipped"),
         (lambda: rr.noisy_experiment([[0, 1]], [[0, 1, 1]], [0, 1]), "must be"),
         (lambda: rr.deviation_complexity([[0, 3]], [[0, 1]], [0, 1], 3), "holds 3"),
-        (lambda: rr.deviation_complexity([[0, 1]], [[0, 1]], [0, 1], 2, "jacknife"), "jackknife"),
-        (lambda: rr.deviation_complexity([[0, 1]], [[1, 1]], [0, 1], 2, "jackknife"), "draws >= 2"),
+        (lambda: rr.deviation_complexity([[0, 1]], [[0, 1]], [0, 1], 2, correction="jacknife"), "jackknife"),
+        (lambda: rr.deviation_complexity([[0, 1]], [[1, 1]], [0, 1], 2, correction="jackknife"), "draws >= 2"),
         (lambda: rr.memorization_bound(1.0, 10, 0.0), "must be positive"),
         (lambda: rr.memorization_bound(float("nan"), 10, 0.1), "nan"),
         (lambda: rr.cluster_vote_complexity(0, 10), "0 clusters"),

@@ -103,7 +103,7 @@ def test_the_thesis_law_is_a_broken_law_and_kaplans():
 @pytest.mark.parametrize("law", LAWS)
 def test_the_unit_of_size_is_a_unit(law):
     d, losses = _curve(law, 0.01)
-    one, other = scaling.fit(d, losses, law), scaling.fit(d / 1e6, losses, law)
+    one, other = scaling.fit(d, losses, law=law), scaling.fit(d / 1e6, losses, law=law)
     chosen = LAWS[law]
     assert one.exponent == pytest.approx(other.exponent, rel=1e-6)
     assert one.predict(d) == pytest.approx(other.predict(d / 1e6), rel=1e-8)
@@ -144,7 +144,7 @@ def test_published_fits_converge_from_any_start(name, law, share):
     lower, upper = bounds = chosen.bounds(x, y)
     starts = np.random.default_rng(0).uniform(np.maximum(lower, -30), np.minimum(upper, 30), size=(200, len(lower)))
     _, cost, _ = minimise(chosen, x, np.tile(y, (200, 1)), starts, bounds, DELTA)
-    best = scaling.fit(d, losses, law)
+    best = scaling.fit(d, losses, law=law)
     assert cost.min() >= best.cost * (1 - 1e-9)
     assert np.mean(cost <= best.cost * (1 + 1e-6)) >= share
     assert best.converged
@@ -171,7 +171,7 @@ def test_printed_errors_are_those_of_an_optimiser_that_stops_early():
         early = abs(np.log(scaling.alternating_fit(d[:-1] * 1e6, losses[:-1]).predict(d[-1] * 1e6) / losses[-1]))
         assert early == pytest.approx(printed[name], abs=2e-3)
     d, losses = POINTS["6L6L"]
-    assert abs(scaling.compare_laws(d, losses, ("bansal",))["bansal"].log_errors[0]) < 0.02 < printed["6L6L"]
+    assert abs(scaling.compare_laws(d, losses, laws=("bansal",))["bansal"].log_errors[0]) < 0.02 < printed["6L6L"]
 
     # a mean instead of a sum: the default tolerance of a general optimiser is met far from the optimum
     def mean_square(t):
@@ -221,7 +221,7 @@ def test_intervals_cover_and_exponents_are_unbiased(law, options):
 
 def test_profile_is_the_t_interval_where_the_law_is_linear():
     d, losses = _curve("power", 0.01, seed=3)
-    found = scaling.fit(d, losses, "power")
+    found = scaling.fit(d, losses, law="power")
     profile = scaling.profile_interval(found)
     assert profile[1:3] == pytest.approx(found.intervals["c"], rel=1e-3)
     line = stats.linregress(np.log(d), np.log(losses))
@@ -241,7 +241,7 @@ def test_a_thousand_draws_take_less_than_five_seconds():
     d, losses = POINTS["6L6L"]
     for law in LAWS:
         start = time.process_time()
-        found = scaling.fit(d, losses, law, bootstrap=1000)
+        found = scaling.fit(d, losses, law=law, bootstrap=1000)
         assert time.process_time() - start < 5
         assert found.draws.shape == (1000, len(found.parameters))
 
@@ -517,9 +517,9 @@ L5 = [1.0, 0.8, 0.7, 0.6, 0.55]
         (lambda: scaling.fit(D5, L5).predict([1, -1]), "sizes holds -1.0"),
         (lambda: scaling.fit(D5, L5).band([1]), "bootstrap draws"),
         (lambda: scaling.fit(D5, L5).interval("q"), "'q' is not a parameter of bansal"),
-        (lambda: scaling.profile_interval(scaling.fit(D5, L5), "q"), "'q' is not a parameter"),
+        (lambda: scaling.profile_interval(scaling.fit(D5, L5), parameter="q"), "'q' is not a parameter"),
         (lambda: scaling.profile_interval(scaling.fit(D5[:3], L5[:3])), "no profile"),
-        (lambda: scaling.equivalence(scaling.fit(D5, L5), scaling.fit(D5, L5, "floor")), "mean different things"),
+        (lambda: scaling.equivalence(scaling.fit(D5, L5), scaling.fit(D5, L5, law="floor")), "mean different things"),
         (lambda: scaling.equivalence(scaling.fit(D5, L5), scaling.fit(D5, L5), band=0), "band = 0"),
         (lambda: scaling.paired_equivalence(D5, L5, D5[:2], L5[:2]), "2 sizes in common"),
         (lambda: scaling.paired_equivalence(D5, L5, D5, L5[:2]), "5 sizes and 2 losses"),
@@ -638,7 +638,7 @@ def test_runs_along_one_line_are_no_joint_design(law, data, models, message):
 @pytest.mark.parametrize("law", ["bansal", "floor"])
 def test_sizes_that_hardly_differ_determine_a_line_only(law):
     d = 1000 * (1 + 1e-9 * np.arange(8))
-    found = scaling.fit(d, 2 * d**-0.3, law)
+    found = scaling.fit(d, 2 * d**-0.3, law=law)
     assert set(found.flags) == set(found.parameters)
     assert np.isnan(list(found.parameters.values())).all()
     assert found.predict(1000) == pytest.approx(2 * 1000**-0.3)
@@ -647,31 +647,31 @@ def test_sizes_that_hardly_differ_determine_a_line_only(law):
         with pytest.raises(ValueError, match="do not determine .*c|p, so they say nothing of other sizes"):
             call(found, 1e4)
     # a power law is a line
-    assert scaling.fit(d, 2 * d**-0.3, "power").flags == {}
-    both = scaling.shared_exponent({"near": (d, 2 * d**-0.3), "far": (SEVERAL, 0.1 + 2 * SEVERAL**-0.3)}, "floor")
+    assert scaling.fit(d, 2 * d**-0.3, law="power").flags == {}
+    both = scaling.shared_exponent({"near": (d, 2 * d**-0.3), "far": (SEVERAL, 0.1 + 2 * SEVERAL**-0.3)}, law="floor")
     assert set(both.flags) == {"near: floor", "near: beta"}
     assert both.exponent == pytest.approx(0.3)
     assert both.parameters["far"]["floor"] == pytest.approx(0.1)
-    neither = scaling.shared_exponent({"a": (d, 2 * d**-0.3), "b": (d, d**-0.3)}, law)
+    neither = scaling.shared_exponent({"a": (d, 2 * d**-0.3), "b": (d, d**-0.3)}, law=law)
     assert "exponent" in neither.flags
     assert np.isnan([neither.exponent, neither.low, neither.high]).all()
 
 
 def test_the_profile_of_a_parameter_at_zero_begins_there():
-    found = scaling.profile_interval(scaling.fit(SEVERAL, 2 * SEVERAL**-0.3), "C")
+    found = scaling.profile_interval(scaling.fit(SEVERAL, 2 * SEVERAL**-0.3), parameter="C")
     assert found.value == found.low == 0 < found.high < 1e-6
 
 
 def test_a_wide_interval_is_said():
     d = 1000 * (1 + 0.1 * np.arange(8))
     losses = 2 * (1 / d + 1e-4) ** 0.3 * np.exp(0.01 * np.random.default_rng(1).normal(size=8))
-    found = scaling.fit(d, losses, "floor")
+    found = scaling.fit(d, losses, law="floor")
     wide = {name for name, why in found.flags.items() if "hardly determined" in why}
     assert wide <= {"beta", "c"}
     for name in wide:
         low, high = found.intervals[name]
         assert high / low > 1e6 if name == "beta" else high - low > 2
-    far = scaling.fit(SEVERAL, 0.1 + 2 * SEVERAL**-0.3, "floor")
+    far = scaling.fit(SEVERAL, 0.1 + 2 * SEVERAL**-0.3, law="floor")
     assert far.flags == {}
 
 

@@ -36,7 +36,7 @@ def _drawn(found, column="run"):
 def test_the_sentence_is_that_of_the_law_behind_the_curve(law):
     found = report(SIZES, _curve(law), bootstrap=50, unit="pairs")
     assert found.best == law
-    own = fit(SIZES, _curve(law), law, 50)
+    own = fit(SIZES, _curve(law), law=law, bootstrap=50)
     name = {"bansal": "p", "floor": "c"}[law]
     low, high = own.intervals[name]
     assert f"{name} = {own.exponent:.3f} [{low:.3f}, {high:.3f}]" in found.sentence
@@ -44,7 +44,7 @@ def test_the_sentence_is_that_of_the_law_behind_the_curve(law):
     assert f"misses that size by {100 * found.held_out[law].error:.1f} %" in found.sentence
     assert [row["run"] for row in _drawn(found)] == ["fitted"] * 7 + ["held out"]
     drawn = _drawn(found, "low")
-    ends = fit(SIZES[:-1], _curve(law)[:-1], law, 50).band([row["size"] for row in drawn])
+    ends = fit(SIZES[:-1], _curve(law)[:-1], law=law, bootstrap=50).band([row["size"] for row in drawn])
     for row, low, high in zip(drawn, *ends, strict=True):
         assert (row["low"], row["high"]) == pytest.approx((low, high))
 

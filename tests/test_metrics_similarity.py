@@ -136,7 +136,7 @@ def _naive_cka(k, m, debiased):
 @pytest.mark.parametrize("shape", [(40, 6, 5), (12, 30, 25), (30, 3, 200)])
 def test_linear_cka_is_the_gram_formula(shape, debiased):
     x, y = _pair(*shape)
-    assert sim.linear_cka(x, y, debiased) == pytest.approx(_naive_cka(x @ x.T, y @ y.T, debiased), abs=1e-10)
+    assert sim.linear_cka(x, y, debiased=debiased) == pytest.approx(_naive_cka(x @ x.T, y @ y.T, debiased), abs=1e-10)
 
 
 @pytest.mark.parametrize("debiased", [False, True])
@@ -156,7 +156,7 @@ def test_rbf_cka_is_the_kernel_formula(debiased, block, monkeypatch):
     monkeypatch.setattr(cka, "BLOCK", block)
     x, y = _pair(45, 4, 3)
     kernels = [np.exp(-(cdist(v, v) ** 2) / (2 * (0.6 * np.median(pdist(v))) ** 2)) for v in (x, y)]
-    assert sim.rbf_cka(x, y, 0.6, debiased) == pytest.approx(_naive_cka(*kernels, debiased), abs=1e-10)
+    assert sim.rbf_cka(x, y, scale=0.6, debiased=debiased) == pytest.approx(_naive_cka(*kernels, debiased), abs=1e-10)
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 7, 50])
@@ -169,8 +169,10 @@ def test_median_distance_is_exact(n):
 
 def test_a_wide_kernel_is_the_linear_one():
     x, y = _pair()
-    assert sim.rbf_cka(x, y, 1e4) == pytest.approx(sim.linear_cka(x, y), abs=1e-6)
-    assert sim.rbf_cka(x.astype(np.float32), y.astype(np.float32), 1e4) == pytest.approx(sim.linear_cka(x, y), abs=1e-5)
+    assert sim.rbf_cka(x, y, scale=1e4) == pytest.approx(sim.linear_cka(x, y), abs=1e-6)
+    assert sim.rbf_cka(x.astype(np.float32), y.astype(np.float32), scale=1e4) == pytest.approx(
+        sim.linear_cka(x, y), abs=1e-5
+    )
 
 
 def test_debiasing_takes_the_bias_off():
@@ -487,7 +489,7 @@ def test_bad_representations(name, change, message):
         (lambda x, y: sim.linear_cka(x[:3], y[:3], debiased=True), "at least 4"),
         (lambda x, y: sim.MinibatchCKA().update(x[:3], y[:3]), "at least 4"),
         (lambda x, y: sim.MinibatchCKA().compute(), "no batches"),
-        (lambda x, y: sim.MinibatchCKA().update(x, y).compute(95), "confidence"),
+        (lambda x, y: sim.MinibatchCKA().update(x, y).compute(confidence=95), "confidence"),
     ],
 )
 def test_bad_options(call, message):

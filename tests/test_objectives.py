@@ -65,10 +65,10 @@ def _barlow_loops(first, second, redundancy):
 def test_losses_equal_the_papers_formulas(seed):
     a, b = _views(seed=seed)
     for ours, theirs in (
-        (nt_xent(a, b, 0.2), _nt_xent_loops(a, b, 0.2)),
-        (nt_xent(a, b, 1.0), _nt_xent_loops(a, b, 1.0)),
+        (nt_xent(a, b, temperature=0.2), _nt_xent_loops(a, b, 0.2)),
+        (nt_xent(a, b, temperature=1.0), _nt_xent_loops(a, b, 1.0)),
         (vicreg(a, b), _vicreg_loops(a, b)),
-        (barlow_twins(a, b, 0.01), _barlow_loops(a, b, 0.01)),
+        (barlow_twins(a, b, redundancy=0.01), _barlow_loops(a, b, 0.01)),
     ):
         assert ours.item() == pytest.approx(theirs, rel=1e-6)
 
@@ -92,7 +92,7 @@ def test_bad_input():
         with pytest.raises(ValueError, match="batch of one"):
             loss(a[:1], b[:1])
     with pytest.raises(ValueError, match="temperature = 0"):
-        nt_xent(a, b, 0)
+        nt_xent(a, b, temperature=0)
     with pytest.raises(ValueError, match="did you mean 'simclr'"):
         SelfSupervised(torch.nn.Flatten(), 5, "simclrr")
     with pytest.raises(ValueError, match="square"):

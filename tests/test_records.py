@@ -46,7 +46,7 @@ def test_load_or_run_runs_once(store):
         return _record()
 
     for _ in range(2):
-        store.load_or_run(Config(), run)
+        store.load_or_run(Config(), run=run)
     assert len(calls) == 1
 
 
@@ -56,7 +56,7 @@ def test_the_checkpoint_of_a_process_killed_after_saving_goes_with_the_next_call
     checkpoint = store.checkpoint(config)
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"left behind")
-    assert store.load_or_run(config, None).metrics["tv"] == 1.0
+    assert store.load_or_run(config, run=None).metrics["tv"] == 1.0
     assert not checkpoint.exists()
 
 
@@ -70,7 +70,7 @@ def test_truncated_record_is_named_skipped_and_made_anew(store):
     with pytest.warns(DamagedRecordWarning, match=config.key):
         assert store.table("distributional").empty
     with pytest.warns(DamagedRecordWarning):
-        store.load_or_run(config, lambda c, checkpoint: _record(5.0))
+        store.load_or_run(config, run=lambda c, checkpoint: _record(5.0))
     assert store.load(config).metrics["tv"] == 5.0
 
 
@@ -247,7 +247,7 @@ def test_all_runs_are_exported_as_one_table(store, tmp_path):
     own = RecordStore(store.path, packaged=False)
     texts = []
     for name in ("runs.csv", "runs.csv.gz", "again.csv.gz"):
-        assert export(tmp_path / name, ["distributional", "scaling"], own) == 2
+        assert export(tmp_path / name, ["distributional", "scaling"], store=own) == 2
         texts.append((tmp_path / name).read_bytes())
     assert gzip.decompress(texts[1]) == texts[0]
     assert texts[1] == texts[2]
@@ -257,14 +257,14 @@ def test_all_runs_are_exported_as_one_table(store, tmp_path):
     assert rows.key[1] == Config(seed=1).key
     assert {*Config.names(), "group", "source", "commit", "created", "device"} <= set(rows.reset_index())
     with pytest.raises(ValueError, match="must end in"):
-        export(tmp_path / "runs.xlsx", ["distributional"], own)
+        export(tmp_path / "runs.xlsx", ["distributional"], store=own)
 
 
 def test_an_exported_table_for_parquet_has_one_type_a_column(store, tmp_path, monkeypatch):
     store.save(Config(), Record("distributional", {}, {"tv": 0.5, "stopped": "early"}))
     written = []
     monkeypatch.setattr(pd.DataFrame, "to_parquet", lambda self, file, index: written.append(self))
-    export(tmp_path / "runs.parquet", ["distributional"], RecordStore(store.path, packaged=False))
+    export(tmp_path / "runs.parquet", ["distributional"], store=RecordStore(store.path, packaged=False))
     assert object not in set(written[0].dtypes)
 
     def missing(*_, **__):
@@ -272,7 +272,7 @@ def test_an_exported_table_for_parquet_has_one_type_a_column(store, tmp_path, mo
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", missing)
     with pytest.raises(ImportError, match="pip install pyarrow"):
-        export(tmp_path / "none.parquet", ["distributional"], RecordStore(store.path, packaged=False))
+        export(tmp_path / "none.parquet", ["distributional"], store=RecordStore(store.path, packaged=False))
     assert not (tmp_path / "none.parquet").exists()
 
 

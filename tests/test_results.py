@@ -65,7 +65,7 @@ RESULTS = {
     "Penalties": _penalties,
     "Fit": lambda: scaling.fit(SIZES, LOSSES, bootstrap=20),
     "LawReport": lambda: scaling.report(SIZES, LOSSES, bootstrap=0),
-    "Holdout": lambda: scaling.compare_laws(SIZES, LOSSES, ["bansal"])["bansal"],
+    "Holdout": lambda: scaling.compare_laws(SIZES, LOSSES, laws=["bansal"])["bansal"],
     "Path": _path,
     "Curves": lambda: _curves(2),
     "SequenceCurves": lambda: SequenceCurves(

@@ -27,7 +27,7 @@ class Canonical:
     rank_y: int
 
 
-def cca(x, y, squared: bool = False, rtol: float | None = None) -> float:
+def cca(x, y, *, squared: bool = False, rtol: float | None = None) -> float:
     """Returns the mean canonical correlation, over the smaller of the two ranks.
 
     Says little unless n is several times p + q: independent representations have a mean near sqrt(p / n), not 0.
@@ -52,7 +52,7 @@ def cca(x, y, squared: bool = False, rtol: float | None = None) -> float:
     return float(np.mean(found.correlations**2 if squared else found.correlations))
 
 
-def svcca(x, y, variance: float = 0.99, squared: bool = False) -> float:
+def svcca(x, y, *, variance: float = 0.99, squared: bool = False) -> float:
     """Returns the mean canonical correlation of the leading principal components that keep a share of the variance.
 
     Shapes: x (n, p), y (n, q), n >= 2.
@@ -85,7 +85,7 @@ def svcca(x, y, variance: float = 0.99, squared: bool = False) -> float:
     return float(np.mean(found.correlations**2 if squared else found.correlations))
 
 
-def pwcca(x, y, weights: str = "x", rtol: float | None = None) -> float:
+def pwcca(x, y, *, weights: str = "x", rtol: float | None = None) -> float:
     """Returns the canonical correlations averaged with projection weights: how much of x each variate accounts for.
 
     The weight of variate h_i of x is sum_j |<h_i, x_j>| over the centred columns x_j. It is not symmetric, and it
@@ -115,7 +115,7 @@ def pwcca(x, y, weights: str = "x", rtol: float | None = None) -> float:
     return float(weight @ found.correlations / weight.sum())
 
 
-def canonical_correlations(x, y, rtol: float | None = None) -> np.ndarray:
+def canonical_correlations(x, y, *, rtol: float | None = None) -> np.ndarray:
     """Returns all canonical correlations, largest first; warns and is NaN as `cca`.
 
     Shapes: x (n, p), y (n, q); result (min of the two ranks,).

@@ -33,7 +33,7 @@ class _Hsic(NamedTuple):
         return self.xy / math.sqrt(self.xx) / math.sqrt(self.yy)
 
 
-def linear_cka(x, y, debiased: bool = False) -> float:
+def linear_cka(x, y, *, debiased: bool = False) -> float:
     """Returns the linear centred kernel alignment ||X'Y||^2 / (||X'X|| ||Y'Y||) of centred X, Y (Frobenius norms).
 
     The debiased form takes the unbiased estimate of HSIC in numerator and denominator. It does not grow with p/n, is
@@ -58,7 +58,7 @@ def linear_cka(x, y, debiased: bool = False) -> float:
     return _rounded(hsic.alignment(), debiased)
 
 
-def rbf_cka(x, y, scale: float = 0.8, debiased: bool = False) -> float:
+def rbf_cka(x, y, *, scale: float = 0.8, debiased: bool = False) -> float:
     """Returns the centred kernel alignment of Gaussian kernels exp(-d^2 / 2 s^2), s = scale x the median distance.
 
     The median is over the n (n - 1) / 2 pairs of different rows, of x for x and of y for y. As `scale` grows, the
@@ -132,7 +132,7 @@ class MinibatchCKA:
         self._sums.extend(other._sums)
         return self
 
-    def compute(self, confidence: float = 0.95) -> Interval:
+    def compute(self, *, confidence: float = 0.95) -> Interval:
         """Returns the alignment with its interval; `n` is the number of batches.
 
         NaN with a `SimilarityWarning` where a representation never varied.

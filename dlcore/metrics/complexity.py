@@ -26,7 +26,9 @@ def as_draws(predictions, noisy_labels, labels, num_classes: int | None) -> tupl
     return found, noisy, given
 
 
-def deviation_complexity(predictions, noisy_labels, labels, num_classes: int, correction: str | None = None) -> float:
+def deviation_complexity(
+    predictions, noisy_labels, labels, num_classes: int, *, correction: str | None = None
+) -> float:
     """Returns C_dc = n I(Delta; N), in nats: pooled over samples and draws.
 
     Shapes: predictions, noisy_labels (K, n) integers in 0..num_classes-1; labels (n,), clean.
@@ -54,7 +56,9 @@ def deviation_complexity(predictions, noisy_labels, labels, num_classes: int, co
     return float(len(given) * jackknife_of(table(code), map(table, code), len(code)))
 
 
-def prediction_complexity(predictions, noisy_labels, labels, num_classes: int, correction: str | None = None) -> float:
+def prediction_complexity(
+    predictions, noisy_labels, labels, num_classes: int, *, correction: str | None = None
+) -> float:
     """Returns C_pc = sum over samples of I(f(x_i); y'_i), in nats: each information from K draws.
 
     Needs many draws: an information from K samples cannot exceed log K, and its plug-in bias is (c - 1)^2 / (2 K)
@@ -71,7 +75,7 @@ def prediction_complexity(predictions, noisy_labels, labels, num_classes: int, c
     return float(np.maximum(columnwise_information(delta, shift, num_classes, correction), 0).sum())
 
 
-def binary_deviation_complexity(predictions, noisy_labels, labels, correction: str | None = None) -> float:
+def binary_deviation_complexity(predictions, noisy_labels, labels, *, correction: str | None = None) -> float:
     """Returns n I(f = y; y' = y), in nats: deviation complexity of the 2 x 2 table of right and flipped.
 
     At most C_dc (data processing), and its plug-in bias is only 1 / (2 K) nats. With `sharp_memorization_bound` it is
@@ -84,7 +88,7 @@ def binary_deviation_complexity(predictions, noisy_labels, labels, correction: s
     found, noisy, given = as_draws(predictions, noisy_labels, labels, None)
     right = (found != given).astype(np.int64)
     flipped = (noisy != given).astype(np.int64)
-    return deviation_complexity(right, flipped, np.zeros_like(given), 2, correction)
+    return deviation_complexity(right, flipped, np.zeros_like(given), 2, correction=correction)
 
 
 def memorization_bound(complexity: float, num_samples: int, rate: float) -> float:

@@ -104,7 +104,7 @@ def total_variation(p, q) -> float:
     return min(1.0, float(0.5 * np.abs(p - q).sum()))
 
 
-def null_bias(conditional, group_sizes, other_sizes=None) -> float:
+def null_bias(conditional, group_sizes, *, other_sizes=None) -> float:
     """Returns the mean of the plug-in TV between equal laws, 1/2 sum_l w_l sum_k sqrt(2 p (1 - p) / (pi N_l)).
 
     w_l is N_l / N. With `other_sizes` both laws are sampled: 1/N_l becomes 1/N_l + 1/N'_l, and w_l the mean of the
@@ -252,7 +252,7 @@ def partition_tv(counts, conditional, groups) -> tuple[float, float]:
     return float(scale * np.abs(apart).sum()), float(scale * np.sqrt(2 * variance / np.pi).sum())
 
 
-def distinguishability(predictions, feature, confidence: float = 0.95) -> Interval:
+def distinguishability(predictions, feature, *, confidence: float = 0.95) -> Interval:
     """Returns epsilon, the test error of the same procedure trained on the labels L, with Wilson's interval.
 
     Shapes: both (n,) integers.
@@ -265,4 +265,4 @@ def distinguishability(predictions, feature, confidence: float = 0.95) -> Interv
     f, labels = as_integers("predictions", predictions, ndim=1), as_integers("feature", feature, ndim=1)
     if f.shape != labels.shape:
         raise ValueError(f"predictions {f.shape} and feature {labels.shape} must be equally long")
-    return wilson_interval(int((f != labels).sum()), f.size, confidence)
+    return wilson_interval(int((f != labels).sum()), f.size, confidence=confidence)

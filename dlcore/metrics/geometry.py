@@ -56,7 +56,7 @@ def _root(x: Features) -> np.ndarray:
     return (vectors[:, keep] * np.sqrt(values[keep])) @ vectors[:, keep].T
 
 
-def rsa(x, y, distance: str = "correlation", comparison: str = "spearman") -> float:
+def rsa(x, y, *, distance: str = "correlation", comparison: str = "spearman") -> float:
     """Returns the correlation, over all pairs of inputs, of their dissimilarities in x and in y.
 
     "correlation" is 1 - Pearson's r of two rows: it ignores an offset common to all columns and the size of a row,
@@ -93,7 +93,7 @@ def rsa(x, y, distance: str = "correlation", comparison: str = "spearman") -> fl
     return float(np.clip(a @ b / math.sqrt(a @ a) / math.sqrt(b @ b), -1, 1))
 
 
-def mutual_knn(x, y, k: int = 10, distance: str = "cosine") -> float:
+def mutual_knn(x, y, *, k: int = 10, distance: str = "cosine") -> float:
     """Returns the mean share of the k nearest neighbours that an input has in x and also in y.
 
     In [0, 1]; unrelated representations share k / (n - 1) on average. Neighbours are found in float64, a block of

@@ -177,7 +177,7 @@ class GapIntervals:
 
 
 def gap_intervals(
-    train: float, test: float, num_test: int, experiment: NoisyExperiment, confidence: float = 0.95
+    train: float, test: float, num_test: int, experiment: NoisyExperiment, *, confidence: float = 0.95
 ) -> GapIntervals:
     """Returns the gaps with intervals for the draw of the noise and of the test points; the training set is fixed.
 

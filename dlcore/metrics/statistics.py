@@ -44,7 +44,7 @@ def _interval(value: float, half: float, power: int, n: int) -> Interval:
     return Interval(value, low, high, n)
 
 
-def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
+def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
     """Returns the proportion with Wilson's score interval, which behaves near 0 and 1.
 
     Raises: ValueError unless 0 <= successes <= trials and trials > 0, and 0 < confidence < 1.
@@ -64,7 +64,7 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> In
     return Interval(float(p), float(low), float(high), int(trials))
 
 
-def mean_interval(values, confidence: float = 0.95) -> Interval:
+def mean_interval(values, *, confidence: float = 0.95) -> Interval:
     """Returns the mean over seeds with its t interval; one value has NaN bounds, since nothing is known of them.
 
     Raises: ValueError for no values, NaN or infinity, a confidence outside (0, 1).
@@ -80,7 +80,7 @@ def mean_interval(values, confidence: float = 0.95) -> Interval:
     return _interval(array.mean(), half, power, array.size)
 
 
-def paired_difference(a, b, confidence: float = 0.95) -> Interval:
+def paired_difference(a, b, *, confidence: float = 0.95) -> Interval:
     """Returns the mean of a - b, pair by pair (the same seeds), with its t interval.
 
     Raises: ValueError for unequal lengths, and as `mean_interval` does.
@@ -91,10 +91,10 @@ def paired_difference(a, b, confidence: float = 0.95) -> Interval:
     a, b = _values(a), _values(b)
     if a.shape != b.shape:
         raise ValueError(f"pairs are needed: {a.size} and {b.size} values")
-    return mean_interval(a - b, confidence)
+    return mean_interval(a - b, confidence=confidence)
 
 
-def welch_interval(a, b, confidence: float = 0.95) -> Interval:
+def welch_interval(a, b, *, confidence: float = 0.95) -> Interval:
     """Returns the mean of a minus that of b with Welch's t interval: independent samples, spreads that may differ.
 
     `n` is the number of values of both.
@@ -115,7 +115,7 @@ def welch_interval(a, b, confidence: float = 0.95) -> Interval:
     return _interval(difference, half, power, a.size + b.size)
 
 
-def largest_interval(groups: Sequence, confidence: float = 0.95, *, absolute: bool = False) -> Interval:
+def largest_interval(groups: Sequence, *, confidence: float = 0.95, absolute: bool = False) -> Interval:
     """Returns the largest of several means with an interval for the largest of the true ones; `n` counts all values.
 
     The upper end is the largest upper end of the groups' t intervals: that of the group with the largest true mean would
@@ -132,10 +132,10 @@ def largest_interval(groups: Sequence, confidence: float = 0.95, *, absolute: bo
     arrays = [_values(g) for g in groups]
     if not arrays or min(a.size for a in arrays) < 2:
         raise ValueError("groups of at least two values are needed")
-    outer = [mean_interval(a, confidence) for a in arrays]
+    outer = [mean_interval(a, confidence=confidence) for a in arrays]
     # of an absolute mean either end may be the one that is too high
     errors = len(arrays) * (2 if absolute else 1)
-    inner = [mean_interval(a, 1 - (1 - confidence) / errors) for a in arrays]
+    inner = [mean_interval(a, confidence=1 - (1 - confidence) / errors) for a in arrays]
     values, lows, highs = [i.value for i in outer], [i.low for i in inner], [i.high for i in outer]
     if absolute:
         values = [abs(v) for v in values]

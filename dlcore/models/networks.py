@@ -57,7 +57,7 @@ class _Block(nn.Module):
         return torch.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
 
 
-def mlp(shape: tuple[int, ...], num_classes: int, width: int = 256, depth: int = 2) -> nn.Module:
+def mlp(shape: tuple[int, ...], num_classes: int, *, width: int = 256, depth: int = 2) -> nn.Module:
     """Fully connected network with `depth` hidden ReLU layers of `width` units."""
     size = int(torch.Size(shape).numel())
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
@@ -68,7 +68,7 @@ def mlp(shape: tuple[int, ...], num_classes: int, width: int = 256, depth: int =
     return Stages(layers)
 
 
-def convnet(shape: tuple[int, ...], num_classes: int, width: int = 32, depth: int = 3) -> nn.Module:
+def convnet(shape: tuple[int, ...], num_classes: int, *, width: int = 32, depth: int = 3) -> nn.Module:
     """Plain convolutional network: `depth` stages of convolution, BatchNorm, ReLU; width doubles as size halves.
 
     Takes 1-D signals (C, L) and images (C, H, W). The first stage keeps the size, later ones have stride 2.
@@ -91,7 +91,7 @@ def convnet(shape: tuple[int, ...], num_classes: int, width: int = 32, depth: in
     return Stages(layers)
 
 
-def resnet(shape: tuple[int, ...], num_classes: int, width: int = 16, depth: int = 1, groups: int = 3) -> nn.Module:
+def resnet(shape: tuple[int, ...], num_classes: int, *, width: int = 16, depth: int = 1, groups: int = 3) -> nn.Module:
     """Residual network for small inputs: `groups` groups of `depth` blocks, widths w, 2w, 4w, ... (He et al. 2016).
 
     `width=64, depth=2, groups=4` is ResNet-18 in its CIFAR form (3 x 3 stem, no max-pool).
@@ -111,9 +111,9 @@ def resnet(shape: tuple[int, ...], num_classes: int, width: int = 16, depth: int
     return Stages(layers)
 
 
-def resnet18(shape: tuple[int, ...], num_classes: int, width: int = 64, depth: int = 2) -> nn.Module:
+def resnet18(shape: tuple[int, ...], num_classes: int, *, width: int = 64, depth: int = 2) -> nn.Module:
     """ResNet-18 for 32 x 32 images: 11.2 million parameters at width 64 and ten classes."""
-    return resnet(shape, num_classes, width, depth, groups=4)
+    return resnet(shape, num_classes, width=width, depth=depth, groups=4)
 
 
 CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {

@@ -240,7 +240,7 @@ def rationality(
     Differs: all accuracies are those of the final classifier; the released code averages over the last epoch.
     """
     y, y_test, classes = _checked_labels(features, labels, test_features, test_labels, rate, draws, num_classes)
-    noisy = noisy_draws(y, classes, rate, seed, draws, noise)
+    noisy = noisy_draws(y, classes, rate, seed, draws, noise=noise)
     if not (noisy != y).any():
         raise ValueError("the noise changed no label")
     if keep is not None:
@@ -386,7 +386,7 @@ def _summary(
     experiment = rr.noisy_experiment(predictions, noisy, labels)
     train, test = float(np.mean(clean == labels)), float(np.mean(on_test == test_labels))
     n = len(labels)
-    full = rr.deviation_complexity(predictions, noisy, labels, classes, "miller-madow")
+    full = rr.deviation_complexity(predictions, noisy, labels, classes, correction="miller-madow")
     two = rr.binary_deviation_complexity(predictions, noisy, labels)
     return Rationality(
         rr.gaps(train, test, experiment.train_noisy, experiment.noisy_train),
@@ -398,7 +398,7 @@ def _summary(
 
 
 def noisy_draws(
-    labels: np.ndarray, num_classes: int, rate: float, seed: int, draws: int, noise: Any = None
+    labels: np.ndarray, num_classes: int, rate: float, seed: int, draws: int, *, noise: Any = None
 ) -> np.ndarray:
     """Returns K noisy label vectors (K, n), each label flipped to a different class; rates of one seed are nested.
 

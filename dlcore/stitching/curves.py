@@ -214,7 +214,7 @@ def _untrained(random: Any, bottom: nn.Module, seed: int) -> nn.Module | None:
     if random is False or random is None:
         return None
     if random is True:
-        return random_bottom(bottom, seed)
+        return random_bottom(bottom, seed=seed)
     if isinstance(random, nn.Module):
         return random
     with runtime.seeded(seed, 0x4A2D):  # what it draws depends on the seed alone
@@ -230,7 +230,7 @@ def _resettable(module: nn.Module):
 
 
 @borrowed.own_settings()
-def random_bottom(model: nn.Module, seed: int = 0) -> nn.Module:
+def random_bottom(model: nn.Module, *, seed: int = 0) -> nn.Module:
     """Returns an untrained copy of a network: every parameter drawn again, no storage shared with the original.
 
     Every module with `reset_parameters` is reset, at any depth; BatchNorm's statistics with it. Bare parameters of a module

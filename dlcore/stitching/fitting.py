@@ -87,6 +87,7 @@ def stitch(
     top: nn.Module,
     bottom_stage: str,
     top_stage: str | None = None,
+    *,
     family: str = "auto",
     data: StitchData | tuple | None = None,
     **options: Any,

@@ -152,7 +152,7 @@ def _check_heard(module: nn.Module, what: str) -> None:
         )
 
 
-def stage_names(model: nn.Module, example: torch.Tensor, depth: int = 1) -> list[str]:
+def stage_names(model: nn.Module, example: torch.Tensor, *, depth: int = 1) -> list[str]:
     """Returns the names of a network's parts at which it can be cut, in the order in which they run.
 
     These are the direct children that have parameters or follow one, run once, and are not the last; of a network that
@@ -207,7 +207,7 @@ def _order(model: nn.Module, parent: nn.Module, example: torch.Tensor) -> list[s
 @torch.inference_mode(False)
 @torch.no_grad()
 def activations(
-    model: nn.Module, inputs: torch.Tensor, stages: Sequence[str], batch_size: int = 512
+    model: nn.Module, inputs: torch.Tensor, stages: Sequence[str], *, batch_size: int = 512
 ) -> dict[str, torch.Tensor]:
     """Returns the activations of all inputs at several stages, in evaluation mode, from one pass over the inputs.
 

@@ -16,7 +16,7 @@ from dlcore.training import Augment, TrainConfig
 OBJECTIVES = ("labels", "soft_labels", "features")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StitchOptions:
     """How to stitch, beyond the family.
 

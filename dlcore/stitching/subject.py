@@ -158,7 +158,7 @@ class Subject:
                 if self.bytes(stage) > self.cache_bytes:
                     return None
             train, test = (
-                activations(self.model, inputs, together, BATCH)
+                activations(self.model, inputs, together, batch_size=BATCH)
                 for inputs in (self.data.train_inputs, self.data.test_inputs)
             )
             self._kept |= {one: (train[one], test[one]) for one in together}
@@ -177,4 +177,4 @@ class Subject:
 
     def collect(self, stage: str, inputs: torch.Tensor) -> torch.Tensor:
         """Returns the activations of some inputs at a stage."""
-        return activations(self.model, inputs, [stage], BATCH)[stage]
+        return activations(self.model, inputs, [stage], batch_size=BATCH)[stage]

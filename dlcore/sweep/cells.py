@@ -244,7 +244,7 @@ def _direct(place: Place, fields: Mapping[str, Any]) -> None:
         from dlcore.sweep import function
 
         run = functools.partial(function.run, place.function)
-        RecordStore(place.store).load_or_run(function.Call(place.study, fields), run)
+        RecordStore(place.store).load_or_run(function.Call(place.study, fields), run=run)
         return
     config = studies.study(place.study).Config(**fields)
     with runtime.listening(listen):

@@ -15,7 +15,7 @@ class Score:
     signature: str
 
 
-def bleu(hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "13a") -> Score:
+def bleu(hypotheses: Sequence[str], references: Sequence[str], *, tokenize: str = "13a") -> Score:
     """Returns the corpus BLEU of hypotheses against one reference each.
 
     `tokenize` is sacrebleu's: "13a" for text, "none" for tokens that are parted by spaces already.

@@ -25,7 +25,7 @@ from dlcore.translation.models import Seq2Seq
 from dlcore.translation.sentence_pairs import PAD, Pairs, Ragged, token_batches
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SequenceConfig(Options):
     """How to train. Units: steps (batches), tokens, learning rate per step of the mean loss per target token.
 
@@ -122,7 +122,7 @@ def _check(pairs: Pairs, model: Seq2Seq, what: str) -> None:
 
 @torch.inference_mode(False)
 @torch.no_grad()
-def sentence_losses(model: Seq2Seq, pairs: Pairs, batch_tokens: int = 8192, cast: Any = None) -> np.ndarray:
+def sentence_losses(model: Seq2Seq, pairs: Pairs, *, batch_tokens: int = 8192, cast: Any = None) -> np.ndarray:
     """Returns the teacher-forced loss of each pair in nats per sentence (n,) float64, EOS included.
 
     Divide sums by `pairs.target.lengths.sum()` for nats per token; subtract minus the log-probability of
@@ -148,9 +148,9 @@ def sentence_losses(model: Seq2Seq, pairs: Pairs, batch_tokens: int = 8192, cast
     return result
 
 
-def token_loss(model: Seq2Seq, pairs: Pairs, batch_tokens: int = 8192, cast: Any = None) -> float:
+def token_loss(model: Seq2Seq, pairs: Pairs, *, batch_tokens: int = 8192, cast: Any = None) -> float:
     """Returns the teacher-forced loss in nats per target token, the log-perplexity; see `sentence_losses`."""
-    return float(sentence_losses(model, pairs, batch_tokens, cast).sum() / pairs.target.lengths.sum())
+    return float(sentence_losses(model, pairs, batch_tokens=batch_tokens, cast=cast).sum() / pairs.target.lengths.sum())
 
 
 @configured_by(SequenceConfig)
@@ -249,7 +249,7 @@ def fit_pairs(
             step, tokens, mean = until, tokens + int(seen), float(nats) / int(seen)
             if mean != mean:
                 raise FloatingPointError(f"the loss is not a number at step {step}; lower learning_rate?")
-            held_out = token_loss(model, dev, 4 * config.batch_tokens, cast)
+            held_out = token_loss(model, dev, batch_tokens=4 * config.batch_tokens, cast=cast)
             for name, entry in (("steps", step), ("tokens", tokens), ("train_loss", mean), ("dev_loss", held_out)):
                 getattr(curves, name).append(entry)
             if curves.best < 0 or held_out < curves.dev_loss[curves.best] - config.least_gain:

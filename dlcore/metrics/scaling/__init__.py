@@ -98,7 +98,7 @@ def marginal_value(fitted: Fit, size) -> MarginalValue:
     return MarginalValue(*(_shaped(v, x.shape) for v in (derivative, elasticity, doubled)))
 
 
-def effective_data(fit_a: Fit, fit_b: Fit, size, confidence: float = 0.95) -> EffectiveData:
+def effective_data(fit_a: Fit, fit_b: Fit, size, *, confidence: float = 0.95) -> EffectiveData:
     """Returns how much data under the baseline A is worth `size` data under B: the D' with L_A(D') = L_B(size).
 
     Infinite where no amount of A-data reaches that loss. For two fits of "bansal" with C = 0 and one p the factor is

@@ -30,7 +30,7 @@ class Alternating:
         return self.alpha * (1 / as_reals("sizes", sizes) + self.C) ** self.p
 
 
-def alternating_fit(sizes, losses, tolerance: float = 1e-10, most: int = 10_000) -> Alternating:
+def alternating_fit(sizes, losses, *, tolerance: float = 1e-10, most: int = 10_000) -> Alternating:
     """Returns the law after alternating least squares: alpha and p for fixed C, then C among values that hit one point.
 
     It stops when alpha stalls, which may be far from the optimum: a warning to show beside `fit`, not a tool.

@@ -47,7 +47,7 @@ class Holdout:
     error: float
 
 
-def equivalence(a: Fit, b: Fit, band: float = 0.05, alpha: float = 0.05) -> Equivalence:
+def equivalence(a: Fit, b: Fit, *, band: float = 0.05, alpha: float = 0.05) -> Equivalence:
     """Returns whether the exponents of two independent curves differ by less than `band`: two one-sided tests.
 
     The two tests reject together when the interval of level 1 - 2 alpha of the difference lies inside of
@@ -73,7 +73,7 @@ def equivalence(a: Fit, b: Fit, band: float = 0.05, alpha: float = 0.05) -> Equi
     name = a.curve.law.exponent
 
     def limits(level: float) -> tuple[float, float]:
-        (la, ua), (lb, ub) = a.interval(name, 1 - 2 * level), b.interval(name, 1 - 2 * level)
+        (la, ua), (lb, ub) = a.interval(name, confidence=1 - 2 * level), b.interval(name, confidence=1 - 2 * level)
         # an end may lie on the wrong side of its estimate in a skewed bootstrap: then it adds nothing
         down = np.hypot(max(b.exponent - lb, 0), max(ua - a.exponent, 0))
         up = np.hypot(max(ub - b.exponent, 0), max(a.exponent - la, 0))
@@ -96,7 +96,7 @@ def equivalence(a: Fit, b: Fit, band: float = 0.05, alpha: float = 0.05) -> Equi
     return Equivalence(float(difference), float(low), float(high), band, p_value, _verdict(low, high, band))
 
 
-def paired_equivalence(sizes_a, losses_a, sizes_b, losses_b, band: float = 0.05, alpha: float = 0.05) -> Equivalence:
+def paired_equivalence(sizes_a, losses_a, sizes_b, losses_b, *, band: float = 0.05, alpha: float = 0.05) -> Equivalence:
     """Returns the same as `equivalence` without a law: from the slope of log(loss b / loss a) over log size.
 
     Two power laws L = f(D) D^-p with a common factor f, whatever its form, have a ratio that is a straight line, and its slope
@@ -149,7 +149,7 @@ def _verdict(low: float, high: float, band: float) -> str:
 
 
 def compare_laws(
-    sizes, losses, laws: Sequence[str] = tuple(LAWS), holdout: int = 1, *, bootstrap: int = 0, seed: int = 0
+    sizes, losses, *, laws: Sequence[str] = tuple(LAWS), holdout: int = 1, bootstrap: int = 0, seed: int = 0
 ) -> dict[str, Holdout]:
     """Returns, for each law, what its fit without the `holdout` largest distinct sizes says of them; the best first.
 
@@ -181,7 +181,7 @@ def compare_laws(
     out = x >= levels[-holdout]
     found = {}
     for law in chosen:
-        fitted = fit(np.exp(x[~out]), np.exp(y[~out]), law.name, bootstrap, seed)
+        fitted = fit(np.exp(x[~out]), np.exp(y[~out]), law=law.name, bootstrap=bootstrap, seed=seed)
         errors = np.log(fitted.predict(np.exp(x[out]))) - y[out]
         losses, error = np.exp(y[out]), float(np.abs(errors).mean())
         found[law.name] = Holdout(law.name, fitted, np.exp(x[out]), losses, errors, error)

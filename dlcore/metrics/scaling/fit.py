@@ -101,7 +101,7 @@ class Fit:
             value = np.where(np.abs(jacobian @ directions).max(1) > 1e-4, np.nan, value)
         return value
 
-    def band(self, sizes, confidence: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def band(self, sizes, *, confidence: float | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Returns lower and upper bootstrap limits of the law at sizes, point by point (without a new run's noise).
 
         Raises: ValueError without bootstrap draws, or for a size that is not positive and finite.
@@ -118,7 +118,7 @@ class Fit:
         ends = np.quantile(values, [tail, 1 - tail], axis=0)
         return tuple(np.where(np.isnan(self.log_losses(x)), np.nan, ends))
 
-    def interval(self, parameter: str, confidence: float = 0.95) -> tuple[float, float]:
+    def interval(self, parameter: str, *, confidence: float = 0.95) -> tuple[float, float]:
         """Returns the interval of one parameter at another confidence, by the fit's own method.
 
         Raises: ValueError for a parameter that the law lacks or a confidence outside (0, 1).
@@ -158,10 +158,10 @@ def _tex(value: float) -> str:
 def fit(
     sizes,
     losses,
+    *,
     law: str = "bansal",
     bootstrap: int = 0,
     seed: int = 0,
-    *,
     delta: float = DELTA,
     resample: str = "auto",
     confidence: float = 0.95,
@@ -244,7 +244,7 @@ def solve(curve: Curve, kind: type, bootstrap: int, seed: int, resample: str, co
         cost=cost,
         open=left_open,
     )
-    fitted.intervals.update({name: fitted.interval(name, confidence) for name in law.parameters})
+    fitted.intervals.update({name: fitted.interval(name, confidence=confidence) for name in law.parameters})
     for j, name in enumerate(law.parameters):
         if name not in flags and (width := _hardly(fitted, j)):
             flags[name] = width

@@ -11,7 +11,7 @@ from dlcore.metrics.scaling.solver import multistart
 from dlcore.metrics.statistics import Interval
 
 
-def profile_interval(fitted: Fit, parameter: str | None = None, confidence: float = 0.95) -> Interval:
+def profile_interval(fitted: Fit, *, parameter: str | None = None, confidence: float = 0.95) -> Interval:
     """Returns a parameter (by default the exponent) with its profile likelihood interval; n is the number of runs.
 
     The limits are where the minimum over the other parameters of the summed loss is 1 + F / (n - k) times its overall

@@ -31,7 +31,7 @@ class LawReport:
         return self.sentence
 
 
-def report(sizes, losses, bootstrap: int = 500, seed: int = 0, unit: str = "samples", *, holdout: int = 1) -> LawReport:
+def report(sizes, losses, *, bootstrap: int = 500, seed: int = 0, unit: str = "samples", holdout: int = 1) -> LawReport:
     """Returns the laws fitted to your (D, loss) table, compared by held-out largest sizes, and a sentence to print.
 
     A law takes part when one size more than its parameters is left after the `holdout` largest are held out: take so many
@@ -64,11 +64,11 @@ def report(sizes, losses, bootstrap: int = 500, seed: int = 0, unit: str = "samp
             f"{distinct} distinct sizes are too few: {holdout + 3} are needed to compare laws by "
             + ("the largest" if holdout == 1 else f"the {holdout} largest")
         )
-    held = compare_laws(sizes, losses, laws, holdout)
-    fits = {name: fit(sizes, losses, name, bootstrap, seed) for name in laws}
+    held = compare_laws(sizes, losses, laws=laws, holdout=holdout)
+    fits = {name: fit(sizes, losses, law=name, bootstrap=bootstrap, seed=seed) for name in laws}
     best = next((law for law in held if not fits[law].flags), next(iter(held)))
     if bootstrap:  # the band of the fit that predicts
-        held |= compare_laws(sizes, losses, [best], holdout, bootstrap=bootstrap, seed=seed)
+        held |= compare_laws(sizes, losses, laws=[best], holdout=holdout, bootstrap=bootstrap, seed=seed)
     return LawReport(fits, held, best, _sentence(fits[best], held, np.exp(x), unit, len(lines) - len(whole), holdout))
 
 

@@ -64,10 +64,10 @@ class SharedExponent:
 
 def shared_exponent(
     curves: Mapping[str, tuple],
+    *,
     law: str = "bansal",
     bootstrap: int = 0,
     seed: int = 0,
-    *,
     delta: float = DELTA,
     confidence: float = 0.95,
 ) -> SharedExponent:

@@ -117,7 +117,7 @@ def _(t):
     )
     if min(len(mlp), len(resnet)) < 2:
         return None
-    return Measured(*welch_interval(mlp, resnet, CONFIDENCE.get()))
+    return Measured(*welch_interval(mlp, resnet, confidence=CONFIDENCE.get()))
 
 
 def _excess(t: Table, architecture: str, noise: float = 0.3) -> Table:

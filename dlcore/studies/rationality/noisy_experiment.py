@@ -216,14 +216,14 @@ def measure(draws: Draws, test_labels: np.ndarray, num_classes: int) -> tuple[di
             metrics[name] = interval.value
         metrics |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
     for name, correction in (("plug_in", None), ("miller_madow", "miller-madow"), ("jackknife", "jackknife")):
-        c = rr.deviation_complexity(predictions, noisy, labels, num_classes, correction)
+        c = rr.deviation_complexity(predictions, noisy, labels, num_classes, correction=correction)
         metrics[f"deviation_complexity_{name}"] = c
         metrics[f"bound_{name}"] = rr.memorization_bound(c, n, e.rate)
     two = rr.binary_deviation_complexity(predictions, noisy, labels)
     # half of the published bound, as in the first records; `table.derived` derives the smaller certificate of it
     metrics["bound_sharp"] = rr.memorization_bound(two, n, e.rate) / 2
     if len(noisy) >= 100 or (len(noisy) >= 20 and e.rate > 0.15):
-        c = rr.prediction_complexity(predictions, noisy, labels, num_classes, "miller-madow")
+        c = rr.prediction_complexity(predictions, noisy, labels, num_classes, correction="miller-madow")
         metrics["bound_prediction"] = rr.memorization_bound(c, n, e.rate)
     delta, shift = (predictions - labels) % num_classes, (noisy - labels) % num_classes
     pooled = np.zeros((num_classes, num_classes), dtype=np.int64)

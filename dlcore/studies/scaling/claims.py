@@ -112,7 +112,10 @@ def _(t):
 def _ratio(a: CurveFit, b: CurveFit, parameter: str) -> Measured | None:
     """Returns b's parameter over a's with an interval, from those of the two (MOVER on logs)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        x, y = (np.log([f.fit.parameters[parameter], *f.fit.interval(parameter, CONFIDENCE.get())]) for f in (a, b))
+        x, y = (
+            np.log([f.fit.parameters[parameter], *f.fit.interval(parameter, confidence=CONFIDENCE.get())])
+            for f in (a, b)
+        )
         low = y[0] - x[0] - np.hypot(max(y[0] - y[1], 0), max(x[2] - x[0], 0))
         high = y[0] - x[0] + np.hypot(max(y[2] - y[0], 0), max(x[0] - x[1], 0))
     if not np.isfinite(y[0] - x[0]):
@@ -180,7 +183,7 @@ def _fit(t: Table, law: str, curve: str = SYNTHETIC, **fields) -> CurveFit | Non
 
 def _excess_exponent(t: Table, curve: str) -> Measured | None:
     f = _fit(t, "known", curve)
-    return f and Measured(f.fit.exponent, *f.fit.interval("c", CONFIDENCE.get()), f.sizes.size, "law")
+    return f and Measured(f.fit.exponent, *f.fit.interval("c", confidence=CONFIDENCE.get()), f.sizes.size, "law")
 
 
 MEASURES["excess-exponent"] = with_arguments(_excess_exponent, SYNTHETIC)
@@ -193,7 +196,7 @@ def _(t):
     found = scaling_fits(clean.assign(loss=clean.reference), ("known",))
     if not found:
         return None
-    return Measured(found[0].fit.exponent, *found[0].fit.interval("c", CONFIDENCE.get()), len(clean), "law")
+    return Measured(found[0].fit.exponent, *found[0].fit.interval("c", confidence=CONFIDENCE.get()), len(clean), "law")
 
 
 def _beside_counting(t: Table, curve: str) -> Measured | None:

@@ -125,11 +125,11 @@ def _text(config: Config) -> Corpus:
     chosen = [whole.train[i] for i in order[: config.pairs]]
     changed = 0.0
     if config.noise_kind == "misaligned":
-        noisy = noises.misalign(chosen, config.noise, config.seed, whole.train)
+        noisy = noises.misalign(chosen, config.noise, config.seed, reference=whole.train)
         chosen, changed = noisy.texts, float(np.mean(noisy.changed > 0))
     elif config.noise_kind != "none":
         side = config.noise_kind.split("_")[0]
-        noisy = noises.replace_words(chosen, config.noise, config.seed, side, whole.train)
+        noisy = noises.replace_words(chosen, config.noise, config.seed, side=side, reference=whole.train)
         chosen, changed = noisy.texts, float(np.mean(noisy.changed > 0))
     train, dev, test = (
         bpe.pairs(part, longest=LONGEST)[0] for part in (chosen, whole.dev[:DEV], whole.test[: config.test_pairs])

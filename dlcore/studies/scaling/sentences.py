@@ -285,7 +285,7 @@ def _moved(rows: pd.DataFrame, law: str, **fields) -> str:
     """Returns by how much a setting moves the exponent of the clean baseline under a law, on common sizes."""
     own = rows[rows.curve == SYNTHETIC]
     pair = paired(own, law, setting_of(own, **fields), setting_of(own))
-    return _interval(equivalence(pair[0].fit, pair[1].fit, BAND, 0.025)) if pair else NONE
+    return _interval(equivalence(pair[0].fit, pair[1].fit, band=BAND, alpha=0.025)) if pair else NONE
 
 
 def _held_out(table: pd.DataFrame) -> dict[str, str]:

@@ -271,7 +271,7 @@ def scaling_fits(
 
 def _fit_means(sizes: np.ndarray, losses: np.ndarray, law: str, bootstrap: int, seed: int = 0) -> Fit:
     means = pd.Series(np.log(losses)).groupby(sizes).mean()
-    return laws.fit(means.index.to_numpy(), np.exp(means.to_numpy()), law, bootstrap, seed)
+    return laws.fit(means.index.to_numpy(), np.exp(means.to_numpy()), law=law, bootstrap=bootstrap, seed=seed)
 
 
 def fits_table(fits: Sequence[CurveFit], band: float = 0.05) -> pd.DataFrame:
@@ -289,7 +289,7 @@ def fits_table(fits: Sequence[CurveFit], band: float = 0.05) -> pd.DataFrame:
         low, high = f.fit.intervals[name]
         other = base.get((f.curve, f.law))
         both = _on_common(other, f) if other is not None and other is not f else ()
-        same = laws.equivalence(both[0].fit, both[1].fit, band, alpha=0.025) if both else None
+        same = laws.equivalence(both[0].fit, both[1].fit, band=band, alpha=0.025) if both else None
         row = {"curve": f.curve, "setting": f.setting, "arm": f.arm, "law": f.law, "exponent": f.fit.exponent}
         row |= {"low": low, "high": high, "amplitude": f.fit.parameters.get("alpha", f.fit.parameters.get("beta"))}
         row |= {"limit": f.limit, "knee": f.knee, "rmsle": f.fit.rmsle}
@@ -330,7 +330,7 @@ def holdouts(fits: Sequence[CurveFit]) -> pd.DataFrame:
         law = f.fit.law
         if np.unique(f.sizes).size - 1 <= len(laws.LAWS[law].parameters):
             continue
-        rest = laws.compare_laws(f.sizes, f.losses - f.floor, (law,))[law]
+        rest = laws.compare_laws(f.sizes, f.losses - f.floor, laws=(law,))[law]
         predicted = f.floor + rest.fit.predict(rest.sizes)
         errors = np.log(predicted / f.losses[f.sizes == f.sizes.max()])
         found += [
