@@ -3,15 +3,43 @@
 The charts of a study are those that its package `figures` names; here they are side by side.
 """
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
 from dlcore import studies
 from dlcore.charts.shared import DATASETS
 from dlcore.charts.theme import setup
 from dlcore.figures.synthesis import memorising_and_sampling, noise_in_four, what_similar_buys
+from dlcore.studies.meanings import columns
+
+
+def _told(study: str, chart: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a chart that names the columns of its study's table that a foreign one lacks."""
+
+    @functools.wraps(chart)
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            return chart(*args, **options)
+        except (AttributeError, KeyError) as error:
+            there = set(getattr(next(iter([*args, *options.values()]), None), "columns", ()))
+            name = error.name if isinstance(error, AttributeError) else error.args[0]
+            if not there or name in there or not hasattr(getattr(error, "obj", pd.DataFrame), "columns"):
+                raise
+            lacking = ", ".join(column for column in columns(study).column if column not in there)
+            text = f"the table has no {name}; it must be dlcore.studies.table({study!r}, runs), of which it lacks {lacking}"
+            raise ValueError(f"{chart.__name__}: {text}") from error
+
+    return call
+
 
 _CHARTS = {
-    name: getattr(module, name)
-    for module in (studies.part(study, "figures") for study in studies.STUDIES)
-    for name in module.__all__
+    name: _told(study, chart) if callable(chart) else chart
+    for study in studies.STUDIES
+    for name, chart in vars(studies.part(study, "figures")).items()
+    if name in studies.part(study, "figures").__all__
 }
 globals().update(_CHARTS)
 
