@@ -48,7 +48,10 @@ def dataset(name: str, load: Callable[[int], tuple], *, n_train: int = 1000, kin
 
 
 def architecture(name: str, build: Callable[..., Any], **recipe: Any) -> None:
-    """Registers a classifier.
+    """Registers a classifier for chapter 3's study, `distributional`.
+
+    Chapters 1 and 2 build networks of named stages by width and depth, and take no other; for one of yours there are
+    `dlcore.rationality` and `dlcore.penalty_curve`, which measure the same.
 
     Without a recipe `build(seed)` returns an unfitted one with `fit` and `predict`. With one, as `epochs=30,
     learning_rate=1e-3, batch_size=64, optimizer="adam", schedule="constant"`, `build(shape, num_classes)` returns a network,
