@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from dlcore.metrics.scaling import (
+    InfluenceWarning,
     OutlierWarning,
     alternating_fit,
     compute_optimal,
@@ -159,6 +160,23 @@ def test_a_joint_report_prefers_the_law_behind_the_runs():
     assert [row["loss"] for row in shown] == pytest.approx(loss[late])
     with pytest.raises(ValueError, match="holdout = 1"):
         report_joint(N=n, D=d, loss=loss, holdout=1)
+
+
+def test_a_run_that_alone_decides_an_exponent_is_named():
+    rng = np.random.default_rng(1)
+    sizes = np.append(np.linspace(1000, 1400, 9), [1e5, 1e6])  # the fit without the last sizes has little to go by
+    losses = 3 * sizes**-0.3 * np.exp(0.01 * rng.normal(size=sizes.size))
+    alone = fit(sizes[:-1], losses[:-1], law="power")
+    for i, value in enumerate(alone.without_each()["c"]):
+        keep = np.arange(10) != i
+        slope = np.polyfit(np.log(sizes[:-1][keep]), np.log(losses[:-1][keep]), 1)[0]
+        assert value == pytest.approx(-slope, abs=1e-6)
+    low, high = alone.interval("c")
+    assert not low <= alone.without_each()["c"][9] <= high
+    with pytest.warns(InfluenceWarning, match="Without run 9 c is"):
+        found = report(sizes[:-1], losses[:-1], bootstrap=0)
+    assert "Without run 9" in found.sentence
+    assert "Without run" not in report(SIZES, _curve("floor"), bootstrap=0).sentence
 
 
 def test_several_largest_sizes_can_be_held_out():

@@ -17,7 +17,7 @@ from dlcore.metrics.scaling.joint import JOINT_LAWS, JointFit, OutlierWarning, f
 from dlcore.metrics.scaling.laws import LAWS
 from dlcore.metrics.scaling.optimal import ComputeOptimal, compute_optimal
 from dlcore.metrics.scaling.profile import profile_interval
-from dlcore.metrics.scaling.report import LawReport, report, report_joint
+from dlcore.metrics.scaling.report import InfluenceWarning, LawReport, report, report_joint
 from dlcore.metrics.scaling.shared import SharedExponent, shared_exponent
 from dlcore.results import usable
 
@@ -30,6 +30,7 @@ __all__ = [
     "Equivalence",
     "Fit",
     "Holdout",
+    "InfluenceWarning",
     "JointFit",
     "LawReport",
     "MarginalValue",

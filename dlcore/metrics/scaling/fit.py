@@ -19,7 +19,7 @@ from dlcore.metrics.scaling.curve import (
     resampling,
     vanishing_inside,
 )
-from dlcore.metrics.scaling.solver import covariance, multistart, open_directions, undetermined
+from dlcore.metrics.scaling.solver import covariance, minimise, multistart, open_directions, undetermined
 from dlcore.results import usable
 
 # a 95 % interval wider than this, in the ratio of its ends (of an amount) or in their difference (of an exponent), is
@@ -117,6 +117,16 @@ class Fit:
         tail = self.tail(self.confidence if confidence is None else as_confidence(confidence))
         ends = np.quantile(values, [tail, 1 - tail], axis=0)
         return tuple(np.where(np.isnan(self.log_losses(x)), np.nan, ends))
+
+    def without_each(self) -> dict[str, np.ndarray]:
+        """Returns every exponent as fitted without one run in turn, (n,), from the optimum of all; NaN without a run to spare."""
+        law, curve, n = self.curve.law, self.curve, self.curve.y.size
+        found = np.full((n, len(law.parameters)), np.nan)
+        for i in range(n) if curve.dof > 0 else ():
+            keep = np.arange(n) != i
+            part = curve.x[..., keep], curve.y[None, keep]
+            found[i] = minimise(law, *part, self.theta[None], curve.bounds, curve.delta)[0][0]
+        return {name: found[:, j] for j, name in enumerate(law.parameters) if not law.logarithmic[j]}
 
     def interval(self, parameter: str, *, confidence: float = 0.95) -> tuple[float, float]:
         """Returns the interval of one parameter at another confidence, by the fit's own method.

@@ -14,6 +14,10 @@ from dlcore.metrics.scaling.laws import LAWS
 from dlcore.results import usable
 
 
+class InfluenceWarning(UserWarning):
+    """One run alone moves an exponent out of its interval."""
+
+
 @usable(plot="report")
 class LawReport:
     """Fits by law on all sizes, their errors at the held-out largest sizes, and the `sentence`.
@@ -37,7 +41,8 @@ def report(sizes, losses, *, bootstrap: int = 500, seed: int = 0, unit: str = "s
     A law takes part when one size more than its parameters is left after the `holdout` largest are held out: take so many
     that the largest is at least twice the largest that is left. A size that occurs
     several times holds several seeds, which may agree in all the digits given; the sentence says how many do. A line that
-    occurs twice where most sizes have one run is refused as a copy.
+    occurs twice where most sizes have one run is refused as a copy. The best law is fitted again without each run: where one
+    alone moves an exponent out of its interval, the sentence names it, with an InfluenceWarning.
 
     Shapes: sizes, losses (n,). Raises: ValueError for fewer than four distinct sizes, NaN, infinite or non-positive
         numbers, lengths that disagree, a repeated line, holdout < 1.
@@ -69,7 +74,8 @@ def report(sizes, losses, *, bootstrap: int = 500, seed: int = 0, unit: str = "s
     best = next((law for law in held if not fits[law].flags), next(iter(held)))
     if bootstrap:  # the band of the fit that predicts
         held |= compare_laws(sizes, losses, laws=[best], holdout=holdout, bootstrap=bootstrap, seed=seed)
-    return LawReport(fits, held, best, _sentence(fits[best], held, np.exp(x), unit, len(lines) - len(whole), holdout))
+    text = _sentence(fits[best], held, np.exp(x), unit, len(lines) - len(whole), holdout)
+    return LawReport(fits, held, best, text + _influence(fits[best]))
 
 
 def report_joint(
@@ -123,10 +129,28 @@ def _report_joint(N, D, loss, bootstrap: int, seed: int, holdout: float, delta: 
         text += f" {len(found.outliers)} runs lie off the law ({', '.join(map(str, found.outliers))})."
     if found.flags:
         text += f" Flagged: {'; '.join(f'{k}: {v}' for k, v in found.flags.items())}."
-    return LawReport(fits, held, best, text)
+    return LawReport(fits, held, best, text + _influence(found))
 
 
 _METHODS = {"delta": "t interval", "residual": "residual bootstrap", "seed": "seed bootstrap"}
+
+
+def _influence(found: Fit | JointFit) -> str:
+    """Returns what to say, and to warn of, where one run alone moves an exponent out of its interval; else nothing.
+
+    Such a run has leverage, not a large residual: of sizes far from all others it decides alone.
+    """
+    text = ""
+    for name, values in found.without_each().items():
+        low, high = found.intervals[name]
+        off = np.maximum(low - values, values - high)
+        off[[*getattr(found, "outliers", ())]] = 0  # said already
+        place = int(np.argmax(np.nan_to_num(off)))
+        if off[place] > 1e-3:
+            text += f" Without run {place} {name} is {values[place]:.3f}, outside of its interval."
+    if text:
+        warnings.warn(f"{found.law}: {text.strip()}", InfluenceWarning, stacklevel=3)
+    return text
 
 
 def _short(value: float) -> str:
