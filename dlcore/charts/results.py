@@ -1,4 +1,4 @@
-"""Charts of your own results, as `result.plot()` draws them; several go into one chart as a mapping name -> result."""
+"""Charts of your own results, as `result.plot()` draws them; several go into one: a mapping name -> result, or by name."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def gaps(result: Any) -> alt.TopLevelMixin:
     return _finished(bars + whiskers, "gaps", title, rows)
 
 
-def calibration(results: Any) -> alt.TopLevelMixin:
+def calibration(results: Any, **others: Any) -> alt.TopLevelMixin:
     """Returns the total variation of a `Calibration` or `TwoSample`, or of several, beside what a sampler would show."""
     rows = pd.DataFrame(
         [
             {"set": name, "TV": one.tv, "low": one.low, "high": one.high, "sampler": one.null_mean, "q95": one.null_q95}
-            for name, one in _several(results, "test").items()
+            for name, one in _several(results, "test", others).items()
         ]
     )
     base = alt.Chart(rows).encode(y=alt.Y("set:N", title=None, sort=None), tooltip=list(rows))
@@ -50,12 +50,12 @@ def calibration(results: Any) -> alt.TopLevelMixin:
     return _finished(null + whiskers + dots, "calibration", title, rows)
 
 
-def agreement(results: Any) -> alt.TopLevelMixin:
+def agreement(results: Any, **others: Any) -> alt.TopLevelMixin:
     """Returns the agreement of an `AgreementGap`, or of several, less accuracy, with its interval."""
     rows = pd.DataFrame(
         [
             {"pair": name, "accuracy": v.accuracy, "agreement": v.agreement, "gap": v.gap, "low": v.low, "high": v.high}
-            for name, v in _several(results, "pair").items()
+            for name, v in _several(results, "pair", others).items()
         ]
     )
     base = alt.Chart(rows).encode(y=alt.Y("pair:N", title=None, sort=None), tooltip=list(rows))
@@ -140,10 +140,10 @@ def joint(fitted: Any, held_out: Any = None) -> alt.TopLevelMixin:
     return _finished(line + dots, "joint-law", f"{curve.law.formula}: {len(fitted.outliers)} runs off the law", rows)
 
 
-def curves(results: Any) -> alt.TopLevelMixin:
+def curves(results: Any, **others: Any) -> alt.TopLevelMixin:
     """Returns the losses of `Curves` over epochs or of `SequenceCurves` over steps, of one run or of several."""
     parts = []
-    for name, one in _several(results, "run").items():
+    for name, one in _several(results, "run", others).items():
         table = one.to_frame()
         table["at"] = table.get("steps", pd.Series(np.arange(1, len(table) + 1)))
         kinds = [kind for kind in ("train_loss", "dev_loss") if kind in table]
@@ -199,8 +199,8 @@ def similarity(found: Any) -> alt.TopLevelMixin:
     return _finished(chart, "similarity", title, rows)
 
 
-def _several(results: Any, name: str) -> Mapping[str, Any]:
-    return results if isinstance(results, Mapping) else {name: results}
+def _several(results: Any, name: str, others: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**(results if isinstance(results, Mapping) else {name: results}), **others}
 
 
 def _finished(chart: Any, name: str, title: str, rows: pd.DataFrame) -> alt.TopLevelMixin:

@@ -1,6 +1,8 @@
 """5. Label noise as the literature has it: what share of each kind differs from the clean label?"""
 
+import altair as alt
 import numpy as np
+import pandas as pd
 from sklearn.datasets import load_digits
 from sklearn.metrics import confusion_matrix
 
@@ -15,3 +17,4 @@ shares = {kind: noise.apply_confusion(y, law, seed=0).mask.mean() for kind, law 
 own = noise.instance_probabilities((x - x.mean()) / x.std(), y, 10, 0.4, seed=0)
 shares["of instances"] = noise.apply_probabilities(y, own, seed=0).mask.mean()
 print("\n".join(f"{kind:13} {np.round(share, 3)}" for kind, share in shares.items()))
+chart = alt.Chart(pd.DataFrame({"kind": [*shares], "share": [*shares.values()]})).mark_bar().encode(x="share", y="kind")

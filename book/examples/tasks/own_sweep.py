@@ -1,5 +1,6 @@
 """6. Any function over a grid: skipped when done, listed when failed, on all cores."""
 
+import altair as alt
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -14,6 +15,6 @@ def accuracy(neighbours, noise, seed):
 
 
 if __name__ == "__main__":
-    grid = {"neighbours": [1, 5, 15], "noise": [0.0, 0.3]}
-    found = sweep(accuracy, grid, seeds=2, workers=0, store="runs", progress=False)
+    found = sweep(accuracy, {"neighbours": [1, 5, 15], "noise": [0.0, 0.3]}, seeds=2, workers=0, store="runs")
     print(found.table.groupby(["neighbours", "noise"]).accuracy.mean().unstack().round(3))
+    chart = alt.Chart(found.table).mark_point().encode(x="noise", y="accuracy", color="neighbours:N")
