@@ -70,9 +70,17 @@ def site(url: str) -> str:
     return f"https://{host}/" if name.lower() == host else f"https://{host}/{name}/"
 
 
+_FIRST_CELL = re.compile(r'(REPOSITORY = \\?")([^"\\]*)')
+
+
 def notebook(text: str, url: str | None) -> str:
-    """Returns a notebook's text, .py or .ipynb, with the address that its first cell installs the package from."""
-    return re.sub(r'(REPOSITORY = \\?")[^"\\]*', lambda m: m[1] + (url or ""), text)
+    """Returns a notebook's text, .py or .ipynb, with the address that its first cell installs the package from.
+
+    Links of a plain edition to the site of its former address lead to the new site.
+    """
+    if url and (before := _FIRST_CELL.search(text)) and before[2]:
+        text = text.replace(site(before[2]), site(url))
+    return _FIRST_CELL.sub(lambda m: m[1] + (url or ""), text)
 
 
 def readme(text: str, url: str | None) -> str:
@@ -109,6 +117,7 @@ COPIES: dict[str, Callable[[str, str | None], str]] = {
     "README.md": readme,
     "notebooks/*.py": notebook,
     "notebooks/*.ipynb": notebook,
+    "notebooks/plain/*.ipynb": notebook,
 }
 
 

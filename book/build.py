@@ -190,10 +190,9 @@ def execute(package: Mapping[str, str]) -> list[Page]:
     return pages
 
 
-def editions(pages: list[Page]) -> dict[str, str]:
-    """Returns the text of each chapter's plain edition, for the download, Colab and Jupyter."""
+def editions(pages: list[Page], url: str | None) -> dict[str, str]:
+    """Returns the text of each chapter's plain edition in a repository, for the download, Colab and Jupyter."""
     chapters = {page.source.stem: (page.book, notebook.read(page.copy)) for page in pages}
-    url = address.address()
     found = plain.editions(chapters, ROOT, address.site(url) if url else "", [ROOT / "book" / "references.bib"])
     return {name: address.notebook(nbformat.writes(book, indent=1) + "\n", url) for name, book in found.items()}
 
@@ -322,7 +321,9 @@ def main() -> int:
         package = tree(ROOT / "dlcore")
         pages = execute(package)
         failed = [page.source.name for page in pages if page.error]
-        downloads = None if failed else editions(pages)
+        # what is committed has the sources' address, and is the same in every clone; what is published has its own
+        url = address.in_sources() if given.notebooks else address.address()
+        downloads = None if failed else editions(pages, url)
         if given.notebooks:
             status = int(bool(failed))
             for name, text in (downloads or {}).items():

@@ -1,6 +1,7 @@
 """The repository's address: found by itself, written by one command, absent where there is none."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -141,6 +142,28 @@ def test_the_site_of_another_repository_has_no_link_to_the_first(monkeypatch):
     assert {URL, "https://someone.github.io/else/"} <= other
     assert not any("first" in link for link in other)
     assert first - other == {OLD, "https://first.github.io/owner/"}
+
+
+@pytest.mark.parametrize("sources_have", [None, OLD])
+def test_what_is_committed_is_the_same_in_every_clone_and_what_is_published_has_the_clones_address(
+    monkeypatch, tmp_path, sources_have
+):
+    asked = []
+    for name in [n for n in os.environ if n.startswith("DLCORE_")]:
+        monkeypatch.delenv(name)  # as the build does, to the end of the process
+    monkeypatch.setattr(build, "BUILD", tmp_path)
+    monkeypatch.setattr(build, "tree", lambda *folders: {})
+    monkeypatch.setattr(build, "execute", lambda package: [])
+    monkeypatch.setattr(build, "editions", lambda pages, url: asked.append(url) or {})
+    monkeypatch.setattr(build, "evaluated", lambda package: {})
+    monkeypatch.setattr(build, "stage", lambda pages, found: None)
+    monkeypatch.setattr(build, "render", lambda downloads: 0)
+    monkeypatch.setattr(address, "in_sources", lambda root=ROOT: sources_have)
+    monkeypatch.setenv("GITHUB_REPOSITORY", "someone/else")
+    for arguments in (["--notebooks"], []):
+        monkeypatch.setattr(sys, "argv", ["build.py", *arguments])
+        assert build.main() == 0
+    assert asked == [sources_have, URL]
 
 
 def test_a_site_without_an_address_has_no_buttons_that_lead_nowhere():

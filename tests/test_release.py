@@ -154,6 +154,7 @@ def test_the_wheel_is_small_and_whole(packages):
     plain = packages / "source" / "notebooks" / "plain"
     assert chapters == {f"dlcore/notebooks/{p.name}": p.read_bytes() for p in plain.iterdir()}
     assert len(chapters) == 6
+    assert all(f'REPOSITORY = \\"{URL}\\"'.encode() in text for text in chapters.values())
     assert f"Project-URL: Repository, {URL}" in metadata
     assert not re.search(r"\]\((?!https?://|#)", metadata), (
         "a link of the README that leads nowhere on the package index"

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book"))
 
 import address  # noqa: E402
+import build  # noqa: E402
 
 RATIONALITY = "notebooks/1_rationality.html"
 DISTRIBUTIONAL = "notebooks/3_distributional_generalization.html"
@@ -248,12 +249,20 @@ def test_numbers_in_sentences_come_from_the_records(visit, name):
     assert "nan" not in text.lower().split()
 
 
+@pytest.fixture(scope="module")
+def editions(site):
+    """The plain editions by the build's executed copies, as a repository commits them and as its site gives them."""
+    pages = [build.Page(source) for source in build.notebooks()]
+    return {url: build.editions(pages, url) for url in {address.in_sources(), address.address()}}
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_the_download_is_the_committed_plain_edition_with_the_pages_numbers(visit, name):
+def test_the_download_is_the_committed_plain_edition_with_the_pages_numbers(visit, name, editions):
     """Of the very same build: its numbers are those that the page shows, in their order."""
     committed = ROOT / "notebooks" / "plain" / f"{Path(name).stem}.ipynb"
     copy = ROOT / "_build" / "html" / "_sources" / "notebooks" / committed.name
-    assert copy.read_text("utf8") == committed.read_text("utf8"), "run: make notebooks"
+    assert committed.read_text("utf8") == editions[address.in_sources()][committed.stem], "run: make notebooks"
+    assert copy.read_text("utf8") == editions[address.address()][committed.stem]
     text = "\n".join(
         "".join(c["source"]) for c in json.loads(copy.read_text("utf8"))["cells"] if c["cell_type"] == "markdown"
     )
