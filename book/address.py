@@ -59,6 +59,15 @@ def address(root: Path = ROOT) -> str | None:
     return found(root)[0]
 
 
+def opened(root: Path = ROOT) -> str | None:
+    """Returns the address where the committed notebooks have it too, else None.
+
+    Colab opens what is committed: without an address that installs nothing, with another one another repository's package.
+    """
+    url = address(root)
+    return url if url == in_sources(root) else None
+
+
 def site(url: str) -> str:
     """Returns where GitHub Pages publishes the repository's site.
 

@@ -94,16 +94,20 @@ def note(path: Path, found: Mapping[str, Any]) -> None:
 
 
 def configuration(url: str | None) -> dict:
-    """Returns the site's configuration for a repository; without one no button leads to Colab, issues or sources."""
+    """Returns the site's configuration for a repository; without one no button leads to issues or sources.
+
+    To Colab none does where the committed notebooks, which it opens, have another address or none.
+    """
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
     if url:
         config["repository"] = {"url": url, "branch": "main", "path_to_book": ""}
         config["html"]["baseurl"] = config["sphinx"]["config"]["ogp_site_url"] = address.site(url)
     else:
-        del config["launch_buttons"]
         config["repository"] = {"url": ""}  # Jupyter Book's default is its own
         for button in ("issues", "repository", "edit_page"):
             config["html"][f"use_{button}_button"] = False
+    if url is None or url != address.in_sources():
+        del config["launch_buttons"]
     return config
 
 
@@ -199,10 +203,10 @@ def editions(pages: list[Page], url: str | None) -> dict[str, str]:
 
 def evaluated(package: Mapping[str, str]) -> dict[str, Any]:
     """Returns what the ledger's page shows of the claims, and the laboratory's banks, kept until the package changes."""
-    url = address.address()
+    url, opened = address.address(), address.opened()
     kept, key = (
         BUILD / "ledger.json",
-        one([package, url, *(digest(Path(module.__file__)) for module in (laboratory, landing, ledger))]),
+        one([package, url, opened, *(digest(Path(module.__file__)) for module in (laboratory, landing, ledger))]),
     )
     found = noted(kept)
     if found.get("key") != key or not (BUILD / RUNS).is_file():
@@ -211,7 +215,7 @@ def evaluated(package: Mapping[str, str]) -> dict[str, Any]:
         records.export(BUILD / RUNS, studies.STUDIES, store=records.RecordStore(records.PACKAGED, packaged=False))
         rows = claims.shipped()
         found = {"key": key, "ledger": ledger.page(rows, url), "multiplicity": claims.multiplicity_statement(rows)}
-        found["landing"] = landing.page(rows, url)
+        found["landing"] = landing.page(rows, opened)
         found["banks"] = laboratory.banks()
         found["sceptics"] = claims.sceptics_html(rows)
         found["json"] = json.dumps(ledger.data(rows, url), indent=1)
@@ -338,6 +342,10 @@ def main() -> int:
         print("the book was not built: see the warnings above", file=sys.stderr)
         return status
     if not given.notebooks:
+        if url and not address.opened():
+            print(
+                f"No button leads to Colab: the committed notebooks do not have {url}. For one: make address URL={url}"
+            )
         print(f"\nThe book is ready after {time.perf_counter() - start:.0f} s. Open {HTML / 'index.html'}")
     return 0
 

@@ -249,7 +249,7 @@ def cards(rows: list[ledger.Claim]) -> str:
 
 
 def ways(url: str | None) -> str:
-    """Returns the three ways to use the book, in a row; Colab where there is a repository that it can open."""
+    """Returns the three ways to use the book, in a row; Colab where `url` is a repository whose notebooks it can open."""
     first = ledger_page.chapter(1)
     colab = ""
     if url:

@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "book"))
 
 import address  # noqa: E402
 import build  # noqa: E402
+import landing  # noqa: E402
 
 URL = "https://github.com/someone/else"
 OLD = "https://github.com/first/owner"
@@ -142,6 +143,17 @@ def test_the_site_of_another_repository_has_no_link_to_the_first(monkeypatch):
     assert {URL, "https://someone.github.io/else/"} <= other
     assert not any("first" in link for link in other)
     assert first - other == {OLD, "https://first.github.io/owner/"}
+
+
+@pytest.mark.parametrize("sources_have", [None, OLD, URL])
+def test_colab_is_offered_where_it_opens_the_notebooks_of_this_repository(monkeypatch, sources_have):
+    """Elsewhere the first cell would install nothing, or another repository's package."""
+    monkeypatch.setenv("GITHUB_REPOSITORY", "someone/else")
+    monkeypatch.setattr(address, "in_sources", lambda root=ROOT: sources_have)
+    same = sources_have == URL
+    assert ("launch_buttons" in build.configuration(URL)) == same
+    assert ("blob/main/notebooks/plain/1_" in landing.ways(address.opened())) == same
+    assert address.opened() == (URL if same else None)
 
 
 @pytest.mark.parametrize("sources_have", [None, OLD])
