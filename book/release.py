@@ -105,13 +105,15 @@ def main() -> int:
     commit = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False)
     if commit.stdout.strip():
         os.environ.setdefault("SOURCE_DATE_EPOCH", commit.stdout.strip())
-    packages(export(BUILD / "source", address.address()), DIST)
-    site(html, DIST / f"dlcore-{__version__}-site.zip")
     try:
         pdf.write(DIST / f"dlcore-{__version__}-book.pdf")
         reproducibility.write(DIST / f"dlcore-{__version__}-report.pdf")
     except FileNotFoundError as error:
         print(f"no PDF: {error}", file=sys.stderr)
+        if tag:  # a release is whole, or is none
+            return 1
+    packages(export(BUILD / "source", address.address()), DIST)
+    site(html, DIST / f"dlcore-{__version__}-site.zip")
     checksums(DIST)
     for path in sorted(DIST.iterdir()):
         print(f"{path.stat().st_size / 1e6:8.2f} MB  {path.relative_to(ROOT)}")

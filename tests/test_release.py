@@ -192,6 +192,29 @@ def test_the_site_as_a_zip_is_the_same_twice(tmp_path):
         assert archive.namelist() == ["site/book/a.html", "site/index.html"]
 
 
+@pytest.mark.parametrize("tag", [None, f"v{dlcore.__version__}"])
+def test_without_chromium_there_is_no_release_and_otherwise_no_pdf(tmp_path, monkeypatch, capsys, tag):
+    html = tmp_path / "_build" / "html"
+    for page in ("index", *release.pdf.pages()):
+        (html / page).parent.mkdir(parents=True, exist_ok=True)
+        (html / f"{page}.html").touch()
+    shutil.copyfile(ROOT / "CHANGELOG.md", tmp_path / "CHANGELOG.md")
+    for module, name, value in (
+        *((release, name, tmp_path / path) for name, path in {"ROOT": "", "BUILD": "_build", "DIST": "dist"}.items()),
+        (release, "packages", lambda source, target: (target / "a.whl").touch()),
+        (release, "export", lambda target, url: target),
+        (release.pdf, "SITE", html),
+        (release.pdf.shutil, "which", lambda name: None),
+        (sys, "argv", ["release.py", *(["--tag", tag] if tag else [])]),
+    ):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")  # or it would be set, to the end of the process
+    assert release.main() == bool(tag)
+    assert "no PDF: no Chromium: install it" in capsys.readouterr().err
+    left = {"SHA256SUMS", "a.whl", f"dlcore-{dlcore.__version__}-site.zip"}
+    assert {p.name for p in (tmp_path / "dist").iterdir()} == (set() if tag else left)
+
+
 def test_checksums_are_those_that_sha256sum_checks(tmp_path):
     (tmp_path / "a b.txt").write_text("x")
     release.checksums(tmp_path)
