@@ -209,12 +209,13 @@ def evaluated(package: Mapping[str, str]) -> dict[str, Any]:
         one([package, url, opened, *(digest(Path(module.__file__)) for module in (laboratory, landing, ledger))]),
     )
     found = noted(kept)
-    if found.get("key") != key or not (BUILD / RUNS).is_file():
+    if found.get("key") != key or found.get("runs") != digest(BUILD / RUNS):
         from dlcore import claims, records, studies
 
         records.export(BUILD / RUNS, studies.STUDIES, store=records.RecordStore(records.PACKAGED, packaged=False))
         rows = claims.shipped()
         found = {"key": key, "ledger": ledger.page(rows, url), "multiplicity": claims.multiplicity_statement(rows)}
+        found["runs"] = digest(BUILD / RUNS)
         found["landing"] = landing.page(rows, opened)
         found["banks"] = laboratory.banks()
         found["sceptics"] = claims.sceptics_html(rows)

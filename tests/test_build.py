@@ -11,6 +11,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
+
+from dlcore import claims, records
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book"))
@@ -147,6 +150,38 @@ def test_the_page_of_a_failed_notebook_says_so(project, page):
 def test_an_unchanged_page_is_the_same_to_the_letter(project, page):
     nbformat.validate(page.staged())
     assert json.dumps(page.staged()) == json.dumps(build.Page(page.source).staged())
+
+
+def test_the_ledger_is_evaluated_again_unless_all_that_a_workflow_keeps_is_intact(project, monkeypatch):
+    made = []
+    monkeypatch.setattr(records, "export", lambda path, *_: path.write_text("runs"))
+    monkeypatch.setattr(claims, "shipped", lambda: made.append(1) or [])
+    for module, name in (
+        (claims, "multiplicity_statement"),
+        (claims, "sceptics_html"),
+        (build.ledger, "page"),
+        (build.ledger, "data"),
+        (build.landing, "page"),
+        (build.laboratory, "banks"),
+    ):
+        monkeypatch.setattr(module, name, lambda *_: "made")
+    monkeypatch.setattr(build.address, "found", lambda root: (None, ""))
+    monkeypatch.setattr(build.address, "in_sources", lambda root: None)
+    build.BUILD.mkdir()
+    first = build.evaluated({})
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "book.yml").read_text("utf8"))
+    (kept,) = [s["with"]["path"] for s in workflow["jobs"]["build"]["steps"] if "cache@" in s.get("uses", "")]
+    for path in build.BUILD.iterdir():
+        if f"_build/{path.name}" not in kept.split():
+            path.unlink()
+    assert build.evaluated({}) == first
+    assert len(made) == 1
+    (build.BUILD / build.RUNS).write_text("other runs")
+    assert build.evaluated({}) == first
+    (build.BUILD / build.RUNS).unlink()
+    assert build.evaluated({}) == first
+    assert build.evaluated({"dlcore/x.py": "changed"}) != first
+    assert len(made) == 4
 
 
 def test_two_builds_wait_for_one_another(project, capsys):
