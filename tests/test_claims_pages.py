@@ -2,13 +2,16 @@
 
 import json
 import re
+import shlex
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
-from dlcore import claims
+from dlcore import claims, studies
+from dlcore.__main__ import main
 from dlcore.claims import pages
+from dlcore.sweep import grid
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,6 +46,17 @@ def test_the_readme_and_the_picture_repeat_the_ledger():
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_bytes()) <= 8000
+
+
+def test_the_readme_has_three_ways_of_use_with_an_example_each_that_runs(capsys):
+    ways = (ROOT / "README.md").read_text("utf8").partition("## Three ways to use it\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\*\*(\w+)\.\*\*|^```(\w+)", ways, re.M) == [
+        pair for name in ("Read", "Run", "Sweep") for pair in ((name, ""), ("", "bash"))
+    ]
+    run, sweep = (shlex.split(line)[3:] for line in re.findall(r"^python -m dlcore .*", ways, re.M))
+    studies.study(run[1]).Config.from_parameters(**grid.parameters(run[2:]))
+    assert main([*sweep, "--dry-run"]) == 0
+    assert "100 cells" in capsys.readouterr().out
 
 
 def test_ten_rows_from_all_chapters_and_every_claim_is_counted(ledger):
