@@ -255,6 +255,9 @@ BAD_CURVES = {
     "ragged": ("1000,2.3\n2000,2.1,7\n4000,1.9\n8000,1.8\n", "Line 2 has 3 columns"),
     "not text": ("\u0000\u0001PK", "not a text file"),
     "too large": ("1000,1e999\n2000,2\n4000,1.9\n8000,1.8\n", "too large for a number"),
+    "semicolons": ("D;loss\n1000;2,3\n2000;hoch\n4000;1,9\n8000;1,8\n", "Line 3 holds “hoch”"),
+    "only a mark": ("\ufeff", "empty"),
+    "many rows": ("".join(f"{i + 1},2\n" for i in range(401)), "at most 400 runs"),
 }
 BAD_ANSWERS = {
     "empty": ("", "empty"),
@@ -265,40 +268,49 @@ BAD_ANSWERS = {
     "NaN": ("1,0,0\n2,NaN,1\n", "Line 2 has an empty answer"),
     "numbers": ("\n".join(f"{i % 3},{i / 7}" for i in range(200)), "Are these classes"),
     "ragged": ("1,0,0\n2,1\n", "Line 2 has 2 columns"),
+    "semicolons": ("\ufefffeature;prediction\n1;0\n2;\n", "Line 3 has an empty answer"),
+    "only a mark": ("\ufeff\r\n", "empty"),
+    "not text": ("\u0000PNG", "not a text file"),
 }
+
+DROP = """(area, [text, name]) => {
+  const data = new DataTransfer();
+  data.items.add(new File([text], name));
+  area.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+}"""
 
 
 @pytest.mark.parametrize(
     ("name", "cases"), [("scaling", BAD_CURVES), ("yours", BAD_ANSWERS)], ids=["curves", "answers"]
 )
 def test_a_bad_file_is_one_sentence_and_nothing_is_lost(show, tmp_path, name, cases):
+    """Half are chosen, half are dropped; after each the field holds what it held."""
     page = show(name)
     part = _part(page, name)
-    for case, (text, wanted) in cases.items():
-        file = tmp_path / f"{case}.csv"
-        file.write_text(text, "utf8")
-        part.locator("input[type=file]").first.set_input_files(file)
+    area = part.locator("textarea").first
+    area.fill(ANSWERS if name == "yours" else area.input_value())
+    kept = area.input_value()
+    for i, (case, (text, wanted)) in enumerate(cases.items()):
+        if i % 2:
+            area.evaluate(DROP, [text, f"{case}.csv"])
+        else:
+            file = tmp_path / f"{case}.csv"
+            file.write_text(text, "utf8")
+            part.locator("input[type=file]").first.set_input_files(file)
         page.wait_for_function("(e) => e.dataset.state === 'wrong'", arg=part.element_handle())
         says = part.locator(".dl-lab-says").inner_text()
         assert wanted in says, f"{case}: {says}"
+        assert says.startswith(f"In {case}.csv: ")
+        assert says.endswith(". What was there stays.")
         assert says.count("\n") == 0
+        assert area.input_value() == kept, case
         part.evaluate("(e) => { e.dataset.state = ''; }")
-    part.locator("textarea").first.evaluate(
-        """(area) => {
-          const data = new DataTransfer();
-          data.items.add(new File(["word"], "dropped.csv"));
-          area.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
-        }"""
-    )
-    page.wait_for_function("(e) => e.dataset.state === 'wrong'", arg=part.element_handle())
-    part.evaluate("(e) => { e.dataset.state = ''; }")
     large = tmp_path / "large.csv"
     large.write_bytes(b"1000,2.3\n" * 5_600_000)
-    kept = part.locator("textarea").first.input_value()
     part.locator("input[type=file]").first.set_input_files(large)
     page.wait_for_function("(e) => e.dataset.state === 'wrong'", arg=part.element_handle())
     assert "50 MB; at most 20 MB" in part.locator(".dl-lab-says").inner_text()
-    assert part.locator("textarea").first.input_value() == kept
+    assert area.input_value() == kept
 
 
 SPREADSHEETS = {
@@ -318,6 +330,15 @@ def test_what_spreadsheets_write_is_read(show, tmp_path):
         part.locator("input[type=file]").set_input_files(file)
         page.wait_for_function("(e) => e.dataset.best", arg=part.element_handle(), timeout=60_000)
         assert "On 5 runs of 5 sizes (1000 to 16000 samples)" in part.locator("blockquote").inner_text(), name
+
+
+def test_answers_that_a_spreadsheet_writes_are_read(show):
+    page = show("yours")
+    part = _part(page, "yours")
+    text = "\ufeff" + "feature;prediction;label\r\n" + "cat;object;object\r\ndog;animal;animal\r\n" * 40
+    part.locator("textarea").first.evaluate(DROP, [text, "answers.csv"])
+    page.wait_for_function("(e) => e.dataset.state === 'ready'", arg=part.element_handle())
+    assert "Prediction and label agree on 100.0\xa0% of 80 rows" in part.locator(".dl-lab-says").inner_text()
 
 
 def test_features_that_cannot_be_compared_are_one_sentence(show):

@@ -42,14 +42,23 @@
     return { codes: columns.map((column) => column.map((c) => place.get(c))), names: found };
   };
 
-  // A field to paste into and to drop a file on: {box, text()}. `changed` is called with null or a sentence.
-  lab.field = function (label, hint, changed) {
+  // A field to paste into and to drop a file on: {box, text()}. `check` throws at a file's text that cannot be used, which
+  // then never takes the place of what was there; `changed` is called with null or a sentence.
+  lab.field = function (label, hint, check, changed) {
     const area = element("textarea", { "aria-label": label, placeholder: hint, spellcheck: "false" }), file = element("input", { type: "file", "aria-label": label + ", from a file", accept: ".csv,.tsv,.txt,text/*" });
     const box = element("div", { class: "dl-lab-field" }, element("label", {}, label, area), file);
     async function take(one) {
       if (!one) return;
-      if (one.size > LARGEST) { changed("The file " + one.name + " has " + Math.round(one.size / 1e6) + " MB; at most " + LARGEST / 1e6 + " MB are read. What was there stays."); return; }
-      try { area.value = await one.text(); changed(null); } catch (error) { changed("The file " + one.name + " could not be read (" + error.message + "). What was there stays."); }
+      try {
+        if (one.size > LARGEST) fault("The file has " + Math.round(one.size / 1e6) + " MB; at most " + LARGEST / 1e6 + " MB are read.");
+        const text = await one.text();
+        check(text);
+        area.value = text;
+        changed(null);
+      } catch (error) {
+        file.value = ""; // or the same file, mended, could not be chosen again
+        changed("In " + one.name + ": " + error.message + " What was there stays.");
+      }
     }
     file.addEventListener("change", () => take(file.files[0]));
     box.addEventListener("dragover", (event) => event.preventDefault());

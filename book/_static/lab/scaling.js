@@ -95,7 +95,7 @@ dlLab.part(function (lab) {
     experiment(root, {
       name: "scaling", controls: [select("unit", "unit of size", ["samples", "pairs", "tokens", "images"], "samples")], buttons: [["fit", "Fit my curve"]],
       extra: function (state, run, say) {
-        data = lab.field("Your curve: a row for each run, size and loss", "1000, 0.252\n2000, 0.2075\n…", (problem) => { if (problem) say(problem, true); else run("fit"); });
+        data = lab.field("Your curve: a row for each run, size and loss", "1000, 0.252\n2000, 0.2075\n…", lab.curveOf, (problem) => { if (problem) say(problem, true); else run("fit"); });
         data.set(EXAMPLE);
         return [data.box];
       },

@@ -39,13 +39,14 @@ dlLab.part(function (lab) {
     if (answers.names.length < 2) fault("All answers are “" + answers.names[0] + "”: with one class there is nothing to compare.");
     return { feature: feature.codes[0], prediction: answers.codes[0], label: answers.codes[1] || null, features: feature.names.length, classes: answers.names.length, names: answers.names, rows: feature.names };
   };
+  const featureTable = function (text) {
+    const found = lab.numbers(lab.rows(text), null);
+    if (found[0].length > COLUMNS) fault("There are " + many(found[0].length) + " columns; at most " + COLUMNS + " are compared in the page.");
+    return found;
+  };
   lab.featuresOf = function (first, second) {
     const [one, two] = [[first, "first"], [second, "second"]].map(function ([text, which]) {
-      try {
-        const found = lab.numbers(lab.rows(text), null);
-        if (found[0].length > COLUMNS) fault("it has " + many(found[0].length) + " columns; at most " + COLUMNS + " are compared in the page.");
-        return found;
-      } catch (error) { return fault("In the " + which + " table: " + error.message); }
+      try { return featureTable(text); } catch (error) { return fault("In the " + which + " table: " + error.message); }
     });
     if (one.length !== two.length) fault("The tables have " + many(one.length) + " and " + many(two.length) + " rows: a row of each belongs to the same input.");
     if (one.length < 4) fault(one.length + " rows are too few: 4 are needed.");
@@ -64,8 +65,8 @@ dlLab.part(function (lab) {
           if (words) say(words, true);
           else if (state.what === "answers" || (first.text() && second.text())) run("run");
         };
-        first = lab.field(labels[state.what], "cat, object, object\ncat, animal, animal\n…", problem);
-        second = lab.field("Features of the second model, the same inputs in the same order", "0.1, 2.3, -0.4\n…", problem);
+        first = lab.field(labels[state.what], "cat, object, object\ncat, animal, animal\n…", (text) => (state.what === "answers" ? lab.answersOf : featureTable)(text), problem);
+        second = lab.field("Features of the second model, the same inputs in the same order", "0.1, 2.3, -0.4\n…", featureTable, problem);
         second.box.hidden = state.what === "answers";
         return [first.box, second.box];
       },
