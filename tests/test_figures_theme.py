@@ -68,10 +68,11 @@ def test_two_roles_are_two_colours_for_everybody(pair, cones):
 def test_charts_have_no_colours_of_their_own():
     """All colours are roles; text in a heat map is light or dark by the cell that it stands on."""
     allowed = {"#222", "#1a1a1a"}
-    for file in sorted((ROOT / "dlcore" / "figures").glob("*.py")):
-        if file.name != "theme.py":
-            code = re.sub(r"(?m)^\s*>>>.*$", "", file.read_text("utf8"))
-            assert set(re.findall(r"#[0-9A-Fa-f]{3,6}\b", code)) <= allowed, file.name
+    files = [*(ROOT / "dlcore").glob("figures/*.py"), *(ROOT / "dlcore").glob("studies/*/figures/*.py")]
+    assert len(files) > 10
+    for file in files:
+        code = re.sub(r"(?m)^\s*>>>.*$", "", file.read_text("utf8"))
+        assert set(re.findall(r"#[0-9A-Fa-f]{3,8}\b", code)) <= allowed, file
 
 
 TABLES = {

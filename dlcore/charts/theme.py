@@ -12,7 +12,7 @@ import pandas as pd
 from dlcore.charts.controls import Control, Saying, broken, states
 
 # One colour per role across the whole book: charts, tables, verdicts and the laboratory. Each has a contrast of at least
-# 3:1 with the page in light and in dark, and each differs from every other for the colour-blind (tests/test_theme.py).
+# 3:1 with the page in light and in dark, and each differs from every other for the colour-blind (tests/test_figures_theme.py).
 ROLES = {
     "train": "#2167D7",  # training points, noisy labels
     "test": "#D52E06",  # test points
