@@ -230,6 +230,36 @@ def test_the_paper_s_curve_is_drawn_in_fractions(stitching):
     assert theirs.value.max() == pytest.approx(0.032)
 
 
+def _layers(part):
+    """Yields all plots of a specification that have a mark."""
+    if "mark" in part:
+        yield part
+    for name in ("layer", "hconcat", "vconcat"):
+        for one in part.get(name, []):
+            yield from _layers(one)
+
+
+def test_intervals_end_where_they_were_estimated(rationality, stitching, curves):
+    """A mean lies in the middle of its t interval, which an end that was pushed to an axis would not leave it; and the
+    published curves' intervals are those of their fits."""
+    charts = [STITCHING[name](*stitching) for name in ("stitching-path", "stitching-penalty", "stitching-width")]
+    compared = 0
+    for chart in [*charts, RATIONALITY["bound-by-size"](rationality)]:
+        for rows in map(pd.DataFrame, chart.to_dict()["datasets"].values()):
+            if {"value", "low", "high"} <= set(rows):
+                known = rows[["value", "low", "high"]].dropna()
+                assert ((known.low + known.high - 2 * known.value).abs() < 2.5e-4).all()
+                compared += len(known)
+    assert compared > 300
+    spec = SCALING["published-points"](*curves).to_dict()
+    [bars] = [p for p in _layers(spec) if p["mark"].get("type") == "rule" and "x2" in p["encoding"]]
+    assert (bars["encoding"]["x"]["field"], bars["encoding"]["x2"]["field"]) == ("low", "high")
+    rows = pd.DataFrame(next(d for d in spec["datasets"].values() if "who" in d[0])).set_index(["who", "law"])
+    for f in (f for f in curves[1] if f.curve == PUBLISHED):
+        wanted = f.fit.intervals[f.fit.curve.law.exponent]
+        assert rows.loc[(f.setting, LAWS[f.law]), ["low", "high"]].tolist() == pytest.approx(wanted, abs=1e-4)
+
+
 def test_highlight_sets_the_start(shipped):
     spec = figures.spectrum(shipped[0], {"noise": 0.7, "family": "forest"}).to_dict()
     starts = {p["name"]: p["value"] for p in spec["params"] if "bind" in p}

@@ -72,9 +72,8 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
     }
     found = series_over_seeds(rows, ["data", "method", "n_train"], kinds, "kind")
     found = found[found.value > 0]
-    # a logarithm has no zero: an interval that reaches it ends at the lowest value drawn
-    found["low"] = found.low.clip(lower=found.value.min())
     found = found.round(5)
+    ends = [float(found.value.min()), float(max(1, found.high.max()))]
     chosen = choose(None, "method", [m for m in in_order() if m in set(found.method)], "method", method("vicreg"))
     dataset = choose(None, "data", list(dict.fromkeys(found.data)), "data", "MNIST-1D")
     base = alt.Chart(found).transform_filter("datum.method === dl_method && datum.data === dl_data")
@@ -85,7 +84,8 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
         axis=alt.Axis(values=[125, 250, 500, 1000, 2000, 4000], grid=False),
     )
     at = alt.Axis(format="~%", values=[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10])
-    y = alt.Y("value:Q", title="share of the points", scale=padded(10), axis=at)
+    scale = alt.Scale(type="log", nice=False, padding=10, domain=ends)
+    y = alt.Y("value:Q", title="share of the points", scale=scale, axis=at)
     series = dict(zip(kinds.values(), ("chosen", "bayes", "paper", "test"), strict=True))
     colour = roles("kind", series, alt.Legend(orient="bottom", columns=2, symbolOpacity=1))
     full = alt.Chart(pd.DataFrame({"value": [1.0], "text": ["100 %: a bound above says nothing"]}))
@@ -95,7 +95,10 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
             x=alt.value(0), y="value:Q", text="text:N"
         ),
         base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour),
-        base.mark_rule().encode(x=x, y="low:Q", y2="high:Q", color=colour),
+        # a logarithm has no zero: an interval that reaches below what is drawn leaves the frame
+        base.transform_calculate(below="isValid(datum.low) ? max(datum.low, 1e-9) : null")
+        .mark_rule(clip=True)
+        .encode(x=x, y=alt.Y("below:Q", scale=scale), y2="high:Q", color=colour),
         base.mark_point(filled=True, size=60, opacity=1).encode(
             x=x, y=y, color=colour, tooltip=[*tips("method", "kind", "n_train", value=".2%"), "seeds"]
         ),

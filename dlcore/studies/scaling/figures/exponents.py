@@ -119,7 +119,6 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
         row["exponent"] = low if low == high else None
         ends.append({**row, "low": low, "high": high, "source": source})
     curves, ends = pd.concat(parts, ignore_index=True), pd.DataFrame(ends).round(4)
-    ends["shown_low"], ends["shown_high"] = ends.low.clip(0, 0.9), ends.high.clip(0, 0.9)
     found = [name for name in LAWS.values() if name in set(curves.law)]
     # the decoder-only curve is the one that crosses the others
     controls = [
@@ -149,8 +148,8 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
     down, words = inside(base, "who", order)
     more = ["who", "exponent", "low", "high", "source"]
     right = alt.layer(
-        base.mark_rule(strokeWidth=2).encode(
-            x=alt.X("shown_low:Q", scale=limits), x2="shown_high:Q", y=down, color=colour, opacity=strong, tooltip=more
+        base.mark_rule(strokeWidth=2, clip=True).encode(
+            x=alt.X("low:Q", scale=limits), x2="high:Q", y=down, color=colour, opacity=strong, tooltip=more
         ),
         base.transform_filter("isValid(datum.exponent)")
         .mark_point(filled=True, size=75)
@@ -177,7 +176,7 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
         description="Left: the 53 published losses of five architectures against sentence pairs, with fits of the chosen law. "
         "Right: the exponent of each architecture under that law with its 95 per cent interval, and exponents of other "
         "studies where they use the same law.",
-        rows=ends.drop(columns=["shown_low", "shown_high"]),
+        rows=ends,
     )
 
 

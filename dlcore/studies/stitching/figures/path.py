@@ -44,8 +44,7 @@ def _tip(form: str, *names: str) -> list:
 
 
 def _summary(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    found = means(rows, [*by, "line", "x", "stage"], "value").round(5)
-    return found.assign(low=found.low.clip(lower=0))  # an error is not below zero
+    return means(rows, [*by, "line", "x", "stage"], "value").round(5)
 
 
 def _connects(barriers: pd.DataFrame) -> dict[tuple[str], str]:
