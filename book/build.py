@@ -38,6 +38,7 @@ _BACKUP = re.compile(r"\..*|.*~|#.*#|.*\.(sw[a-p]|bak|orig|tmp|pyc)|__pycache__"
 sys.path.insert(0, str(Path(__file__).parent))
 
 import address  # noqa: E402
+import contents  # noqa: E402
 import laboratory  # noqa: E402
 import landing  # noqa: E402
 import ledger  # noqa: E402
@@ -232,22 +233,24 @@ def stage(pages: list[Page], found: Mapping[str, Any]) -> None:
     shutil.copy2(ROOT / "_toc.yml", new / "_toc.yml")
     took = {page.source.stem: noted(page.note).get("seconds") for page in pages}
     changes = (ROOT / "CHANGELOG.md").read_text("utf8").partition("\n")[2]
-    marks = {**found, "status": status.page(took), "changes": changes}
+    books = {page.source.stem: page.staged() for page in pages}
+    marks = {**found, "status": status.page(took), "changes": changes, "figures": contents.figures(books)}
     for path in sorted((new / "book").glob("*.md")):
         text = path.read_text("utf8")
         path.write_text(re.sub(r"<!-- (\w+) -->", lambda m: marks.get(m[1], m[0]), text), "utf8")
-    # served for any missing address, at any depth: its links begin at the site's own
+    # the 404 is served for any missing address, at any depth: its links begin at the site's own
     url = address.address()
-    lost = (ROOT / "book" / "404.html").read_text("utf8")
-    (new / "404.html").write_text(lost.replace("{site}", address.site(url) if url else "./"), "utf8")
+    for name, target in (("404", "404"), ("root", "index")):
+        text = (ROOT / "book" / f"{name}.html").read_text("utf8")
+        (new / f"{target}.html").write_text(text.replace("{site}", address.site(url) if url else "./"), "utf8")
     (new / "book" / "claims.json").write_text(found["json"], "utf8")
     shutil.copyfile(BUILD / RUNS, new / "book" / RUNS)
     laboratory.write(new / "book" / "_static" / "lab", found["banks"])
     config = configuration(url)
     (new / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf8")
     (new / "notebooks").mkdir()
-    for page in pages:
-        (new / "notebooks" / f"{page.source.stem}.ipynb").write_text(json.dumps(page.staged()), "utf8")
+    for name, book in books.items():
+        (new / "notebooks" / f"{name}.ipynb").write_text(json.dumps(book), "utf8")
     for file in new.rglob("*"):
         old = STAGE / file.relative_to(new)
         if file.is_file() and old.is_file() and old.read_bytes() == file.read_bytes():

@@ -3,15 +3,18 @@
 import importlib
 import inspect
 import io
+import json
 import re
 import sys
 import typing
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 
+from dlcore.charts import page
 from dlcore.charts.pictures import Picture, gallery, png
 from dlcore.claims import Claim, Measured
 
@@ -20,6 +23,8 @@ sys.path[:0] = [str(ROOT / "book"), str(ROOT / "book" / "_ext")]
 
 import api  # noqa: E402
 import chapters  # noqa: E402
+import contents  # noqa: E402
+import dlbook  # noqa: E402
 import pdf  # noqa: E402
 import status  # noqa: E402
 
@@ -228,16 +233,42 @@ def test_a_docstring_of_the_house_becomes_fields():
 
 
 def test_the_status_page_counts_every_shipped_record():
-    page = status.page({"1_chapter": 12.4, "2_chapter": None})
+    text = status.page({"1_chapter": 12.4, "2_chapter": None})
     runs = status.recorded()
     assert {"preset", "dataset", "device", "first", "last"} <= set(runs)
     assert (pd.to_datetime(runs["last"]) >= pd.to_datetime(runs["first"])).all()
-    assert f"{runs.runs.sum():,} recorded runs" in page
-    assert "<td>12 s</td>" in page
-    assert "<td>not known</td>" in page
+    assert f"{runs.runs.sum():,} recorded runs" in text
+    assert "<td>12 s</td>" in text
+    assert "<td>not known</td>" in text
     assert "Python" in dict(status.versions())
 
 
 def test_the_pdf_has_every_page_of_the_contents():
     assert pdf.pages()[0] == "book/index"
     assert {"notebooks/1_rationality", "notebooks/6_synthesis", "book/api"} <= set(pdf.pages())
+
+
+@pytest.mark.parametrize("name", ["404", "root"])
+def test_the_pages_outside_the_book_are_whole(name):
+    """They are written by hand: a language, a main part, a description, and a way into the book."""
+    text = (ROOT / "book" / f"{name}.html").read_text("utf8")
+    for part in ('<html lang="en">', "<main>", '<meta name="description"', 'href="book/index.html"'):
+        assert text.count(part) == 1, part
+
+
+def test_pages_that_sphinx_makes_have_a_description_and_a_list_has_items():
+    assert 'content="Search. Four findings' in dlbook.described("<title>Search - The book</title>")
+    kept = '<title>A</title><meta name="description" content="own" />'
+    assert dlbook.described(kept) == kept
+    assert dlbook.described('<div role="list"><div role="doc-biblioentry">') == '<div role="list"><div role="listitem">'
+
+
+def test_the_list_of_figures_has_each_figure_with_its_finding():
+    note = {"name": "a", "title": "It rises <at once>"}
+    chart = f'<script type="{page.SPEC}">{json.dumps(note)}</script>'
+    cells = [nbformat.v4.new_markdown_cell("# A chapter\n\nText"), nbformat.v4.new_code_cell("x")]
+    cells[1].outputs = [nbformat.v4.new_output("display_data", {"text/html": chart})]
+    books = {"1_one": nbformat.v4.new_notebook(cells=cells), "2_two": nbformat.v4.new_notebook(cells=cells[:1])}
+    found = contents.figures(books)
+    assert "<a href='../notebooks/1_one.html#fig-a'>It rises &lt;at once&gt;</a>" in found
+    assert found.count("A chapter") == 1  # a notebook without figures has no part

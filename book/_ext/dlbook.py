@@ -193,6 +193,24 @@ def compact(text: str) -> str:
     return "".join(parts).replace(" notranslate", "")
 
 
+TITLE = re.compile(r"<title>(.*?)(?: - [^<]*)?</title>", re.S)
+
+
+def described(text: str) -> str:
+    """Returns a page with a description where Sphinx, which made it of no source, gave none, and with a list of entries
+    that is a list to a screen reader: what it holds are items.
+
+    >>> described('<title>Search - The book</title><p role="doc-biblioentry">')[-19:]
+    '<p role="listitem">'
+    """
+    text = text.replace('role="doc-biblioentry"', 'role="listitem"')
+    title = TITLE.search(text)
+    if not title or '<meta name="description"' in text:
+        return text
+    words = f"{title[1]}. Four findings of a doctoral thesis, re-run so that you can try to break them."
+    return text.replace(title[0], f'{title[0]}\n<meta name="description" content="{words}" />')
+
+
 def _slim(app, exception) -> None:
     """Takes from the finished pages what the theme loads and nothing uses."""
     if exception or app.builder.format != "html":
@@ -202,7 +220,7 @@ def _slim(app, exception) -> None:
         text = file.read_text("utf8")
         used.update(re.findall(r"[\w-]+", " ".join(re.findall(r'class="([^"]*)"', text))))
         # the theme's sidebar is no landmark: what stands in it beside the contents belongs to none
-        slim = compact(UNUSED.sub("", text)).replace(SIDEBAR, f'{SIDEBAR} role="region" aria-label="The book"')
+        slim = described(compact(UNUSED.sub("", text))).replace(SIDEBAR, f'{SIDEBAR} role="region" aria-label="The book"')
         if file.name != "search.html":
             slim = SEARCH.sub("", slim)
         if slim != text:
