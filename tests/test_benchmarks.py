@@ -85,6 +85,16 @@ def test_a_benchmark_gives_sound_tables(name, monkeypatch):
     ), "the first row is what others are compared with"
 
 
+def test_without_a_chromium_the_promises_of_the_page_say_so(monkeypatch):
+    browser = importlib.import_module("browser")
+    monkeypatch.setattr(browser.conftest, "found_chromium", lambda: None)
+    for table in browser.tables(quick=True):
+        assert table.rows == [{"what": "all of it", "remark": "no Chromium here"}]
+    row = browser.row("a step", 0.05, [0.02, 0.01, 0.04])
+    assert (row["median, s"], row["min to max"]) == (0.02, "0.01 to 0.04")
+    assert row[browser.RATIO] == pytest.approx(0.4)
+
+
 def test_a_missing_peer_is_a_remark_and_never_a_number(monkeypatch):
     similarity, training = importlib.import_module("similarity"), importlib.import_module("training")
     monkeypatch.setattr(similarity, "METHODS", ("dlcore", "repsim"))

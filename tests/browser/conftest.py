@@ -33,24 +33,33 @@ FLAGS = [
 ]
 
 
+@contextlib.contextmanager
+def served(folder):
+    """The address of a folder that is served for as long as the block lasts."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            """Keeps the output clean."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 @pytest.fixture(scope="session")
 def site():
     """The address of the served site, freshly built."""
     env = {k: v for k, v in os.environ.items() if k != "DLCORE_RECORDS"}
     built = subprocess.run([sys.executable, "book/build.py"], cwd=ROOT, env=env, capture_output=True, text=True)
     assert built.returncode == 0, f"the book was not built:\n{built.stdout[-4000:]}\n{built.stderr[-6000:]}"
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            """Keeps the test's output clean."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(SITE)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(SITE) as address:
+        yield address
 
 
 def found_chromium():
@@ -75,8 +84,10 @@ def visit(site, chromium):
     """Opens a page with everything that is not local blocked; fails on any such request, or a console error."""
     problems, contexts = [], []
 
-    def open_page(name, *, width=1280, scheme="light", draw=True):
-        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    def open_page(name, *, width=1280, scheme="light", draw=True, root=site, reduced=None):
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion=reduced
+        )
         contexts.append(context)
         page = context.new_page()
         page.on(
@@ -86,14 +97,14 @@ def visit(site, chromium):
         page.on("pageerror", lambda e: problems.append(f"{name}: {e}"))
 
         def guard(route):
-            if route.request.url.startswith((site, "data:", "blob:")):
+            if route.request.url.startswith((root, "data:", "blob:")):
                 route.continue_()
             else:
                 problems.append(f"{name} asked for {route.request.url}")
                 route.abort()
 
         page.route("**/*", guard)
-        page.goto(f"{site}/{name}")
+        page.goto(f"{root}/{name}")
         if page.locator(".dl-chart").count() and draw:
             # what is out of view is drawn, and what is folded is open, for paper only, which is light
             page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
@@ -117,23 +128,28 @@ THEME = {
 }
 
 
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    """The scripts as the site has them, with their banks."""
-    made = tmp_path_factory.mktemp("laboratory")
+def scripts(made):
+    """Puts the scripts into a folder as the site has them, with their banks; returns the folder."""
     shutil.copytree(ROOT / "book" / "_static" / "lab", made / "lab")
     laboratory.write(made / "lab", laboratory.banks(("digits", "recorded")))
     return made
 
 
 @pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """The scripts as the site has them, with their banks."""
+    return scripts(tmp_path_factory.mktemp("laboratory"))
+
+
+@pytest.fixture(scope="session")
 def opened(chromium, folder):
     """Opens pages with the named experiments; fails on an error, or on anything asked for that is not a file beside it."""
-    return lambda: _opened(chromium, folder)
+    return lambda: experiments_of(chromium, folder)
 
 
 @contextlib.contextmanager
-def _opened(chromium, folder):
+def experiments_of(chromium, folder):
+    """Opens pages with the named experiments, of the scripts in a folder."""
     problems, contexts = [], []
 
     def open_page(*names, width=1000, address="", reduced=None):

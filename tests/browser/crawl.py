@@ -1,19 +1,16 @@
-"""Every page of the built site, from files and from a server, light and dark, on a desk, a tablet and a phone.
+"""Every page of the built site, from files and from a server, light and dark, on a desk, at 200 %, a tablet and a phone.
 
     python tests/browser/crawl.py        # after `make book`: a quarter of an hour
 
 Says of each visit what is wrong: an error of the console, a request to another host, a page wider than its window, what
-axe finds at any impact; of each chart, in every option of every control, what `test_charts.py` looks for; and, once, each
-link that leads to no page or no place in it. Exit status 1 if there is anything.
+axe finds at any impact; of each chart, in every option of every control, what `test_charts.py` looks for, light from the
+server and dark from files; and, once, each link that leads to no page or no place in it. Exit status 1 if there is anything.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
-import http.server
 import sys
-import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
@@ -22,11 +19,12 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 from axe_playwright_python.sync_playwright import Axe  # noqa: E402
-from conftest import FLAGS, SITE, found_chromium  # noqa: E402
+from conftest import FLAGS, SITE, found_chromium, served  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 from test_charts import CRAWL  # noqa: E402
 
-WIDTHS = (1280, 768, 390)
+# 640 is a desk's window at 200 %
+WIDTHS = (1280, 768, 640, 390)
 SCHEMES = ("light", "dark")
 
 
@@ -93,17 +91,11 @@ def main() -> int:
     parser.add_argument("--only", default="", help="pages whose address holds this")
     options = parser.parse_args()
 
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            """Keeps the output clean."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(SITE)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    roots = {"file": SITE.as_uri(), "server": f"http://127.0.0.1:{server.server_port}"}
     names = [p.relative_to(SITE).as_posix() for p in sorted(SITE.rglob("*.html")) if "_static" not in p.parts]
     faults = {f"links: {fault}" for fault in dead(SITE)}
     visits = 0
-    with sync_playwright() as playwright:
+    with served(SITE) as address, sync_playwright() as playwright:
+        roots = {"file": SITE.as_uri(), "server": address}
         browser = playwright.chromium.launch(executable_path=found_chromium(), args=FLAGS)
         for name in (n for n in names if options.only in n):
             for width in WIDTHS:
@@ -122,7 +114,7 @@ def main() -> int:
                         )
                         try:
                             seen += look(page, f"{root}/{name}", scheme)
-                            if kind == "server":
+                            if (kind, scheme) in (("server", "light"), ("file", "dark")):
                                 for chart in page.locator(".dl-chart").all():
                                     seen += chart.evaluate(CRAWL)
                         except Exception as error:
@@ -133,7 +125,6 @@ def main() -> int:
                         for fault in seen:
                             print(f"{where}: {fault}", flush=True)
         browser.close()
-    server.shutdown()
     for fault in sorted(f for f in faults if f.startswith("links: ")):
         print(fault)
     print(f"{visits} visits of {len(names)} pages: {len(faults)} faults")
