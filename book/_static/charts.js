@@ -133,7 +133,6 @@
     const title = root.querySelector(".dl-title");
     const row = element("div", "dl-controls"), box = element("div", "dl-embed"), live = element("p", "dl-live");
     box.setAttribute("role", "img");
-    box.setAttribute("aria-label", root.getAttribute("aria-label"));
     live.setAttribute("aria-live", "polite");
     const inputs = note.controls.map(control);
     if (inputs.some(Boolean)) root.appendChild(row);
@@ -258,6 +257,7 @@
 
     function show() {
       title.textContent = said();
+      box.setAttribute("aria-label", said() + ". " + root.getAttribute("aria-label"));
       inputs.forEach(function (input, at) {
         if (!input) return;
         const open = offered(at, now);

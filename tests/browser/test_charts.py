@@ -38,8 +38,10 @@ async (root) => {
     if (frame.width > box.width + 1) faults.push(`${where}: the picture is wider than its column`);
     const scale = frame.width / Number(svg.getAttribute("width"));
     if (scale < 0.97) faults.push(`${where}: the picture is shrunk to ${scale.toFixed(2)}`);
-    for (const e of svg.querySelectorAll("text, .mark-symbol path, .mark-rect path")) {
-      if (e.closest("[clip-path]") || !e.getBoundingClientRect().width || e.getAttribute("opacity") === "0") continue;
+    const heard = root.querySelector(".dl-embed").getAttribute("aria-label"), title = root.querySelector(".dl-title").textContent;
+    if (!heard.startsWith(title)) faults.push(`${where}: a screen reader hears another title: ${heard}`);
+    for (const e of svg.querySelectorAll("text, .mark-symbol path, .mark-rect path, .mark-line path, .mark-area path, .mark-rule line")) {
+      if (e.closest("[clip-path]") || !(e.getBoundingClientRect().width + e.getBoundingClientRect().height) || e.getAttribute("opacity") === "0") continue;
       const b = e.getBoundingClientRect();
       if (b.left < frame.left - 1 || b.right > frame.right + 1 || b.top < frame.top - 1 || b.bottom > frame.bottom + 1)
         faults.push(`${where}: outside the picture: ${e.textContent || e.getAttribute("aria-label") || e.parentNode.getAttribute("class")}`);
@@ -65,9 +67,21 @@ async (root) => {
       await choose(input, value);
       if (state(input) !== value) faults.push(`${name}: ${label}: option ${value} cannot be chosen`);
       check(`${name}: ${label}: option ${value}`);
+      const live = root.querySelector(".dl-live").textContent;
+      if (!live.includes(label + ": ") || !live.endsWith(root.querySelector(".dl-title").textContent)) faults.push(`${name}: ${label}: said aloud: ${live}`);
       await choose(input, first);
       if (picture() !== before) faults.push(`${name}: ${label}: ${first} -> ${value} -> ${first} gives another picture`);
     }
+  }
+  // two controls at once: the last option of each
+  for (const [i, one] of inputs.entries()) for (const two of inputs.slice(i + 1)) {
+    const first = [one, two].map(state), before = picture(), last = (input) => options(input).at(-1);
+    await choose(one, last(one));
+    if (two.closest(".dl-control").checkVisibility()) await choose(two, last(two));
+    check(`${name}: the last options of two controls`);
+    await choose(one, first[0]);
+    await choose(two, first[1]);
+    if (picture() !== before) faults.push(`${name}: two controls there and back give another picture`);
   }
   return [...new Set(faults)];
 }
@@ -98,7 +112,7 @@ def test_controls_offer_only_what_was_run(visit, name):
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_rows_can_be_downloaded(visit, name):
+def test_every_chart_gives_its_rows_its_picture_its_link_and_its_code(visit, name):
     """The page makes the table of a chart from the columns that it draws."""
     page = visit(name)
     for chart in page.query_selector_all(".dl-chart"):
@@ -108,3 +122,11 @@ def test_rows_can_be_downloaded(visit, name):
         assert download.value.suggested_filename == f"{chart.get_attribute('data-name')}.csv"
         assert len(lines) > 3
         assert len({line.count(",") for line in lines if '"' not in line}) == 1
+        with page.expect_download() as download:
+            chart.query_selector(".dl-rows a:text('SVG')").click()
+        assert download.value.suggested_filename == f"{chart.get_attribute('data-name')}.svg"
+        assert Path(download.value.path()).read_text("utf8").startswith("<svg ")
+        chart.query_selector(".dl-rows a:text('Link to this view')").click()
+        assert page.evaluate("location.hash").startswith(f"#fig-{chart.get_attribute('data-name')}")
+        assert "leads to this view" in chart.query_selector(".dl-live").text_content()
+        assert chart.query_selector(".dl-rows button:text('Code')")
