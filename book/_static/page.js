@@ -29,14 +29,15 @@
     closed.forEach(function (d) { d.open = false; });
     theme = null;
   });
-  // Chapters read to their end get a mark in the list of contents; it stays in this browser.
+  // Chapters and their parts that were read to the end get a mark in the lists of contents; it stays in this browser.
   function progress() {
     const key = "dl-read", end = document.querySelector("article .prev-next-footer, .prev-next-footer, footer");
     let read = [];
     try { read = JSON.parse(localStorage.getItem(key)) || []; } catch (error) { return; }
-    const name = function (url) { return new URL(url, location.href).pathname.split("/").slice(-2).join("/"); };
+    const name = function (url) { const u = new URL(url, location.href); return u.pathname.split("/").slice(-2).join("/") + u.hash; };
+    const own = name(location.pathname), parts = document.querySelectorAll(".bd-sidebar-secondary a.nav-link");
     const mark = function () {
-      document.querySelectorAll(".bd-sidebar-primary a.reference.internal").forEach(function (a) {
+      [...document.querySelectorAll(".bd-sidebar-primary a.reference.internal"), ...parts].forEach(function (a) {
         if (!read.includes(name(a.href)) || a.querySelector(".dl-read")) return;
         const tick = document.createElement("span");
         tick.className = "dl-read";
@@ -46,14 +47,23 @@
       });
     };
     mark();
-    if (!end || !/notebooks/.test(name(location.href))) return;
-    new IntersectionObserver(function (seen, observer) {
-      if (!seen.some(function (s) { return s.isIntersecting; })) return;
-      observer.disconnect();
-      if (!read.includes(name(location.href))) read.push(name(location.href));
+    if (!end || !/notebooks/.test(own)) return;
+    // the chapter ends with its footer, a part of it with its last element
+    const ends = [[end, own]];
+    parts.forEach(function (a) {
+      let e = document.getElementById(decodeURIComponent(a.hash.slice(1)));
+      while (e && e.lastElementChild && /^(SECTION|DETAILS)$/.test(e.tagName)) e = e.lastElementChild;
+      if (e) ends.push([e, name(a.href)]);
+    });
+    const watch = new IntersectionObserver(function (seen) {
+      const met = seen.filter(function (s) { return s.isIntersecting; }).map(function (s) { watch.unobserve(s.target); return s.target; });
+      const done = ends.filter(function (pair) { return met.includes(pair[0]); }).map(function (pair) { return pair[1]; });
+      if (!done.length) return;
+      read = [...new Set(read.concat(done))];
       try { localStorage.setItem(key, JSON.stringify(read)); } catch (error) { /* a browser that keeps nothing */ }
       mark();
-    }).observe(end);
+    });
+    ends.forEach(function (pair) { watch.observe(pair[0]); });
   }
   function start() {
     document.querySelectorAll(".toggle-button").forEach(function (button) {

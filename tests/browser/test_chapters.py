@@ -129,6 +129,19 @@ def test_a_number_shows_its_interval_on_hover_and_focus(visit, name):
     assert not re.search(r"\[-?[\d.]+, -?[\d.]+\]", text)
 
 
+def test_a_term_and_a_citation_explain_themselves_to_the_keyboard(visit):
+    page = visit(CHAPTERS[2])
+    for link in ("a[data-meaning]", "a[href*='bibliography.html#'][title]"):
+        one = page.locator(f"article {link}").first
+        one.focus()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Shift+Tab")  # as a reader comes to it
+        shown = one.evaluate("e => getComputedStyle(e, '::after').content")
+        wanted = one.get_attribute("data-meaning") or one.get_attribute("title")
+        assert len(wanted) > 20
+        assert wanted[:20] in shown
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_reader_sees_the_data(visit, name):
     page = visit(name)
@@ -141,7 +154,17 @@ def test_a_reader_sees_the_data(visit, name):
 
 def test_a_chapter_read_to_its_end_is_marked(visit):
     page = visit(CHAPTERS[0], draw=False)
-    assert page.locator(".dl-read").count() == 0
+    assert page.locator(".bd-sidebar-primary .dl-read").count() == 0
     page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
-    page.wait_for_selector(".dl-read", state="attached")
-    assert page.evaluate("JSON.parse(localStorage.getItem('dl-read'))") == [CHAPTERS[0]]
+    page.wait_for_selector(".bd-sidebar-primary .dl-read", state="attached")
+    assert CHAPTERS[0] in page.evaluate("JSON.parse(localStorage.getItem('dl-read'))")
+
+
+def test_a_part_read_to_its_end_is_ticked_in_the_margin(visit):
+    """The margin's contents are the chapter's checklist."""
+    page = visit(CHAPTERS[0], draw=False)
+    link = page.locator(".bd-sidebar-secondary a[href='#the-claim']")
+    assert link.locator(".dl-read").count() == 0
+    page.locator("#the-claim > :last-child").scroll_into_view_if_needed()
+    link.locator(".dl-read").wait_for()
+    assert page.locator(".bd-sidebar-secondary a[href='#exercises'] .dl-read").count() == 0

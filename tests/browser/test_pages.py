@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "book"))
 import address  # noqa: E402
 import build  # noqa: E402
 
+SITE = ROOT / "_build" / "html"
 RATIONALITY = "notebooks/1_rationality.html"
 DISTRIBUTIONAL = "notebooks/3_distributional_generalization.html"
 STITCHING = "notebooks/2_stitching.html"
@@ -69,10 +70,10 @@ def test_plain_pages_load(visit, name):
     assert page.locator("article h1").count() == 1
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (640, "dark"), (390, "light")])
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_every_chart_is_drawn_described_and_fits(visit, name, width, scheme):
+    """640 px is a desk's window at 200 %."""
     page = visit(name, width=width, scheme=scheme)
     charts = page.locator(".dl-chart")
     assert charts.count() == CHAPTERS[name]
@@ -312,6 +313,46 @@ def test_the_tab_key_stops_where_something_can_be_done(visit, name):
     names = page.locator(".toggle-button").evaluate_all("all => all.map((b) => b.getAttribute('aria-label'))")
     assert len(set(names)) == len(names)
     assert all(n.startswith("Show or hide: ") for n in names)
+
+
+def test_a_chapter_and_the_search_work_from_a_folder_of_files(visit):
+    """As from the release's zip: every chart, and the whole index, without a server."""
+    root = SITE.as_uri()
+    page = visit(RATIONALITY, root=root)
+    assert page.locator(".dl-chart[data-ready='1']").count() == CHAPTERS[RATIONALITY]
+    page = visit("search.html?q=stitching", root=root)
+    found = page.locator("ul.search a")
+    found.first.wait_for()
+    assert any(STITCHING in link.get_attribute("href") for link in found.all())
+
+
+def test_a_reader_who_asks_for_it_sees_no_motion(visit):
+    moving = """() => [document.documentElement, ...document.querySelectorAll("*")].filter((e) => {
+      const s = getComputedStyle(e);
+      return s.animationName !== "none" || s.scrollBehavior === "smooth" || s.transitionDuration.split(",").some((t) => parseFloat(t) > 0);
+    }).length"""
+    assert visit(RATIONALITY, draw=False).evaluate(moving) > 0
+    assert visit(RATIONALITY, draw=False, reduced="reduce").evaluate(moving) == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_reader_sees_where_the_keyboard_is(visit, scheme):
+    """Every stop of the tab key in the text has an outline that is wide enough and not of the background's colour."""
+    page = visit(RATIONALITY, scheme=scheme)
+    stops = 0
+    page.locator("article h1 a").first.focus()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        seen = page.evaluate("""() => {
+          const e = document.activeElement, s = getComputedStyle(e);
+          return e.closest("article") && [e.outerHTML.slice(0, 120), s.outlineStyle, parseFloat(s.outlineWidth), s.outlineColor !== getComputedStyle(document.body).backgroundColor];
+        }""")
+        if seen:
+            stops += 1
+            assert seen[1] != "none", seen
+            assert seen[2] >= 2, seen
+            assert seen[3], seen
+    assert stops > 30
 
 
 FAINT = """() => {
