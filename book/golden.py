@@ -22,10 +22,13 @@ from dlcore.data import mnist1d
 from dlcore.metrics import distributional as dg
 from dlcore.metrics import rationality as rr
 from dlcore.metrics import scaling
+from dlcore.metrics.agreement import agreement, sampler_agreement
 from dlcore.metrics.similarity import linear_cka
 from dlcore.metrics.statistics import wilson_interval
+from dlcore.models import network as made
 from dlcore.models.classical import classical
 from dlcore.probing import noisy_draws, probe
+from dlcore.stitching import stitch
 from dlcore.studies.distributional.tasks import flip_rate, make_task
 from dlcore.translation.counting import SMOOTHING
 
@@ -148,6 +151,58 @@ def network() -> dict[str, Any]:
     }
 
 
+def stitched() -> dict[str, Any]:
+    """Returns two small networks, rows, and the penalty of least squares at both hidden layers of the second."""
+    rng = np.random.default_rng(3)
+    sizes, n = (8, 12, 12, 3), 160
+    x, nets, weights = np.round(rng.normal(size=(240, 8)), 3), [], []
+    for _ in range(2):
+        net = made("mlp", (1, 8), 3, width=12)
+        drawn = [np.round(rng.normal(size=shape) / np.sqrt(shape[0]), 3) for shape in itertools.pairwise(sizes)]
+        for layer, w in zip((m for m in net.modules() if isinstance(m, torch.nn.Linear)), drawn, strict=True):
+            with torch.no_grad():
+                layer.weight.copy_(torch.from_numpy(w.T))
+                layer.bias.zero_()
+        nets.append(net.eval())
+        weights.append([w.ravel().tolist() for w in drawn])
+    inputs = torch.from_numpy(x).float()[:, None]
+    with torch.no_grad():
+        y = nets[1](inputs).argmax(1)
+    given = (inputs[:n], y[:n], inputs[n:], y[n:])
+    penalties = [
+        stitch(nets[0], nets[1], f"hidden{at}", family="least_squares", data=given, device="cpu").penalty for at in (1, 2)
+    ]
+    return {"sizes": sizes, "x": x.ravel().tolist(), "y": y.tolist(), "n": n, "weights": weights, "penalties": penalties}
+
+
+def memorised() -> dict[str, float]:
+    """Returns the gaps of whatever makes no error in training, on clean labels and on the first noisy draw of `gaps`."""
+    y = data.load("digits", n_train=300, seed=2).train_labels
+    noisy = noisy_draws(y, 10, 0.2, 2, 1)
+    e = rr.noisy_experiment(noisy, noisy, y)
+    found = rr.gaps(1.0, 1.0, e.train_noisy, e.noisy_train)
+    return {"rate": e.rate, "robustness": found.robustness, "memorization": found.memorization}
+
+
+def answers() -> dict[str, Any]:
+    """Returns answers of a classifier with the labels' law, and what the page says of them."""
+    rng = np.random.default_rng(4)
+    feature = rng.integers(0, 3, 90)
+    label, prediction = (np.where(rng.random(90) < 0.7, feature, rng.integers(0, 3, 90)) for _ in range(2))
+    counts = np.zeros((3, 3))
+    np.add.at(counts, (feature, label), 1)
+    law = counts / counts.sum(1, keepdims=True)
+    return {
+        "feature": feature.tolist(),
+        "prediction": prediction.tolist(),
+        "label": label.tolist(),
+        "tv": dg.feature_calibration(feature, prediction, law).tv,
+        "agreement": agreement(prediction, label),
+        "interval": list(wilson_interval(int(np.sum(prediction == label)), 90)[1:3]),
+        "sampler": sampler_agreement(law, counts.sum(1) / 90),
+    }
+
+
 def measures() -> dict[str, Any]:
     """Returns distances with their null, alignment, intervals and least squares of given tables."""
     rng = np.random.default_rng(1)
@@ -195,10 +250,12 @@ def laws() -> list[dict[str, Any]]:
                 "rmsle": f.rmsle,
                 "interval": list(f.intervals[f.curve.law.exponent]),
                 "held_out": told.held_out[name].error,
+                "doubling": float(f.predict(2 * d.max()) / f.predict(d.max())),
+                "next": float(f.predict(d.max()) - f.predict(d.max() + 1)),
             }
             for name, f in told.fits.items()
         }
-        found.append({"sizes": d.tolist(), "losses": loss.tolist(), "fits": fits, "best": told.best})
+        found.append({"sizes": d.tolist(), "losses": loss.tolist(), "fits": fits, "best": told.best, "sentence": told.sentence})
     return found
 
 
@@ -248,6 +305,9 @@ def golden(seeds: int = SEEDS) -> dict[str, Any]:
         "classifiers": classifiers(seeds),
         "gaps": gaps(),
         "network": network(),
+        "stitched": stitched(),
+        "memorised": memorised(),
+        "answers": answers(),
         "measures": measures(),
         "laws": laws(),
         "signals": signals(),

@@ -1,6 +1,7 @@
 """The page's own mechanisms in Chromium, from a file, against the golden vectors that the Python wrote."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -235,6 +236,34 @@ def test_fixed_layers_stay_and_pass_the_gradient_on(lab):
     assert found["last"] < 0.1 < found["first"]
 
 
+def test_penalties_of_given_networks_are_those_of_the_python(lab):
+    found = lab("""
+      const g = golden.stitched, { sizes, n } = g, x = Float64Array.from(g.x), m = g.y.length - n, truth = Uint8Array.from(g.y.slice(n));
+      const [bottom, top] = g.weights.map((all) => { const net = lab.network.make(sizes, () => 0.5); all.forEach((w, l) => { net.weights[l].set(w); net.biases[l].fill(0); }); return net; });
+      const rows = x.slice(0, 8 * n), fresh = x.slice(8 * n), error = (net, from) => 1 - lab.share(lab.network.predict(net, from, m), truth);
+      return [1, 2].map((at) => {
+        const { map, bias } = lab.leastSquares(lab.network.outputs(bottom, rows, n, 0, at), lab.network.outputs(top, rows, n, 0, at), n, sizes[at], sizes[at]);
+        return error(lab.joined(top, at, map, bias), lab.network.outputs(bottom, fresh, m, 0, at)) - error(top, fresh);
+      });""")
+    assert min(found) > 0
+    assert found == pytest.approx(GOLDEN["stitched"]["penalties"], abs=1e-9)
+
+
+def test_a_network_that_makes_no_error_memorises_as_the_python_says(lab):
+    found = lab("return lab.finish(lab.jobs.memorise({ n: 300, seed: 2, rate: 0.2, width: 64 })).gaps;")
+    assert found["fitted"] == found["train"] == 1
+    wanted = GOLDEN["memorised"]
+    assert {k: found[k] for k in wanted} == pytest.approx(wanted, abs=1e-9)
+
+
+def test_a_readers_answers_are_measured_as_the_python_does(lab):
+    found = lab("return lab.finish(lab.jobs.answers(Object.assign({ features: 3, classes: 3 }, golden.answers)));")
+    wanted = GOLDEN["answers"]
+    assert found["tv"]["tv"] == pytest.approx(wanted["tv"], abs=1e-9)
+    for name in ("agreement", "sampler", "interval"):
+        assert found[name] == pytest.approx(wanted[name], abs=1e-9)
+
+
 def test_total_variation_with_its_null(lab):
     wanted = GOLDEN["measures"]
     found = lab(
@@ -269,6 +298,8 @@ def test_laws_are_fitted_as_the_python_does(lab, at):
         "const { sizes, losses } = golden; return lab.finish(lab.jobs.fit({ sizes, losses, unit: 'samples' }));", wanted
     )
     assert {f["law"] for f in found["laws"]} == wanted["fits"].keys()
+    # the same sentence, but for the interval
+    assert re.sub(r"\[[^]]*\]", "", found["sentence"]) == re.sub(r"\[[^]]*\]", "", wanted["sentence"])
     assert found["best"] == wanted["best"]
     for fit in found["laws"]:
         other = wanted["fits"][fit["law"]]
@@ -281,6 +312,8 @@ def test_laws_are_fitted_as_the_python_does(lab, at):
         )
         assert fit["rmsle"] == pytest.approx(other["rmsle"], rel=1e-6, abs=1e-9)
         assert fit["error"] == pytest.approx(other["held_out"], rel=1e-3, abs=1e-6)
+        for name in ("doubling", "next"):
+            assert fit[name] == pytest.approx(other[name], rel=10 * tolerance, abs=1e-12)
         assert {k: v.split("[")[0] for k, v in fit["flags"].items()} == {
             k: v.split("[")[0] for k, v in other["flags"].items()
         }

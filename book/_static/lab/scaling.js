@@ -134,6 +134,10 @@ dlLab.part(function (lab) {
         range("draws", "draws averaged", 1, 12, 1, 2),
         seed()
       ],
+      python: (s) => ({
+        command: "from dlcore.translation.counting import LexiconLearner\nfrom dlcore.translation.task import Transduction\ntask = Transduction(list_size=" + Math.floor(s.types / 3) + ", exponent=" + s.exponent + ")\nlearner = LexiconLearner(task).fit(task.sample(1024))\nprint(learner.sentence_losses(task.sample(500, stream=\"test\")).mean() - task.floor(unit=\"sentence\"))",
+        note: "The whole synthetic language of the chapter: three such lists, and the grammar, which the learner knows."
+      }),
       view: function (area) {
         area.append(plot, foot);
         function draw({ points }, s) {

@@ -213,9 +213,9 @@
     });
     stop.addEventListener("click", function () { finish(); say("Stopped. Run starts again."); });
     root.append(list.row, ...(spec.extra ? spec.extra(state, run, say) : []), element("p", { class: "dl-lab-buttons" }, ...buttons, stop, bar, doing), says, area);
-    const code = element("pre", { tabindex: "0" }), note = element("p", {});
+    const code = element("pre", { tabindex: "0" }), cell = element("pre", { tabindex: "0" }), note = element("p", {});
     const colab = document.querySelector("a[href*='colab.research.google.com']");
-    if (spec.python) root.append(element("details", { class: "dl-lab-python" }, element("summary", {}, "This run in Python"), code, note, element("p", {}, element("a", { href: lab.folder + "source/" + spec.name + ".js" }, "The script of this experiment, to read")),
+    if (spec.python) root.append(element("details", { class: "dl-lab-python" }, element("summary", {}, "This run in Python"), code, note, cell, element("p", {}, element("a", { href: lab.folder + "source/" + root.closest("[data-lab]").dataset.lab + ".js" }, "The script of this experiment, to read")),
       colab ? element("p", {}, element("a", { href: colab.getAttribute("href") }, "Open this page's notebook in Colab")) : null));
     const view = spec.view(area, state);
     python();
@@ -226,6 +226,9 @@
       const found = spec.python(state);
       code.textContent = found.command;
       note.textContent = found.note;
+      const set = found.command.startsWith("python") ? found.command.match(/\w+=\S+/g) : [];
+      cell.hidden = !set.length;
+      cell.textContent = ["# the same in the chapter's notebook, in its cell of parameters", ...set.map((w) => w.replace(/=(.*)/, (_, v) => " = " + (isNaN(v) ? '"' + v + '"' : v)))].join("\n");
     }
     function finish() {
       if (running) worker.stop();
