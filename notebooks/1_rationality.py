@@ -21,13 +21,13 @@
 #
 # :::{admonition} The answer
 # :class: slide
-# - **Probes memorise far less: {glue:text}`rationality/separation-cifar10-verdict`.** At 20 % label noise on CIFAR-10 a network
+# - **{glue:text}`rationality/separation-cifar10-verdict`: probes memorise far less.** At 20 % label noise on CIFAR-10 a network
 #   trained {term}`end to end` memorises {glue:text}`rationality/separation-cifar10` times as much as a linear {term}`probe` on SimCLR
 #   or VICReg features. At 40 % noise the probe's clean test accuracy has fallen by {glue:text}`rationality/flat-cifar10`.
-# - **Only self-supervised features do it: {glue:text}`rationality/separation-untrained-cifar10-verdict`.** With the features of an
+# - **{glue:text}`rationality/separation-untrained-cifar10-verdict`: only self-supervised features do it.** With the features of an
 #   *untrained* network the factor is still {glue:text}`rationality/separation-untrained-cifar10`. Training them adds accuracy above
 #   all: {glue:text}`rationality/learns-cifar10` over the best untrained ones.
-# - **Any probe does it: {glue:text}`rationality/flat-digits-logistic-verdict`.** Logistic regression with its usual penalty is not
+# - **{glue:text}`rationality/flat-digits-logistic-verdict`: any probe does it.** Logistic regression with its usual penalty is not
 #   simple at 1,000 samples: on digits its accuracy falls by {glue:text}`rationality/flat-digits-logistic` at 40 % noise.
 #
 # All rows of this chapter in {ref}`the ledger <claims>`: {glue:text}`rationality/verdicts`.
@@ -87,41 +87,6 @@ figures.noise_sweep(table, {"dataset": "cifar10", "noise": 0.4})
 # labels. A procedure that fits the truth and none of the noise has both on the dashed line. Set it {drive}`to little
 # noise <noise-sweep: source=CIFAR-10 (ours); noise=0.05>`, {drive}`to the ResNet-18 of a GPU <noise-sweep: source=CIFAR-10,
 # ResNet-18 (ours); noise=0.4>`, or {drive}`to the authors' own numbers <noise-sweep: source=CIFAR-10 (published)>`.
-#
-# ## The claim
-#
-# A classifier is built in two steps. A representation $r$ is learned without labels; then a simple classifier $g$, such as
-# a linear probe, is fitted on $(r(x_i), y_i)$. The network behind $r$ may have millions of parameters, and may have
-# been trained on the very same inputs. Still, the gap between training and test accuracy is small, and the paper
-# proves a bound on it that does not depend on how complex $r$ is.
-#
-# The bound comes from an experiment. Flip each training label with probability $\eta$ to another class, fit $g$ again,
-# and look at the *clean* labels:
-#
-# | accuracy | trained on | measured on |
-# | --- | --- | --- |
-# | Train | clean labels | the training points |
-# | Test | clean labels | fresh points |
-# | Train($\eta$) | noisy labels | all training points, against their clean labels |
-# | NTrain($\eta$) | noisy labels | only the points whose label was flipped, against their clean labels |
-#
-# Three gaps follow; $x_+ = \max(x, 0)$.
-#
-# | gap | definition | in words |
-# | --- | --- | --- |
-# | robustness | $(\text{Train} - \text{Train}(\eta))_+$ | what a little noise costs |
-# | memorization | $(\text{Train}(\eta) - \text{NTrain}(\eta))_+$ | what a point's own wrong label costs it |
-# | rationality | $(\text{NTrain}(\eta) - \text{Test})_+$ | how much better a wrong label is than no label |
-#
-# :::{prf:theorem} The RRM bound
-# :label: thm-rrm
-# For every training procedure, every $\eta$ and every distribution,
-#
-# $$\text{Train} - \text{Test} \;\le\; \text{robustness} + \text{rationality} + \text{memorization}.$$
-# :::
-#
-# The content is not in the inequality but in the three terms: for self-supervised + simple procedures they are small,
-# for end-to-end networks the second one is nearly everything.
 
 # %% [markdown]
 # ## Look at the data
@@ -148,6 +113,42 @@ rows = {"Training digits at 40 % noise, with the label that is taught": labels}
 show(gallery(rows | {"Two random views each of four digits: SimCLR learns to tell which belong together": pairs}))
 
 # %% [markdown]
+# ## The claim
+#
+# A classifier is built in two steps. A representation $r$ is learned without labels; then a simple classifier $g$, such as
+# a linear probe, is fitted on $(r(x_i), y_i)$. The network behind $r$ may have millions of parameters, and may have
+# been trained on the very same inputs. Still, the gap between training and test accuracy is small, and the paper
+# proves a {term}`bound` on it that does not depend on how complex $r$ is.
+#
+# The bound comes from an experiment. Flip each training label with probability $\eta$ to another class, fit $g$ again,
+# and look at the *clean* labels:
+#
+# | accuracy | trained on | measured on |
+# | --- | --- | --- |
+# | Train | clean labels | the training points |
+# | Test | clean labels | fresh points |
+# | Train($\eta$) | noisy labels | all training points, against their clean labels |
+# | NTrain($\eta$) | noisy labels | only the points whose label was flipped, against their clean labels |
+#
+# Three gaps follow; $x_+ = \max(x, 0)$.
+#
+# | gap | definition | in words |
+# | --- | --- | --- |
+# | {term}`robustness <robustness gap>` | $(\text{Train} - \text{Train}(\eta))_+$ | what a little noise costs |
+# | {term}`memorization <memorization gap>` | $(\text{Train}(\eta) - \text{NTrain}(\eta))_+$ | what a point's own wrong label costs it |
+# | {term}`rationality <rationality gap>` | $(\text{NTrain}(\eta) - \text{Test})_+$ | how much better a wrong label is than no label |
+#
+# :::{prf:theorem} The RRM bound
+# :label: thm-rrm
+# For every training procedure, every $\eta$ and every distribution,
+#
+# $$\text{Train} - \text{Test} \;\le\; \text{robustness} + \text{rationality} + \text{memorization}.$$
+# :::
+#
+# The content is not in the inequality but in the three terms: for self-supervised + simple procedures they are small,
+# for end-to-end networks the second one is nearly everything.
+
+# %% [markdown]
 # ## Predict
 #
 # Write your answers down before you read on; each links to the figure that answers it.
@@ -168,30 +169,25 @@ show(gallery(rows | {"Two random views each of four digits: SimCLR learns to tel
 
 # %%
 from sklearn.linear_model import RidgeClassifier
+from sklearn.pipeline import FunctionTransformer, make_pipeline
 
 from dlcore import TrainConfig, data, features, fit, network, predict, pretrain, rationality
 
 digits = data.load(config.dataset, n_train=500, seed=seed)
 sets = digits.train_inputs, digits.train_labels, digits.test_inputs, digits.test_labels
 encoder, _ = pretrain(sets[0], "simclr", config.architecture, epochs=30, seed=seed)  # sees no label
-
-
-def probe(inputs, labels):
-    """A ridge classifier on the features of the encoder."""
-    head = RidgeClassifier().fit(features(encoder, inputs), labels)
-    return lambda new: head.predict(features(encoder, new))
+probe = make_pipeline(FunctionTransformer(lambda x: features(encoder, x)), RidgeClassifier())
 
 
 def end_to_end(inputs, labels):
-    """The same network, trained until it makes no error on the labels."""
     net = network(config.architecture, inputs.shape[1:], digits.num_classes, seed=seed)
     fit(net, (inputs, labels), TrainConfig.interpolating(seed=seed))
     return lambda new: predict(net, new)
 
 
-for procedure in (probe, end_to_end):
+for name, procedure in (("probe", probe), ("network", end_to_end)):
     g = rationality(procedure, *sets, rate=config.noise or 0.2, draws=2, seed=seed).gaps
-    print(f"{procedure.__name__:10} test {g.test:.2f}, memorization {g.memorization:.2f}, bound {g.bound:.2f}")
+    print(f"{name:7} test {g.test:.2f}, memorization {g.memorization:.2f}, bound {g.bound:.2f}")
 # at 20 % noise: the probe memorises 0.06, the network 0.81, and both classify 0.96 of the test samples
 
 # %% [markdown]
@@ -224,8 +220,8 @@ figures.gap_decomposition(table, highlight)
 # ### Why: leverage
 #
 # A ridge probe is linear in its labels: $\hat Y = H\,\mathrm{onehot}(\tilde y)$ with
-# $H = F (F^\top F + \lambda I)^{-1} F^\top$. The diagonal of $H$ says how much a point's own label, right or wrong, moves its
-# own score; its mean is the number of effective degrees of freedom over $n$.
+# $H = F (F^\top F + \lambda I)^{-1} F^\top$. The diagonal of $H$, the {term}`leverage`, says how much a point's own label, right or wrong,
+# moves its own score; its mean is the number of effective degrees of freedom over $n$.
 #
 # Fewer features, more samples and a stronger penalty lower it ({prf:ref}`thm-leverage`): at given {term}`margins <margin>` memorization falls as $1/n$.
 # The other factor is how many points have margins near zero. That depends on the features: at equal leverage they still

@@ -19,15 +19,15 @@
 #
 # :::{admonition} The answer
 # :class: slide
-# - **Two seeds fit at mid-depth: {glue:text}`stitching/stitching-connectivity-convnet-verdict`.** A {term}`stitch` there costs, beyond
+# - **{glue:text}`stitching/stitching-connectivity-convnet-verdict`: two seeds fit at mid-depth.** A {term}`stitch` there costs, beyond
 #   a {term}`self-stitch`, {glue:text}`stitching/stitching-connectivity-convnet` of what an untrained {term}`bottom` costs (convnets,
 #   MNIST-1D).
-# - **Better plugs into worse: {glue:text}`stitching/stitching-more-data-verdict`.** A bottom trained on four times the data changes
+# - **{glue:text}`stitching/stitching-more-data-verdict`: better plugs into worse.** A bottom trained on four times the data changes
 #   the error of the {term}`top` by {glue:text}`stitching/stitching-more-data`.
-# - **A network that saw no label fits: {glue:text}`stitching/stitching-self-supervised-verdict`.** A SimCLR bottom costs
+# - **{glue:text}`stitching/stitching-self-supervised-verdict`: a network that saw no label fits.** A SimCLR bottom costs
 #   {glue:text}`stitching/stitching-self-supervised` at mid-depth.
-# - **A path without a {term}`barrier` between two seeds: {glue:text}`stitching/stitching-path-seeds-verdict`; between disjoint halves
-#   of the data: {glue:text}`stitching/stitching-path-halves-verdict`.** With the best maps that we found, the barrier between convnets
+# - **{glue:text}`stitching/stitching-path-seeds-verdict`: a path without a {term}`barrier` between two seeds; {glue:text}`stitching/stitching-path-halves-verdict`: between disjoint
+#   halves of the data.** With the best maps that we found, the barrier between convnets
 #   is at most {glue:text}`stitching/stitching-path-seeds` and {glue:text}`stitching/stitching-path-halves`.
 #
 # All rows of this chapter in {ref}`the ledger <claims>`: {glue:text}`stitching/verdicts`.
@@ -88,7 +88,26 @@ figures.penalty_by_depth(stages, highlight)
 # are random <stitching-penalty: pair=50 % random labels>`, or to {drive}`SimCLR <stitching-penalty: pair=SimCLR bottom, supervised top>`. Brown is the
 # paper's curve of the same kind, read off its figures. Most choices have other data and other networks than the paper: compare
 # shapes, not points.
+
+# %% [markdown]
+# ## Look at the data
 #
+# Here two networks are cut and joined; everything but the map is frozen.
+#
+# ![Two networks of four stages each. The first two stages of network B, the bottom, feed a small trained map, and the map feeds the
+# last two stages of network A, the top](../book/_static/stitching.svg)
+#
+# The small networks classify signals of MNIST-1D, ten classes that differ by the shape of a bump.
+
+# %% tags=["hide-input"]
+from dlcore import data
+from dlcore.charts.pictures import Picture, gallery
+
+seen = data.load("mnist1d", n_train=200, n_test=10, seed=0)
+first = [int((seen.train_labels == k).argmax()) for k in range(10)]
+show(gallery({"One signal of each class": [Picture(seen.train_inputs[i], f"class {k}") for k, i in enumerate(first)]}))
+
+# %% [markdown]
 # ## The claim
 #
 # Train two networks from different seeds. Cut both in the middle, put the first layers of one under the last layers of the other,
@@ -119,24 +138,6 @@ figures.penalty_by_depth(stages, highlight)
 #
 # Conjecture 2 of the paper: two runs of SGD with independent seeds *and* independent samples are stitching-connected, for
 # natural architectures and data.
-
-# %% [markdown]
-# ## Look at the data
-#
-# Here two networks are cut and joined; everything but the map is frozen.
-#
-# ![Two networks of four stages each. The first two stages of network B, the bottom, feed a small trained map, and the map feeds the
-# last two stages of network A, the top](../book/_static/stitching.svg)
-#
-# The small networks classify signals of MNIST-1D, ten classes that differ by the shape of a bump.
-
-# %% tags=["hide-input"]
-from dlcore import data
-from dlcore.charts.pictures import Picture, gallery
-
-seen = data.load("mnist1d", n_train=200, n_test=10, seed=0)
-first = [int((seen.train_labels == k).argmax()) for k in range(10)]
-show(gallery({"One signal of each class": [Picture(seen.train_inputs[i], f"class {k}") for k, i in enumerate(first)]}))
 
 # %% [markdown]
 # ## Predict

@@ -19,16 +19,16 @@
 #
 # :::{admonition} The answer
 # :class: slide
-# - **The conjecture's bound: {glue:text}`distributional/ten-classes-mlp-verdict` on ten noisy classes,
-#   {glue:text}`distributional/tv-below-epsilon-verdict` over training sizes.** With noise on each Fashion-MNIST class in turn, the
+# - **{glue:text}`distributional/ten-classes-mlp-verdict` on ten noisy classes,
+#   {glue:text}`distributional/tv-below-epsilon-verdict` over training sizes: the conjecture's bound.** With noise on each Fashion-MNIST class in turn, the
 #   distance of an MLP's outputs from the law of the labels, minus its bound {term}`epsilon`, is at most
 #   {glue:text}`distributional/ten-classes-mlp`. On MNIST-1D a convnet exceeds its bound by up to
 #   {glue:text}`distributional/tv-below-epsilon`.
-# - **Interpolation is enough: {glue:text}`distributional/forest-calibrated-verdict`.** Forests interpolate and average the noise away;
+# - **{glue:text}`distributional/forest-calibrated-verdict`: interpolation is enough.** Forests interpolate and average the noise away;
 #   they exceed the bound by {glue:text}`distributional/forest-calibrated`.
-# - **Cats return as objects at the trained rate: {glue:text}`distributional/cats-slope-verdict`.** Each further cat labelled *object*
+# - **{glue:text}`distributional/cats-slope-verdict`: cats return as objects at the trained rate.** Each further cat labelled *object*
 #   brings back {glue:text}`distributional/cats-slope` on test; with a {term}`sampler` it would be 1.
-# - **Two networks agree as often as each is right: {glue:text}`distributional/agreement-networks-verdict`**, to within
+# - **{glue:text}`distributional/agreement-networks-verdict`: two networks {term}`agree <agreement>` as often as each is right**, to within
 #   {glue:text}`distributional/agreement-networks`.
 #
 # All rows of this chapter in {ref}`the ledger <claims>`: {glue:text}`distributional/verdicts`.
@@ -92,7 +92,41 @@ figures.spectrum(table, highlight)
 # Noise on *every* class: a label moves to the next class, the noise's {term}`target <noise target>`, with the rate below. A **sampler** of the
 # training labels lies on the diagonal; a {term}`Bayes rule` that knows the class is a step at one half. Set it {drive}`to 40 % noise
 # <spectrum: noise=0.4>`, or single out {drive}`the forest <spectrum: noise=0.3; family=forest>` or {drive}`the MLP <spectrum: noise=0.3; family=MLP>`.
+
+# %% [markdown]
+# ## Look at the data
 #
+# Digits whose label moved to the next class with a chance of 30 %. The second row holds test images to which one nearest
+# neighbour gives the noise's target; below each stands the training image that taught it.
+
+# %% tags=["hide-input"]
+import numpy as np
+
+from dlcore import apply_confusion, cyclic_confusion, data
+from dlcore.charts.pictures import Picture, gallery
+
+digits = data.load("digits", seed=0)
+taught = apply_confusion(digits.train_labels, cyclic_confusion(10, 0.3), seed=0).labels
+train, test = (x.reshape(len(x), -1) for x in (digits.train_inputs, digits.test_inputs))
+nearest = ((train**2).sum(1) - 2 * test @ train.T).argmin(1)
+back = (taught[nearest] == (digits.test_labels + 1) % 10) & (digits.train_labels[nearest] == digits.test_labels)
+some = np.flatnonzero(back)[:8]
+rows = {
+    "Training labels at 30 % noise": [
+        Picture(x, f"a {a}, taught as {b}", a != b)
+        for x, a, b in zip(digits.train_inputs[:8], digits.train_labels, taught)
+    ],
+    "Test digits that come back with the noise's label": [
+        Picture(digits.test_inputs[i], f"a {digits.test_labels[i]}, called {taught[nearest[i]]}", True) for i in some
+    ],
+    "The training digits that taught it": [
+        Picture(digits.train_inputs[i], f"a {digits.train_labels[i]}, taught as {taught[i]}", True)
+        for i in nearest[some]
+    ],
+}
+show(gallery(rows))
+
+# %% [markdown]
 # ## The claim
 #
 # Take CIFAR-10 as a task with two labels, *animal* and *object*. In the training set, and only there, relabel 30 % of
@@ -130,39 +164,6 @@ figures.spectrum(table, highlight)
 # same procedure on the labels $L$.
 
 # %% [markdown]
-# ## Look at the data
-#
-# Digits whose label moved to the next class with a chance of 30 %. The second row holds test images to which one nearest
-# neighbour gives the noise's target; below each stands the training image that taught it.
-
-# %% tags=["hide-input"]
-import numpy as np
-
-from dlcore import apply_confusion, cyclic_confusion, data
-from dlcore.charts.pictures import Picture, gallery
-
-digits = data.load("digits", seed=0)
-taught = apply_confusion(digits.train_labels, cyclic_confusion(10, 0.3), seed=0).labels
-train, test = (x.reshape(len(x), -1) for x in (digits.train_inputs, digits.test_inputs))
-nearest = ((train**2).sum(1) - 2 * test @ train.T).argmin(1)
-back = (taught[nearest] == (digits.test_labels + 1) % 10) & (digits.train_labels[nearest] == digits.test_labels)
-some = np.flatnonzero(back)[:8]
-rows = {
-    "Training labels at 30 % noise": [
-        Picture(x, f"a {a}, taught as {b}", a != b)
-        for x, a, b in zip(digits.train_inputs[:8], digits.train_labels, taught)
-    ],
-    "Test digits that come back with the noise's label": [
-        Picture(digits.test_inputs[i], f"a {digits.test_labels[i]}, called {taught[nearest[i]]}", True) for i in some
-    ],
-    "The training digits that taught it": [
-        Picture(digits.train_inputs[i], f"a {digits.train_labels[i]}, taught as {taught[i]}", True)
-        for i in nearest[some]
-    ],
-}
-show(gallery(rows))
-
-# %% [markdown]
 # ## Predict
 #
 # Write your answers down before you read on; each links to the figure that answers it.
@@ -181,8 +182,8 @@ show(gallery(rows))
 # ## The experiment
 #
 # On digits: labels that move from class $l$ to $l + 1$, and a network that learns them all. *TV* is the {term}`total variation`
-# distance between the law of the outputs and that of the labels, less the bias of its estimate. Change the parameters at the top
-# of the notebook and run it again.
+# distance between the law of the outputs and that of the labels, less the bias of its estimate ({term}`debiased`). Change the parameters at
+# the top of the notebook and run it again.
 
 # %%
 from dlcore import TrainConfig, apply_confusion, cyclic_confusion, data, feature_calibration, fit, network, predict
@@ -425,7 +426,7 @@ live(config, record)
 #
 # $$\tfrac12 \sum_l w_l \sum_k \sqrt{\frac{2\, p_{k|l} (1 - p_{k|l})}{\pi N_l}} .$$
 #
-# That mean is the *null*. Distances are reported with it, its 95 % quantile and the debiased value. We use the exact
+# That mean is the {term}`null`. Distances are reported with it, its 95 % quantile and the debiased value. We use the exact
 # $p(y \mid l)$; sampled test labels would make the bias larger by $\sqrt 2$.
 
 # %% tags=["hide-input"]
