@@ -64,13 +64,27 @@ def data(claims: Iterable[ledger.Claim], url: str | None) -> list[dict[str, Any]
     for claim, row in zip(claims, pages.ledger_json(list(claims)), strict=True):
         links = {"figure": f"../notebooks/{chapter(claim.chapter)}.html#fig-{figure(claim)}"}
         if url:
-            links["study"] = f"{url}/tree/main/dlcore/studies/{row['study']}"
+            links["study"] = f"{url}/blob/main/dlcore/studies/{row['study']}/claims.py{_line(row['study'], claim.id)}"
             if claim.id not in WITHOUT_RUNS:
-                links["records"] = f"{url}/tree/main/dlcore/records/{row['study']}"
+                links["records"] = _records(claim, f"dlcore/records/{row['study']}", url)
             if claim.dates and (commit := known.get(claim.dates.region)):
                 links["region"] = f"{url}/commit/{commit}"
         found.append({**row, "scale": scale(claim), "links": links})
     return found
+
+
+def _line(study: str, name: str) -> str:
+    """Returns the anchor of the line that measures a claim; nothing where a loop measures several."""
+    lines = (ROOT / "dlcore" / "studies" / study / "claims.py").read_text("utf8").splitlines()
+    return next((f"#L{i}" for i, line in enumerate(lines, 1) if f'@measure("{name}")' in line), "")
+
+
+def _records(claim: ledger.Claim, folder: str, url: str) -> list[str]:
+    """Returns the addresses of the files whose records decide a claim: of the whole folder where they are many."""
+    groups = claim.dates.groups if claim.dates else ()
+    if 0 < len(groups) <= 4:
+        return [f"{url}/blob/main/{folder}/{group}.jsonl" for group in groups]
+    return [f"{url}/tree/main/{folder}"]
 
 
 def _choice(label: str, name: str, values: list[str], rows: list[dict[str, Any]]) -> str:
@@ -96,8 +110,10 @@ def _dates(claim: ledger.Claim, links: dict[str, str]) -> str:
 
 def _row(claim: ledger.Claim, row: dict[str, Any]) -> str:
     links = row["links"]
-    names = {"figure": "figure", "study": "code", "records": "records"}
-    asked = " ".join(f"<a href='{links[k]}'>{word}</a>" for k, word in names.items() if k in links)
+    shown = {"figure": links["figure"], "code": links.get("study")}
+    files = links.get("records", [])
+    shown |= {"records" if len(files) == 1 else Path(link).stem: link for link in files}
+    asked = " ".join(f"<a href='{link}'>{word}</a>" for word, link in shown.items() if link)
     keys = {
         "chapter": row["chapter"],
         "verdict": row["verdict"],

@@ -60,10 +60,14 @@ def test_the_figure_is_one_of_the_claims_chapter(rows):
 
 def test_links_into_the_repository_lead_to_files(data):
     for row in data:
-        for link in ("study", "records"):
-            if link in row["links"]:
-                path = re.fullmatch(rf"{URL}/(?:blob|tree)/main/(.*)", row["links"][link])[1]
-                assert (ROOT / path).exists(), path
+        for link in (row["links"]["study"], *row["links"].get("records", ())):
+            path, line = re.fullmatch(rf"{URL}/(?:blob|tree)/main/([^#]*)(?:#L(\d+))?", link).groups()
+            assert (ROOT / path).exists(), path
+            if line:
+                assert f'"{row["id"]}"' in (ROOT / path).read_text("utf8").splitlines()[int(line) - 1]
+    assert sum("#L" in row["links"]["study"] for row in data) > 50
+    files = [row["links"]["records"] for row in data if "records" in row["links"]]
+    assert sum(all(link.endswith(".jsonl") for link in links) for links in files) > 0.8 * len(files)
     assert {"figure", "study"} <= set.intersection(*(set(row["links"]) for row in data))
 
 

@@ -1,4 +1,4 @@
-"""When each claim's region was committed and the first of its records was made: from Git's history into `history.json`."""
+"""When each claim's region was committed, the first of its records made, and where these are: from Git's history into `history.json`."""
 
 from __future__ import annotations
 
@@ -17,17 +17,22 @@ FILE = Path(__file__).with_name("history.json")
 
 
 class Dates(NamedTuple):
-    """When a region was committed, and when the first record that its claim measures was made; None without records."""
+    """When a region was committed, when the first record that its claim measures was made (None without records), and the
+    groups of these records."""
 
     region: datetime.datetime
     first: datetime.datetime | None
+    groups: tuple[str, ...] = ()
 
 
 @functools.cache
 def load() -> dict[str, Dates]:
-    """Returns the dates by claim, as `python -m dlcore claims --history` found them."""
+    """Returns dates and groups by claim, as `python -m dlcore claims --history` found them."""
     found = json.loads(FILE.read_text("utf8"))
-    return {name: Dates(*(v and datetime.datetime.fromisoformat(v) for v in dates)) for name, dates in found.items()}
+    return {
+        name: Dates(*(v and datetime.datetime.fromisoformat(v) for v in dates), tuple(groups))
+        for name, (*dates, groups) in found.items()
+    }
 
 
 def write(measures: Mapping[str, Callable], tables: Mapping[str, pd.DataFrame]) -> None:
@@ -36,11 +41,13 @@ def write(measures: Mapping[str, Callable], tables: Mapping[str, pd.DataFrame]) 
     Args: measures: claim -> its measure; tables: claim -> the table that it is measured on, if it is on records.
     """
     dates = {
-        name: Dates(region, first_record(measures[name], tables[name]) if name in tables else None)
+        name: Dates(region, first_record(measures[name], tables[name]), groups(measures[name], tables[name]))
+        if name in tables
+        else Dates(region, None)
         for name, (region, _) in sorted(regions().items())
         if name in measures
     }
-    rows = [f'  "{name}": {json.dumps([v and v.isoformat() for v in row])}' for name, row in dates.items()]
+    rows = [f'  "{name}": {json.dumps([*(v and v.isoformat() for v in row[:2]), row.groups])}' for name, row in dates.items()]
     FILE.write_text("{\n" + ",\n".join(rows) + "\n}\n", "utf8")
     load.cache_clear()
 
@@ -69,22 +76,29 @@ def behind(measure: Callable, table: pd.DataFrame) -> pd.DataFrame:
     Found by halving: a part that can be left out without a change is left out, another one is divided.
     """
     whole = repr(measure(table))
-
-    def changes(rows: pd.Index) -> bool:
-        try:
-            return repr(measure(table.drop(rows))) != whole
-        except (ArithmeticError, LookupError, ValueError):  # nothing is left to measure
-            return True
-
     found: list = []
     parts = [table.index]
     while parts:
         part = parts.pop()
-        if changes(part):
+        if _changes(measure, table, part, whole):
             half = len(part) // 2
             parts += [part[half:], part[:half]] if half else []
             found += [] if half else [part[0]]
     return table.loc[sorted(found)]
+
+
+def groups(measure: Callable, table: pd.DataFrame) -> tuple[str, ...]:
+    """Returns the recorded groups without which the measure is another, by name."""
+    whole = repr(measure(table))
+    parts = table.groupby("group").groups.items()
+    return tuple(sorted(str(name) for name, rows in parts if _changes(measure, table, rows, whole)))
+
+
+def _changes(measure: Callable, table: pd.DataFrame, rows: pd.Index, whole: str) -> bool:
+    try:
+        return repr(measure(table.drop(rows))) != whole
+    except (ArithmeticError, LookupError, ValueError):  # nothing is left to measure
+        return True
 
 
 def regions() -> dict[str, tuple[datetime.datetime, tuple[float, float]]]:
