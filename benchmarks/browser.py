@@ -1,6 +1,6 @@
 """The page in headless Chromium: its own experiments, and its charts, beside the times that the book promises.
 
-    python benchmarks/browser.py      # after `make book`, or the charts' rows say that there is no site
+python benchmarks/browser.py      # after `make book`, or the charts' rows say that there is no site
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ def figures(books: Mapping[str, Any]) -> str:
             continue
         heading = re.search(r"(?m)^# (.+)", book.cells[0].source)[1]
         items = "".join(
-            f"<li><a href='../notebooks/{name}.html#fig-{note['name']}'>{html.escape(note['title'])}</a></li>" for note in notes
+            f"<li><a href='../notebooks/{name}.html#fig-{note['name']}'>{html.escape(note['title'])}</a></li>"
+            for note in notes
         )
         parts.append(f"<p><strong>{html.escape(heading)}</strong></p><ul>{items}</ul>")
     return "".join(parts)

@@ -170,9 +170,17 @@ def stitched() -> dict[str, Any]:
         y = nets[1](inputs).argmax(1)
     given = (inputs[:n], y[:n], inputs[n:], y[n:])
     penalties = [
-        stitch(nets[0], nets[1], f"hidden{at}", family="least_squares", data=given, device="cpu").penalty for at in (1, 2)
+        stitch(nets[0], nets[1], f"hidden{at}", family="least_squares", data=given, device="cpu").penalty
+        for at in (1, 2)
     ]
-    return {"sizes": sizes, "x": x.ravel().tolist(), "y": y.tolist(), "n": n, "weights": weights, "penalties": penalties}
+    return {
+        "sizes": sizes,
+        "x": x.ravel().tolist(),
+        "y": y.tolist(),
+        "n": n,
+        "weights": weights,
+        "penalties": penalties,
+    }
 
 
 def memorised() -> dict[str, float]:
@@ -255,7 +263,9 @@ def laws() -> list[dict[str, Any]]:
             }
             for name, f in told.fits.items()
         }
-        found.append({"sizes": d.tolist(), "losses": loss.tolist(), "fits": fits, "best": told.best, "sentence": told.sentence})
+        found.append(
+            {"sizes": d.tolist(), "losses": loss.tolist(), "fits": fits, "best": told.best, "sentence": told.sentence}
+        )
     return found
 
 

@@ -209,14 +209,15 @@ def kept(path: Path | None, read: Callable[[Path], T]) -> T | None:
         return None
 
 
-def remembered(name: str, make: Callable[[], T]) -> T:
+def remembered(name: str, make: Callable[[], T], of: str = "") -> T:
     """Returns what `make` makes of the package alone: its records, its published numbers, its code.
 
     It is kept in the user's cache until any file of the package changes, or the version of Python, NumPy, SciPy or pandas;
-    where it cannot be kept, or was made with a warning, it is made again. Every call returns an object of its own.
+    where it cannot be kept, or was made with a warning, it is made again. Every call returns an object of its own. Only the last
+    `of` of a name is kept.
     """
     try:
-        path = folder("remembered") / f"{name}-{contents()}.pickle"
+        path = folder("remembered") / f"{name}-{contents()}{of and f'-{of}'}.pickle"
     except ValueError:  # no home
         return make()
     found = kept(path, lambda path: pickle.loads(path.read_bytes()))

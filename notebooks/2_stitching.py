@@ -26,9 +26,9 @@
 #   the error of the {term}`top` by {glue:text}`stitching/stitching-more-data`.
 # - **{glue:text}`stitching/stitching-self-supervised-verdict`: a network that saw no label fits.** A SimCLR bottom costs
 #   {glue:text}`stitching/stitching-self-supervised` at mid-depth.
-# - **{glue:text}`stitching/stitching-path-seeds-verdict`: a path without a {term}`barrier` between two seeds; {glue:text}`stitching/stitching-path-halves-verdict`: between disjoint
-#   halves of the data.** With the best maps that we found, the barrier between convnets
-#   is at most {glue:text}`stitching/stitching-path-seeds` and {glue:text}`stitching/stitching-path-halves`.
+# - **{glue:text}`stitching/stitching-path-seeds-verdict` between two seeds, {glue:text}`stitching/stitching-path-halves-verdict` between
+#   disjoint halves of the data: a path without a {term}`barrier`.** With the best maps that we found, the barrier between convnets is
+#   at most {glue:text}`stitching/stitching-path-seeds` and {glue:text}`stitching/stitching-path-halves`.
 #
 # All rows of this chapter in {ref}`the ledger <claims>`: {glue:text}`stitching/verdicts`.
 # :::
@@ -411,7 +411,7 @@ digits = data.load("digits", n_train=600)
 x, y, x_test, y_test = (
     torch.from_numpy(getattr(digits, n)) for n in ("train_inputs", "train_labels", "test_inputs", "test_labels")
 )
-x, x_test = (nn.functional.interpolate(part, size=32).repeat(1, 3, 1, 1) for part in (x, x_test))
+x, x_test = (nn.functional.interpolate(part, size=16).repeat(1, 3, 1, 1) for part in (x, x_test))
 torch.manual_seed(seed)
 yours, other = resnet18(num_classes=10), ResNet(BasicBlock, [1, 1, 1, 1], num_classes=10)
 short = training.TrainConfig(epochs=3, batch_size=64, learning_rate=2e-3, optimizer="adamw")

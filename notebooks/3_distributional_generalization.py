@@ -19,11 +19,10 @@
 #
 # :::{admonition} The answer
 # :class: slide
-# - **{glue:text}`distributional/ten-classes-mlp-verdict` on ten noisy classes,
-#   {glue:text}`distributional/tv-below-epsilon-verdict` over training sizes: the conjecture's bound.** With noise on each Fashion-MNIST class in turn, the
-#   distance of an MLP's outputs from the law of the labels, minus its bound {term}`epsilon`, is at most
-#   {glue:text}`distributional/ten-classes-mlp`. On MNIST-1D a convnet exceeds its bound by up to
-#   {glue:text}`distributional/tv-below-epsilon`.
+# - **{glue:text}`distributional/ten-classes-mlp-verdict` on ten noisy classes, {glue:text}`distributional/tv-below-epsilon-verdict`
+#   over training sizes: the conjecture's bound.** With noise on each Fashion-MNIST class in turn, the distance of an MLP's outputs from
+#   the law of the labels, minus its bound {term}`epsilon`, is at most {glue:text}`distributional/ten-classes-mlp`. On MNIST-1D a convnet
+#   exceeds its bound by up to {glue:text}`distributional/tv-below-epsilon`.
 # - **{glue:text}`distributional/forest-calibrated-verdict`: interpolation is enough.** Forests interpolate and average the noise away;
 #   they exceed the bound by {glue:text}`distributional/forest-calibrated`.
 # - **{glue:text}`distributional/cats-slope-verdict`: cats return as objects at the trained rate.** Each further cat labelled *object*

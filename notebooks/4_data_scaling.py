@@ -80,7 +80,7 @@ from dlcore.studies.scaling.readings import (
     translations,
 )
 from dlcore.studies.scaling.size import joint_fit, widest_predicted
-from dlcore.studies.scaling.table import PUBLISHED, architecture_name, noise_name, published_scaling, scaling_fits
+from dlcore.studies.scaling.table import PUBLISHED, architecture_name, every_fit, noise_name, published_scaling
 from dlcore.summaries import FINDINGS
 from dlcore.translation.noise import Noise
 from dlcore.translation.task import Transduction
@@ -89,7 +89,7 @@ store = RecordStore()
 table = studies.table("scaling", store.table("scaling"))
 published = published_scaling()
 rows = table if len(table) else published
-fits = scaling_fits(pd.concat([table, published], ignore_index=True))
+fits = every_fit(table)
 highlight = {
     "noise": noise_name(config.noise_kind, config.noise),
     "architecture": architecture_name(config.architecture),

@@ -102,7 +102,9 @@ def test_the_groups_behind_a_measure_are_those_without_which_it_is_another():
     table = _dated(1.0, 2.0, 2.0, 3.0, 5.0).assign(group=list("pqqrr"))
     assert history.groups(lambda t: measures.mean(t.loss[t.kind == "b"]), table) == ("q", "r")
     # without its records there is nothing to measure
-    assert history.groups(lambda t: measures.mean(t.loss[t.group == "r"]) if "r" in set(t.group) else {}["r"], table) == ("r",)
+    assert history.groups(
+        lambda t: measures.mean(t.loss[t.group == "r"]) if "r" in set(t.group) else {}["r"], table
+    ) == ("r",)
 
 
 def test_every_measured_claim_is_dated(ledger):
@@ -131,7 +133,9 @@ def test_the_dates_are_those_of_the_history(ledger):
         table = claims.ledger._shipped(claims.STUDIES[claim.chapter])
         first = None if claim.id in measures.WITHOUT_RUNS else history.first_record(measures.MEASURES[claim.id], table)
         groups = () if first is None else history.groups(measures.MEASURES[claim.id], table)
-        assert claim.dates is None or claim.dates[1:] == (first, groups), f"{claim.id}: run python -m dlcore claims --history"
+        assert claim.dates is None or claim.dates[1:] == (first, groups), (
+            f"{claim.id}: run python -m dlcore claims --history"
+        )
 
 
 def test_the_error_of_a_verdict_is_the_p_value_of_its_nearer_edge():

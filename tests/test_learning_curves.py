@@ -1,5 +1,6 @@
 """Chapter 4's table and ledger: names, floors and usable sizes, fits that recover a known law, gaps instead of guesses."""
 
+import pickle
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from dlcore.metrics.scaling import equivalence, fit
 from dlcore.records import PACKAGED, RecordStore
 from dlcore.studies.scaling import panel
 from dlcore.studies.scaling import sentences as prose
+from dlcore.studies.scaling import table as chapter
 from dlcore.studies.scaling.comparisons import beside_counting, counting_ratios, exponents_under_noise, paired_by_size
 from dlcore.studies.scaling.config import budget, rate_of, steps_of
 from dlcore.studies.scaling.readings import (
@@ -48,6 +50,27 @@ def runs(exponent=0.3, sizes=SIZES, jitter=1e-3, seeds=1, **settings):
 
 def table(*parts):
     return studies.table("scaling", pd.DataFrame([row for part in parts for row in part]))
+
+
+def test_fits_of_shipped_runs_are_kept_and_those_of_the_readers_own_are_made(monkeypatch):
+    asked = []
+
+    def remembered(name, make, of):
+        asked.append((name, of))
+        return pickle.loads(pickle.dumps(make()))
+
+    monkeypatch.setattr(chapter.cache, "remembered", remembered)
+    rows = table(runs(seeds=2)).assign(source="shipped")
+    monkeypatch.setattr(chapter, "published_scaling", lambda: rows.head(0))
+    monkeypatch.setattr(chapter, "scaling_fits", lambda rows: scaling_fits(rows, ("known", "bansal"), bootstrap=20))
+    kept, made = chapter.every_fit(rows), chapter.every_fit(rows.assign(source="local"))
+    assert [(f.fit.law, f.fit.exponent, f.fit.intervals) for f in kept] == [
+        (f.fit.law, f.fit.exponent, f.fit.intervals) for f in made
+    ]
+    assert (kept[1].predict(1e6), kept[1].fit.curve.law) == (made[1].predict(1e6), made[1].fit.curve.law)
+    chapter.every_fit(rows.assign(loss=rows.loss * 1.01))
+    assert [name for name, _ in asked] == ["fits", "fits"]
+    assert asked[0] != asked[1]
 
 
 def test_names_arms_and_what_noise_adds():

@@ -220,7 +220,9 @@ def _slim(app, exception) -> None:
         text = file.read_text("utf8")
         used.update(re.findall(r"[\w-]+", " ".join(re.findall(r'class="([^"]*)"', text))))
         # the theme's sidebar is no landmark: what stands in it beside the contents belongs to none
-        slim = described(compact(UNUSED.sub("", text))).replace(SIDEBAR, f'{SIDEBAR} role="region" aria-label="The book"')
+        slim = described(compact(UNUSED.sub("", text))).replace(
+            SIDEBAR, f'{SIDEBAR} role="region" aria-label="The book"'
+        )
         if file.name != "search.html":
             slim = SEARCH.sub("", slim)
         if slim != text:

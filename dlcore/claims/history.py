@@ -47,7 +47,10 @@ def write(measures: Mapping[str, Callable], tables: Mapping[str, pd.DataFrame]) 
         for name, (region, _) in sorted(regions().items())
         if name in measures
     }
-    rows = [f'  "{name}": {json.dumps([*(v and v.isoformat() for v in row[:2]), row.groups])}' for name, row in dates.items()]
+    rows = [
+        f'  "{name}": {json.dumps([*(v and v.isoformat() for v in row[:2]), row.groups])}'
+        for name, row in dates.items()
+    ]
     FILE.write_text("{\n" + ",\n".join(rows) + "\n}\n", "utf8")
     load.cache_clear()
 

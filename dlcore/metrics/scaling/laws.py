@@ -46,6 +46,10 @@ class Law:
     shift: Callable = _absent
     terms: tuple[tuple[str, str], ...] = ()
 
+    def __reduce__(self) -> tuple:
+        # a fit can be stored and sent: its law is known by its name
+        return _named, (self.name,)
+
     def index(self, parameter: str | None) -> int:
         """Returns a parameter's place. Raises: ValueError for a name that the law has not, such as None."""
         return self.parameters.index(parameter)
@@ -209,6 +213,12 @@ def _move(prefactor: int, exponent: int, place: int | None = None):
         return moved
 
     return shift
+
+
+def _named(name: str) -> Law:
+    from dlcore.metrics.scaling.joint import JOINT_LAWS
+
+    return (LAWS | JOINT_LAWS)[name]
 
 
 LAWS = {

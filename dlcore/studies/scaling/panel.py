@@ -16,10 +16,10 @@ from dlcore.studies.scaling.table import (
     HELD_OUT,
     architecture_name,
     derived,
+    every_fit,
     noise_name,
     published_scaling,
     rate_name,
-    scaling_fits,
 )
 from dlcore.summaries import with_controls
 
@@ -66,9 +66,7 @@ def in_its_steps(rows: pd.DataFrame) -> pd.Series:
 def explorer(store: RecordStore) -> Any:
     """Returns chapter 4's chart of the recorded runs."""
     rows = derived(store.table("scaling"))
-    published = published_scaling()
-    fits = scaling_fits(pd.concat([rows, published], ignore_index=True))
-    return learning_curves(rows if len(rows) else published, fits)
+    return learning_curves(rows if len(rows) else published_scaling(), every_fit(rows))
 
 
 PANEL = PanelSpec(
