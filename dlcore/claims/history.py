@@ -76,9 +76,12 @@ def first_record(measure: Callable, table: pd.DataFrame) -> datetime.datetime | 
 def behind(measure: Callable, table: pd.DataFrame) -> pd.DataFrame:
     """Returns the rows of a table without which the measure is another.
 
-    Found by halving: a part that can be left out without a change is left out, another one is divided.
+    Found by halving: a part that can be left out without a change is left out, another one is divided. First the recorded groups:
+    on the rows of those that count a measure takes a fraction of the time.
     """
     whole = repr(measure(table))
+    few = table[table.group.isin(groups(measure, table))] if "group" in table else table
+    table = few if repr(measure(few)) == whole else table
     found: list = []
     parts = [table.index]
     while parts:
