@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import json
 import math
+import pickle
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -57,6 +58,29 @@ def code(function: Callable[..., Any]) -> str:
 def _compiled(made: types.CodeType) -> str:
     inner = [_compiled(v) if isinstance(v, types.CodeType) else repr(v) for v in made.co_consts]
     return f"{made.co_code} {made.co_names} {inner}"
+
+
+def procedure(fit: Any) -> str:
+    """Returns a name of what fits and predicts, of its text and of the values that come with it.
+
+    Raises: ValueError where these cannot be told from others, such as an open file.
+    """
+    import joblib
+
+    values: list[Any] = []
+    inner = fit
+    while isinstance(inner, functools.partial):
+        values += [inner.args, inner.keywords]
+        inner = inner.func
+    if inspect.isfunction(inner):
+        around = [cell.cell_contents for cell in inner.__closure__ or ()]
+        values += [inner.__defaults__, inner.__kwdefaults__, around]
+    else:  # an object, or a method with the object that it is bound to
+        values.append(inner.get_params() if hasattr(inner, "get_params") else inner)
+    try:
+        return f"{code(fit)}{joblib.hash(values)[:8]}"
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise ValueError(f"keep cannot tell {fit!r:.80} from other procedures: {error}; leave keep out") from error
 
 
 def described(constants: Mapping[str, Any]) -> str | None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import functools
 import hashlib
-import inspect
 import math
-import pickle
 from pathlib import Path
 from typing import Any, cast
 
@@ -244,7 +241,7 @@ def rationality(
     if not (noisy != y).any():
         raise ValueError("the noise changed no label")
     if keep is not None:
-        keep = cache.expanded(keep) / _procedure(fit)
+        keep = cache.expanded(keep) / keys.procedure(fit)
     clean, on_test = _predicted(fit, features, y, (features, test_features), keep)
     for name, found, wanted in (("features", clean, y), ("test_features", on_test, y_test)):
         if found.shape != wanted.shape:
@@ -259,26 +256,6 @@ def rationality(
     predictions = np.stack([found for (found,) in done])
     summary = _summary(clean, on_test, predictions, noisy, y, y_test, classes)
     return summary if noise is None else dataclasses.replace(summary, bound_published=math.nan, bound_sharp=math.nan)
-
-
-def _procedure(fit: Any) -> str:
-    """Returns a name of a procedure, of its text and of the values that come with it."""
-    import joblib
-
-    values: list[Any] = []
-    inner = fit
-    while isinstance(inner, functools.partial):
-        values += [inner.args, inner.keywords]
-        inner = inner.func
-    if inspect.isfunction(inner):
-        around = [cell.cell_contents for cell in inner.__closure__ or ()]
-        values += [inner.__defaults__, inner.__kwdefaults__, around]
-    else:  # an object, or a method with the object that it is bound to
-        values.append(inner.get_params() if hasattr(inner, "get_params") else inner)
-    try:
-        return f"{keys.code(fit)}{joblib.hash(values)[:8]}"
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
-        raise ValueError(f"keep cannot tell {fit!r:.80} from other procedures: {error}; leave keep out") from error
 
 
 def _predicted(fit: Any, features, labels: np.ndarray, inputs: tuple, keep: str | Path | None) -> list[np.ndarray]:
