@@ -15,7 +15,7 @@ from dlcore.results import usable
 
 
 class InfluenceWarning(UserWarning):
-    """One run alone moves an exponent out of its interval."""
+    """One run moves an exponent by more than its interval is long."""
 
 
 @usable(plot="report")
@@ -42,7 +42,7 @@ def report(sizes, losses, *, bootstrap: int = 500, seed: int = 0, unit: str = "s
     that the largest is at least twice the largest that is left. A size that occurs
     several times holds several seeds, which may agree in all the digits given; the sentence says how many do. A line that
     occurs twice where most sizes have one run is refused as a copy. The best law is fitted again without each run: where one
-    alone moves an exponent out of its interval, the sentence names it, with an InfluenceWarning.
+    moves an exponent by more than its interval is long, the sentence names it, with an InfluenceWarning.
 
     Shapes: sizes, losses (n,). Raises: ValueError for fewer than four distinct sizes, NaN, infinite or non-positive
         numbers, lengths that disagree, a repeated line, holdout < 1.
@@ -136,18 +136,20 @@ _METHODS = {"delta": "t interval", "residual": "residual bootstrap", "seed": "se
 
 
 def _influence(found: Fit | JointFit) -> str:
-    """Returns what to say, and to warn of, where one run alone moves an exponent out of its interval; else nothing.
+    """Returns what to say, and to warn of, where one run moves an exponent by more than its interval is long; else nothing.
 
-    Such a run has leverage, not a large residual: of sizes far from all others it decides alone.
+    Such a run has leverage, not a large residual: at a size far from all others it decides alone.
     """
     text = ""
     for name, values in found.without_each().items():
         low, high = found.intervals[name]
-        off = np.maximum(low - values, values - high)
+        off = np.abs(values - found.parameters[name])
         off[[*getattr(found, "outliers", ())]] = 0  # said already
         place = int(np.argmax(np.nan_to_num(off)))
-        if off[place] > 1e-3:
-            text += f" Without run {place} {name} is {values[place]:.3f}, outside of its interval."
+        if off[place] > max(high - low, 1e-3):
+            text += (
+                f" Without run {place} {name} is {values[place]:.3f}: its interval does not cover what one run does."
+            )
     if text:
         warnings.warn(f"{found.law}: {text.strip()}", InfluenceWarning, stacklevel=3)
     return text
