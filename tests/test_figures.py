@@ -40,7 +40,7 @@ def _charts(table, records):
     }
 
 
-@pytest.mark.parametrize("chart", ["agreement", "noise_sweep", "penalty_by_depth", "learning_curves"])
+@pytest.mark.parametrize("chart", ["agreement", "noise_sweep", "penalty_by_depth", "data_and_size"])
 def test_a_foreign_table_is_told_which_columns_it_lacks(chart):
     foreign = pd.DataFrame({"noise": [0.1], "value": [1.0]})
     with pytest.raises(ValueError, match=rf"{chart}: the table has no .* of which it lacks .*seed"):
