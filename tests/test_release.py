@@ -1,8 +1,11 @@
 """What is published: workflows that call make, packages that hold everything and little more, one version everywhere."""
 
+import csv
 import functools
+import gzip
 import importlib.metadata
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -160,6 +163,41 @@ def test_the_wheel_is_small_and_whole(packages):
         "a link of the README that leads nowhere on the package index"
     )
     assert metadata.count("Requires-Dist: torch") >= 1
+
+
+ALONE = """
+import sys
+import dlcore
+from dlcore.__main__ import main
+
+assert dlcore.__file__.startswith(sys.argv[1]), dlcore.__file__
+for command in (["doctor"], ["run", "distributional", "preset=smoke"], ["claims", "cats-become-objects"],
+                ["export", "runs.csv.gz"], ["notebooks", "chapters"]):
+    assert main(command) == 0, command
+"""
+
+
+def test_the_wheel_alone_in_an_empty_folder_does_all_that_the_commands_say(packages, tmp_path):
+    """No file of the repository is in reach; one process, since each would load torch."""
+    (wheel,) = (packages / "dist").glob("*.whl")
+    package, home = tmp_path / "package", tmp_path / "empty"
+    home.mkdir()
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(package)
+    env = {k: v for k, v in os.environ.items() if not k.startswith("DLCORE_")}
+    env |= {"PYTHONPATH": str(package), "HOME": str(home), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", ALONE, str(package)]
+    done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with gzip.open(home / "runs.csv.gz", "rt", encoding="utf8") as file:
+        exported = sum(1 for _ in csv.reader(file)) - 1
+    shipped = sum(len(p.read_text("utf8").splitlines()) for p in (ROOT / "dlcore" / "records").glob("*/*.jsonl"))
+    assert exported == shipped + 1  # and the run
+    (verdict,) = re.findall(r"^(.{15}) .{9} cats-become-objects ", done.stdout, re.M)
+    (row,) = re.findall(r"^.*`cats-become-objects`.*$", (ROOT / "README.md").read_text("utf8"), re.M)
+    assert row.endswith(f" {verdict.strip()} |")
+    assert len(list((home / "chapters").glob("*.ipynb"))) == 6
+    assert {p.name for p in home.iterdir()} == {"runs.csv.gz", "chapters"}
 
 
 def test_the_source_distribution_is_the_repository(packages):
