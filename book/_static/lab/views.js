@@ -192,7 +192,7 @@
     spec.controls.forEach((c) => { state[c.name] = c.value; });
     const addressed = fromAddress(spec.name, spec.controls, state);
     const area = element("div", { class: "dl-lab-area" }), says = element("p", { class: "dl-lab-says", "aria-live": "polite" });
-    const bar = element("progress", { max: "1", value: "0", "aria-label": "share of the run that is done", hidden: true });
+    const bar = element("progress", { max: "1", value: "0", "aria-label": "share done", hidden: true });
     const doing = element("span", { "aria-hidden": "true" }); // not read out: it changes several times a second
     const stop = element("button", { type: "button", class: "dl-lab-stop", disabled: true }, "Stop");
     let job = "", running = false, timer = 0, once = false;
@@ -215,8 +215,8 @@
     root.append(list.row, ...(spec.extra ? spec.extra(state, run, say) : []), element("p", { class: "dl-lab-buttons" }, ...buttons, stop, bar, doing), says, area);
     const code = element("pre", { tabindex: "0" }), cell = element("pre", { tabindex: "0" }), note = element("p", {});
     const colab = document.querySelector("a[href*='colab.research.google.com']");
-    if (spec.python) root.append(element("details", { class: "dl-lab-python" }, element("summary", {}, "This run in Python"), code, note, cell, element("p", {}, element("a", { href: lab.folder + "source/" + root.closest("[data-lab]").dataset.lab + ".js" }, "The script of this experiment, to read")),
-      colab ? element("p", {}, element("a", { href: colab.getAttribute("href") }, "Open this page's notebook in Colab")) : null));
+    if (spec.python) root.append(element("details", { class: "dl-lab-python" }, element("summary", {}, "This run in Python"), code, note, cell, element("p", {}, element("a", { href: lab.folder + "source/" + root.closest("[data-lab]").dataset.lab + ".js" }, "The script, to read")),
+      colab ? element("p", {}, element("a", { href: colab.getAttribute("href") }, "Its notebook in Colab")) : null));
     const view = spec.view(area, state);
     python();
 
@@ -228,7 +228,7 @@
       note.textContent = found.note;
       const set = found.command.startsWith("python") ? found.command.match(/\w+=\S+/g) : [];
       cell.hidden = !set.length;
-      cell.textContent = ["# the same in the chapter's notebook, in its cell of parameters", ...set.map((w) => w.replace(/=(.*)/, (_, v) => " = " + (isNaN(v) ? '"' + v + '"' : v)))].join("\n");
+      cell.textContent = ["# in the notebook's cell of parameters", ...set.map((w) => w.replace(/=(\D.*)/, '="$1"').replace("=", " = "))].join("\n");
     }
     function finish() {
       if (running) worker.stop();
