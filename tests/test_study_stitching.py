@@ -124,6 +124,17 @@ def test_self_supervised_top_has_a_head_that_knows_the_classes(store):
     assert found.metrics["top_error"] < 0.6
 
 
+@pytest.mark.parametrize("objective", ["supervised", "simclr"])
+def test_a_network_is_that_of_its_seed_whatever_was_drawn_before(objective):
+    config = Config(**{**SMOKE, "n_train": 64, "epochs": 1}, bottom_objective=objective)
+    nets = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        made = pairs.trained(config, config.bottom, _source(config), {"checkpoint": None, "device": "cpu"})
+        nets.append(made.state_dict())
+    assert all(torch.equal(value, nets[1][name]) for name, value in nets[0].items())
+
+
 def test_the_grid_is_valid_and_has_no_run_twice():
     keys = [config.key for group in recorded("stitching").values() for config in group]
     assert len(keys) == len(set(keys)) > 200

@@ -98,7 +98,8 @@ def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) ->
         )
         features = torch.from_numpy(pretraining.features(encoder, x))
         probe = training.TrainConfig(seed=role.seed, **PROBE)
-        head = nn.Linear(features.shape[1], classes)
+        with runtime.seeded(role.seed, 0x4EAD):
+            head = nn.Linear(features.shape[1], classes)
         training.fit(head, (features, labels), probe, device=options["device"])
         whole = Stages(OrderedDict(**OrderedDict(encoder.named_children()), classifier=head))
     whole = whole.to("cpu").eval()
