@@ -250,7 +250,8 @@ def stage(pages: list[Page], found: Mapping[str, Any]) -> None:
     (new / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf8")
     (new / "notebooks").mkdir()
     for name, book in books.items():
-        (new / "notebooks" / f"{name}.ipynb").write_text(json.dumps(book), "utf8")
+        text = address.notebook(json.dumps(book), url)
+        (new / "notebooks" / f"{name}.ipynb").write_text(text, "utf8")
     for file in new.rglob("*"):
         old = STAGE / file.relative_to(new)
         if file.is_file() and old.is_file() and old.read_bytes() == file.read_bytes():

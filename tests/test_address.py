@@ -103,6 +103,11 @@ def test_one_command_reaches_every_source_and_a_second_address_replaces_the_firs
     assert {path: path.read_text("utf8") for path in plain} == before
 
 
+def test_links_of_a_plain_edition_follow_its_address():
+    text = f'[a]({address.site(OLD)}notebooks/a.html) REPOSITORY = "{OLD}"'
+    assert address.notebook(text, URL) == f'[a]({address.site(URL)}notebooks/a.html) REPOSITORY = "{URL}"'
+
+
 def _cell(source):
     """Returns the code of a notebook's first cell, and what pip is asked for when it runs as in Colab."""
     cell = re.search(r"^import sys\n\nif \"google.colab\".*?(?=^# %%)", source, re.S | re.M)[0]

@@ -19,10 +19,14 @@ import pytest
 import yaml
 
 import dlcore
+from dlcore import claims
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book"))
 
+import build  # noqa: E402
+import landing  # noqa: E402
+import ledger  # noqa: E402
 import release  # noqa: E402
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -228,6 +232,36 @@ def test_the_site_as_a_zip_is_the_same_twice(tmp_path):
     assert found[0] == found[1]
     with zipfile.ZipFile(tmp_path / "a" / "site.zip") as archive:
         assert archive.namelist() == ["site/book/a.html", "site/index.html"]
+
+
+def test_a_fork_builds_its_site_of_sources_in_which_nothing_leads_to_the_first_repository(
+    packages, tmp_path, monkeypatch
+):
+    """All that Sphinx is given, and the downloads; the sources have the address of the repository that was forked."""
+    source, fork = packages / "source", "https://github.com/fork/book"
+    for module, name, value in (
+        *((build, n, v) for n, v in {"ROOT": source, "BUILD": tmp_path, "STAGE": tmp_path / "stage"}.items()),
+        (build.status, "page", lambda took: ""),
+        (build.address, "found", lambda root: (fork, "")),
+        (build.address, "in_sources", lambda root=source: URL),
+    ):
+        monkeypatch.setattr(module, name, value)
+    rows = [claims.Claim("tv-below-epsilon", 3, "a", "b", "c", (0, 1), None)]
+    found = {"ledger": ledger.page(rows, fork), "landing": landing.ways(build.address.opened()), "banks": {}}
+    (tmp_path / build.RUNS).touch()
+    build.stage([build.Page(p) for p in build.notebooks()], {**found, "json": json.dumps(ledger.data(rows, fork))})
+    for path in (source / "notebooks" / "plain").iterdir():
+        (tmp_path / "stage" / f"download-{path.name}").write_text(build.address.notebook(path.read_text("utf8"), fork))
+    with_the_forks = set()
+    # that module has examples in its docstrings, and is not of the site
+    for path in (p for p in (tmp_path / "stage").rglob("*") if p.is_file() and p.name != "address.py"):
+        text = path.read_bytes()
+        assert not re.search(rb"someone(/else|\.github\.io)", text), path
+        if re.search(rb"github\.com/fork/book|fork\.github\.io/book", text):
+            with_the_forks.add(path.name)
+    names = {p.name for p in (source / "notebooks").glob("*.ipynb")}
+    wanted = {"_config.yml", "404.html", "claims.md", "claims.json", *names, *(f"download-{n}" for n in names)}
+    assert with_the_forks == wanted
 
 
 @pytest.mark.parametrize("tag", [None, f"v{dlcore.__version__}"])

@@ -98,7 +98,8 @@ def ledger_json(claims: list[Claim] | None = None) -> list[dict[str, Any]]:
     found = []
     for c in shipped() if claims is None else claims:
         m = c.measured or Measured(math.nan, math.nan, math.nan, 0)
-        numbers = {k: v if math.isfinite(v) else None for k, v in m._asdict().items()}
+        numbers: dict[str, Any] = {k: getattr(m, k) for k in ("value", "low", "high", "runs")}
+        numbers = {k: v if math.isfinite(v) else None for k, v in numbers.items()} | {"method": m.method}
         text = {"claim": c.claim, "setting": c.setting, "thesis": c.reference}
         head = {"id": c.id, "chapter": c.chapter, "study": STUDIES[c.chapter], "kind": c.kind, "headline": c.headline}
         dates = {"timing": c.timing} | (
