@@ -102,9 +102,10 @@ def ledger_json(claims: list[Claim] | None = None) -> list[dict[str, Any]]:
         numbers = {k: v if math.isfinite(v) else None for k, v in numbers.items()} | {"method": m.method}
         text = {"claim": c.claim, "setting": c.setting, "thesis": c.reference}
         head = {"id": c.id, "chapter": c.chapter, "study": STUDIES[c.chapter], "kind": c.kind, "headline": c.headline}
-        dates = {"timing": c.timing} | (
-            {k: v and v.isoformat() for k, v in c.dates._asdict().items()} if c.dates else {}
-        )
+        dates: dict[str, Any] = {"timing": c.timing}
+        if c.dates:
+            dates |= {k: v and v.isoformat() for k, v in zip(("region", "first"), c.dates, strict=False)}
+            dates["groups"] = list(c.dates.groups)
         found.append({**head, **text, "accept": list(c.accept), **numbers, "verdict": c.verdict, **dates})
         if c.deciding:
             found[-1]["deciding"] = c.deciding
