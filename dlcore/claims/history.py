@@ -6,10 +6,11 @@ import datetime
 import functools
 import json
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -41,7 +42,11 @@ def write(measures: Mapping[str, Callable], tables: Mapping[str, pd.DataFrame]) 
     Args: measures: claim -> its measure; tables: claim -> the table that it is measured on, if it is on records.
     """
     dates = {
-        name: Dates(region, first_record(measures[name], tables[name]), groups(measures[name], tables[name]))
+        name: Dates(
+            region,
+            first_record(measures[name], few := _of_its_groups(measures[name], tables[name])),
+            groups(measures[name], few),
+        )
         if name in tables
         else Dates(region, None)
         for name, (region, _) in sorted(regions().items())
@@ -74,33 +79,42 @@ def first_record(measure: Callable, table: pd.DataFrame) -> datetime.datetime | 
 
 
 def behind(measure: Callable, table: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows of a table without which the measure is another.
-
-    Found by halving: a part that can be left out without a change is left out, another one is divided. First the recorded groups:
-    on the rows of those that count a measure takes a fraction of the time.
-    """
-    whole = repr(measure(table))
-    few = table[table.group.isin(groups(measure, table))] if "group" in table else table
-    table = few if repr(measure(few)) == whole else table
-    found: list = []
-    parts = [table.index]
-    while parts:
-        part = parts.pop()
-        if _changes(measure, table, part, whole):
-            half = len(part) // 2
-            parts += [part[half:], part[:half]] if half else []
-            found += [] if half else [part[0]]
-    return table.loc[sorted(found)]
+    """Returns the rows of a table without which the measure is another."""
+    table = _of_its_groups(measure, table)
+    return table.iloc[sorted(_needed(measure, table, [table.index[i : i + 1] for i in range(len(table))]))]
 
 
 def groups(measure: Callable, table: pd.DataFrame) -> tuple[str, ...]:
     """Returns the recorded groups without which the measure is another, by name."""
-    whole = repr(measure(table))
-    parts = table.groupby("group").groups.items()
-    return tuple(sorted(str(name) for name, rows in parts if _changes(measure, table, rows, whole)))
+    names, parts = zip(*table.groupby("group").groups.items(), strict=True)
+    return tuple(sorted(str(names[i]) for i in _needed(measure, table, parts)))
 
 
-def _changes(measure: Callable, table: pd.DataFrame, rows: pd.Index, whole: str) -> bool:
+def _of_its_groups(measure: Callable, table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of the groups that a measure needs: on them it takes a fraction of the time."""
+    few = table[table.group.isin(groups(measure, table))]
+    return few if repr(measure(few)) == repr(measure(table)) else table
+
+
+def _needed(measure: Callable, table: pd.DataFrame, parts: Sequence[pd.Index]) -> list[int]:
+    """Returns the numbers of the parts of a table without which the measure is another.
+
+    Found by halving: parts that can be left out together without a change are left out for good, others are divided.
+    """
+    whole, found, tried = repr(measure(table)), [], [range(len(parts))]
+    while tried:
+        some = tried.pop()
+        rows, half = np.concatenate([parts[i] for i in some]), len(some) // 2
+        if not _changes(measure, table, rows, whole):
+            table = table.drop(rows)
+        elif half:
+            tried += [some[half:], some[:half]]
+        else:
+            found.append(some[0])
+    return found
+
+
+def _changes(measure: Callable, table: pd.DataFrame, rows: np.ndarray, whole: str) -> bool:
     try:
         return repr(measure(table.drop(rows))) != whole
     except (ArithmeticError, LookupError, ValueError):  # nothing is left to measure
