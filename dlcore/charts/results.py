@@ -46,7 +46,9 @@ def calibration(results: Any, **others: Any) -> alt.TopLevelMixin:
     )
     dots = base.mark_point(filled=True, size=70, color=ROLES["own"]).encode(x="TV:Q")
     whiskers = base.mark_rule(color=ROLES["own"], strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    title = "; ".join(f"TV {row.TV:.3f}, a sampler {row.sampler:.3f}" for row in rows.itertuples())
+    title = "; ".join(
+        f"TV {tv:.3f}, a sampler {sampler:.3f}" for tv, sampler in zip(rows.TV, rows.sampler, strict=True)
+    )
     return _finished(null + whiskers + dots, "calibration", title, rows)
 
 
@@ -95,7 +97,7 @@ def law(fitted: Any, held_out: Any = None) -> alt.TopLevelMixin:
         runs = pd.concat([runs, late], ignore_index=True)
     grid = np.geomspace(runs["size"].min(), 2 * runs["size"].max(), 60)
     line = pd.DataFrame({"size": grid, "loss": fitted.predict(grid)})
-    across = {"x": alt.X("size:Q", scale=alt.Scale(type="log"), title="size")}
+    across: dict[str, Any] = {"x": alt.X("size:Q", scale=alt.Scale(type="log"), title="size")}
     height = alt.Y("loss:Q", scale=alt.Scale(type="log", zero=False, nice=False), title="loss")
     shown = alt.Chart(line).mark_line(color=ROLES["bayes"]).encode(**across, y=height)
     if fitted.draws is not None:
