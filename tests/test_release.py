@@ -66,6 +66,9 @@ def test_a_workflow_uses_actions_of_github_and_ours(path):
     for step in _steps(yaml.safe_load(path.read_text("utf8"))):
         if "uses" in step:
             assert re.fullmatch(r"actions/[a-z-]+@v\d+|\./\.github/actions/setup", step["uses"])
+        # the token stays out of .git/config, which all that make installs could read
+        if "checkout" in step.get("uses", ""):
+            assert step["with"]["persist-credentials"] is False
 
 
 def test_the_workflows_of_the_card_are_there():
