@@ -10,9 +10,9 @@ WANTED := $(if $(filter file,$(origin PYTHON)),$(or $(HAVE),$(call usable,$(PYTH
 READY := $(VENV)/.ready-$(WANTED)
 # workers of the tests, each with one thread
 WORKERS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=40 --ignore=tests/test_colab.py
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=40 --ignore=tests/test_colab.py --ignore=tests/test_floors.py
 
-.PHONY: book pdf test check types test-colab links dist bench notebooks address lock clean help
+.PHONY: book pdf test check types test-colab test-floors links dist bench notebooks address lock clean help
 
 help:
 	@echo "make book       set up, execute the notebooks, build the site, say where it is"
@@ -21,6 +21,7 @@ help:
 	@echo "make check      lint and the fast tests only"
 	@echo "make types      what pyright says of the public modules; installs it first, 280 MB with its Node"
 	@echo "make test-colab the notebooks alone, with the packages that Colab has"
+	@echo "make test-floors  the ledger alone, with the lowest versions that pyproject.toml allows and with the newest"
 	@echo "make links      ask every address that the book names whether it is there"
 	@echo "make dist       wheel, source distribution, site as a zip and as a PDF, checksums, into dist/"
 	@echo "make bench      speed and memory against peers, into book/benchmarks.md: 15 to 40 minutes of a quiet machine"
@@ -62,6 +63,10 @@ types: $(READY)
 
 test-colab: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_colab.py
+
+# two more environments, each as large as the first where pip takes torch with its CUDA libraries: see book/using.md
+test-floors: $(READY)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_floors.py
 
 # lychee.toml says what is asked; what leads nowhere is listed in _build/broken-links.md
 links: book

@@ -1,5 +1,11 @@
 """A private record store, so that no test reads or writes the user's; the order of files for several workers."""
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from dlcore.records import RecordStore
@@ -25,3 +31,20 @@ def private_records(tmp_path, monkeypatch):
 def store(tmp_path):
     """A record store without the shipped records."""
     return RecordStore(tmp_path / "store", packaged=False)
+
+
+@pytest.fixture(scope="session")
+def find_python():
+    """Finds a Python of a version, such as 3.12; this one where there is none."""
+
+    def find(version: str) -> str:
+        pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+        for candidate in (f"python{version}", *sorted(pyenv.glob(f"{version}.*/bin/python"))):
+            found = shutil.which(str(candidate))
+            # a shim may be there without what it points to, and Debian's Python without the means to make environments
+            known = [found, "-c", "import ensurepip"]
+            if found and subprocess.run(known, capture_output=True, check=False).returncode == 0:
+                return found
+        return sys.executable
+
+    return find

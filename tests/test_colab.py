@@ -34,32 +34,18 @@ def _run(*command, **more) -> str:
     return done.stdout
 
 
-def _python() -> str:
-    """Returns Colab's Python, 3.12, or this one where there is none."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for candidate in ("python3.12", *sorted(pyenv.glob("3.12.*/bin/python"))):
-        found = shutil.which(str(candidate))
-        # a shim may be there without what it points to
-        if (
-            found
-            and subprocess.run([found, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0
-        ):
-            return found
-    return sys.executable
-
-
 def _freeze(python: Path) -> set[str]:
     return set(_run(python, "-m", "pip", "freeze", "--all", "--disable-pip-version-check").splitlines())
 
 
 @pytest.fixture(scope="module")
-def colab():
+def colab(find_python):
     """Returns the Python of an environment with Colab's packages and without ours."""
     wanted, python = ROOT / "tests" / "colab.txt", HOME / "bin" / "python"
     mark, stamp = hashlib.sha256(wanted.read_bytes()).hexdigest(), HOME / ".ready"
     if not stamp.exists() or stamp.read_text() != mark:
         shutil.rmtree(HOME, ignore_errors=True)
-        _run(_python(), "-m", "venv", HOME)
+        _run(find_python("3.12"), "-m", "venv", HOME)
         _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", wanted)
         stamp.write_text(mark)
     _run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "dlcore", *SACREBLEU)

@@ -78,6 +78,8 @@ def test_the_workflows_of_the_card_are_there():
     assert "pull_request" in on["book"]
     assert "schedule" in on["colab"]
     assert "schedule" in on["links"]
+    weekly = yaml.safe_load((ROOT / ".github/workflows/colab.yml").read_text("utf8"))
+    assert [s["run"] for s in _steps(weekly["jobs"]) if "run" in s] == ["make test-colab", "make test-floors"]
     matrix = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text("utf8"))["jobs"]["test"]["strategy"][
         "matrix"
     ]
