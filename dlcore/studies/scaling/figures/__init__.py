@@ -20,7 +20,7 @@ CLAIMS = {
     r"published-512m|published-early": "extrapolation",
     r"published": "published-points",
     r"size-": "data-and-size",
-    r"reference|excess-exponent-wide": "beside-counting",
+    r"reference|excess-exponent-wide|counting-difference": "beside-counting",
     r"largest-size|knee-moves|fitted-floor|excess-exponent|filter|longer": "learning-curves",
     r"back-translation": "learning-curves",
     r"tatoeba": "size-by-size",
