@@ -88,8 +88,8 @@ def visit(browser: Browser, address: str, slow: int) -> Iterator[Page]:
     page = context.new_page()
     context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": slow})
     page.add_init_script(FIRST)
-    page.goto(address)
-    page.wait_for_function("window.dlFirst", timeout=60_000)
+    page.goto(address, wait_until="commit")
+    page.wait_for_function("window.dlFirst", timeout=120_000)
     yield page
     context.close()
 
