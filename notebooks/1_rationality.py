@@ -21,8 +21,8 @@
 #
 # :::{admonition} The answer
 # :class: slide
-# - **{glue:text}`rationality/separation-cifar10-verdict`: probes memorise far less.** At 20 % label noise on CIFAR-10 a network
-#   trained {term}`end to end` memorises {glue:text}`rationality/separation-cifar10` times as much as a linear {term}`probe` on SimCLR
+# - **{glue:text}`rationality/separation-cifar10-verdict`: {term}`probes <probe>` memorise far less.** At 20 % label noise on CIFAR-10 a network
+#   trained {term}`end to end` memorises {glue:text}`rationality/separation-cifar10` times as much as a linear probe on SimCLR
 #   or VICReg features. At 40 % noise the probe's clean test accuracy has fallen by {glue:text}`rationality/flat-cifar10`.
 # - **{glue:text}`rationality/separation-untrained-cifar10-verdict`: only self-supervised features do it.** With the features of an
 #   *untrained* network the factor is still {glue:text}`rationality/separation-untrained-cifar10`. Training them adds accuracy above

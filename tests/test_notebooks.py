@@ -126,8 +126,9 @@ def test_a_term_is_explained_where_it_is_first_used(name):
     """In the running text: headings, code, addresses and formulas name things, too."""
     cells = jupytext.read(ROOT / "notebooks" / f"{name}.py").cells
     text = "\n".join(c.source for c in cells if c.cell_type == "markdown")
-    text = re.sub(r"(?m)^#.*$|^[:`]{3}.*$|\{(?!term)[\w:]+\}`[^`]*`|(?<!\})`[^`]*`|\$[^$]*\$|<[^>\n]*=[^>]*>", "", text)
-    marked = {match[1]: match.start() for match in reversed([*TERM.finditer(text)])}
+    text = TERM.sub(r"[[\1]]", text)
+    text = re.sub(r"(?m)^#.*$|^[:`]{3}.*$|\{[\w:]+\}`[^`]*`|`[^`]*`|\$[^$]*\$", "", text)
+    marked = {match[1]: match.start() for match in reversed([*re.finditer(r"\[\[(.+?)\]\]", text)])}
     assert len(marked) >= 4
     for term, place in marked.items():
         early = re.search(rf"(?i)\b{term}s?\b", text[:place])
