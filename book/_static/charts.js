@@ -132,7 +132,6 @@
     // -- the page's own elements
     const title = root.querySelector(".dl-title");
     const row = element("div", "dl-controls"), box = element("div", "dl-embed"), live = element("p", "dl-live");
-    box.setAttribute("role", "img");
     live.setAttribute("aria-live", "polite");
     const inputs = note.controls.map(control);
     if (inputs.some(Boolean)) root.appendChild(row);
@@ -255,9 +254,13 @@
     }
     function picture() { return window.dlPicture(box.querySelector("svg"), [said(), note.subtitle], family); }
 
+    function heard() {
+      box.setAttribute("role", "img");
+      box.setAttribute("aria-label", said() + ". " + root.getAttribute("aria-label"));
+    }
     function show() {
       title.textContent = said();
-      box.setAttribute("aria-label", said() + ". " + root.getAttribute("aria-label"));
+      heard();
       inputs.forEach(function (input, at) {
         if (!input) return;
         const open = offered(at, now);
@@ -329,6 +332,8 @@
     }
     // To a screen reader a chart is one picture with a description: its marks, hundreds of them, are not read one by one.
     function quiet() {
+      box.removeAttribute("aria-roledescription");
+      heard(); // Vega calls every chart "Vega visualization"
       box.querySelectorAll("svg [role]").forEach(function (e) {
         e.removeAttribute("role");
         e.removeAttribute("aria-roledescription");

@@ -349,7 +349,7 @@ def test_a_reader_sees_where_the_keyboard_is(visit, scheme):
             assert seen[1] != "none", seen
             assert seen[2] >= 2, seen
             assert seen[3], seen
-    assert stops > 30
+    assert stops > 15
 
 
 FAINT = """() => {
