@@ -103,7 +103,7 @@ def _choice(label: str, name: str, values: list[str], rows: list[dict[str, Any]]
 def _dates(claim: ledger.Claim, links: dict[str, str]) -> str:
     if not claim.dates:
         return ""
-    region, first = (d and f"<time datetime='{d.isoformat()}'>{d:%Y-%m-%d %H:%M}</time>" for d in claim.dates)
+    region, first = (d and f"<time datetime='{d.isoformat()}'>{d:%Y-%m-%d %H:%M}</time>" for d in claim.dates[:2])
     when = f"<a href='{links['region']}'>region {region}</a>" if "region" in links else f"region {region}"
     return f"<span class='dates'>{when}{f', first run {first}' if first else ''}</span>"
 
