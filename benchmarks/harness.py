@@ -374,4 +374,6 @@ def main(tables: Callable[[bool], list[Table]], doc: str) -> None:
     for table in found:
         print(table.text(), flush=True)
     if options.json:
-        options.json.write_text(json.dumps([dataclasses.asdict(table) for table in found]), "utf8")
+        from dlcore.cache import write_atomically
+
+        write_atomically(options.json, json.dumps([dataclasses.asdict(table) for table in found]))

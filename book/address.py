@@ -132,6 +132,8 @@ COPIES: dict[str, Callable[[str, str | None], str]] = {
 
 def write(url: str | None, root: Path = ROOT, *, dry: bool = False) -> list[str]:
     """Writes the address into every source, or with `dry` only looks; returns the names of the files that differ."""
+    from dlcore.cache import write_atomically
+
     changed = []
     for pattern, rewrite in COPIES.items():
         for path in sorted(root.glob(pattern)):
@@ -139,7 +141,7 @@ def write(url: str | None, root: Path = ROOT, *, dry: bool = False) -> list[str]
             if (new := rewrite(text, url)) != text:
                 changed.append(str(path.relative_to(root)))
                 if not dry:
-                    path.write_text(new, "utf8")
+                    write_atomically(path, new)
     return changed
 
 

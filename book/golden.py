@@ -18,6 +18,7 @@ import torch
 from scipy import stats
 
 from dlcore import data, noise
+from dlcore.cache import write_atomically
 from dlcore.data import mnist1d
 from dlcore.metrics import distributional as dg
 from dlcore.metrics import rationality as rr
@@ -326,5 +327,5 @@ def golden(seeds: int = SEEDS) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    FILE.write_text(json.dumps(golden(), indent=1) + "\n", "utf8")
+    write_atomically(FILE, json.dumps(golden(), indent=1) + "\n")
     print(f"wrote {FILE.relative_to(Path.cwd())}", file=sys.stderr)

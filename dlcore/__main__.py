@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlcore.command_line import EXPECTED, Parser, folder, one_line, whole, word
+from dlcore.command_line import EXPECTED, Parser, file, folder, one_line, whole, word
 from dlcore.studies import STUDIES
 from dlcore.sweep import command as sweeps
 from dlcore.sweep import grid, signals
@@ -73,11 +73,12 @@ def export(args: argparse.Namespace) -> int:
 def claims(args: argparse.Namespace) -> int:
     """Prints the ledger: each claim, the thesis's value, ours, the verdict."""
     from dlcore import claims as ledger
+    from dlcore.cache import write_atomically
     from dlcore.claims import pages
 
     if args.write:
         path = Path(args.write)
-        path.write_text(pages.written(path.name, path.read_text("utf8") if path.exists() else ""), "utf8")
+        write_atomically(path, pages.written(path.name, path.read_text("utf8") if path.exists() else ""))
         return 0
     if args.history:
         ledger.write_history()
@@ -148,7 +149,7 @@ def parser() -> argparse.ArgumentParser:
     p.set_defaults(call=record, parser=p)
 
     p = verbs.add_parser("export", help=export.__doc__)
-    p.add_argument("file", type=word, metavar="FILE")
+    p.add_argument("file", type=file, metavar="FILE")
     p.add_argument("--store", type=folder, help="folder of the local records")
     p.set_defaults(call=export, parser=p)
 
@@ -157,7 +158,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--records", action="store_true", help="the runs behind the claim, as CSV")
     p.add_argument(
         "--write",
-        type=word,
+        type=file,
         metavar="FILE",
         help="a Markdown file with ledger marks gets its table, FILE.svg a picture of the verdicts, FILE.json the whole ledger",
     )

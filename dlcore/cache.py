@@ -43,14 +43,14 @@ def path_of(variable: str) -> Path | None:
 
 
 def expanded(path: str | Path) -> Path:
-    """Returns a path with `~` expanded.
+    """Returns a path with `~`, or $HOME where no shell has read it, expanded: for every path that a caller gives.
 
-    Raises: ValueError when `~` names no known folder; the message says so.
+    Raises: ValueError when there is no such folder; the message says so.
     """
     first, *rest = Path(path).parts or [""]
-    if first == "~":
+    if first in ("~", "$HOME", "${HOME}"):
         if (found := home()) is None:
-            raise ValueError(f"{path}: there is no home folder to put for ~; write the whole path")
+            raise ValueError(f"{path}: there is no home folder to put for {first}; write the whole path")
         return found.joinpath(*rest)
     try:
         return Path(path).expanduser()

@@ -102,9 +102,19 @@ def word(text: str) -> str:
     return text
 
 
+def file(text: str) -> str:
+    """The type of an option that names a file."""
+    from dlcore.cache import expanded  # with NumPy, which most command lines do without
+
+    try:
+        return str(expanded(word(text)))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def folder(text: str) -> str:
     """The type of an option that names a folder, which need not be there yet."""
-    path = Path(word(text))
+    path = Path(file(text))
     for place in (path, *path.parents):
         try:
             if place.exists():
@@ -113,4 +123,4 @@ def folder(text: str) -> str:
                 break
         except OSError as error:
             raise argparse.ArgumentTypeError(f"{text[:80]!r}: {error.strerror}") from None
-    return text
+    return str(path)

@@ -13,13 +13,13 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlcore import cache
 from dlcore.config import one_of
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def read(source: str | Path):
     import jupytext
 
     try:
-        book = jupytext.read(source)
+        book = jupytext.read(cache.expanded(source))
     except (OSError, MemoryError):
         raise
     except Exception as error:  # of JSON, of nbformat, of YAML, of jupytext: each has its own
@@ -231,40 +231,46 @@ def execute(
     import papermill
     from nbclient.exceptions import CellTimeoutError
 
-    target = Path(output)
+    target = cache.expanded(output)
     if parameters:
         known = list(papermill.inspect_notebook(read(source)))
         for name in parameters:
             one_of("parameter", name, known)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # a name of its own: on a cluster, the copy that a lost worker was writing may still be open
-    temporary = target.with_name(f".{target.stem}.{socket.gethostname()}.{os.getpid()}.ipynb")
+    cache.sweep(target.parent)
     failed = target.with_name(f"{target.stem}.failed.ipynb")
-    for left in range(retries, -1, -1):
-        try:
-            papermill.execute_notebook(
-                read(source),
-                str(temporary),
-                parameters=dict(parameters or {}),
-                cwd=str(cwd) if cwd else None,
-                progress_bar=False,
-                execution_timeout=timeout,
-                start_timeout=120,
-                kernel_manager_class=_manager(env or {}),
-                # "running over TCP without encryption" once a kernel, on the loopback
-                extra_arguments=["--log-level=ERROR", *([f"--IPKernelApp.exec_files={first}"] if first else [])],
-            )
-        except (CellTimeoutError, RuntimeError):  # papermill's own error for an error in a cell is neither
-            _keep(temporary, failed)
-            if not left:
+    # a folder of its own: another thread may write the same, and on a cluster the copy of a lost worker may still be open
+    folder = cache.temporary_name(target)
+    folder.mkdir()
+    temporary = folder / target.name
+    try:
+        for left in range(retries, -1, -1):
+            try:
+                papermill.execute_notebook(
+                    read(source),
+                    str(temporary),
+                    parameters=dict(parameters or {}),
+                    cwd=str(cache.expanded(cwd)) if cwd else None,
+                    progress_bar=False,
+                    execution_timeout=timeout,
+                    start_timeout=120,
+                    kernel_manager_class=_manager(env or {}),
+                    # "running over TCP without encryption" once a kernel, on the loopback
+                    extra_arguments=["--log-level=ERROR", *([f"--IPKernelApp.exec_files={first}"] if first else [])],
+                )
+            except (CellTimeoutError, RuntimeError):  # papermill's own error for an error in a cell is neither
+                _keep(temporary, failed)
+                if not left:
+                    raise
+            except BaseException:
+                _keep(temporary, failed)
                 raise
-        except BaseException:
-            _keep(temporary, failed)
-            raise
-        else:
-            temporary.replace(target)
-            failed.unlink(missing_ok=True)
-            break
+            else:
+                temporary.replace(target)
+                failed.unlink(missing_ok=True)
+                break
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return target
 
 
@@ -280,10 +286,11 @@ def copy_chapters(folder: str | Path) -> list[Path]:
     """
     shipped = Path(__file__).with_name("notebooks")
     place = shipped if shipped.is_dir() else Path(__file__).resolve().parents[1] / "notebooks" / "plain"
-    copies = {source: Path(folder) / source.name for source in sorted(place.glob("*.ipynb"))}
+    target = cache.expanded(folder)
+    copies = {source: target / source.name for source in sorted(place.glob("*.ipynb"))}
     if taken := next((copy for copy in copies.values() if copy.exists()), None):
         raise ValueError(f"{taken} is there already, and may be yours; name another folder")
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     return [Path(shutil.copyfile(source, copy)) for source, copy in copies.items()]
 
 

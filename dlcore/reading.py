@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlcore import cache
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -27,7 +29,7 @@ def read_bytes(path: str | Path, most: int = LARGEST) -> bytes:
 
     Raises: FileNotFoundError; OSError for what is no regular file, too large, or damaged. The message names the file.
     """
-    path = Path(path)
+    path = cache.expanded(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: No such file")
     if not path.is_file():  # reading a pipe would wait, a device might never end

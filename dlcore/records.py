@@ -296,7 +296,7 @@ def export(path: str | Path, studies: Iterable[str], *, store: RecordStore | Non
         store: by default the shipped and the local runs.
     Raises: ValueError for another ending, ImportError without pyarrow.
     """
-    name = Path(path).name.lower()
+    name = str(path).lower()
     if not name.endswith((".csv", ".csv.gz", ".parquet")):
         raise ValueError(f"{path}: the name must end in .csv, .csv.gz or .parquet")
     store = store or RecordStore()

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from dlcore import borrowed, ensembles, optimization, parallel, runtime
+from dlcore import borrowed, cache, ensembles, optimization, parallel, runtime
 from dlcore.arrays import as_inputs, as_integers, as_tensor
 from dlcore.config import configured_by
 from dlcore.training_config import Curves, TrainConfig
@@ -128,7 +128,7 @@ def _prepare(
     total = max(1, steps * config.epochs)
     warm = 0 if config.schedule == "constant" else max(1, total // 20)
     schedule = optimization.schedule(optimizer, config.schedule, total, warm)
-    curves, path = Curves(), Path(checkpoint) if checkpoint else None
+    curves, path = Curves(), cache.expanded(checkpoint) if checkpoint else None
     state = {"config": asdict(config), "size": len(inputs)}
     if path is not None and path.exists():
         saved = optimization.resume(path, state, model, optimizer, schedule, where)

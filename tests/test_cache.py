@@ -1,7 +1,10 @@
 """Files are written whole or not at all; a full disk is called one; what killed processes left is removed."""
 
+import ast
+import datetime
 import errno
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,13 +16,21 @@ import pytest
 import torch
 from torch import nn
 
-from dlcore import cache, optimization
+from dlcore import cache, claims, command_line, data, notebook, optimization, reading
 from dlcore import cache as kept
+from dlcore.__main__ import main
 from dlcore.cache import KeptWarning
+from dlcore.claims import history, pages
 from dlcore.records import Record, RecordStore
+from dlcore.stitching.cached import Kept
+from dlcore.stitching.options import StitchOptions
 from dlcore.studies.distributional import Config
+from dlcore.sweep import grid, plan
+from dlcore.training import TrainConfig, fit
+from dlcore.translation import text
 
 FULL = Path("/dev/full")
+ROOT = Path(__file__).resolve().parents[1]
 
 
 class _Full:
@@ -82,6 +93,32 @@ def test_a_run_whose_record_finds_no_room_says_so(tmp_path, full_disk):
         store.load_or_run(config, run=lambda *_, **__: record)
     assert raised.value.errno == errno.ENOSPC
     assert not list((tmp_path / "distributional").glob(".*"))
+
+
+@pytest.mark.parametrize("command", [["--write", "README.md"], ["--history"]], ids=lambda words: words[0])
+def test_a_ledger_that_finds_no_room_leaves_what_was_there(command, tmp_path, full_disk, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("README.md", "history.json"):
+        Path(name).write_text("before")
+    monkeypatch.setattr(pages, "written", lambda name, text: text + 9999 * "x")
+    monkeypatch.setattr(claims, "write_history", lambda: history.write({f"{i}": len for i in range(99)}, {}))
+    monkeypatch.setattr(history, "FILE", tmp_path / "history.json")
+    monkeypatch.setattr(history, "regions", lambda: {f"{i}": (datetime.datetime(2026, 1, 1), ()) for i in range(99)})
+    assert main(["claims", *command]) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"README.md": "before", "history.json": "before"}
+
+
+REPLACE = [*(ROOT / "dlcore").rglob("*.py"), *(ROOT / "book" / "examples").glob("*.py")]
+REPLACE += [ROOT / "book" / name for name in ("golden.py", "address.py")] + [ROOT / "benchmarks" / "harness.py"]
+
+
+def test_what_replaces_a_file_is_written_by_the_one_function():
+    """What goes into a folder that was just made may be written as one likes; all else of ours goes through `writing`."""
+    own = re.compile(r"\.write_(text|bytes)\(|\bopen\([^)\n]*[\"'][wa]b?\+?[\"']|\.open\([\"'][wax]")
+    found = {path.name: own.findall(path.read_text("utf8")) for path in REPLACE}
+    # Linux is told to count anew
+    assert {name: len(calls) for name, calls in found.items() if calls} == {"harness.py": 1}
 
 
 def test_a_folder_that_cannot_be_made_is_a_warning_or_an_error(tmp_path):
@@ -260,3 +297,54 @@ def test_every_file_of_the_package_counts(monkeypatch, tmp_path):
     (tmp_path / "b.csv").touch()
     seen.add(cache.contents.__wrapped__())
     assert len(seen) == 3
+
+
+def _file(path, text):
+    """The path as it was given, with a file where it stands for."""
+    cache.expanded(path).write_text(text)
+    return path
+
+
+def _checkpoint(path):
+    fit(nn.Linear(2, 2), (np.eye(2), [0, 1]), TrainConfig(epochs=1), device="cpu", checkpoint=f"{path}/c.pt")
+    return cache.expanded(path) / "c.pt"
+
+
+PATHS = {
+    "sweep": lambda path: plan.make("distributional", [{}], out=path, direct=True).place.folder.parents[1],
+    "grid file": lambda path: grid.read_file(_file(f"{path}/g.csv", "noise\n0.1\n")) and cache.expanded(path),
+    "table": lambda path: len(reading.read_table(_file(f"{path}/g.csv", "noise\n0.1\n"))) and cache.expanded(path),
+    "corpus": lambda path: text.read_tsv(_file(f"{path}/t.tsv", "a\tb\n")) and cache.expanded(path),
+    "notebook": lambda path: notebook.read(_file(f"{path}/n.py", "# %%\n1\n")) and cache.expanded(path),
+    "chapters": lambda path: notebook.copy_chapters(path)[0].parent,
+    "stitches": lambda path: Kept(path, (), StitchOptions()).folder,
+    "checkpoint": _checkpoint,
+    "store": lambda path: RecordStore(path).path,
+    "data": lambda path: next(iter(data._places(path))),
+    "arrays": lambda path: data.own._stamp(_file(f"{path}/x.npz", "")) and cache.expanded(path),
+    "option of a file": command_line.file,
+    "option of a folder": command_line.folder,
+}
+
+
+@pytest.mark.parametrize("written", ["~", "$HOME", "${HOME}"])
+@pytest.mark.parametrize("kind", PATHS)
+def test_home_may_be_written_in_every_path(kind, written, tmp_path, monkeypatch):
+    home, here = tmp_path / "home", tmp_path / "here"
+    for folder in (home / "mine", here):
+        folder.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    assert (home / "mine") in (found := Path(PATHS[kind](f"{written}/mine")), *found.parents)
+    assert not list(here.iterdir())
+
+
+def test_every_path_that_a_caller_gives_goes_through_the_one_door():
+    """`Path(given)` would take ~ literally and make a folder of that name."""
+    for file in (ROOT / "dlcore").rglob("*.py"):
+        for function in (f for f in ast.walk(ast.parse(file.read_text("utf8"))) if isinstance(f, ast.FunctionDef)):
+            every = [*function.args.args, *function.args.kwonlyargs]
+            given = {a.arg for a in every if a.annotation and re.search(r"str \| Path", ast.unparse(a.annotation))}
+            calls = [c for c in ast.walk(function) if isinstance(c, ast.Call) and ast.unparse(c.func) == "Path"]
+            literal = [c.lineno for c in calls if given & {ast.unparse(a) for a in c.args}]
+            assert file.name == "cache.py" or not literal, f"{file.name}, lines {literal}"

@@ -22,14 +22,14 @@ ALLOWED = {
     "keys": set(),
     "lazy": set(),
     "machine": set(),
-    "reading": set(),
+    "reading": {"cache"},
     "published": set(),
     "config": {"keys"},
     "record_files": {"cache", "keys"},
     "records": {"cache", "config", "record_files", "results"},
     "runtime": {"config", "machine", "parallel"},
-    "notebook": {"config", "lab"},
-    "command_line": {"config"},
+    "notebook": {"cache", "config", "lab"},
+    "command_line": {"cache", "config"},
     # pure functions of arrays
     "metrics": {"arrays", "metrics", "results"},
     # what results can do: their charts are loaded when one is drawn
@@ -46,7 +46,9 @@ ALLOWED = {
     "ensembles": {"borrowed", "optimization", "runtime"},
     "training_config": {"config", "results"},
     "register": {"config", "data", "models"},
-    "training": {"arrays", "borrowed", "config", "ensembles", "optimization", "parallel", "runtime", "training_config"},
+    "training": {
+        *("arrays", "borrowed", "cache", "config", "ensembles", "optimization", "parallel", "runtime", "training_config"),
+    },
     # mechanisms
     "pretraining": {
         *("arrays", "augment", "borrowed", "config", "models", "objectives", "runtime", "training", "training_config"),

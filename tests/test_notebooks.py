@@ -2,10 +2,13 @@
 
 import ast
 import dataclasses
+import json
 import re
 import resource
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jupytext
@@ -496,6 +499,23 @@ def test_a_failing_cell_keeps_the_executed_copy_and_no_output(tmp_path):
         notebook.execute(source, tmp_path / "out.ipynb")
     assert (tmp_path / "out.failed.ipynb").exists()
     assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_two_threads_may_write_one_target(tmp_path, monkeypatch):
+    source, target, both = tmp_path / "two.py", tmp_path / "out.ipynb", threading.Barrier(2, timeout=60)
+    source.write_text("# %% tags=['parameters']\nx = 1\n")
+
+    def executes(_, output, parameters, **__):
+        Path(output).write_text(json.dumps(parameters))
+        both.wait()
+        assert json.loads(Path(output).read_text()) == parameters
+        both.wait()
+
+    monkeypatch.setattr(papermill, "execute_notebook", executes)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda x: notebook.execute(source, target, {"x": x}), (2, 3))) == [target, target]
+    assert json.loads(target.read_text()) in ({"x": 2}, {"x": 3})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.ipynb", "two.py"]
 
 
 def test_a_stalled_kernel_is_started_again(tmp_path):

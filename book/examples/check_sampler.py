@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dlcore.cache import write_atomically
 from dlcore.metrics.distributional import agreement_gap, feature_calibration, joint_density, train_test_tv
 from dlcore.reading import read_table
 
@@ -178,7 +179,7 @@ def main(args):
         print(f"agreement - mean accuracy {gap.gap:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]")
         result["agreement"] = asdict(gap)
     if args.json:
-        args.json.write_text(json.dumps(result, indent=1) + "\n")
+        write_atomically(args.json, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dlcore.cache import write_atomically
 from dlcore.metrics.scaling import marginal_value, report
 from dlcore.reading import read_table
 
@@ -96,7 +97,7 @@ def main(args):
         result = {"best": found.best, "sentence": found.sentence, "doubling": value.doubling, "laws": laws}
         # JSON has no NaN: what the curve does not determine is null
         result = json.loads(json.dumps(result), parse_constant=lambda _: None)
-        args.json.write_text(json.dumps(result, indent=1) + "\n")
+        write_atomically(args.json, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dlcore.cache import write_atomically
 from dlcore.probing import PROBES, probe_rationality
 
 ARRAYS = ("features", "labels", "test_features", "test_labels")
@@ -103,7 +104,7 @@ def main(args):
         result |= {"train": found.gaps.train, "test_accuracy": found.gaps.test, "rate": found.rate}
         result |= {name: interval.to_dict() for name, interval in vars(found.intervals).items()}
         result |= {"bound_sharp": found.bound_sharp, "bound_published": found.bound_published}
-        args.json.write_text(json.dumps(result, indent=1) + "\n")
+        write_atomically(args.json, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

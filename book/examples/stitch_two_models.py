@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dlcore.cache import write_atomically
 from dlcore.metrics.similarity import linear_cka
 from dlcore.stitching import FAMILIES, activations, penalty_curve
 from dlcore.training import TrainConfig, fit
@@ -141,7 +142,7 @@ def main(args):
     if args.json:
         # JSON has no NaN: a control that was left out is null
         result = json.loads(json.dumps(result), parse_constant=lambda _: None)
-        args.json.write_text(json.dumps(result, indent=1) + "\n")
+        write_atomically(args.json, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

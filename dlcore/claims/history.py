@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from dlcore.cache import write_atomically
+
 FILE = Path(__file__).with_name("history.json")
 
 
@@ -56,7 +58,7 @@ def write(measures: Mapping[str, Callable], tables: Mapping[str, pd.DataFrame]) 
         f'  "{name}": {json.dumps([*(v and v.isoformat() for v in row[:2]), row.groups])}'
         for name, row in dates.items()
     ]
-    FILE.write_text("{\n" + ",\n".join(rows) + "\n}\n", "utf8")
+    write_atomically(FILE, "{\n" + ",\n".join(rows) + "\n}\n")
     load.cache_clear()
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from pathlib import Path
 
 import numpy as np
 
+from dlcore import cache
 from dlcore.arrays import as_integers, as_reals
 from dlcore.config import registered
 
@@ -60,7 +60,7 @@ def arrays(name: str, seed: int) -> tuple[np.ndarray, ...]:
 
 def _stamp(path: str) -> tuple[int, int]:
     try:
-        about = Path(path).expanduser().stat()
+        about = cache.expanded(path).stat()
     except OSError as error:
         raise ValueError(f"dataset {path}: {error.strerror}") from None
     return about.st_mtime_ns, about.st_size
@@ -72,14 +72,14 @@ def _hash(path: str) -> str:
 
 @functools.lru_cache(8)
 def _digest(path: str, stamp: tuple[int, int]) -> str:
-    with Path(path).expanduser().open("rb") as file:
+    with cache.expanded(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
 @functools.lru_cache(2)
 def _read(path: str, stamp: tuple[int, int]) -> tuple[np.ndarray, ...]:
     try:
-        with np.load(Path(path).expanduser()) as file:
+        with np.load(cache.expanded(path)) as file:
             if missing := [array for array in ARRAYS if array not in file.files]:
                 raise ValueError(f"{path} has no array {missing[0]!r}; it needs {', '.join(ARRAYS)}")
             return tuple(file[array] for array in ARRAYS)

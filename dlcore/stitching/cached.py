@@ -24,7 +24,7 @@ class Kept:
     def __init__(self, folder: str | Path, data: StitchData, options: StitchOptions) -> None:
         if options.augment is not None:
             raise ValueError("keep cannot be combined with augment: a function has no hash by which to know it again")
-        self.folder = Path(folder)
+        self.folder = cache.expanded(folder)
         how = dataclasses.replace(
             options, device="", cache_bytes=0, training=dataclasses.replace(options.training, seed=0)
         )

@@ -92,10 +92,12 @@ def sweep(
         ValueError: a field, a value or an option that is not valid, before anything runs, and where nothing is left to run.
         RuntimeError: Dask, papermill, the scheduler or SLURM is missing, or workers have other code or other folders.
     """
+    from dlcore.cache import expanded
     from dlcore.sweep import grid as grids
     from dlcore.sweep import plan as plans
 
     wanted = grids.expand(grid or {}, rows, seeds, fixed)
+    out = expanded(out).resolve()
     plan = plans.make(study, wanted, store=store, out=out, notebook=notebook, direct=direct, timeout=timeout)
     stopped = execute(
         plan,
@@ -107,7 +109,7 @@ def sweep(
         dashboard=dashboard,
         progress=progress,
     )
-    return finish(plan, Path(out).resolve(), stopped)
+    return finish(plan, out, stopped)
 
 
 def check(workers: int | None, threads: int | None, scheduler: str | None, slurm: Mapping[str, Any] | None) -> None:

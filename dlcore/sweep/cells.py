@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dlcore import cache
 from dlcore.records import Record, RecordStore, write_atomically
 from dlcore.sweep.signals import handled
 
@@ -306,11 +305,3 @@ def probe(folders: list[str], token: str) -> dict[str, Any]:
             with contextlib.suppress(OSError):
                 (Path(folder) / f".sweep-{token}.{mine}").touch()
     return {"version": dlcore.__version__, "code": code(), "where": mine, "seen": seen}
-
-
-def leftovers(place: Place) -> Iterator[Path]:
-    """Yields the half-executed notebooks that processes of this machine left when they were killed."""
-    for path in place.folder.glob(f".*.{socket.gethostname()}.*.ipynb"):
-        pid = path.name.split(".")[-2]
-        if pid.isdigit() and not cache.alive(int(pid)):
-            yield path

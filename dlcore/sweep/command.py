@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dlcore.command_line import folder, whole, word
+from dlcore.command_line import file, folder, whole, word
 
 HELP = "Runs a study over a grid: cells that are done are skipped, failures are listed, a stopped sweep goes on."
 
@@ -18,18 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("study")
     add("parameters", nargs="*", default=[], metavar="name=value", help="the same in all cells")
     add("--grid", action="append", default=[], metavar="NAME=VALUES", help="0:0.9:0.1, or 1,2,4; repeat for a product")
-    add("--grid-file", type=word, metavar="FILE", help="cells of a .yml (products, their union) or .csv (a row a cell)")
+    add("--grid-file", type=file, metavar="FILE", help="cells of a .yml (products, their union) or .csv (a row a cell)")
     add("--plugin", action="append", default=[], type=word, metavar="MODULE", help="that registers what is yours")
     add("--seeds", type=whole(1), metavar="N", help="seeds 0 to N-1")
     add("--direct", action="store_true", help="the study without a notebook")
-    add("--notebook", type=word, metavar="FILE", help="instead of the study's chapter")
+    add("--notebook", type=file, metavar="FILE", help="instead of the study's chapter")
     limit = "for a run without a notebook, or for one cell of a notebook (default: none)"
     add("--timeout", type=whole(1), metavar="SECONDS", help=limit)
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--scheduler", type=word, metavar="ADDRESS", help="of a running Dask scheduler")
     where.add_argument("--slurm", action="store_true", help="workers are SLURM jobs, by dask-jobqueue")
     where.add_argument(
-        "--job-array", type=word, metavar="FILE", help="write an sbatch script instead, for clusters without Dask"
+        "--job-array", type=file, metavar="FILE", help="write an sbatch script instead, for clusters without Dask"
     )
     where.add_argument("--only", type=whole(0), metavar="I", help="run the I-th cell here; a task of a job array")
     add(

@@ -40,8 +40,6 @@ def freeze(plan: Plan) -> None:
 
 def tidy(plan: Plan) -> None:
     """Removes what killed processes left half-written."""
-    for path in cells.leftovers(plan.place):
-        path.unlink(missing_ok=True)
     for folder in (plan.place.folder, plan.place.folder.parents[1]):
         cache.sweep(folder, again=True)
     for study in plan.studies:

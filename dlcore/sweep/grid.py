@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from dlcore import reading
+from dlcore import cache, reading
 from dlcore.config import Config, one_of
 
 LARGEST = 100_000  # cells; a mistyped step should not fill the memory
@@ -131,7 +131,7 @@ def read_file(path: str | Path) -> list[dict[str, Any]]:
     Raises:
         ValueError: neither; the message names the file and the line.
     """
-    path = Path(path)
+    path = cache.expanded(path)
     if path.suffix.lower() == ".csv":
         return _read_csv(path)
     if path.suffix.lower() not in (".yml", ".yaml"):

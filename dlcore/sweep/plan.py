@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dlcore import studies
+from dlcore import cache, studies
 from dlcore.records import Record, RecordStore
 from dlcore.sweep import function, grid
 from dlcore.sweep.cells import DONE, FAILED, MISSING, Place
@@ -167,7 +167,7 @@ def make(
         ValueError: an unknown study, a parameter or a value that is not valid, a field that the notebook does not set.
         FileNotFoundError: the study's notebook was not found.
     """
-    out, local = Path(out).resolve(), RecordStore(store).path.resolve()
+    out, local = cache.expanded(out).resolve(), RecordStore(store).path.resolve()
     if callable(study):
         if notebook is not None:
             raise ValueError("a function runs without a notebook; leave notebook out")
@@ -183,7 +183,7 @@ def make(
     known = tuple(filter(None, os.environ.get("DLCORE_PLUGINS", "").split(",")))
     place = Place(study, local, out / study / "direct", uuid.uuid4().hex[:12], timeout=timeout, plugins=known)
     if not direct:
-        place, base = _with_notebook(place, Path(notebook) if notebook is not None else find_notebook(study))
+        place, base = _with_notebook(place, cache.expanded(notebook) if notebook is not None else find_notebook(study))
         known = list(base)
         base = {name: entry for name, entry in base.items() if name in config.names()}
         for name in dict.fromkeys(name for given in wanted for name in given):

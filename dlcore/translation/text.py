@@ -84,7 +84,7 @@ def read_tsv(path: str | Path, columns: tuple[int, int] | None = None, sha256: s
         given; ValueError for a line with other columns or an empty side (the message names file and line), or
         for an empty file.
     """
-    file = Path(path)
+    file = cache.expanded(path)
     raw = reading.read_bytes(file, LARGEST if sha256 else OWN)
     if sha256 is not None and hashlib.sha256(raw).hexdigest() != sha256:
         raise OSError(f"{file} has the wrong SHA-256: damaged, or not the file that results were recorded with")
@@ -222,7 +222,7 @@ def load(
     known = str(name) in SETS
     if not known and not isinstance(name, Path) and "." not in name and os.sep not in name:
         raise unknown_choice("corpus", name, [*SETS, *HUB])
-    file = _locate(str(name), root) if known else Path(name)
+    file = _locate(str(name), root) if known else cache.expanded(name)
     rows, sha256, attribution = SETS[str(name)] if known else (None, None, "")
     source, target, *rest = read_tsv(file, columns, sha256)
     if rows is not None and len(source) != rows:

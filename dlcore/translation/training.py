@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from dlcore import borrowed, optimization, parallel, runtime
+from dlcore import borrowed, cache, optimization, parallel, runtime
 from dlcore.config import Options, configured_by, one_of
 from dlcore.results import usable
 from dlcore.translation.models import Seq2Seq
@@ -194,7 +194,7 @@ def fit_pairs(
         source, target = _Resident(train.source, where), _Resident(train.target, where)
         optimizer = optimization.optimizer(model, config, fused=where.type in ("cpu", "cuda"))
         schedule = optimization.schedule(optimizer, config.schedule, config.steps, config.warm)
-        curves, path = SequenceCurves(), Path(checkpoint) if checkpoint else None
+        curves, path = SequenceCurves(), cache.expanded(checkpoint) if checkpoint else None
         identity = {
             "config": asdict(config),
             "model_shape": asdict(model.shape),
