@@ -7,6 +7,7 @@ refuses, and nothing that merely looks like numbers (one-hot rows, a masked arra
 from __future__ import annotations
 
 import numbers
+import operator
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
@@ -156,6 +157,24 @@ def as_integers(name: str, values: Any, bound: int | None = None, ndim: int | No
         hint = f"; they run from 1 to {bound}: subtract 1" if (array.min(), array.max()) == (1, bound) else ""
         raise ValueError(f"{name} holds {bad.flat[0]}, outside 0..{'' if bound is None else top}{hint}")
     return array.astype(np.int64)
+
+
+def as_whole(name: str, value: Any, low: int = 0) -> int:
+    """Returns a whole number, which may be written as 1e3. Raises: TypeError for any other, ValueError for one below `low`.
+
+    >>> as_whole("draws", 1e3)
+    1000
+    """
+    given = int(value) if isinstance(value, float | np.floating) and float(value).is_integer() else value
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        number = operator.index(given)
+    except TypeError:
+        raise TypeError(f"{name} = {value!r} must be an integer") from None
+    if number < low:
+        raise ValueError(f"{name} = {number} must be at least {low}")
+    return number
 
 
 def _one_hot(array: np.ndarray) -> bool:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import lzma
 import math
+import pickle
 import re
+import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcore import cache
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 LARGEST = 2**28  # bytes of a table, packed or not
+LARGEST_ARRAYS = 2**33  # bytes of an npz file's arrays
+# what reading a damaged file may raise, beside OSError
+DAMAGE = (
+    *(ValueError, KeyError, EOFError, MemoryError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, pickle.UnpicklingError),
+)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _WHOLE = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})")
 _CODE = re.compile(r"0\d+")  # 007 is a name
@@ -59,6 +70,23 @@ def _unpacked(raw: bytes, most: int) -> Iterator[bytes]:
             raise EOFError("it ends before its end-of-stream marker was reached")
         yield part
         raw = member.unused_data.lstrip(b"\0")  # gzip allows zeros after the last member
+
+
+@contextlib.contextmanager
+def arrays(path: str | Path, most: int = LARGEST_ARRAYS) -> Iterator[Mapping[str, np.ndarray]]:
+    """Yields the arrays of an npz file, which are read as they are asked for; `most` bytes, unpacked, together.
+
+    Raises: ValueError for more bytes; OSError or one of `DAMAGE` as the file is.
+    """
+    import numpy as np
+
+    with open(cache.expanded(path), "rb") as file:
+        with zipfile.ZipFile(file) as parts:  # no more is unpacked than the file says here
+            if (size := sum(part.file_size for part in parts.infolist())) > most:
+                raise ValueError(f"its parts have {size:,} bytes, more than {most:,}")
+        file.seek(0)
+        with np.load(file) as found:
+            yield found
 
 
 def read_text(path: str | Path, most: int = LARGEST) -> str:

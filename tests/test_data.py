@@ -547,6 +547,19 @@ def test_float_inputs_are_standardised_by_one_mean_and_deviation():
     assert np.array_equal(y, data.to_float(x, x))
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.int64, np.int32])
+@pytest.mark.parametrize("offset", [0, 10**8, -(10**9)])
+def test_an_offset_comes_off_before_it_is_rounded(kind, offset):
+    x = np.random.default_rng(0).integers(-3, 4, (50, 4)).astype(kind)
+    assert np.allclose(data.to_float(x + kind(offset)), (x - x.mean()) / x.std(), atol=1e-6)
+
+
+def test_an_offset_of_float32_inputs_is_taken_off_as_it_is():
+    x = np.random.default_rng(0).integers(-3, 4, (50, 4)).astype(np.float32) * 8 + np.float32(1e8)
+    exact = x.astype(np.float64)
+    assert np.allclose(data.to_float(x), (exact - exact.mean()) / exact.std(), atol=1e-6)
+
+
 @pytest.mark.parametrize("constant", [np.full((9, 2, 3, 3), 200, np.uint8), np.full((9, 1, 5), 0.1), np.zeros((3, 4))])
 def test_a_constant_becomes_zero(constant):
     assert np.allclose(data.to_float(constant), 0, atol=1e-6)

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import tracemalloc
 import zipfile
 
@@ -185,6 +186,56 @@ def test_a_zip_bomb_is_refused_by_what_it_says_of_itself(tmp_path):
         OSError, match=r"train_\d.npz is damaged: its parts have 68,\d+,\d+ bytes, more than 67,108,864"
     ):
         data.load("cifar10", root=tmp_path)
+
+
+def _npz(path, **arrays):
+    rows = {
+        "train_inputs": np.ones((6, 2)),
+        "train_labels": [0, 1] * 3,
+        "test_inputs": np.ones((2, 2)),
+        "test_labels": [0, 1],
+    }
+    np.savez_compressed(path, **{**rows, **arrays})
+    return data.own.named(str(path))
+
+
+def test_arrays_of_ones_own_have_a_limit_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading.arrays.__wrapped__, "__defaults__", (2**20,))
+    name = _npz(tmp_path / "bomb.npz", train_inputs=np.zeros((6, 2**16)))
+    with pytest.raises(ValueError, match="bomb.npz cannot be read: its parts have 3,1.* bytes, more than 1,048,576"):
+        data.load(name)
+    assert len(data.load(_npz(tmp_path / "fits.npz")).train_labels) == 6
+
+
+def test_a_pipe_is_no_file_of_arrays(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(ValueError, match="pipe.npz is not a regular file"):
+        data.load(str(tmp_path / "pipe.npz"))
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        (1e8 + np.arange(6.0), r"input \(1,\) varies by 1.7, and float32, .*, rounds it by [34]"),
+        (1e-50 * np.arange(6.0), "rounds it by 5e-50"),
+        (1e200 * np.arange(6.0), "rounds it by inf"),
+        (np.arange(6) + 10**9, "rounds it by"),
+    ],
+)
+def test_inputs_that_float32_cannot_tell_apart_are_refused(column, says, tmp_path):
+    inputs = np.stack([np.arange(6.0), column], 1)
+    with pytest.raises(ValueError, match=says):
+        data.load(_npz(tmp_path / "mine.npz", train_inputs=inputs))
+    centred = (inputs - inputs.mean(0)) / np.ptp(inputs, axis=0)
+    assert np.allclose(
+        data.load(_npz(tmp_path / "other.npz", train_inputs=centred)).train_inputs.std(0), centred.std(0)
+    )
+
+
+@pytest.mark.parametrize("constant", [0.1, 1e8 / 3, 0.0])
+def test_a_constant_input_loses_nothing(constant, tmp_path):
+    inputs = np.stack([np.arange(6.0), np.full(6, constant)], 1)
+    assert data.load(_npz(tmp_path / "mine.npz", train_inputs=inputs)).train_inputs.dtype == np.float32
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10_full"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import operator
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from dlcore import cache
+from dlcore.arrays import as_whole
 from dlcore.config import registered, unknown_choice
 from dlcore.data import memory as kept
 from dlcore.data import mnist1d, own, tabular, vision
@@ -119,21 +119,6 @@ def _locate(name: str, root: str | Path | None, download: bool) -> Path:
     return path
 
 
-def _integer(what: str, value: Any, low: int) -> int:
-    if isinstance(value, bool):
-        raise TypeError(f"{what} = {value!r} must be an integer")
-    given = value
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():  # 1e3
-        given = int(value)
-    try:
-        number = operator.index(given)
-    except TypeError:
-        raise TypeError(f"{what} = {value!r} must be an integer") from None
-    if number < low:
-        raise ValueError(f"{what} = {number} must be at least {low}")
-    return number
-
-
 def load(
     name: str,
     *,
@@ -168,9 +153,9 @@ def load(
     """
     if name not in NAMES and not own.is_own(name):
         raise unknown_choice("dataset", name, (*NAMES, *registered("dataset")))
-    n_train = None if n_train is None else _integer("n_train", n_train, 1)
-    n_test = None if n_test is None else _integer("n_test", n_test, 1)
-    seed = _integer("seed", seed, 0)
+    n_train = None if n_train is None else as_whole("n_train", n_train, 1)
+    n_test = None if n_test is None else as_whole("n_test", n_test, 1)
+    seed = as_whole("seed", seed, 0)
     if own.is_own(name):
         return _own(name, n_train, n_test, seed)
     if name in EMBEDDED:
@@ -287,8 +272,8 @@ def _pixel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def to_float(inputs: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
     """Returns float32 inputs standardised with the statistics of `reference`, the training inputs.
 
-    uint8 images: per channel. Everything else: one mean and one standard deviation. A constant becomes zero. The
-    statistics are those of the first 10,000 rows, which `load` returns in random order.
+    uint8 images: per channel. Everything else: one mean and one standard deviation, taken off in float64 where float32
+    would be too coarse. A constant becomes zero. The statistics are those of the first 10,000 rows, which `load` returns in random order.
 
     Shapes: inputs (n, ...) and reference (m, ...), of equal trailing shape; result as inputs.
     Raises: ValueError for shapes that disagree, an empty reference, or one with NaN or infinity.
@@ -309,11 +294,14 @@ def to_float(inputs: np.ndarray, reference: np.ndarray | None = None) -> np.ndar
         mean, std = few.mean(dtype=np.float64), few.std(dtype=np.float64)
     if not np.isfinite(mean).all():
         raise ValueError("the reference contains NaN or infinity")
-    # in place: three copies of 40,000 CIFAR-10 images would be 1.5 GB
-    result = inputs.astype(np.float32)
-    result -= np.float32(mean)
-    result /= np.float32(_scale(mean, std))
-    return result
+    scale = _scale(mean, std)
+    if np.can_cast(inputs.dtype, np.float32) and (np.abs(mean) <= 1e3 * scale).all():
+        # in place: three copies of 40,000 CIFAR-10 images would be 1.5 GB
+        result = inputs.astype(np.float32)
+        result -= np.float32(mean)
+        result /= np.float32(scale)
+        return result
+    return ((inputs - mean) / scale).astype(np.float32)
 
 
 def available(root: str | Path | None = None) -> dict[str, str]:

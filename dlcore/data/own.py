@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import stat
+from typing import Any
 
 import numpy as np
 
-from dlcore import cache
-from dlcore.arrays import as_integers, as_reals
+from dlcore import cache, reading
+from dlcore.arrays import as_array, as_integers, as_reals
 from dlcore.config import registered
 
 ARRAYS = ("train_inputs", "train_labels", "test_inputs", "test_labels")
@@ -39,7 +41,8 @@ def usual(name: str) -> tuple[int, str]:
 def arrays(name: str, seed: int) -> tuple[np.ndarray, ...]:
     """Returns inputs and labels of train and test, checked.
 
-    Raises: ValueError for a file that is missing, damaged or has changed, arrays that lack or do not fit.
+    Raises: ValueError for a file that is missing, damaged or has changed, arrays that lack or do not fit, and inputs whose
+        spread float32 cannot hold.
     """
     if (source := registered("dataset").get(name)) is not None:
         found = source.load(seed)
@@ -49,13 +52,30 @@ def arrays(name: str, seed: int) -> tuple[np.ndarray, ...]:
             raise ValueError(f"{path} has changed: its content has the hash {_hash(path)}, the run asks for {wanted}")
         found = _read(path, _stamp(path))
     x, y, x_test, y_test = found
-    x, x_test = (
-        v if v.dtype == np.uint8 else as_reals("inputs", v).astype(np.float32) for v in map(np.asarray, (x, x_test))
-    )
+    x, x_test = (_single(name, v) for v in (x, x_test))
     y, y_test = (as_integers(f"labels of {name}", v, ndim=1) for v in (y, y_test))
     if x.ndim < 2 or len(x) != len(y) or len(x_test) != len(y_test) or x.shape[1:] != x_test.shape[1:]:
         raise ValueError(f"{name}: shapes {x.shape}, {y.shape}, {x_test.shape}, {y_test.shape} do not fit")
     return x, y, x_test, y_test
+
+
+def _single(name: str, given: Any) -> np.ndarray:
+    """Returns inputs in float32, uint8 as they are. Raises: ValueError where float32 is too coarse for their spread."""
+    array = as_array(given, f"inputs of {name}")
+    if array.dtype in (np.uint8, np.float32) or array.ndim < 2 or not array.size:
+        return array
+    exact = as_reals(f"inputs of {name}", array)
+    with np.errstate(all="ignore"):  # NaN is refused by training
+        single = exact.astype(np.float32)
+        spread, lost = exact.std(0), np.abs(exact - single).max(0)
+        bad = np.isinf(lost) | ((lost > 1e-3 * spread) & (spread > 1e-10 * np.abs(exact.mean(0))))
+    if bad.any():
+        at = tuple(np.argwhere(bad)[0].tolist())
+        raise ValueError(
+            f"{name}: input {at} varies by {spread[at]:.2g}, and float32, in which networks compute, rounds it by "
+            f"{lost[at]:.2g}; take its mean off, or rescale it"
+        )
+    return single
 
 
 def _stamp(path: str) -> tuple[int, int]:
@@ -63,6 +83,8 @@ def _stamp(path: str) -> tuple[int, int]:
         about = cache.expanded(path).stat()
     except OSError as error:
         raise ValueError(f"dataset {path}: {error.strerror}") from None
+    if not stat.S_ISREG(about.st_mode):  # a pipe would wait for its other end
+        raise ValueError(f"dataset {path} is not a regular file")
     return about.st_mtime_ns, about.st_size
 
 
@@ -79,9 +101,9 @@ def _digest(path: str, stamp: tuple[int, int]) -> str:
 @functools.lru_cache(2)
 def _read(path: str, stamp: tuple[int, int]) -> tuple[np.ndarray, ...]:
     try:
-        with np.load(cache.expanded(path)) as file:
-            if missing := [array for array in ARRAYS if array not in file.files]:
-                raise ValueError(f"{path} has no array {missing[0]!r}; it needs {', '.join(ARRAYS)}")
-            return tuple(file[array] for array in ARRAYS)
-    except OSError as error:
+        with reading.arrays(path) as file:
+            if not (missing := [array for array in ARRAYS if array not in file]):
+                return tuple(file[array] for array in ARRAYS)
+    except (OSError, *reading.DAMAGE) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
+    raise ValueError(f"{path} has no array {missing[0]!r}; it needs {', '.join(ARRAYS)}")

@@ -5,22 +5,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import lzma
 import os
 import pickle
 import shutil
 import warnings
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from dlcore import cache
+from dlcore import cache, reading
 
 SETS = ("mnist", "fashion_mnist", "cifar10", "cifar10_full")
 Batch = tuple[np.ndarray, np.ndarray]  # inputs, labels
@@ -62,16 +58,6 @@ _ARRAYS = {
     "test_first1000.npz": "2c7f1e2769a741f695dfd5f74aa4a4ef08a7d20b9ec8576214dabab76c75c784",
 }
 LARGEST = 2**26  # bytes of any file that we know, unpacked; an image file of CIFAR-10 has thirty million
-_DAMAGE = (
-    MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    ValueError,
-    KeyError,
-    pickle.UnpicklingError,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,25 +205,13 @@ def _pickled(file: Path) -> Batch:
     return np.ascontiguousarray(x), np.asarray(values["labels"], np.int64)
 
 
-@contextlib.contextmanager
-def _opened(file: Path) -> Iterator[Any]:
-    """Yields an npz file whose parts, unpacked, are not larger than those of a published one can be."""
-    with open(file, "rb") as opened:
-        with zipfile.ZipFile(opened) as parts:
-            if (size := sum(part.file_size for part in parts.infolist())) > LARGEST:
-                raise ValueError(f"its parts have {size:,} bytes, more than {LARGEST:,}")
-        opened.seek(0)
-        with np.load(opened) as raw:
-            yield raw
-
-
 def _array(file: Path) -> Batch:
     """Returns images (N, 3, 32, 32) and labels of an npz file with `images` (N, 32, 32, 3) and `labels` (N,)."""
     rows = 10_000 if file.name.startswith("train") else 1_000
     try:
-        with _opened(file) as raw:
+        with reading.arrays(file, LARGEST) as raw:
             x, y = raw["images"], raw["labels"]
-    except _DAMAGE as error:
+    except reading.DAMAGE as error:
         raise OSError(f"{file} is damaged: {error}") from error
     if x.shape != (rows, 32, 32, 3) or x.dtype != np.uint8 or y.shape != (rows,):
         raise OSError(
@@ -258,9 +232,9 @@ def _human(file: Path, labels: np.ndarray) -> dict[str, Batch]:
         return {}
     names = {"aggre": "aggre_label", "worse": "worse_label"} | {f"random{k}": f"random_label{k}" for k in (1, 2, 3)}
     try:
-        with _opened(file) as raw:
+        with reading.arrays(file, LARGEST) as raw:
             clean, whole = raw["clean_label"], {k: raw[v].astype(np.int64) for k, v in names.items()}
-    except _DAMAGE as error:
+    except reading.DAMAGE as error:
         raise OSError(f"{file} is damaged: {error}") from error
     if not np.array_equal(clean, labels):
         raise OSError(f"{file}: its clean labels are not those of the images, so the order differs")
