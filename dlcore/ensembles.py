@@ -18,6 +18,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from dlcore import borrowed, optimization, runtime
+from dlcore.training_config import LOOP
 
 # Parameters of one network up to which a stack is faster, for chains of linear layers. On a CPU measured by
 # benchmarks/ensembles.py, one thread. On a GPU not measured: there such a network is bound by launches, which a stack shares.
@@ -192,7 +193,7 @@ def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint
     stack, where, steps = Stack(group, config), inputs.device, -(-used // config.batch_size)
     targets = torch.stack([run.start.targets for run in group])
     base, total = config.learning_rate, max(1, steps * config.epochs)
-    warm = 0 if config.schedule == "constant" else max(1, total // 20)
+    warm = 0 if config.schedule == "constant" else max(1, total // LOOP["warm_up"])
     written = time.perf_counter()
     for epoch in range(group[0].curves.epochs, until):
         start = time.perf_counter()
@@ -225,7 +226,7 @@ def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint
                 raise FloatingPointError(f"{what}; lower learning_rate?")
         errors = [error for _, error in means]
         if config.stop_at_zero_error:
-            near = [k for k, error in enumerate(errors) if error < 0.05 + config.target_error]
+            near = [k for k, error in enumerate(errors) if error < LOOP["near_zero"] + config.target_error]
             for k, error in zip(near, _errors(stack, near, inputs, targets, cast), strict=True):
                 errors[k] = error
         late = time.perf_counter() - written > checkpoint_seconds

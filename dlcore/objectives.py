@@ -53,6 +53,7 @@ def vicreg(
     invariance: float = 25.0,
     variance: float = 25.0,
     covariance: float = 1.0,
+    floor: float = 1e-4,
 ) -> torch.Tensor:
     """Returns VICReg's loss: views alike, every coordinate's deviation at least 1, coordinates uncorrelated.
 
@@ -70,7 +71,7 @@ def vicreg(
     loss = invariance * functional.mse_loss(first, second)
     for z in (first, second):
         z = z - z.mean(0)
-        spread = torch.sqrt(z.square().sum(0) / (n - 1) + 1e-4)
+        spread = torch.sqrt(z.square().sum(0) / (n - 1) + floor)
         loss = loss + variance * functional.relu(1 - spread).mean() / 2
         square = (z.T @ z / (n - 1)).square()
         loss = loss + covariance * (square.sum() - square.diagonal().sum()) / d
@@ -128,14 +129,15 @@ class SelfSupervised(nn.Module):
         encoder: module (n, ...) -> (n, d).
         dimension: d.
         projection: width of the projector's layers.
+        weights: arguments of the objective, as `temperature` of "simclr".
     """
 
     def __init__(
-        self, encoder: nn.Module, dimension: int, objective: str, projection: int = 256, temperature: float = 0.5
+        self, encoder: nn.Module, dimension: int, objective: str, projection: int = 256, **weights: float
     ) -> None:
         super().__init__()
         one_of("objective", objective, OBJECTIVES)
-        self.encoder, self.objective, self.temperature = encoder, objective, temperature
+        self.encoder, self.objective, self.weights = encoder, objective, weights
         if objective == "rotation":
             self.head: nn.Module = nn.Linear(dimension, 4)
         else:
@@ -159,6 +161,5 @@ class SelfSupervised(nn.Module):
         if len(inputs) != 2 * len(targets):
             raise ValueError(f"{self.objective} needs two views of {len(targets)} inputs, not {len(inputs)} rows")
         first, second = model(inputs).chunk(2)
-        if self.objective == "simclr":
-            return nt_xent(first, second, temperature=self.temperature)
-        return vicreg(first, second) if self.objective == "vicreg" else barlow_twins(first, second)
+        compare = {"simclr": nt_xent, "vicreg": vicreg, "barlow_twins": barlow_twins}[self.objective]
+        return compare(first, second, **self.weights)

@@ -15,7 +15,7 @@ from dlcore import augment, borrowed, objectives, runtime, training
 from dlcore.arrays import as_inputs, as_tensor
 from dlcore.config import ELSEWHERE
 from dlcore.models import network, networks
-from dlcore.training_config import PRETRAINING
+from dlcore.training_config import LOSSES, PRETRAINING, VIEWS
 
 
 class Normalise(nn.Module):
@@ -61,22 +61,9 @@ def encoder(
 
 
 def view(shape: tuple[int, ...]) -> augment.Augment:
-    """Returns the usual random view of inputs of a shape: signals, small digits, gray images or colour images.
-
-    Colour images: SimCLR's recipe for CIFAR-10 (crop, flip, colour jitter at s = 0.5, grayscale) and a little blur.
-    """
-    if len(shape) == 2:
-        return augment.warp_signal
-    channels, height, _ = shape
-    if height <= 8:
-        jitter = functools.partial(augment.colour_jitter, brightness=0.2, contrast=0.3, gray=0.0)
-        return augment.chain(functools.partial(augment.affine, shift=0.08), jitter)
-    blur = functools.partial(augment.blur, probability=0.3)
-    if channels == 1:
-        crop = functools.partial(augment.resized_crop, scale=(0.4, 1.0))
-        jitter = functools.partial(augment.colour_jitter, gray=0.0)
-        return augment.chain(crop, jitter, blur)
-    return augment.chain(augment.resized_crop, augment.colour_jitter, blur)
+    """Returns the usual random view of inputs of a shape, of `VIEWS`: signals, small, gray or colour images."""
+    kind = "signals" if len(shape) == 2 else "small" if shape[1] <= 8 else "gray" if shape[0] == 1 else "colour"
+    return augment.chain(*[functools.partial(getattr(augment, name), **how) for name, how in VIEWS[kind].items()])
 
 
 @borrowed.own_settings()
@@ -88,7 +75,7 @@ def pretrain(
     epochs: int,
     batch_size: int = 256,
     learning_rate: float | None = None,
-    temperature: float = 0.5,
+    temperature: float = LOSSES["simclr"]["temperature"],
     seed: int = 0,
     checkpoint: str | Path | None = None,
     progress: bool = False,
@@ -108,7 +95,8 @@ def pretrain(
         raise ValueError(f"{len(inputs)} input: nothing to compare it with")
     net, dimension = encoder(architecture, inputs, seed=seed, **sizes)
     with runtime.seeded(seed, 0x55E1F):
-        whole = objectives.SelfSupervised(net, dimension, objective, temperature=temperature).to(inputs.dtype)
+        own = {**LOSSES.get(objective, {}), **({"temperature": temperature} if objective == "simclr" else {})}
+        whole = objectives.SelfSupervised(net, dimension, objective, **own).to(inputs.dtype)
     random_view = view(tuple(inputs.shape[1:]))
     config = training.TrainConfig(
         epochs=epochs,

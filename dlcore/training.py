@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from dlcore import borrowed, cache, ensembles, optimization, parallel, runtime
 from dlcore.arrays import as_inputs, as_integers, as_tensor
 from dlcore.config import configured_by
-from dlcore.training_config import Curves, TrainConfig
+from dlcore.training_config import LOOP, Curves, TrainConfig
 
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor | tuple[torch.Tensor, torch.Tensor]]
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
@@ -126,7 +126,7 @@ def _prepare(
     steps = -(-used // config.batch_size)
     optimizer = optimization.optimizer(model, config, fused=fused)
     total = max(1, steps * config.epochs)
-    warm = 0 if config.schedule == "constant" else max(1, total // 20)
+    warm = 0 if config.schedule == "constant" else max(1, total // LOOP["warm_up"])
     schedule = optimization.schedule(optimizer, config.schedule, total, warm)
     curves, path = Curves(), cache.expanded(checkpoint) if checkpoint else None
     state = {"config": asdict(config), "size": len(inputs)}
@@ -236,7 +236,7 @@ def fit(
                 mean_loss, error = (parallel.add(sums) / used).tolist()
                 if mean_loss != mean_loss:
                     raise FloatingPointError(f"the loss is not a number in epoch {epoch + 1}; lower learning_rate?")
-                if config.stop_at_zero_error and error < 0.05 + config.target_error:
+                if config.stop_at_zero_error and error < LOOP["near_zero"] + config.target_error:
                     # the running error lags behind the weights; the full pass is cheap once it is small
                     rows = parallel.own(len(inputs))
                     wrong = (predict(model, inputs[rows], cast=cast) != targets[rows]).double().sum()

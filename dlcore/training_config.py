@@ -15,6 +15,45 @@ PRETRAINING: dict[str, Any] = {
     "weight_decay": 1e-4,
     "schedule": "cosine",
 }
+# a cosine schedule warms up for one step in so many; below this running error all training samples are looked at
+LOOP = {"warm_up": 20, "near_zero": 0.05}
+# of each objective, SimCLR's where a study has no option for it, and the width of the projector of all
+LOSSES: dict[str, dict[str, float]] = {
+    "simclr": {"temperature": 0.5, "projection": 256},
+    "vicreg": {"invariance": 25.0, "variance": 25.0, "covariance": 1.0, "floor": 1e-4, "projection": 256},
+    "barlow_twins": {"redundancy": 5e-3, "projection": 256},
+    "rotation": {},
+}
+# the random views of each kind of inputs: functions of `augment`, one after the other
+_COLOURS = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1, "probability": 0.8, "gray": 0.2}
+_BLUR = {"sigma": (0.1, 1.0), "probability": 0.3}
+_CROP = {"scale": (0.2, 1.0), "ratio": (3 / 4, 4 / 3), "flip": True}
+VIEWS: dict[str, dict[str, dict[str, Any]]] = {
+    "signals": {"warp_signal": {"shift": 1.0, "stretch": 0.15, "amplitude": 0.2, "slope": 0.5, "noise": 0.1}},
+    "small": {
+        "affine": {"degrees": 15.0, "scale": (0.85, 1.15), "shift": 0.08},
+        "colour_jitter": {**_COLOURS, "brightness": 0.2, "contrast": 0.3, "gray": 0.0},
+    },
+    "gray": {
+        "resized_crop": {**_CROP, "scale": (0.4, 1.0)},
+        "colour_jitter": {**_COLOURS, "gray": 0.0},
+        "blur": _BLUR,
+    },
+    # SimCLR's recipe for CIFAR-10: crop, flip, colour jitter at s = 0.5, grayscale; and a little blur
+    "colour": {"resized_crop": _CROP, "colour_jitter": _COLOURS, "blur": _BLUR},
+}
+
+
+def views_of(dataset: str) -> dict[str, Any]:
+    """Returns the constants of the views of a data set's inputs, of all kinds where it is one of your own."""
+    usual = {
+        "digits": "small",
+        "mnist1d": "signals",
+        "fashion_mnist": "gray",
+        "cifar10": "colour",
+        "cifar10_full": "colour",
+    }
+    return {f"views_{kind}": VIEWS[kind] for kind in ([usual[dataset]] if dataset in usual else VIEWS)}
 
 
 @dataclass(frozen=True, kw_only=True)

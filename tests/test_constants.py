@@ -1,139 +1,189 @@
 """Every constant of a recipe is in the configuration and its key; the keys of the shipped records stay as they are."""
 
+import contextlib
 import dataclasses
+import itertools
 
 import pytest
 
 from dlcore import keys, studies, training_config
+from dlcore.config import registered
+from dlcore.models import CLASSICAL, NETWORKS
+from dlcore.probing import PROBES
 from dlcore.records import PACKAGED, RecordStore
+from dlcore.register import Source
 from dlcore.studies.distributional import config as distributional
+from dlcore.studies.distributional.partitions import PARTITIONS, Partition
 from dlcore.studies.rationality import config as rationality
 from dlcore.studies.scaling import config as scaling
 from dlcore.studies.stitching import config as stitching
 from dlcore.studies.stitching import networks
 from dlcore.training_config import TrainConfig
 
-SUPERVISED = {"objective": "supervised", "dataset": "mnist1d"}
-IMAGES = {"objective": "supervised", "dataset": "cifar10", "architecture": "resnet"}
-NETWORK = {"dataset": "mnist1d", "architecture": "mlp"}
-SSL = {"bottom_objective": "simclr"}
-LARGE = {"dataset": "cifar10", "architecture": "resnet18"}
-TEXT = {"dataset": "tatoeba_eng-deu"}
 # later fields that only a run itself asks for: no recipe fills them
 ASKED = ("converged", "held_out", "noisy_class", "population", "shuffles")
-# study, parameters of a run, what holds the constant (a module, a class, or a dictionary), its name, another value
-CHANGES = [
-    ("rationality", {}, rationality.SIZES, "digits", 999),
-    ("rationality", {}, rationality.DRAWS, "ridge", 99),
-    ("rationality", {"dataset": "mnist1d"}, rationality.TEST_SIZES, "mnist1d", 3000),
-    ("rationality", {"augmented": True}, rationality, "VIEWS", 5),
-    *(
-        ("rationality", SUPERVISED, rationality.END_TO_END["mnist1d"], name, value)
-        for name, value in (("epochs", 7), ("batch_size", 7), ("learning_rate", 0.7), ("optimizer", "sgd"))
-    ),
-    ("rationality", IMAGES, TrainConfig, "momentum", 0.7),
-    ("rationality", IMAGES, TrainConfig, "schedule", "constant"),
-    ("rationality", IMAGES, TrainConfig, "weight_decay", 0.7),
-    *(
-        ("rationality", {}, rationality.PRETRAIN["digits", "convnet"], name, 7)
-        for name in ("width", "depth", "epochs", "batch_size")
-    ),
-    *(
-        (study, parameters, training_config.PRETRAINING, name, value)
-        for study, parameters in (("rationality", {}), ("stitching", SSL))
-        for name, value in (
-            ("optimizer", "sgd"),
-            ("learning_rate", 0.7),
-            ("weight_decay", 0.7),
-            ("schedule", "constant"),
-        )
-    ),
-    *(("stitching", {}, stitching.RECIPES["digits", "mlp"], name, 7) for name in ("width", "depth", "epochs")),
-    ("stitching", {}, stitching.SIZES, "digits", 999),
-    ("stitching", {"dataset": "mnist1d"}, stitching.TEST_SIZES, "mnist1d", 999),
-    *(
-        ("stitching", parameters, held, name, value)
-        for parameters, held in (({}, stitching.SMALL), (LARGE, stitching.LARGE))
-        for name, value in (("batch_size", 7), ("learning_rate", 0.7), ("optimizer", "adam"), ("weight_decay", 0.7))
-    ),
-    ("stitching", {}, stitching, "SCHEDULE", "constant"),
-    ("stitching", LARGE, TrainConfig, "momentum", 0.7),
-    ("stitching", {}, stitching, "STITCH_RATE", 0.7),
-    ("stitching", {}, stitching, "STITCH_BATCH", 7),
-    ("stitching", LARGE, stitching, "LARGE_STITCH_BATCH", 7),
-    ("stitching", {}, stitching, "STITCH_OPTIMIZER", "sgd"),
-    ("stitching", {}, stitching, "MOST_SIMILARITY_INPUTS", 7),
-    ("stitching", LARGE, stitching.SIMILARITY_INPUTS, "resnet18", 7),
-    *(("stitching", SSL, stitching.PRETRAINING, name, 7) for name in ("epochs", "batch")),
-    *(
-        ("stitching", SSL, stitching.PROBE, name, value)
-        for name, value in (("epochs", 7), ("batch_size", 7), ("learning_rate", 0.7), ("optimizer", "sgd"))
-    ),
-    *(
-        ("distributional", NETWORK, distributional.RECIPES["mnist1d", "mlp"], name, value)
-        for name, value in (
-            ("width", 7),
-            ("depth", 7),
-            ("epochs", 7),
-            ("batch_size", 7),
-            ("learning_rate", 0.7),
-            ("optimizer", "sgd"),
-            ("schedule", "cosine"),
-        )
-    ),
-    ("distributional", {}, distributional.SIZES, "digits", 999),
-    ("distributional", NETWORK, distributional.TEST_SIZES, "mnist1d", 999),
-    ("distributional", {**NETWORK, "optimizer": "sgd"}, TrainConfig, "momentum", 0.7),
-    ("distributional", NETWORK, TrainConfig, "weight_decay", 0.7),
-    ("distributional", {**NETWORK, "experiment": "sparse"}, distributional, "LOGGED_EPOCHS", (1, 2)),
-    ("distributional", {**NETWORK, "experiment": "sparse"}, distributional, "LOGGED_INPUTS", 7),
-    *(
-        ("scaling", {}, scaling.TRAINING, name, value)
-        for name, value in (
-            ("optimizer", "sgd"),
-            ("schedule", "constant"),
-            ("weight_decay", 0.7),
-            ("clip", 0.7),
-            ("patience", 7),
-            ("least_gain", 0.7),
-        )
-    ),
-    *(("scaling", {}, scaling.RECIPE, name, 7) for name in ("warm", "evaluations")),
-    ("scaling", {}, scaling, "SCORED", 7),
-    ("scaling", {}, scaling, "DEV", 7),
-    ("scaling", TEXT, scaling, "VOCABULARY", 7),
-    ("scaling", TEXT, scaling, "LONGEST", 7),
-    ("scaling", {"preset": "laptop"}, scaling, "steps_of", lambda pairs: 7),
-    ("scaling", {"preset": "laptop"}, scaling, "rate_of", lambda width: 0.7),
-    ("scaling", {"noise_kind": "back_translation"}, scaling, "steps_of", lambda pairs: 7),
-]
+# sentences that are kept, a name, and what is the default of a field: the key has it
+SHOWN = {"SHOWN", "SYNTHETIC", "TEST"}
+WORDS = {"sgd": "adam", "adam": "sgd", "adamw": "sgd", "cosine": "constant", "constant": "cosine"}
+SELF = ("simclr", "vicreg", "barlow_twins", "rotation")
+# runs that between them use every constant: of each study every valid one of these products
+RUNS = {
+    "rationality": [
+        {"dataset": list(rationality.SIZES), "architecture": list(NETWORKS), "objective": ["supervised", *SELF]},
+        {"dataset": ["rows"], "architecture": ["mlp"], "objective": ["supervised", "random"]},
+        {"objective": list(rationality.REPRESENTATIONS), "probe": [None, *PROBES], "augmented": [False, True]},
+        {"objective": ["supervised"], "dataset": ["cifar10"], "architecture": ["resnet"]},
+    ],
+    "stitching": [
+        {
+            "dataset": list(stitching.DATASETS),
+            "architecture": list(NETWORKS),
+            "bottom_objective": ["supervised", "simclr", "vicreg"],
+            "converged": [False, True],
+        },
+        {"dataset": ["rows"], "architecture": ["mlp"]},
+    ],
+    "distributional": [
+        {"dataset": list(distributional.SIZES), "architecture": [*NETWORKS, *CLASSICAL]},
+        {"dataset": ["rows"], "architecture": ["mlp"]},
+        {
+            "dataset": [*PARTITIONS],
+            "experiment": ["four", "imbalance", "sparse"],
+            "noise": [0, 0.1],
+            "architecture": ["mlp"],
+        },
+        {"dataset": ["mnist1d"], "architecture": ["mlp"], "optimizer": ["sgd"]},
+    ],
+    "scaling": [
+        {"dataset": list(scaling.DATASETS), "architecture": list(scaling.ARCHITECTURES)},
+        {"preset": ["laptop"], "noise_kind": ["none", "back_translation"]},
+        {"noise_kind": ["misaligned"], "noise": [0.1], "filter_pairs": [100]},
+    ],
+}
+MODULES = {
+    "rationality": (rationality, training_config),
+    "stitching": (stitching, training_config),
+    "distributional": (distributional,),
+    "scaling": (scaling,),
+}
 
 
-def _id(change):
-    study, parameters, _, name, value = change
-    words = [study, *map(str, parameters.values()), name, "function" if callable(value) else str(value)]
-    return "-".join(words)
+@pytest.fixture
+def own_rows(monkeypatch):
+    """A registered table, for the recipes of tables."""
+    monkeypatch.setitem(registered("dataset"), "rows", Source(lambda seed: None, 100, "tabular"))
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=_id)
-def test_another_constant_is_another_record(change, monkeypatch):
-    study, parameters, held, name, value = change
+def _runs(study):
+    """The keys of all runs, by their parameters."""
+    config, found = studies.study(study).Config, {}
+    for axes in RUNS[study]:
+        for values in itertools.product(*axes.values()):
+            with contextlib.suppress(ValueError):
+                found[tuple(zip(axes, values, strict=True))] = config.from_parameters(
+                    **dict(zip(axes, values, strict=True))
+                )
+    return found
+
+
+def _leaves(place, held, seen):
+    """Every constant under a name: where it stands, what holds it and under which key."""
+    for key, value in list(held.items()):
+        if isinstance(value, dict) and id(value) not in seen:
+            seen.add(id(value))
+            yield from _leaves(f"{place}.{key}", value, seen)
+        elif isinstance(value, int | float | str | tuple) and id(held) in seen:
+            yield f"{place}.{key}", held, key
+
+
+def _constants(module):
+    own = {n: v for n, v in vars(module).items() if n.isupper() and n[0] != "_" and n not in SHOWN}
+    for name, value in own.items():
+        # a tuple of words is one of choices
+        if isinstance(value, int | float | str) or (isinstance(value, tuple) and not isinstance(value[0], str)):
+            yield f"{module.__name__}.{name}", vars(module), name
+    yield from _leaves(module.__name__, {n: v for n, v in own.items() if isinstance(v, dict)}, set())
+
+
+def _other(value):
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return WORDS.get(value, f"{value}_")
+    if isinstance(value, tuple):
+        return tuple(map(_other, value))
+    return value + 1 if isinstance(value, int) else value * 1.5 + 1e-3
+
+
+def _changed(before, study):
+    """Whether some run has another key now, and says that it is another recipe."""
     config = studies.study(study).Config
-    before = config.from_parameters(**parameters)
-    if isinstance(held, dict):
-        assert held[name] != value
-        monkeypatch.setitem(held, name, value)
+    for parameters, old in before.items():
+        new = config.from_parameters(**dict(parameters))
+        if new.key != old.key:
+            assert new != old
+            # the numbers of the first are not what this recipe gives
+            if {**old.to_dict(), "constants": None} == {**new.to_dict(), "constants": None}:
+                with pytest.raises(ValueError, match="this version runs"):
+                    old.check_constants()
+            new.check_constants()
+            return True
+    return False
+
+
+@pytest.mark.parametrize("study", studies.STUDIES)
+def test_another_constant_is_another_record(study, own_rows):
+    """Every constant that the modules of a study's settings hold, found by looking at them, changes a key of some run."""
+    before, silent, number = {name: _runs(name) for name in studies.STUDIES}, [], 0
+    order = sorted(studies.STUDIES, key=lambda name: name != study)
+    for module in MODULES[study]:
+        for place, held, key in _constants(module):
+            value = held[key]
+            held[key], number = _other(value), number + 1
+            try:
+                if not any(_changed(before[name], name) for name in order):
+                    silent.append(place)
+            finally:
+                held[key] = value
+    assert number > 20
+    assert not silent
+
+
+@pytest.mark.parametrize(
+    ("study", "parameters", "held", "name", "value"),
+    [
+        ("rationality", {"objective": "supervised"}, TrainConfig, "schedule", "constant"),
+        ("rationality", {"objective": "supervised"}, TrainConfig, "weight_decay", 0.7),
+        ("rationality", {"objective": "supervised", "dataset": "cifar10"}, TrainConfig, "momentum", 0.7),
+        ("stitching", {"dataset": "cifar10", "architecture": "resnet18"}, TrainConfig, "momentum", 0.7),
+        ("distributional", {"architecture": "mlp"}, TrainConfig, "weight_decay", 0.7),
+        ("distributional", {"architecture": "mlp", "optimizer": "sgd"}, TrainConfig, "momentum", 0.7),
+        ("scaling", {"preset": "laptop"}, scaling, "steps_of", lambda pairs: 7),
+        ("scaling", {"preset": "laptop"}, scaling, "rate_of", lambda width: 0.7),
+        ("scaling", {"noise_kind": "back_translation"}, scaling, "steps_of", lambda pairs: 7),
+        *(
+            ("distributional", {"dataset": dataset, "experiment": "four"}, PARTITIONS[dataset], name, value)
+            for dataset in PARTITIONS
+            for name, value in (("binary", (1,) * 10), ("coarse", (0,) * 10), ("noisy", 9), ("four", (0, 1, 2, 3)))
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_another_default_is_another_record(study, parameters, held, name, value, monkeypatch):
+    config = studies.study(study).Config
+    before = {tuple(parameters.items()): config.from_parameters(**parameters)}
+    if isinstance(held, Partition):
+        monkeypatch.setitem(PARTITIONS, parameters["dataset"], dataclasses.replace(held, **{name: value}))
     else:
-        assert getattr(held, name) != value
         monkeypatch.setattr(held, name, value)
-    after = config.from_parameters(**parameters)
-    assert after.key != before.key
-    assert after != before
-    # the numbers of the first are not what this recipe gives
-    if {**before.to_dict(), "constants": None} == {**after.to_dict(), "constants": None}:
-        with pytest.raises(ValueError, match="this version runs"):
-            before.check_constants()
-    after.check_constants()
+    assert _changed(before, study)
+
+
+@pytest.mark.parametrize("study", studies.STUDIES)
+def test_what_no_record_names_is_as_in_the_first_records(study):
+    """A group of constants that has changed is written down in every new run, and stays out of the old ones' names."""
+    known = {name for run in _runs(study).values() for name in run.fixed()}
+    assert not known & keys._FIRST.keys()
 
 
 @pytest.mark.parametrize("study", studies.STUDIES)

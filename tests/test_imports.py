@@ -43,7 +43,7 @@ ALLOWED = {
     "objectives": {"config", "parallel"},
     "data": {"arrays", "cache", "config", "data", "reading", "translation"},
     "models": {"arrays", "config", "lazy", "models", "runtime"},
-    "ensembles": {"borrowed", "optimization", "runtime"},
+    "ensembles": {"borrowed", "optimization", "runtime", "training_config"},
     "training_config": {"config", "results"},
     "register": {"config", "data", "models"},
     "training": {

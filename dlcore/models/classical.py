@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 
 from dlcore.arrays import LARGEST, as_array, as_integers
 from dlcore.config import one_of, registered, unknown_choice
-from dlcore.models import CLASSICAL
+from dlcore.models import CLASSICAL, FAMILIES
 
 
 class Classifier(Protocol):
@@ -40,10 +40,10 @@ class KernelRidge:
     def fit(self, inputs: np.ndarray, labels: np.ndarray) -> KernelRidge:
         self._inputs = np.asarray(inputs, dtype=np.float64)
         self._classes, codes = np.unique(labels, return_inverse=True)
-        self._scale = self.bandwidth * _median_distance(self._inputs)
+        self._scale = self.bandwidth * _median_distance(self._inputs, FAMILIES["kernel"]["inputs"])
         targets = np.eye(len(self._classes))[codes] - 1 / len(self._classes)
         gram = self._gram(self._inputs, self._inputs)
-        gram[np.diag_indices_from(gram)] += self.ridge + 1e-9
+        gram[np.diag_indices_from(gram)] += self.ridge + FAMILIES["kernel"]["jitter"]
         with warnings.catch_warnings():
             # a wide Gaussian's Gram matrix is ill-conditioned by nature; the jitter bounds the damage
             warnings.simplefilter("ignore", LinAlgWarning)
@@ -56,9 +56,9 @@ class KernelRidge:
         return self._classes[np.concatenate(scores).argmax(1)]
 
 
-def _median_distance(rows: np.ndarray) -> float:
+def _median_distance(rows: np.ndarray, most: int) -> float:
     """Returns the median distance of pairs of rows. Raises ValueError where it is 0, or there is no pair."""
-    few = rows[:: max(1, len(rows) // 1000)]
+    few = rows[:: max(1, len(rows) // most)]
     found = cdist(few, few)[np.triu_indices(len(few), 1)]
     if not found.size or not (median := float(np.median(found))):
         raise ValueError(
@@ -83,14 +83,17 @@ def _sklearn(name: str, seed: int, neighbours: int, max_depth: int, ridge: float
     if name == "forest":
         from sklearn.ensemble import RandomForestClassifier
 
-        return RandomForestClassifier(100, max_depth=max_depth or None, random_state=seed % 2**32)
+        return RandomForestClassifier(
+            FAMILIES["forest"]["trees"], max_depth=max_depth or None, random_state=seed % 2**32
+        )
     if name == "logistic":
         from sklearn.linear_model import LogisticRegression
 
-        return LogisticRegression(C=1 / ridge if ridge else 1.0, max_iter=2000)
+        own = FAMILIES["logistic"]
+        return LogisticRegression(C=1 / ridge if ridge else own["C"], max_iter=own["steps"])
     from sklearn.svm import SVC
 
-    return SVC(C=1 / ridge if ridge else 1e6)  # gamma follows from the bandwidth when it is fitted
+    return SVC(C=1 / ridge if ridge else FAMILIES["svm"]["C"])  # gamma follows from the bandwidth when it is fitted
 
 
 class _Flat:
@@ -141,7 +144,7 @@ class _Flat:
             scale = 1.0 if self._moving is None else float(np.clip(self._moving[1], 1e-50, 1e50))
             self.inner.C = self._strength / scale**2
         if self._bandwidth is not None:
-            self.inner.gamma = 1 / (2 * (self._bandwidth * _median_distance(rows)) ** 2)
+            self.inner.gamma = 1 / (2 * (self._bandwidth * _median_distance(rows, FAMILIES["svm"]["inputs"])) ** 2)
         self.inner.fit(rows, labels)
         return self
 

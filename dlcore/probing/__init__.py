@@ -6,7 +6,7 @@ share is computed once: the factorised normal matrix (ridge), the whitened featu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dlcore import lazy
 
@@ -25,6 +25,11 @@ __all__ = [
     "rationality",
 ]
 PROBES = ("ridge", "logistic", "mlp", "knn")
+# what a probe does where no option says otherwise
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "logistic": {"tolerance": 1e-5, "iterations": 500},
+    "mlp": {"width": 256, "epochs": 60, "batch_size": 128, "learning_rate": 1e-3, "optimizer": "adam"},
+}
 
 __getattr__ = lazy.attributes(
     __name__,

@@ -189,8 +189,8 @@ def logistic(
     test: torch.Tensor,
     classes: int,
     strength: float,
-    tolerance: float = 1e-5,
-    iterations: int = 500,
+    tolerance: float,
+    iterations: int,
 ) -> Probed:
     """Minimises sum of cross-entropies + strength/2 |W|^2 for every label vector."""
     rows = centred(x, test)

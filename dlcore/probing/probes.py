@@ -15,10 +15,10 @@ from tqdm.auto import tqdm
 
 from dlcore import borrowed, cache, keys, runtime, training
 from dlcore import noise as kinds
-from dlcore.arrays import LARGEST, as_integers, as_reals, as_tensor
+from dlcore.arrays import LARGEST, as_integers, as_reals, as_tensor, as_whole
 from dlcore.config import one_of
 from dlcore.metrics import rationality as rr
-from dlcore.probing import PROBES
+from dlcore.probing import DEFAULTS, PROBES
 from dlcore.probing.linear import Probed, centred, logistic, ridge
 from dlcore.results import usable
 
@@ -100,10 +100,10 @@ def probe(
     if name == "ridge":
         return ridge(x, y, test, num_classes, strength)
     if name == "logistic":
-        return logistic(x, y, test, num_classes, strength, **options)
+        return logistic(x, y, test, num_classes, strength, **{**DEFAULTS[name], **options})
     if name == "knn":
         return _knn(x, y, test, num_classes, neighbours)
-    return _mlp(x, y, test, num_classes, seed, **options)
+    return _mlp(x, y, test, num_classes, seed, **{**DEFAULTS[name], **options})
 
 
 def _knn(x: torch.Tensor, y: torch.Tensor, test: torch.Tensor, classes: int, neighbours: int) -> Probed:
@@ -142,10 +142,12 @@ def _mlp(
     test: torch.Tensor,
     classes: int,
     seed: int,
-    width: int = 256,
-    epochs: int = 60,
+    *,
+    width: int,
+    batch_size: int,
     progress: bool = False,
     device: str | torch.device = "auto",
+    **training_options: Any,
 ) -> Probed:
     from dlcore.models import network
 
@@ -159,9 +161,7 @@ def _mlp(
     loss = []
     for r, target in enumerate(y):
         net = network("mlp", tuple(x.shape[1:]), classes, seed=seed + r, width=width, depth=1).float()
-        settings = training.TrainConfig(
-            epochs=epochs, optimizer="adam", learning_rate=1e-3, batch_size=min(128, len(x)), seed=seed + r
-        )
+        settings = training.TrainConfig(batch_size=min(batch_size, len(x)), seed=seed + r, **training_options)
         curves = training.fit(net, (one, target), settings, device=device, progress=progress, label=f"mlp probe {r}")
         loss.append(curves.train_loss[-1])
         for side, rows in enumerate((one, two)):
@@ -327,8 +327,9 @@ def _checked_labels(
     features, labels, test_features, test_labels, rate: float, draws: int, num_classes: int | None
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Returns both label vectors and the number of classes."""
-    if draws < 2 or not 0 < rate < 1:
-        raise ValueError(f"draws = {draws} and rate = {rate} must be at least 2 and in (0, 1)")
+    as_whole("draws", draws, 2)
+    if not 0 < rate < 1:
+        raise ValueError(f"rate = {rate} must be in (0, 1)")
     found = []
     for prefix, x, given in (("", features, labels), ("test_", test_features, test_labels)):
         y = as_integers(f"{prefix}labels", given, ndim=1)
@@ -384,7 +385,7 @@ def noisy_draws(
     >>> noisy_draws(np.array([0, 1]), 2, 0.5, seed=0, draws=3).shape
     (3, 2)
     """
-    seeds = runtime.rng(seed, 0x7E57).integers(0, 2**31, draws)
+    seeds = runtime.rng(seed, 0x7E57).integers(0, 2**31, as_whole("draws", draws, 1))
     if noise is None:
         return np.stack([kinds.flip_labels(labels, num_classes, rate, int(s)).labels for s in seeds])
     draw = noise if callable(noise) else lambda given, s: kinds.apply_confusion(given, noise, s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,9 +10,10 @@ from typing import Any, ClassVar
 from dlcore import data, keys
 from dlcore.config import Config as BaseConfig
 from dlcore.config import option, registered
-from dlcore.models import CLASSICAL, NETWORKS
+from dlcore.keys import unlike_first
+from dlcore.models import CLASSICAL, FAMILIES, NETWORKS
 from dlcore.studies.distributional.partitions import PARTITIONS
-from dlcore.training_config import TrainConfig
+from dlcore.training_config import LOOP, TrainConfig
 
 EXPERIMENTS = (
     "cyclic",
@@ -26,6 +28,9 @@ EXPERIMENTS = (
     "human",
     "agreement",
 )
+# the constants of experiments: one pattern for all seeds, which are then draws of the same experiment; the largest class over
+# the smallest
+LAWS: dict[str, dict[str, Any]] = {"sparse": {"seed": 2020, "targets": 2}, "imbalance": {"ratio": 10.0}}
 TEST_SIZES = {"mnist1d": 4000}
 LOGGED_EPOCHS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362)
 LOGGED_INPUTS = 5000  # of train and of test, at most
@@ -156,7 +161,14 @@ class Config(BaseConfig):
             found["weight_decay"] = TrainConfig.weight_decay
             if self.experiment == "sparse":
                 found |= {"logged_epochs": ",".join(map(str, LOGGED_EPOCHS)), "logged_inputs": LOGGED_INPUTS}
-        return found
+        family = "kernel" if self.architecture.startswith("kernel_") else self.architecture
+        groups = {"loop": LOOP} if self.trained else {family: FAMILIES[family]} if family in FAMILIES else {}
+        if self.experiment in LAWS:
+            groups[self.experiment] = LAWS[self.experiment]
+        if self.experiment in ("subgroup", "one_class", "four", "coarse") and self.dataset in PARTITIONS:
+            known = dataclasses.asdict(PARTITIONS[self.dataset])
+            groups[f"partition_{self.dataset}"] = {n: v for n, v in known.items() if n != "binary_names"}  # words
+        return found | unlike_first(groups)
 
     @property
     def trained(self) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from dlcore import noise
 from dlcore.config import unknown_choice
 from dlcore.data import Dataset
-from dlcore.studies.distributional.config import EXPERIMENTS
+from dlcore.studies.distributional.config import EXPERIMENTS, LAWS
 from dlcore.studies.distributional.partitions import PARTITIONS
 
 
@@ -82,7 +82,7 @@ def make_task(
         np.add.at(table, (y, given), 1)
         return Task(x, x_test, y, y_test, given, table / table.sum(1, keepdims=True), fine)
     if experiment == "imbalance":
-        keep, keep_test = (_imbalanced(v, classes, seed + i) for i, v in enumerate((y, y_test)))
+        keep, keep_test = (_imbalanced(v, classes, seed + i, **LAWS[experiment]) for i, v in enumerate((y, y_test)))
         x, y, x_test, y_test = x[keep], y[keep], x_test[keep_test], y_test[keep_test]
         share = np.bincount(y, minlength=classes) / len(y)
         clean = np.array([int(share.argmax())])
@@ -129,8 +129,7 @@ def make_task(
         law = np.full((classes, classes), rate / (classes - 1))
         np.fill_diagonal(law, 1 - rate)
     elif experiment == "sparse":
-        # one pattern for all seeds: seeds are then draws of the same experiment
-        law = noise.sparse_confusion(classes, rate, seed=2020)
+        law = noise.sparse_confusion(classes, rate, **LAWS[experiment])
     else:
         raise unknown_choice("experiment", experiment, EXPERIMENTS)
     if feature:
@@ -144,7 +143,7 @@ def _feature_task(x, x_test, feature, test_feature, num: int) -> Task:
     return Task(x, x_test, feature, test_feature, feature, np.eye(num), np.arange(num))
 
 
-def _imbalanced(labels: np.ndarray, classes: int, seed: int, ratio: float = 10.0) -> np.ndarray:
+def _imbalanced(labels: np.ndarray, classes: int, seed: int, ratio: float) -> np.ndarray:
     """Returns rows such that class k is ratio^(-k/(K-1)) times as frequent as class 0, in a random order."""
     rng = np.random.default_rng([seed, 7])
     available = np.bincount(labels, minlength=classes).min()

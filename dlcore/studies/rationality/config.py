@@ -9,12 +9,20 @@ from typing import Any, ClassVar
 from dlcore import data
 from dlcore.config import Config as BaseConfig
 from dlcore.config import option, registered
+from dlcore.keys import unlike_first
 from dlcore.models import NETWORKS
-from dlcore.probing import PROBES
+from dlcore.probing import DEFAULTS, PROBES
+from dlcore.training_config import LOOP, LOSSES, TrainConfig, views_of
 from dlcore.training_config import PRETRAINING as PRETRAINING_RECIPE
-from dlcore.training_config import TrainConfig
 
-FIXED = ("pixels", "pca", "random_relu", "clusters", "neighbours")
+# features without a network, and the constants of each
+FIXED: dict[str, dict[str, Any]] = {
+    "pixels": {},
+    "pca": {},
+    "random_relu": {"offset": 0.5},
+    "clusters": {"starts": 4},
+    "neighbours": {"averaged": 8},
+}
 # those of `objectives.OBJECTIVES`, which loads torch
 OBJECTIVES = ("simclr", "vicreg", "barlow_twins", "rotation")
 NETWORK = ("random", *OBJECTIVES)
@@ -30,7 +38,7 @@ PRETRAIN: dict[tuple[str, str], dict[str, Any]] = {
     ("images", "convnet"): {"width": 32, "depth": 3, "epochs": 60, "batch_size": 256},
     ("images", "resnet"): {"width": 32, "depth": 1, "epochs": 60, "batch_size": 256},
     ("images", "resnet18"): {"width": 64, "depth": 2, "epochs": 500, "batch_size": 512},
-    ("tabular", "mlp"): {"width": 256, "depth": 2, "epochs": 100, "batch_size": 256},
+    ("tabular", "mlp"): {"width": 256, "depth": 2},  # there are no views of rows
 }
 TEST_SIZES = {"mnist1d": 4000}
 VIEWS = 4  # augmented views of each training point that a probe with augmentation is fitted on
@@ -120,7 +128,7 @@ class Config(BaseConfig):
             if self.objective == "random":
                 steps = {k: steps[k] for k in ("width", "depth")}
             if self.objective == "simclr":
-                steps["temperature"] = 0.5
+                steps["temperature"] = LOSSES["simclr"]["temperature"]
         for name in ("width", "depth", "epochs", "batch_size", "temperature", "optimizer", "learning_rate"):
             if getattr(self, name) is None and name in steps:
                 filled[name] = steps[name]
@@ -155,7 +163,16 @@ class Config(BaseConfig):
         if self.objective == "supervised":
             found |= {"schedule": TrainConfig.schedule, "weight_decay": TrainConfig.weight_decay}
             found["momentum"] = TrainConfig.momentum if self.optimizer == "sgd" else None
-        return found
+        groups: dict[str, Any] = {"loop": LOOP} if self.objective in (*OBJECTIVES, "supervised") else {}
+        if self.objective in OBJECTIVES:  # the temperature is a field
+            groups[self.objective] = {n: v for n, v in LOSSES[self.objective].items() if n != "temperature"}
+        if self.objective in OBJECTIVES or self.augmented:
+            groups |= views_of(self.dataset)
+        if self.objective in FIXED:
+            groups[self.objective] = FIXED[self.objective]
+        if self.probe in DEFAULTS:
+            groups[f"{self.probe}_probe"] = DEFAULTS[self.probe]
+        return found | unlike_first(groups)
 
     def validate(self) -> None:
         """Refuses settings that would do nothing: two names for one run are an error waiting to happen."""

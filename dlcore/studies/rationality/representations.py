@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from dlcore import parallel, pretraining, runtime
 from dlcore.cache import read_arrays, write_arrays
 from dlcore.config import one_of
-from dlcore.studies.rationality.config import NETWORK, REPRESENTATIONS
+from dlcore.studies.rationality.config import FIXED, NETWORK, REPRESENTATIONS
 
 
 class Features(NamedTuple):
@@ -43,7 +43,7 @@ def represent(
 
     "pixels" as they are; "pca", the first `dimension` components; "random_relu", `dimension` random ReLU units;
     "clusters", one column for each of `dimension` k-means clusters, so that a linear probe is a vote inside each
-    cluster; "neighbours", the mean of the 8 nearest training inputs, for training inputs only; "random", a network
+    cluster; "neighbours", the mean of the nearest training inputs, for training inputs only; "random", a network
     that was never trained; else the objective of that name. Network features are standardised with the training
     inputs' statistics, and cut to `dimension` principal components when it is given.
 
@@ -156,18 +156,18 @@ def _fixed(
         rng = runtime.rng(seed, 0x2E1)
         width = dimension or 500
         weights = rng.normal(size=(train.shape[1], width)) / np.sqrt(train.shape[1])
-        offset = 0.5 * rng.normal(size=width)
+        offset = FIXED[name]["offset"] * rng.normal(size=width)
         one, two = (np.maximum(x @ weights + offset, 0) for x in (train, test))
         return one, two
     if name == "clusters":
         from sklearn.cluster import KMeans
 
-        found = KMeans(dimension or 10, n_init=4, random_state=seed % 2**32).fit(seen)
+        found = KMeans(dimension or 10, n_init=FIXED[name]["starts"], random_state=seed % 2**32).fit(seen)
         eye = np.eye(found.n_clusters)
         return eye[found.predict(train)], eye[found.predict(test)]
     from sklearn.neighbors import NearestNeighbors
 
-    near = NearestNeighbors(n_neighbors=8).fit(train).kneighbors(train, return_distance=False)
+    near = NearestNeighbors(n_neighbors=FIXED[name]["averaged"]).fit(train).kneighbors(train, return_distance=False)
     return train[near].mean(1), test
 
 

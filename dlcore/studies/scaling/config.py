@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -10,7 +11,9 @@ import numpy as np
 
 from dlcore.config import Config as BaseConfig
 from dlcore.config import option
-from dlcore.translation import text
+from dlcore.keys import unlike_first
+from dlcore.translation import counting, grammar, text
+from dlcore.translation.lexicon import Lexicon
 
 SYNTHETIC = "transduction"
 DATASETS = (SYNTHETIC, *text.SETS)
@@ -38,6 +41,15 @@ TRAINING: dict[str, Any] = {
     "patience": 6,
     "least_gain": 0.0,
 }
+
+
+# of every model: heads, and units of a feed-forward layer over its width
+SHAPE = {"heads": 4, "inner": 4}
+# of the synthetic task, of the learner that counts its words, and of the filter of pairs
+GRAMMAR = {n: v for n, v in vars(grammar).items() if n.isupper() and isinstance(v, int | float)}
+LEXICON = {f.name: f.default for f in dataclasses.fields(Lexicon)}
+COUNTING = {"smoothing": counting.SMOOTHING}
+ALIGNMENT = {"iterations": 5, "smoothing": 0.1}
 
 
 class Budget(NamedTuple):
@@ -164,7 +176,13 @@ class Config(BaseConfig):
         found = {**TRAINING, **RECIPE, "n_dev": DEV, "n_scored": SCORED}
         if self.dataset != SYNTHETIC:
             found |= {"longest": LONGEST, "vocabulary": VOCABULARY}
-        return found
+        layers = dict(enumerate(ARCHITECTURES[self.architecture]))
+        groups: dict[str, Any] = {"shape": SHAPE, f"architecture_{self.architecture}": layers}
+        if self.dataset == SYNTHETIC:
+            groups |= {"lexicon": LEXICON, "grammar": GRAMMAR, "counting": COUNTING}
+        if self.filter_pairs is not None:
+            groups["alignment"] = ALIGNMENT
+        return found | unlike_first(groups)
 
     def validate(self) -> None:
         """Refuses settings that would do nothing: two names for one run are an error waiting to happen."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlcore import noise as noises
-from dlcore.studies.scaling.config import DEV, LONGEST, SYNTHETIC, VOCABULARY
+from dlcore.studies.scaling.config import ALIGNMENT, COUNTING, DEV, LEXICON, LONGEST, SYNTHETIC, VOCABULARY
 from dlcore.translation import text
 from dlcore.translation.alignment import Model1, best
 from dlcore.translation.bpe import BPE, train_bpe
@@ -62,7 +62,7 @@ def noise_of(config: Config) -> Noise:
 
 
 def _synthetic(config: Config) -> Corpus:
-    task, law = Transduction(), noise_of(config)
+    task, law = Transduction(**LEXICON), noise_of(config)
     train, filtered = task.sample(config.pairs, seed=config.seed, noise=law), {}
     changed = float(np.mean(train.changed > 0))
     if config.filter_pairs is not None:
@@ -75,7 +75,7 @@ def _synthetic(config: Config) -> Corpus:
         task.sample(n, stream=s, noise=of)
         for n, s in ((min(DEV, config.test_pairs), "dev"), (config.test_pairs, "test"))
     )
-    learner = LexiconLearner(task).fit(train)
+    learner = LexiconLearner(task, **COUNTING).fit(train)
     known = config.noise_kind != "back_translation"
     # a target of another sentence has no finite loss for a learner that knows the grammar
     counted = known and not (noisy and config.noise_kind == "misaligned")
@@ -104,7 +104,7 @@ def filter_misaligned(pairs: Pairs, trusted: Pairs, share: float) -> tuple[Pairs
     model sees words, not the truth: it likes pairs of words it knows. Where the floor takes the two rates for those of a
     filter that is blind to all else, it is an approximation.
     """
-    kept = best(Model1().fit(trusted).scores(pairs), share)
+    kept = best(Model1(**ALIGNMENT).fit(trusted).scores(pairs), share)
     bad = pairs.changed > 0
     rates = {"filter_recall": bad, "filter_false_alarm": ~bad}
     return pairs.take(kept), {name: float(np.mean(~kept[of])) if of.any() else 0.0 for name, of in rates.items()}

@@ -12,7 +12,7 @@ import torch
 from dlcore import cache, runtime
 from dlcore.records import Record
 from dlcore.studies.scaling import corpora
-from dlcore.studies.scaling.config import ARCHITECTURES, RECIPE, SCORED, SHOWN, TRAINING, Config
+from dlcore.studies.scaling.config import ARCHITECTURES, LEXICON, RECIPE, SCORED, SHAPE, SHOWN, TRAINING, Config
 from dlcore.translation import bleu as translation
 from dlcore.translation import decoding
 from dlcore.translation.models import Seq2Seq, Shape, parameter_counts, seq2seq
@@ -30,6 +30,8 @@ def _shape(config: Config, vocabulary: tuple[int, int], width: int) -> Shape:
         encoder_layers=encoder,
         decoder_layers=decoder,
         dropout=config.dropout,
+        heads=SHAPE["heads"],
+        inner=SHAPE["inner"] * width,
         shared=config.dataset != corpora.SYNTHETIC,
     )
 
@@ -50,9 +52,11 @@ def _training(config: Config, steps: int) -> SequenceConfig:
 
 def _reverse(config: Config, options: dict[str, Any]) -> tuple[Seq2Seq, float]:
     """Returns the model that translates targets back into sources, and its loss; it is kept for runs of other sizes."""
-    task = Transduction()
+    task = Transduction(**LEXICON)
     vocabulary = (task.target_vocabulary, task.source_vocabulary)
-    shape = Shape(*vocabulary, width=config.reverse_width, dropout=config.dropout)
+    width = config.reverse_width
+    inner = SHAPE["inner"] * width
+    shape = Shape(*vocabulary, width=width, heads=SHAPE["heads"], inner=inner, dropout=config.dropout)
     model, path = seq2seq(shape, seed=config.seed + 1), options["checkpoint"]
     names = ("seed", "reverse_pairs", "reverse_width", "reverse_steps", "dropout", "learning_rate", "batch_tokens")
     names += ("constants",)

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, NamedTuple
 from dlcore import data
 from dlcore.config import Config as BaseConfig
 from dlcore.config import option, registered
+from dlcore.keys import unlike_first
 from dlcore.stitching import FAMILIES, INITIALISATIONS
+from dlcore.training_config import LOOP, LOSSES, TrainConfig, views_of
 from dlcore.training_config import PRETRAINING as PRETRAINING_RECIPE
-from dlcore.training_config import TrainConfig
 
 DATASETS = ("digits", "mnist1d", "fashion_mnist", "cifar10")
 SIZES = {"digits": 1200, "mnist1d": 4000, "fashion_mnist": 10000, "cifar10": 10000}
@@ -44,6 +45,7 @@ INDICES = ("linear_cka", "linear_cka_debiased", "procrustes", "mutual_knn", "rsa
 SMALL: dict[str, Any] = {"batch_size": 128, "learning_rate": 2e-3, "optimizer": "adamw", "weight_decay": 0.0}
 # the authors': SGD, crops and flips; with a larger batch, cosine for their steps, and fewer epochs
 LARGE: dict[str, Any] = {"batch_size": 512, "learning_rate": 0.2, "optimizer": "sgd", "weight_decay": 5e-4}
+CROP = {"padding": 4, "flip": True}  # of the large networks' images
 SCHEDULE = "cosine"
 # of self-supervised networks: epochs over those of supervised ones, and the least batch
 PRETRAINING = {"epochs": 2, "batch": 256}
@@ -173,7 +175,10 @@ class Config(BaseConfig):
         if self.converged:
             found |= {"search_steps": ",".join(map(str, SEARCH_STEPS)), "search_gain": SEARCH_GAIN}
             found["validation"] = VALIDATION.get(self.dataset)
-        return found
+        groups: dict[str, Any] = {"loop": LOOP} | ({"crop": CROP} if self.architecture == "resnet18" else {})
+        for objective in sorted({self.top_objective, self.bottom_objective} - {"supervised"}):
+            groups |= {f"{objective}_pair": LOSSES[objective], **views_of(self.dataset)}
+        return found | unlike_first(groups)
 
     def validate(self) -> None:
         """Refuses settings that contradict each other."""

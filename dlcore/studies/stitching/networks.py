@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import OrderedDict
 from pathlib import Path
@@ -15,7 +16,7 @@ from dlcore.models import network
 from dlcore.models.networks import Stages
 from dlcore.stitching import activations
 from dlcore.stitching.halves import Tail
-from dlcore.studies.stitching.config import PRETRAINING, PROBE, SCHEDULE, SMALL, Role
+from dlcore.studies.stitching.config import CROP, PRETRAINING, PROBE, SCHEDULE, SMALL, Role
 
 # bird, cat, deer, dog, frog, horse of CIFAR-10; the rest are objects
 ANIMALS = (2, 3, 4, 5, 6, 7)
@@ -64,7 +65,7 @@ def _training(config: Any, role: Role, own: int, all_samples: int) -> dict[str, 
     epochs = max(1, round(role.epochs * all_samples / own))
     own = {name: getattr(config, name) for name in SMALL}
     settings = training.TrainConfig(epochs=epochs, schedule=SCHEDULE, seed=role.seed, **own)
-    return {"config": settings, "augment": augment.crop_flip if large else None}
+    return {"config": settings, "augment": functools.partial(augment.crop_flip, **CROP) if large else None}
 
 
 def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) -> nn.Module:
