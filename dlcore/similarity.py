@@ -14,7 +14,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from dlcore import borrowed
-from dlcore.arrays import as_inputs
+from dlcore.arrays import as_inputs, as_whole
 from dlcore.config import unknown_choice
 from dlcore.results import usable
 from dlcore.stitching.halves import stage_names, watching
@@ -92,11 +92,10 @@ def matrix(
     if spatial not in SPATIAL:
         raise unknown_choice("spatial", spatial, SPATIAL)
     given = [as_inputs("inputs", inputs, model) for model in (model_a, model_b)]
-    n = len(given[0])
-    if batch_size < 4 or n < 4 or permutations < 0 or not 0 < confidence < 1:
+    n, permutations = len(given[0]), as_whole("permutations", permutations)
+    if batch_size < 4 or n < 4 or not 0 < confidence < 1:
         raise ValueError(
-            f"{n} inputs, batch_size = {batch_size}, permutations = {permutations}, confidence = {confidence}: at least 4, "
-            "4, 0 and within (0, 1) are needed"
+            f"{n} inputs, batch_size = {batch_size}, confidence = {confidence}: at least 4, 4 and within (0, 1) are needed"
         )
     if isinstance(layers, tuple) and len(layers) == 2 and not any(isinstance(part, str) for part in layers):
         named: list[Any] = [*layers]

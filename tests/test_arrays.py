@@ -1,5 +1,11 @@
 """One table of inputs over every public function that takes arrays: the same value, or a refusal by name."""
 
+import contextlib
+import inspect
+import random
+import re
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +13,8 @@ import scipy.sparse
 import torch
 from torch import nn
 
-from dlcore import arrays, noise, pretraining, probing, training
+from dlcore import arrays, noise, pretraining, probing, runtime, stitching, training
+from dlcore import similarity as networks
 from dlcore.metrics import distributional as dg
 from dlcore.metrics import rationality as rr
 from dlcore.metrics import scaling, similarity, statistics
@@ -16,7 +23,7 @@ from dlcore.metrics.information import jackknife_information, mutual_information
 from dlcore.metrics.nearest import nearest_neighbour_bound
 from dlcore.models.classical import CLASSICAL, classical
 from dlcore.probing.linear import centred
-from dlcore.stitching import activations, penalty_curve, stage_names
+from dlcore.stitching import activations, connectivity, penalty_curve, stage_names, stitch
 
 RNG = np.random.default_rng(0)
 N, K, D = 60, 4, 3
@@ -33,8 +40,8 @@ W = torch.ones((), requires_grad=True)
 
 
 def _net():
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(D, 6), nn.ReLU(), nn.Linear(6, K))
+    with runtime.seeded(0):
+        return nn.Sequential(nn.Linear(D, 6), nn.ReLU(), nn.Linear(6, K))
 
 
 def _trained(x, y):
@@ -52,6 +59,14 @@ def _stitched(x, y):
     return penalty_curve(_net(), _net(), (x, y, x, y), ["0"], **options)[0].penalty
 
 
+def _one_stitch(x, y):
+    return stitch(_net(), _net(), "0", data=(x, y, x, y), family="least_squares", device="cpu").loss
+
+
+def _path(x, y):
+    return connectivity(_net(), _net(), (x, y, x, y), family="least_squares", device="cpu")[:5]
+
+
 def _pretrained(x):
     net, curves = pretraining.pretrain(x, "simclr", "mlp", epochs=1, width=8, depth=1, device="cpu")
     return curves.train_loss[0], pretraining.features(net, x)
@@ -64,6 +79,8 @@ LABELS = {
     "flip_labels": (lambda y: noise.flip_labels(y, K, 0.3, 0), [Y]),
     "apply_confusion": (lambda y: noise.apply_confusion(y, LAW, 0), [Y]),
     "apply_probabilities": (lambda y: noise.apply_probabilities(y, LAW[Y], 0), [Y]),
+    "instance_probabilities": (lambda y: noise.instance_probabilities(X, y, K, 0.3, 0), [Y]),
+    "noisy_draws": (lambda y: probing.noisy_draws(y, K, 0.3, 0, 2), [Y]),
     "subgroup_confusion": (lambda y: noise.subgroup_confusion(y, K, [0], 3, 0.3), [np.array([0, 1, 2, 3, 0, 1])]),
     "agreement": (dg.agreement, [A, B]),
     "agreement_gap": (dg.agreement_gap, [A, B, Y]),
@@ -96,6 +113,8 @@ TABLES = {
     "probe, vectors": (lambda y: probing.probe("ridge", X, y, X, K)[:2], [DRAWS]),
     "calibration_from_counts": (lambda c: dg.calibration_from_counts(c, [[0.75, 0.25], [0.25, 0.75]]), [COUNTS]),
     "two_sample_from_counts": (dg.two_sample_from_counts, [COUNTS, COUNTS.T.copy()]),
+    "partition_tv": (lambda c: dg.partition_tv(c, [[0.75, 0.25], [0.25, 0.75]], [0, 0]), [COUNTS]),
+    "confusion_from_counts": (noise.confusion_from_counts, [COUNTS]),
 }
 REALS = {
     **{name: (index, [X, Z]) for name, index in similarity.INDICES.items()},
@@ -113,6 +132,12 @@ REALS = {
     "fit_many, inputs": (lambda x: _many(x, Y), [X]),
     "predict": (lambda x: training.predict(_net(), x).numpy(), [X]),
     "penalty_curve, inputs": (lambda x: _stitched(x, Y), [X]),
+    "stitch, inputs": (lambda x: _one_stitch(x, Y), [X]),
+    "connectivity, inputs": (lambda x: _path(x, Y), [X]),
+    "matrix": (lambda x: networks.matrix(_net(), _net(), x, ["0", "2"], batch_size=20).value.to_numpy(), [X]),
+    "features": (lambda x: pretraining.features(_net(), x), [X]),
+    "permutation_null": (lambda x, y: similarity.permutation_null("linear_cka", x, y, permutations=9).value, [X, Z]),
+    "instance_probabilities, inputs": (lambda x: noise.instance_probabilities(x, Y, K, 0.3, 0), [X]),
     "activations": (lambda x: activations(_net(), x, ["1"])["1"].numpy(), [X]),
     "stage_names": (lambda x: stage_names(_net(), x), [X]),
     "mutual_information": (mutual_information, [COUNTS / 2]),
@@ -145,6 +170,9 @@ VECTORS = {
         [SIZES, LOSSES],
     ),
     "mean_interval": (statistics.mean_interval, [LOSSES]),
+    "welch_interval": (statistics.welch_interval, [LOSSES, LOSSES * 0.5]),
+    "largest_interval": (lambda a: statistics.largest_interval([a, LOSSES]), [LOSSES * 2]),
+    "confusion, rates": (lambda r: noise.confusion("symmetric", 4, r), [np.array([0.25, 0.5, 0.125, 0.125])]),
     "paired_difference": (statistics.paired_difference, [LOSSES, LOSSES * 0.5]),
     "sampler_agreement": (lambda w: dg.sampler_agreement(LAW, w), [np.array([0.5, 0.25, 0.125, 0.125])]),
     "sampler_accuracy": (lambda w: dg.sampler_accuracy(LAW, w), [np.array([0.5, 0.25, 0.125, 0.125])]),
@@ -162,8 +190,29 @@ VECTORS = {
 STACKS = {
     "jackknife_information": (jackknife_information, [np.stack([COUNTS, COUNTS.T]).astype(float)]),
     "pretrain": (_pretrained, [IMAGES]),
+    "encoder": (lambda x: pretraining.encoder("mlp", x, width=8, depth=1)[0].normalise.mean.numpy(), [IMAGES]),
     "to_unit": (lambda x: pretraining.to_unit(x).numpy(), [IMAGES]),
 }
+
+
+# a loss, which `fit` calls; and what gives its arrays to `fit_joint`
+OTHERS = {"cross_entropy", "report_joint"}
+
+
+def test_the_tables_have_every_public_function_of_arrays():
+    """By its signature: what has no annotation, or that of an array, takes arrays."""
+    known = {name.partition(",")[0] for name in (*LABELS, *TABLES, *REALS, *VECTORS, *STACKS)}
+    missing = set()
+    for module in (dg, rr, scaling, similarity, statistics, noise, probing, stitching, pretraining, training, networks):
+        own = [n for n, f in vars(module).items() if getattr(f, "__module__", "") == module.__name__]
+        for name in getattr(module, "__all__", own):
+            function = getattr(module, name)
+            if name[0] == "_" or not inspect.isfunction(function):
+                continue
+            kinds = {str(p.annotation) for p in inspect.signature(function).parameters.values()}
+            if any(re.search("_empty|ndarray|Tensor", kind) for kind in kinds) and name not in known:
+                missing.add(name)
+    assert missing == OTHERS
 
 
 def _reversed_memory(v):
@@ -238,6 +287,28 @@ def _pairs(functions, forms):
     return [pytest.param(*functions[f], form, id=f"{f}-{name}") for f in functions for name, form in forms.items()]
 
 
+def _globals():
+    return {
+        "numpy": [str(part) for part in np.random.get_state()],  # noqa: NPY002
+        "python": random.getstate(),
+        "torch": torch.random.get_rng_state().tolist(),
+        "errors": np.geterr(),
+        "threads": torch.get_num_threads(),
+        "gradients": torch.is_grad_enabled(),
+        "dtype": torch.get_default_dtype(),
+        # the first import of sympy, by torch's optimizers, adds its own
+        "filters": [f for f in warnings.filters if not f[2].__module__.startswith("sympy")],
+    }
+
+
+@contextlib.contextmanager
+def unchanged():
+    """What all code of a process shares is as it was."""
+    before = _globals()
+    yield
+    assert _globals() == before
+
+
 EVERY = (
     _pairs(LABELS, ANY | COLUMN | INTEGER | {"column": lambda v: v[:, None], "table": lambda v: pd.DataFrame({"y": v})})
     + _pairs(TABLES, ANY | FRAME | INTEGER)
@@ -253,7 +324,8 @@ EVERY = (
 def test_a_form_of_the_same_numbers_gives_the_same_value(function, given, form):
     formed = [form(v) for v in given]
     copies = [np.array(v) for v in given]
-    _same(function(*formed), function(*given))
+    with unchanged():
+        _same(function(*formed), function(*given))
     for array, copy in zip(given, copies, strict=True):
         np.testing.assert_array_equal(array, copy)
 
@@ -341,6 +413,27 @@ def test_what_is_no_array_of_numbers_is_refused_by_name(function, given, form, m
 )
 def test_other_holders_of_numbers(values, wanted):
     assert arrays.as_array(values).tolist() == wanted
+
+
+WHOLE = {
+    "replicates": lambda k: dg.feature_calibration(A, B, LAW, replicates=k).tv,
+    "replicates, agreement": lambda k: dg.agreement_gap(A, B, Y, replicates=k),
+    "replicates, two samples": lambda k: dg.two_sample_from_counts(COUNTS, COUNTS.T, replicates=k),
+    "permutations": lambda k: similarity.permutation_null("linear_cka", X, Z, permutations=k),
+    "draws of a bound": lambda k: nearest_neighbour_bound([0.25] * 4, LAW, [0, 1, 0, 1], 3, draws=k),
+    "draws of noise": lambda k: probing.noisy_draws(Y, K, 0.3, 0, k),
+    "draws of a probe": lambda k: probing.probe_rationality("knn", X, Y, X, B, draws=k, neighbours=3),
+}
+
+
+@pytest.mark.parametrize("function", WHOLE.values(), ids=WHOLE)
+def test_a_whole_number_may_be_written_as_a_float(function):
+    _same(function(2e1), function(20))
+    for wrong in (2.5, "20", True):
+        with pytest.raises(TypeError, match="must be an integer"):
+            function(wrong)
+    with pytest.raises(ValueError, match="must be at least"):
+        function(0)
 
 
 def test_labels_from_one_to_k():

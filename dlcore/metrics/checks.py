@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from dlcore.arrays import as_integers, as_reals
+from dlcore.arrays import as_integers, as_reals, as_whole
 
 
 def as_counts(name: str, table, shape: tuple[int, ...] | None = None) -> np.ndarray:
@@ -57,9 +57,7 @@ def as_confidence(confidence: float) -> float:
 
 def as_replicates(replicates: int) -> int:
     """Returns the number of simulated draws; raises ValueError below 2, where there is no spread."""
-    if replicates < 2:
-        raise ValueError(f"replicates = {replicates} must be at least 2")
-    return replicates
+    return as_whole("replicates", replicates, 2)
 
 
 def as_choice(name: str, value: str, choices: Iterable[str]) -> str:

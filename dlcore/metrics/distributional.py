@@ -177,7 +177,7 @@ def calibration_from_counts(
     """
     law = as_law("conditional", conditional)
     table = as_counts("counts", counts, law.shape)
-    as_replicates(replicates)
+    replicates = as_replicates(replicates)
     z = float(norm.ppf(0.5 + as_confidence(confidence) / 2))
     sizes = table.sum(1)
     there = sizes > 0

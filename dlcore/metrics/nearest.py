@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlcore.arrays import as_integers, as_reals
+from dlcore.arrays import as_integers, as_reals, as_whole
 from dlcore.metrics.checks import as_law
 from dlcore.metrics.distributional import total_variation
 from dlcore.results import usable
@@ -38,8 +38,7 @@ def nearest_neighbour_bound(
     groups = as_integers("feature", feature, ndim=1)
     if not len(x_law) == len(y_laws) == groups.size:
         raise ValueError(f"{len(x_law)} points, {len(y_laws)} label laws, {groups.size} features")
-    if n < 1:
-        raise ValueError(f"n = {n} must be at least 1")
+    n, draws = as_whole("n", n, 1), as_whole("draws", draws, 1)
     rng = np.random.default_rng(seed)
     places = np.arange(len(x_law))
     joint = np.zeros((len(x_law), len(x_law)))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dlcore.arrays import as_array
+from dlcore.arrays import as_array, as_whole
 from dlcore.metrics.canonical import canonical_correlations, cca, pwcca, svcca
 from dlcore.metrics.checks import as_choice, as_confidence
 from dlcore.metrics.cka import MinibatchCKA, linear_cka, rbf_cka
@@ -236,8 +236,7 @@ def permutation_null(
     (True, True)
     """
     index = INDICES[as_choice("similarity index", name, INDICES)]
-    if permutations < 1:
-        raise ValueError(f"permutations = {permutations} must be at least 1")
+    permutations = as_whole("permutations", permutations, 1)
     level = as_confidence(confidence)
     x, y = as_array(x, "x"), as_array(y, "y")
     value = index(x, y)

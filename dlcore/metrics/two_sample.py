@@ -104,7 +104,7 @@ def two_sample_from_counts(
     both = (a.sum(1) > 0) & (b.sum(1) > 0)
     if not both.any():
         raise ValueError("train and test share no feature")
-    as_replicates(replicates)
+    replicates = as_replicates(replicates)
     z = float(norm.ppf(0.5 + as_confidence(confidence) / 2))
     a, b = a[both], b[both]
     na, nb = a.sum(1), b.sum(1)

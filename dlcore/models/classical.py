@@ -93,7 +93,8 @@ def _sklearn(name: str, seed: int, neighbours: int, max_depth: int, ridge: float
         return LogisticRegression(C=1 / ridge if ridge else own["C"], max_iter=own["steps"])
     from sklearn.svm import SVC
 
-    return SVC(C=1 / ridge if ridge else FAMILIES["svm"]["C"])  # gamma follows from the bandwidth when it is fitted
+    # gamma follows from the bandwidth when it is fitted; without a seed it takes one, of no use, from NumPy's own generator
+    return SVC(C=1 / ridge if ridge else FAMILIES["svm"]["C"], random_state=0)
 
 
 class _Flat:
