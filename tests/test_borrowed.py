@@ -1,7 +1,11 @@
 """A network of the caller's: given back as it was, right in whatever wraps it, run on copies of what the caller owns."""
 
 import copy
+import inspect
+import random
+import re
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -9,11 +13,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dlcore import borrowed, pretraining, runtime, similarity
+from dlcore import borrowed, pretraining, runtime, similarity, stitching, training
 from dlcore.models import network
 from dlcore.probing import probe
 from dlcore.stitching import activations, connectivity, penalty_curve, random_bottom, stage_names, stitch
 from dlcore.training import TrainConfig, fit, fit_many, predict
+from dlcore.translation import decoding
+from dlcore.translation import training as sequences
+from dlcore.translation.decoding import translate
+from dlcore.translation.models import Shape, seq2seq
+from dlcore.translation.task import Transduction
+from dlcore.translation.training import SequenceConfig, fit_pairs, sentence_losses, token_loss
 
 ONE = TrainConfig(epochs=1, batch_size=32, learning_rate=1e-2, optimizer="adam", precision="float32")
 QUICK = {"family": "least_squares", "device": "cpu"}
@@ -82,6 +92,17 @@ FUNCTIONS = {
         (r.penalty, r.self_penalty, r.random_penalty) for r in penalty_curve(n, n, _four(x, y), **QUICK)
     ],
     "connectivity": lambda n, x, y: connectivity(n, n, _four(x, y), **QUICK)[:5],
+    "matrix": lambda n, x, y: similarity.matrix(n, n, x, ["conv1", "fc1"], batch_size=33).value.to_numpy().tolist(),
+}
+TASK = Transduction(list_size=40, alphabet=14)
+PAIRS = TASK.sample(12)
+SEQUENCES = SequenceConfig(steps=2, evaluate_every=1, batch_tokens=256)
+# of a translation model
+TRANSLATION = {
+    "fit_pairs": lambda n: fit_pairs(n, PAIRS, PAIRS, SEQUENCES, device="cpu").dev_loss,
+    "token_loss": lambda n: token_loss(n, PAIRS),
+    "sentence_losses": lambda n: sentence_losses(n, PAIRS).tolist(),
+    "translate": lambda n: [list(t) for t in translate(n, PAIRS.source)],
 }
 TRAINS = ("fit", "fit_many")
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
@@ -113,6 +134,11 @@ def _state(net, *arrays):
         "inference": torch.is_inference_mode_enabled(),
         "dtype": torch.get_default_dtype(),
         "random": torch.random.get_rng_state().tolist(),
+        "numpy": [str(part) for part in np.random.get_state()],  # noqa: NPY002
+        "python": random.getstate(),
+        "threads": torch.get_num_threads(),
+        # the first import of sympy, by torch's optimizers, adds its own
+        "filters": [f for f in warnings.filters if not f[2].__module__.startswith("sympy")],
     }
 
 
@@ -126,6 +152,30 @@ def test_all_is_as_it_was_when_it_returns(name, layout):
     assert _state(net, x, y) == before
     same = all(torch.equal(v, weights[k]) for k, v in net.state_dict().items())
     assert same == (name not in TRAINS)
+
+
+@pytest.mark.parametrize("name", TRANSLATION)
+def test_all_is_as_it_was_when_a_translation_returns(name):
+    net = seq2seq(Shape(TASK.source_vocabulary, TASK.target_vocabulary, width=16, encoder_layers=1, decoder_layers=1))
+    next(net.children()).eval()
+    before, weights = _state(net), copy.deepcopy(net.state_dict())
+    TRANSLATION[name](net)
+    assert _state(net) == before
+    assert all(torch.equal(v, weights[k]) for k, v in net.state_dict().items()) == (name != "fit_pairs")
+
+
+def test_the_tables_have_every_public_function_of_a_network():
+    known = {name.partition(",")[0] for name in (*FUNCTIONS, *TRANSLATION)}
+    for module in (training, pretraining, similarity, stitching, sequences, decoding):
+        own = [n for n, f in vars(module).items() if getattr(f, "__module__", "") == module.__name__]
+        for name in getattr(module, "__all__", own):
+            function = getattr(module, name)
+            if name[0] == "_" or not inspect.isfunction(function):
+                continue
+            given = " ".join(str(p.annotation) for p in inspect.signature(function).parameters.values())
+            # a loss is called by `fit`, which tests it; greedy decoding is that of `translate`
+            if re.search("Module|Stages|Seq2Seq", given) and name not in ("cross_entropy", "greedy"):
+                assert name in known, f"{module.__name__}.{name}"
 
 
 class Breaks(nn.Module):
@@ -312,7 +362,7 @@ def _settings(kind):
     [
         *((kind, name) for kind in ("no_grad", "inference_mode") for name in FUNCTIONS),
         # the others are one plain pass, in the precision that the caller wants
-        *(("autocast", name) for name in FUNCTIONS if name not in ("activations", "features", "stage_names")),
+        *(("autocast", name) for name in FUNCTIONS if name not in ("activations", "features", "matrix", "stage_names")),
     ],
 )
 def test_where_the_caller_stands_changes_no_number(kind, name):
