@@ -250,12 +250,16 @@ def test_the_kinds_that_answer_the_readers_question_are_drawn(store):
     panel = lab.panel("scaling", store, noise=0.0)
     # widths of one architecture and noise are drawn beside each other
     assert legend() == [
-        scaling_panel.CLEAN,
+        scaling_panel.translation(scaling_panel.BASE),
         *(f"2L2L, clean, width {w}" for w in (16, 32, 128)),
         scaling_panel.COUNTING,
     ]
     panel.controls["noise"].value = 0.4
-    assert legend() == [scaling_panel.CLEAN, "2L2L, target words 40 %", scaling_panel.COUNTING]
+    assert legend() == [
+        scaling_panel.translation(scaling_panel.BASE),
+        "2L2L, target words 40 %",
+        scaling_panel.COUNTING,
+    ]
     panel.controls["width"].value = 32  # the recorded runs of this noise stay
     assert "2L2L, target words 40 %" in legend()
 
@@ -263,7 +267,7 @@ def test_the_kinds_that_answer_the_readers_question_are_drawn(store):
 @pytest.mark.parametrize(
     ("settings", "name", "arm"),
     [
-        ({}, "two seeds", "two seeds"),
+        ({}, "two seeds", "seeds"),
         ({"noise": 0.3, "bottom_width": 8}, "30 % random labels", "noise"),
         ({"bottom_share": 0.25}, "bottom 25 % of the data", "less data"),
         ({"top_share": 0.25, "bottom_share": 0.25}, "the same 25 % of the data", "top 0.25"),

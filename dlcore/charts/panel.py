@@ -26,7 +26,8 @@ class PanelSpec:
     one row each or more; `usual`: which recorded rows are drawn; `free`: parameters that change nothing drawn.
 
     Where runs of several kinds are drawn in one chart, `kind` names that of a configuration; those with the `arm` of
-    the reader's settings are drawn, and those with the arm `base`. `colours` holds the kinds that have their own.
+    the reader's settings are drawn, and those with the arm of the settings `base`, of which beside another question only
+    the rows that are `plain`, a column, where there is one. `colours` holds the kinds that have their own.
     `live` names what trains, from the label of its training loop.
     """
 
@@ -52,7 +53,7 @@ class PanelSpec:
     free: tuple[str, ...] = ()
     kind: Callable[[Mapping[str, Any]], str] | None = None
     arm: Callable[[Mapping[str, Any]], str] | None = None
-    base: str = ""
+    base: Mapping[str, Any] = field(default_factory=dict)
     colours: Mapping[str, str] = field(default_factory=dict)
     live: Callable[[str, Any], str] = _same_label
 

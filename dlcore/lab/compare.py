@@ -57,7 +57,7 @@ def differences(spec: PanelSpec, own: pd.DataFrame, recorded: pd.DataFrame) -> l
 
 def asked_for(spec: PanelSpec, settings: Mapping[str, Any], *, complete: bool = True) -> tuple[list[str], set[str]]:
     """Returns what a chart with these settings is headed by, and the arms that it draws."""
-    heading, arms = [str(settings[name]) for name in spec.same], {spec.base}
+    heading, arms = [str(settings[name]) for name in spec.same], {spec.arm(spec.base)} if spec.arm else set[str]()
     if spec.kind and complete:
         heading.append(spec.kind(settings))
         arms.add(spec.arm(settings))
@@ -68,10 +68,10 @@ def drawn(spec: PanelSpec, rows: pd.DataFrame, settings: Mapping[str, Any], head
     """Returns the chart of the recorded runs that share the settings' question, with the reader's own among them."""
     for name in spec.same:
         rows = rows[rows[name] == settings[name]]
-    if spec.kind:
-        asked = arms - {spec.base}
+    if spec.kind and spec.arm:
+        asked = arms - {spec.arm(spec.base)}
         # beside another question the base alone is drawn, without its variants
-        base = (rows.arm == spec.base) & ((rows.kind == spec.base) | rows.control | (not asked))
+        base = (rows.arm == spec.arm(spec.base)) & (rows.get("plain", True) | rows.control | (not asked))
         rows = rows[base | rows.arm.isin(asked)]
     rows = rows.dropna(subset=[spec.x, spec.y])
     others, own = rows[~rows.own & spec.usual(rows)], rows[rows.own]
@@ -84,7 +84,7 @@ def drawn(spec: PanelSpec, rows: pd.DataFrame, settings: Mapping[str, Any], head
         y=spec.y,
         x_title=spec.x_title,
         y_title=spec.y_title,
-        title=" · ".join(heading) or spec.base,
+        title=" · ".join(heading) or (spec.kind(spec.base) if spec.kind else ""),
         reference=None if spec.reference is None else pd.DataFrame(spec.reference),
         log=spec.log,
         percent=spec.percent,

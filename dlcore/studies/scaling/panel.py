@@ -9,6 +9,7 @@ import pandas as pd
 
 from dlcore.charts.panel import PanelSpec
 from dlcore.charts.theme import ROLES
+from dlcore.keys import described
 from dlcore.records import RecordStore
 from dlcore.studies.scaling.config import Config
 from dlcore.studies.scaling.figures.learning_curves import learning_curves
@@ -23,7 +24,7 @@ from dlcore.studies.scaling.table import (
 )
 from dlcore.summaries import with_controls
 
-CLEAN = "2L2L, clean"
+BASE = {"architecture": "2L2L", "noise": 0.0, "noise_kind": "none", "width": 64}
 COUNTING = "a learner that counts words"
 USUAL_WIDTH = 64  # of the recorded translation models
 
@@ -43,8 +44,16 @@ def translation(config: Mapping[str, Any]) -> str:
 
 
 def translation_arm(config: Mapping[str, Any]) -> str:
-    """Returns the kind of the same run at the usual width: widths are drawn beside each other."""
-    return translation({**config, "width": USUAL_WIDTH, "learning_rate": None})
+    """Returns what runs must share to be drawn beside each other: widths and rates may differ.
+
+    >>> translation_arm({"architecture": "4L1L", "noise": 0.2, "noise_kind": None, "width": 32})
+    'architecture=4L1L noise=0.2 noise_kind=target'
+    """
+    kind = config.get("noise_kind") or ("target" if config["noise"] else "none")
+    shared = {"architecture": config["architecture"], "noise": config["noise"] or None, "noise_kind": kind}
+    shared |= {name: config.get(name) for name in ("reverse_pairs", "reverse_width", "filter_pairs")}
+    shared["held_out"] = "noisy" if config.get("held_out") == "noisy" else None
+    return described({name: float(v) if isinstance(v, int) else v for name, v in shared.items() if v == v})
 
 
 def scaled(store: RecordStore) -> pd.DataFrame:
@@ -54,7 +63,9 @@ def scaled(store: RecordStore) -> pd.DataFrame:
         return table
     configs = table.to_dict("records")
     table = table.assign(kind=[translation(c) for c in configs], arm=[translation_arm(c) for c in configs])
-    controls = table[table.kind == CLEAN]
+    # beside other questions the usual width and rate stand for the base
+    table = table.assign(plain=table.width.eq(USUAL_WIDTH) & ~table.untuned)
+    controls = table[table.plain & table.arm.eq(translation_arm(BASE))]
     return with_controls(table, controls.assign(kind=COUNTING, excess=controls.reference - controls.oracle))
 
 
@@ -97,6 +108,6 @@ PANEL = PanelSpec(
     free=("test_pairs",),
     kind=translation,
     arm=translation_arm,
-    base=CLEAN,
-    colours={CLEAN: ROLES["train"], COUNTING: ROLES["null"]},
+    base=BASE,
+    colours={translation(BASE): ROLES["train"], COUNTING: ROLES["null"]},
 )

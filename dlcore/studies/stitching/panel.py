@@ -16,7 +16,6 @@ from dlcore.studies.stitching.table import by_stage, contrast, derived, has_usua
 from dlcore.summaries import with_controls
 
 UNTRAINED = "untrained bottom"
-TWO_SEEDS = pair({})
 
 
 def bottom(config: Mapping[str, Any]) -> str:
@@ -48,7 +47,7 @@ def bottom_arm(config: Mapping[str, Any]) -> str:
         return "width"
     if contrast(config) != ("seeds",):
         return "other"
-    return TWO_SEEDS if has_usual_width(config) else f"{TWO_SEEDS} of width {get('width'):.0f}"
+    return "seeds" if has_usual_width(config) else f"seeds, width {get('width'):.0f}"
 
 
 def stages(store: RecordStore) -> pd.DataFrame:
@@ -124,7 +123,6 @@ PANEL = PanelSpec(
     free=("cross",),
     kind=bottom,
     arm=bottom_arm,
-    base=bottom_arm({}),
-    colours={TWO_SEEDS: ROLES["train"], UNTRAINED: ROLES["null"]},
+    colours={pair({}): ROLES["train"], UNTRAINED: ROLES["null"]},
     live=who_trains,
 )

@@ -34,9 +34,9 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
     middle = {f.curve: np.exp(np.log(f.sizes).mean()) for f in known if f.arm == "baseline"}
     at = [middle.get(f.curve, np.exp(np.log(f.sizes).mean())) for f in known]
     rows["loss"] = [float(f.predict([size])[0]) for f, size in zip(known, at, strict=True)]
-    rows["data"], rows["law"] = rows.curve.map(corpus_name), rows.law.map(LAWS)
-    base = rows[rows.arm == "baseline"].set_index(["data", "law"]).loss
-    rows["ratio"] = [r.loss / base.get((r.data, r.law), np.nan) for r in rows.itertuples()]
+    base = rows[rows.arm == "baseline"].set_index(["curve", "law"]).loss
+    ratios = [r.loss / base.get((r.curve, r.law), np.nan) for r in rows.itertuples()]
+    rows["data"], rows["law"], rows["ratio"] = rows.curve.map(corpus_name), rows.law.map(LAWS), ratios
     compared = rows[(rows.arm != "baseline") & rows.difference.notna() & rows.difference_low.notna()]
     if compared.empty:
         raise ValueError("no setting has enough sizes in common with its baseline")

@@ -50,10 +50,10 @@ def _summary(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 def _connects(barriers: pd.DataFrame) -> dict[tuple[str], str]:
     """Returns the finding of every kind of pair: the mean barrier of each architecture at its usual width, by its maps."""
     said = {}
-    usual = barriers[barriers.usual_width].assign(name=barriers.setting.str.split(", ").str[1])
-    plural = {"MLP": "MLPs", "convnet": "convnets", "ResNet": "small ResNets", "ResNet-18": "ResNet-18"}
+    usual = barriers[barriers.usual_width]
+    plural = {"mlp": "MLPs", "convnet": "convnets", "resnet": "small ResNets", "resnet18": "ResNet-18"}
     for pair, part in usual.groupby("pair"):
-        by, best = (part[part.converged == kind].groupby("name").value.mean() for kind in (False, True))
+        by, best = (part[part.converged == kind].groupby("architecture").value.mean() for kind in (False, True))
         told = ", ".join(
             f"{plural.get(name, name)} {points(value)} points"
             + (f" ({points(best[name])} with the best maps found)" if name in best else "")
@@ -101,8 +101,10 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     where = choose(start, "setting", settings, "networks")
     here = chosen(kinds, where)
     single = rows.drop_duplicates("key").dropna(subset=["barrier"]).rename(columns={"barrier": "value"})
-    single = single[["setting", "pair", "seed", "value", "usual_width", "converged"]].round({"value": 5})
-    barriers = means(single, ["setting", "pair", "usual_width", "converged"], "value").round(5)
+    same = ["setting", "pair", "usual_width", "converged"]
+    barriers = means(single.round({"value": 5}), [*same, "architecture"], "value").round(5)
+    single, said = single[[*same, "seed", "value"]].round({"value": 5}), _connects(barriers)
+    barriers = barriers.drop(columns="architecture")
     x = alt.X("x:Q", title="from the top (0) to the bottom (1)", scale=UNIT)
     up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=True)}
     colour = roles("line", {trained: "chosen", untrained: "null"}, _LEGEND)
@@ -128,7 +130,7 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
         paired(left, right),
         name="stitching-path",
         controls=[kinds, where],
-        title=Saying((kinds,), _connects(barriers), "The path of stitched networks from the top to the bottom"),
+        title=Saying((kinds,), said, "The path of stitched networks from the top to the bottom"),
         subtitle="Left: each point is a network: its first stages from the bottom, one map, the rest from the top; thin: pairs. "
         "Right: the barrier of all networks, the chosen ones in colour. Means and 95 % intervals.",
         description="Left: test error of the stitched networks on the way from the top, at 0, to the bottom, at 1, for the "
