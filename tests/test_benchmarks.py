@@ -47,6 +47,7 @@ def test_every_script_is_a_benchmark_or_known():
         "ensembles",
         "gpu",
         "law_fit",
+        "machinery",
         "pretraining",
         "probe",
         "scale",
@@ -78,6 +79,7 @@ def test_a_benchmark_gives_sound_tables(name, monkeypatch):
     first = next(row for row in found[0].rows if "remark" not in row)
     assert any(first.get(r) == 1 for r in found[0].ratios) or name in (
         "ensembles",
+        "machinery",
         "probe",
         "scale",
         "stitching",
