@@ -5,6 +5,7 @@ python benchmarks/machinery.py
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -59,9 +60,9 @@ def costs(quick: bool) -> harness.Table:
             rows.append(_row(f"`claims`, {when}", cpu, 2, memory))
         run = [sys.executable, "-m", "papermill", "--no-progress-bar", "-p", "noise", "-1"]
         empty = Path(folder) / "empty.ipynb"
-        empty.write_text(
-            '{"cells": [], "metadata": {"kernelspec": {"name": "python3"}}, "nbformat": 4, "nbformat_minor": 5}'
-        )
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        page = {"cells": [], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+        empty.write_text(json.dumps(page), "utf8")
         bare, *_ = _spent([*run, str(empty), f"{folder}/out.ipynb"], folder)
         cpu, memory, text = _spent([*run, str(NOTEBOOK), f"{folder}/out.ipynb"], folder, status=1)
         if "noise = -1" not in text:
