@@ -47,7 +47,17 @@ ALLOWED = {
     "training_config": {"config", "results"},
     "register": {"config", "data", "models"},
     "training": {
-        *("arrays", "borrowed", "cache", "config", "ensembles", "optimization", "parallel", "runtime", "training_config"),
+        *(
+            "arrays",
+            "borrowed",
+            "cache",
+            "config",
+            "ensembles",
+            "optimization",
+            "parallel",
+            "runtime",
+            "training_config",
+        ),
     },
     # mechanisms
     "pretraining": {
