@@ -12,7 +12,7 @@ from scipy.special import expit
 from dlcore.metrics.checks import as_confidence
 from dlcore.metrics.scaling.curve import DELTA, Curve, as_delta, as_law_name, log_positive
 from dlcore.metrics.scaling.fit import Fit, solve
-from dlcore.metrics.scaling.laws import MAX_EXPONENT, NEGLIGIBLE, Law, columns, regress
+from dlcore.metrics.scaling.laws import MAX_EXPONENT, NAMED, NEGLIGIBLE, Law, columns, regress
 from dlcore.metrics.scaling.solver import multistart
 from dlcore.results import usable
 
@@ -250,3 +250,4 @@ JOINT_LAWS = {
         terms=(("A", "a"), ("B", "b")),
     ),
 }
+NAMED.update(JOINT_LAWS)

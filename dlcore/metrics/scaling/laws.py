@@ -215,10 +215,12 @@ def _move(prefactor: int, exponent: int, place: int | None = None):
     return shift
 
 
-def _named(name: str) -> Law:
-    from dlcore.metrics.scaling.joint import JOINT_LAWS
+# laws of one size and, from `joint`, of two
+NAMED: dict[str, Law] = {}
 
-    return (LAWS | JOINT_LAWS)[name]
+
+def _named(name: str) -> Law:
+    return NAMED[name]
 
 
 LAWS = {
@@ -275,3 +277,4 @@ LAWS = {
         shift=_move(1, 2, place=4),
     ),
 }
+NAMED.update(LAWS)
