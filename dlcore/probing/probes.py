@@ -265,7 +265,7 @@ def _predicted(fit: Any, features, labels: np.ndarray, inputs: tuple, keep: str 
         name = hashlib.sha256()
         for array in (np.asarray(v) for v in (features, labels, *inputs)):
             name.update(f"{array.shape}{array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
-        path = Path(keep) / f"{name.hexdigest()[:16]}.npz"
+        path = cache.expanded(keep) / f"{name.hexdigest()[:16]}.npz"
         if (there := cache.read_arrays(path)) is not None:
             return list(there.values())
     model = fit
