@@ -88,8 +88,8 @@ def behind(measure: Callable, table: pd.DataFrame) -> pd.DataFrame:
 
 def groups(measure: Callable, table: pd.DataFrame) -> tuple[str, ...]:
     """Returns the recorded groups without which the measure is another, by name."""
-    names, parts = zip(*table.groupby("group").groups.items(), strict=True)
-    return tuple(sorted(str(names[i]) for i in _needed(measure, table, parts)))
+    parts = table.groupby("group").groups
+    return tuple(sorted(str([*parts][i]) for i in _needed(measure, table, [*parts.values()])))
 
 
 def _of_its_groups(measure: Callable, table: pd.DataFrame) -> pd.DataFrame:
@@ -103,7 +103,7 @@ def _needed(measure: Callable, table: pd.DataFrame, parts: Sequence[pd.Index]) -
 
     Found by halving: parts that can be left out together without a change are left out for good, others are divided.
     """
-    whole, found, tried = repr(measure(table)), [], [range(len(parts))]
+    whole, found, tried = repr(measure(table)), [], [range(len(parts))] if parts else []
     while tried:
         some = tried.pop()
         rows, half = np.concatenate([parts[i] for i in some]), len(some) // 2

@@ -348,6 +348,7 @@ for name, fields in ON_TEXT.items():
 
 for name, (curve, fields) in {
     **{f"noise-exponent-{rate}": (SYNTHETIC, {"noise_kind": "target", "noise": rate / 100}) for rate in (10, 20, 40)},
+    "noise-kl-exponent-20": (SYNTHETIC, {"noise_kind": "target", "noise": 0.2, "held_out": "noisy"}),
     **{
         f"architecture-exponent-{name}": (SYNTHETIC, {"architecture": architecture})
         for name, architecture in ARCHITECTURES.items()
