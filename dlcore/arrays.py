@@ -165,7 +165,7 @@ def as_whole(name: str, value: Any, low: int = 0) -> int:
     >>> as_whole("draws", 1e3)
     1000
     """
-    given = int(value) if isinstance(value, float | np.floating) and float(value).is_integer() else value
+    given: Any = int(value) if isinstance(value, float | np.floating) and float(value).is_integer() else value
     try:
         if isinstance(value, bool | np.bool_):
             raise TypeError

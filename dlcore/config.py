@@ -17,7 +17,8 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from dlcore import keys
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # what `dlcore.register` adds to a choice: field -> name -> what it stands for
 _REGISTERED: dict[str, dict[str, Any]] = {"dataset": {}, "architecture": {}, "study": {}}

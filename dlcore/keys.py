@@ -51,7 +51,8 @@ def code(function: Callable[..., Any]) -> str:
             function if inspect.isroutine(function) or inspect.isclass(function) else type(function)
         )
     except (OSError, TypeError):  # typed at a prompt
-        text = _compiled(function.__code__) if hasattr(function, "__code__") else repr(function)
+        made = getattr(function, "__code__", None)
+        text = _compiled(made) if made else repr(function)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -78,7 +79,7 @@ def procedure(fit: Any) -> str:
     else:  # an object, or a method with the object that it is bound to
         values.append(inner.get_params() if hasattr(inner, "get_params") else inner)
     try:
-        return f"{code(fit)}{joblib.hash(values)[:8]}"
+        return f"{code(fit)}{joblib.hash(values):.8}"
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise ValueError(f"keep cannot tell {fit!r:.80} from other procedures: {error}; leave keep out") from error
 

@@ -60,7 +60,7 @@ def mean(values: pd.Series, within: tuple[float, float] = (-math.inf, math.inf))
         return None
     i = mean_interval(values, confidence=CONFIDENCE.get())
     # the mean and NaN ends stay as they are
-    low, high = (end if math.isnan(end) else min(max(end, within[0]), within[1]) for end in i[1:3])
+    low, high = (end if math.isnan(end) else min(max(end, within[0]), within[1]) for end in (i.low, i.high))
     return Measured(i.value, low, high, i.n, "seeds")
 
 
@@ -74,7 +74,10 @@ def mean_where(values: pd.Series, meets: pd.Series) -> Measured | None:
 def largest(groups: list[pd.Series], absolute: bool = False) -> Measured | None:
     """Returns the largest group mean with a simultaneous interval; groups of one run have none and are left out."""
     found = [values for g in groups if len(values := g.dropna()) > 1]
-    return Measured(*largest_interval(found, confidence=CONFIDENCE.get(), absolute=absolute)) if found else None
+    if not found:
+        return None
+    i = largest_interval(found, confidence=CONFIDENCE.get(), absolute=absolute)
+    return Measured(i.value, i.low, i.high, i.n)
 
 
 def by(t: Table, column: str | pd.Series, *names: str) -> list[pd.Series]:

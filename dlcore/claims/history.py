@@ -33,7 +33,7 @@ def load() -> dict[str, Dates]:
     """Returns dates and groups by claim, as `python -m dlcore claims --history` found them."""
     found = json.loads(FILE.read_text("utf8"))
     return {
-        name: Dates(*(v and datetime.datetime.fromisoformat(v) for v in dates), tuple(groups))
+        name: Dates(*(v and datetime.datetime.fromisoformat(v) for v in dates), groups=tuple(groups))
         for name, (*dates, groups) in found.items()
     }
 
@@ -94,7 +94,7 @@ def groups(measure: Callable, table: pd.DataFrame) -> tuple[str, ...]:
 
 def _of_its_groups(measure: Callable, table: pd.DataFrame) -> pd.DataFrame:
     """Returns the rows of the groups that a measure needs: on them it takes a fraction of the time."""
-    few = table[table.group.isin(groups(measure, table))]
+    few = table.loc[table.group.isin(groups(measure, table))]
     return few if repr(measure(few)) == repr(measure(table)) else table
 
 

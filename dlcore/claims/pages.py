@@ -104,7 +104,7 @@ def ledger_json(claims: list[Claim] | None = None) -> list[dict[str, Any]]:
         head = {"id": c.id, "chapter": c.chapter, "study": STUDIES[c.chapter], "kind": c.kind, "headline": c.headline}
         dates: dict[str, Any] = {"timing": c.timing}
         if c.dates:
-            dates |= {k: v and v.isoformat() for k, v in zip(("region", "first"), c.dates, strict=False)}
+            dates |= {k: v and v.isoformat() for k, v in zip(("region", "first"), c.dates[:2], strict=True)}
             dates["groups"] = list(c.dates.groups)
         found.append({**head, **text, "accept": list(c.accept), **numbers, "verdict": c.verdict, **dates})
         if c.deciding:
