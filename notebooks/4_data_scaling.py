@@ -24,8 +24,8 @@
 # - **{glue:text}`scaling/published-shared-p-verdict`: one exponent fits all architectures.** On the published curves exponents run
 #   from {glue:text}`scaling/p-least:.2f` to {glue:text}`scaling/p-most:.2f`, while {term}`knees <knee>` differ by a factor of
 #   {glue:text}`scaling/published-knee-moves`.
-# - **{glue:text}`scaling/noise-exponent-20-verdict`: noise leaves the exponent.** On our synthetic language 20 % wrong target words
-#   move it by {glue:text}`scaling/noise-exponent-20`, above a {term}`floor` that is no true bound.
+# - **{glue:text}`scaling/noise-kl-exponent-20-verdict`: noise leaves the exponent.** On our synthetic language 20 % wrong target words
+#   move it by {glue:text}`scaling/noise-kl-exponent-20`, on equally noisy pairs, whose entropy is a true {term}`floor`.
 #
 # All rows of this chapter in {ref}`the ledger <claims>`: {glue:text}`scaling/verdicts`.
 # :::
@@ -263,7 +263,7 @@ five = (
     "published-512m-bansal",
     "published-shared-p",
     "excess-exponent",
-    "noise-exponent-20",
+    "noise-kl-exponent-20",
     "back-translation-exponent",
 )
 show(claims.ledger_html([c for c in ledger if c.id in five]))

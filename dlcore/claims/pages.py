@@ -37,7 +37,7 @@ HEADLINES = (
     "tv-below-epsilon",
     "agreement-networks",
     "published-shared-p",
-    "noise-exponent-20",
+    "noise-kl-exponent-20",
 )
 TITLES = tuple(studies.study(name).TITLE for name in studies.STUDIES)
 MARKS = ("<!-- ledger:start -->", "<!-- ledger:end -->")
