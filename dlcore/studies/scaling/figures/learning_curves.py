@@ -60,8 +60,13 @@ def _grid(sizes: np.ndarray) -> np.ndarray:
     return np.geomspace(sizes.min(), 4 * sizes.max(), 17)
 
 
-def _short(values: np.ndarray) -> list[float]:
-    return [float(f"{v:.4g}") for v in values]
+def _short(values: np.ndarray, digits: int = 4) -> list[float]:
+    return [float(f"{v:.{digits}g}") for v in values]
+
+
+def _worth(values: dict[str, np.ndarray]) -> pd.DataFrame:
+    # as many digits as are read there: the page is weighed
+    return pd.DataFrame({name: _short(value, 4 if name == "pairs" else 3) for name, value in values.items()})
 
 
 def _about(f: CurveFit) -> dict[str, object]:
@@ -215,7 +220,7 @@ def _marginal(fits: Sequence[CurveFit]) -> pd.DataFrame:
         slope = -np.asarray(marginal_value(f.fit, sizes).derivative) * sizes
         values = {"pairs": sizes, "saving": 1 - f.predict(2 * sizes) / f.predict(sizes)}
         values |= {"elasticity": slope / f.predict(sizes), "nats": 0.01 * slope}
-        parts.append(pd.DataFrame({name: _short(value) for name, value in values.items()}).assign(**_about(f)))
+        parts.append(_worth(values).assign(**_about(f)))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -228,8 +233,7 @@ def _measured(fits: Sequence[CurveFit]) -> pd.DataFrame:
         slope = -np.diff(losses) / np.diff(np.log(sizes))
         values = {"pairs": np.sqrt(sizes[1:] * sizes[:-1]), "saving": 1 - 2**-slope, "elasticity": slope}
         values["nats"] = 0.01 * slope * np.exp((losses[1:] + losses[:-1]) / 2)
-        part = pd.DataFrame({name: _short(value) for name, value in values.items()})
-        parts.append(part.assign(data=corpus_name(curve), setting=setting))
+        parts.append(_worth(values).assign(data=corpus_name(curve), setting=setting))
     return pd.concat(parts, ignore_index=True)
 
 
