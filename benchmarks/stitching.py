@@ -35,7 +35,7 @@ def curve_of(name: str, samples: int, size: dict[str, int]) -> Callable[[int, st
     bottom, top = (network(name, x.shape[1:], found.num_classes, seed=seed, **size) for seed in (0, 1))
 
     def curve(epochs: int, way: str) -> list[StagePenalty]:
-        settings = training.TrainConfig(epochs, learning_rate=1e-3, optimizer="adam", precision="float32")
+        settings = training.TrainConfig(epochs=epochs, learning_rate=1e-3, optimizer="adam", precision="float32")
         how = {"cache": way != "anew", "together": way == "together", "training": settings, "device": "cpu"}
         return penalty_curve(bottom, top, (x, y, x_test, y_test), **how)
 

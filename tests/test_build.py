@@ -154,7 +154,7 @@ def test_an_unchanged_page_is_the_same_to_the_letter(project, page):
 
 def test_the_ledger_is_evaluated_again_unless_all_that_a_workflow_keeps_is_intact(project, monkeypatch):
     made = []
-    monkeypatch.setattr(records, "export", lambda path, *_: path.write_text("runs"))
+    monkeypatch.setattr(records, "export", lambda path, *_, **__: path.write_text("runs"))
     monkeypatch.setattr(claims, "shipped", lambda: made.append(1) or [])
     for module, name in (
         (claims, "multiplicity_statement"),

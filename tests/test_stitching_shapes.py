@@ -283,5 +283,5 @@ def test_layouts():
 
 @pytest.mark.parametrize("name", ["lr", "learning_rate", "epochs"])
 def test_how_the_map_is_trained_is_said_by_its_configuration(name):
-    with pytest.raises(ValueError, match=rf"training=TrainConfig\({name}="):
+    with pytest.raises(ValueError, match=rf"training=TrainConfig\({name.replace('lr', 'learning_rate')}="):
         StitchOptions.of({name: 1})
