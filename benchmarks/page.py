@@ -140,7 +140,7 @@ def page(outcomes: list[Outcome], facts: dict[str, str], quick: bool = False) ->
     ]
     if not outcomes:
         return "\n\n".join([*parts, "No run has been recorded yet."]) + "\n"
-    parts.append("\n".join([":::{table} Where and when", "| | |", "| --- | --- |", *_lines(facts), ":::"]))
+    parts.append("\n".join([":::{table} Where and when", "| what | here |", "| --- | --- |", *_lines(facts), ":::"]))
     return "\n\n".join([*parts, *(section(outcome) for outcome in outcomes)]) + "\n"
 
 
