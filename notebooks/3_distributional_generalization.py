@@ -455,7 +455,7 @@ show(bias, 4)
 # confusion that share is {glue:text}`distributional/cats-excess`: {glue:text}`distributional/cats-excess-verdict`.
 #
 # The conjecture itself says something else: that the distance of the two laws is at most $\epsilon$. Here TV − $\epsilon$ is
-# not tested: on the ten classes these networks get {glue:text}`distributional/cats-epsilon:.0%` of the images wrong, and a bound as
+# {glue:text}`distributional/cats-calibrated-verdict`: on the ten classes these networks get {glue:text}`distributional/cats-epsilon:.0%` of the images wrong, and a bound as
 # large as that would allow all of the noise to vanish. Does the MLP, which distinguishes cats far worse, spread the noise over the other animals, as in the paper? Its
 # error on them rises by {glue:text}`distributional/mlp-slope` more per cat labelled object than the ResNet's does, over the
 # rates that both have (at 30 % alone, the row fixed beforehand, by {glue:text}`distributional/mlp-does-not-localise`).

@@ -1,6 +1,6 @@
 """Every page of the built site, from files and from a server, light and dark, on a desk, at 200 %, a tablet and a phone.
 
-    python tests/browser/crawl.py        # after `make book`: a quarter of an hour
+    python tests/browser/crawl.py        # after `make book`: hours, most of them axe's on long pages
 
 Says of each visit what is wrong: an error of the console, a request to another host, a page wider than its window, what
 axe finds at any impact; of each chart, in every option of every control, what `test_charts.py` looks for, light from the
