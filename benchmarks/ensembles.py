@@ -22,7 +22,8 @@ SAMPLES = 1024
 SIGNAL, DIGIT, IMAGE = (1, 40), (1, 8, 8), (1, 28, 28)
 # input, width, numbers of models
 NETWORKS = (
-    *((SIGNAL, width, (2, 4, 16)) for width in (16, 64, 256, 512)),
+    *((SIGNAL, width, (2, 16)) for width in (16, 64, 256)),
+    *((SIGNAL, width, (4,)) for width in (512,)),
     *((DIGIT, width, (4,)) for width in (256, 512)),
     *((IMAGE, width, (4,)) for width in (64, 128, 512)),
 )

@@ -20,7 +20,7 @@ from scipy.optimize import OptimizeWarning, curve_fit
 
 from dlcore.metrics.scaling import fit
 
-CURVES, REPEATS, DRAWS, OFF = 40, 3, 1000, 0.1
+CURVES, REPEATS, DRAWS, OFF = 40, 5, 1000, 0.1
 SIZES = 2.0 ** np.arange(9, 20)
 
 

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import harness
@@ -163,18 +164,18 @@ def _sweep(store: Path, first: int, last: int, port: int | None = None) -> subpr
 
 def machines(quick: bool) -> harness.Table:
     """Returns the table of a grid shared out among machines that share no disk."""
-    count, rows = 4 if quick else 16, []
-    for machines in (1, 2) if quick else (1, 2, 4):
+    count, turns = (4, 1) if quick else (8, 5)
+    spent: dict[int, list[float]] = {1: [], 2: []}
+    for number in [*spent] * turns:
         with tempfile.TemporaryDirectory() as folder:
-            share = count // machines
-            stores = [Path(folder) / f"machine{i}" for i in range(machines)]
+            share, stores = count // number, [Path(folder) / f"machine{i}" for i in range(number)]
 
             def work(stores=stores, share=share) -> None:
                 running = [_sweep(store, i * share, (i + 1) * share - 1) for i, store in enumerate(stores)]
                 if any([process.wait() for process in running]):
                     raise RuntimeError("a sweep failed")
 
-            wall = harness.timed(work)[1]
+            spent[number].append(harness.timed(work)[1])
             whole = Path(folder) / "whole"
             # records are files named by the hash of their settings: stores are joined by copying
             for store in stores:
@@ -183,18 +184,22 @@ def machines(quick: bool) -> harness.Table:
             plan = plans.make("distributional", wanted, store=whole, out=Path(folder) / "o", direct=True)
             if len(plan.records) != count:
                 raise RuntimeError(f"{len(plan.records)} records of {count} in the joined store")
-        first = rows[0]["wall, s"] if rows else wall
-        row = {
-            "machines": f"{machines}",
-            "cells": count,
-            "wall, s": wall,
-            "records in the joined store": len(plan.records),
-        }
-        rows.append({**row, "speed-up": first / wall})
+    rows = []
+    for number, walls in spent.items():
+        ratios = [alone / wall for alone, wall in zip(spent[1], walls, strict=True)]
+        rows.append(
+            {
+                "machines": f"{number}",
+                "wall, s": median(walls),
+                "records in the joined store": count,
+                "speed-up": median(ratios),
+                "min to max": "–" if number == 1 else f"{harness.cell(min(ratios))} to {harness.cell(max(ratios))}",
+            }
+        )
     note = (
-        f"One grid of {count} cells, each machine a Dask cluster of its own: processes with one worker and a store that no other sees, here "
-        f"all on {os.cpu_count()} cores, start of Python and Dask included. Machines that see one disk share a scheduler and a store instead "
-        "(`--scheduler`), which is checked."
+        f"One grid of {count} cells, each machine a Dask cluster of its own: processes with one worker and a store that no other "
+        f"sees, here all on {os.cpu_count()} cores, start of Python and Dask included; the median of {turns} turns. Machines that "
+        "see one disk share a scheduler and a store instead (`--scheduler`), which is checked."
     )
     return harness.Table("A sweep on machines that share no disk", note, rows, ("speed-up",))
 

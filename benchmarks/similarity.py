@@ -14,7 +14,7 @@ from typing import Any
 import harness
 import numpy as np
 
-REPEATS, LIMIT = 5, 20
+REPEATS, LIMIT = 5, 10
 SIZES = ((10_000, 512), (2_000, 8_192))
 BATCH, TURNS = 100, 5
 OTHERS = {

@@ -60,17 +60,19 @@ def _memory(pid: int) -> float:
     return found / 1e6
 
 
-def direct_overhead(count: int, folder: Path) -> float:
-    """Returns the milliseconds that a direct cell whose run takes no time costs on one worker."""
-    wanted = [{"seed": seed} for seed in range(count)]
+def direct_overhead(count: int, folder: Path, turns: int = 5) -> list[float]:
+    """Returns the seconds that a direct cell whose run takes no time costs on one worker, in each turn of `count` cells."""
+    wanted, spent = [{"seed": seed} for seed in range(turns * count + 1)], []
     plan = plans.make("distributional", wanted, store=folder / "s", out=folder / "o", direct=True)
     for cell in plan.cells:
         RecordStore(folder / "s").save(cell.config, Record("distributional", cell.config.to_dict(), {}))
     with cluster.local(1, 1, plan.place) as client:
         engine.on(client, plan, plan.cells[:1], progress=False)  # first use
-        start = time.perf_counter()
-        engine.on(client, plan, plan.cells[1:], progress=False)
-        return (time.perf_counter() - start) / (count - 1) * 1000
+        for first in range(1, turns * count, count):
+            start = time.perf_counter()
+            engine.on(client, plan, plan.cells[first : first + count], progress=False)
+            spent.append((time.perf_counter() - start) / count)
+    return spent
 
 
 def notebook_overhead(count: int, folder: Path) -> tuple[list[float], list[float]]:
@@ -103,26 +105,34 @@ def notebook_overhead(count: int, folder: Path) -> tuple[list[float], list[float
 
 def speed(quick: bool) -> harness.Table:
     """Returns the table of one sweep on several numbers of workers."""
-    count, numbers = (4, (1,)) if quick else (40, (1, 2, 4))
-    rows: list[dict] = []
-    for workers in numbers:
-        with tempfile.TemporaryDirectory() as folder:
-            total, span, peak = command_line(workers, count, Path(folder))
-        first = rows[0] if rows else {"cells, s": span, "from start to end, s": total}
+    count, numbers, turns = (4, (1,), 1) if quick else (16, (1, 2), 5)
+    runs: dict[int, list[tuple[float, float, float]]] = {workers: [] for workers in numbers}
+    for _ in range(turns):
+        for workers in numbers:
+            with tempfile.TemporaryDirectory() as folder:
+                runs[workers].append(command_line(workers, count, Path(folder)))
+    rows = []
+    for workers, each in runs.items():
+        total, span, peak = (statistics.median(values) for values in zip(*each, strict=True))
+        ratios = [one[1] / more[1] for one, more in zip(runs[1], each, strict=True)]
         rows.append(
             {
                 "workers": f"{workers}",
                 "cells, s": span,
                 "from start to end, s": total,
                 "all processes, MB": peak,
-                "speed-up": first["cells, s"] / span,
-                "from start to end": first["from start to end, s"] / total,
+                "speed-up": statistics.median(ratios),
+                "min to max": "–" if workers == 1 else f"{harness.cell(min(ratios))} to {harness.cell(max(ratios))}",
+                "from start to end": statistics.median(
+                    one[0] / more[0] for one, more in zip(runs[1], each, strict=True)
+                ),
             }
         )
     note = (
         f"python -m dlcore sweep distributional --direct over {count} seeds (an MLP on 300 digits), one thread a worker, each "
-        f"time with a new store, on {machine.cores()} cores. Wall seconds from the first cell's start to the last one's end; the "
-        "start of Python and of the workers is in the other column. Memory is that of all processes together, shared pages once."
+        f"time with a new store, on {machine.cores()} cores; the median of {turns} turns. Wall seconds from the first cell's "
+        "start to the last one's end; the start of Python and of the workers is in the other column. Memory is that of all "
+        "processes together, shared pages once."
     )
     return harness.Table("A sweep on several workers", note, rows, ("speed-up", "from start to end"))
 
@@ -130,17 +140,20 @@ def speed(quick: bool) -> harness.Table:
 def overhead(quick: bool) -> harness.Table:
     """Returns the table of cells that do nothing."""
     with tempfile.TemporaryDirectory() as folder:
-        direct = direct_overhead(20 if quick else 200, Path(folder)) / 1000
+        direct = direct_overhead(4 if quick else 40, Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         ours, bare = notebook_overhead(1 if quick else 10, Path(folder))
     each = {
         "papermill's execute_notebook, in a loop": bare,
         "notebook, in a sweep": ours,
-        "direct, in a sweep": [direct],
+        "direct, in a sweep": direct,
     }
-    rows = []
+    rows, middle = [], statistics.median(bare)
     for name, seconds in each.items():
-        ratios = [s / b for s, b in zip(itertools.cycle(seconds), bare, strict=False)]
+        ratios = [
+            s / b
+            for s, b in zip(seconds, bare if len(bare) == len(seconds) else itertools.repeat(middle), strict=False)
+        ]
         span = f"{harness.cell(min(ratios))} to {harness.cell(max(ratios))}" if len(seconds) > 1 else "–"
         spent = statistics.median(seconds)
         rows.append(

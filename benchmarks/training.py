@@ -29,7 +29,7 @@ from dlcore.models import network
 from dlcore.training import TrainConfig, fit, predict
 
 SEEDS, WIDTH = 5, 16
-CONFIG = TrainConfig(epochs=3, batch_size=64, learning_rate=0.1, weight_decay=5e-4)
+CONFIG = TrainConfig(epochs=2, batch_size=64, learning_rate=0.1, weight_decay=5e-4)
 Arrays = tuple[np.ndarray, np.ndarray]
 
 
