@@ -11,12 +11,18 @@ T = TypeVar("T")
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
-def usable(plot: str | None = None, *, frozen: bool = True) -> Callable[[type[T]], type[T]]:
+def usable(plot: str = "numbers", *, frozen: bool = True) -> Callable[[type[T]], type[T]]:
     """Returns a decorator that makes a class a data class with `to_dict()`, `to_frame()`, and `plot()` by a chart's name.
 
     It prints in a few lines and unpacks as a tuple of its fields. Methods that a class has already stay. Charts are those of
     `dlcore.charts.results`, loaded when one is drawn.
     """
+
+    def draw(self: Any, **options: Any) -> Any:
+        """Returns the result as an Altair chart."""
+        from dlcore.charts import results
+
+        return getattr(results, plot)(self, **options)
 
     def extended(kind: type[T]) -> type[T]:
         given: dict[str, Any] = {"to_dict": to_dict, "to_frame": to_frame}
@@ -26,15 +32,7 @@ def usable(plot: str | None = None, *, frozen: bool = True) -> Callable[[type[T]
         given = {name: method for name, method in given.items() if not hasattr(kind, name)}
         if kind.__str__ is object.__str__:  # a class, or the one it extends, may say it better
             given["__str__"] = _short
-        if plot is not None:
-            chart = plot
-
-            def draw(self: Any, **options: Any) -> Any:
-                """Returns the result as an Altair chart."""
-                from dlcore.charts import results
-
-                return getattr(results, chart)(self, **options)
-
+        if plot != "numbers" or not hasattr(kind, "plot"):
             given["plot"] = draw
         for name, method in given.items():
             setattr(kind, name, method)

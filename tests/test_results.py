@@ -111,6 +111,47 @@ def test_every_other_result_is_of_the_same_kind(kind):
     assert len(str(found)) < 1200
     assert json.loads(json.dumps(found.to_dict())) == json.loads(json.dumps(results.to_dict(found)))
     assert len(found.to_frame()) >= 1
+    assert found.plot().to_dict()["$schema"]
+
+
+def _drawn(chart):
+    """Returns the rows of a chart's first data set, and its title."""
+    whole = chart.to_dict()
+    return pd.DataFrame(next(iter(whole["datasets"].values()))), json.dumps(whole["title"])
+
+
+def test_a_chart_of_any_result_has_its_numbers():
+    interval = statistics.mean_interval(LOSSES)
+    rows, _ = _drawn(interval.plot())
+    row = rows.set_index(rows.field.str.split(" ").str[0]).loc["Interval"]
+    assert [row.value, row.low, row.high] == [interval.value, interval.low, interval.high]
+    rows, _ = _drawn(OTHERS["NoisyLabels"]().plot())
+    assert rows.field.unique().tolist() == ["labels, 5,000 values", "mask, 5,000 values"]
+    assert set(rows.value[rows.field.str.startswith("labels")]) == {0, 1, 2}
+
+
+def test_a_sweep_draws_a_metric_over_the_swept_field_of_cells_that_are_done():
+    table = pd.DataFrame(
+        {"noise": [0.1, 0.2, 0.3], "status": ["done", "done", "failed"], "seconds": 1.0, "tv": [0.3, 0.4, np.nan]}
+    )
+    rows, title = _drawn(Sweep(table, [], Path("table.csv")).plot())
+    assert rows.noise.tolist() == [0.1, 0.2]
+    assert rows.tv.tolist() == [0.3, 0.4]
+    assert "tv by noise" in title
+    rows, title = _drawn(Sweep(table, [], Path("table.csv")).plot(y="seconds"))
+    assert "seconds by noise" in title
+    with pytest.raises(KeyError, match="width"):
+        Sweep(table, [], Path("table.csv")).plot(x="width")
+
+
+def test_a_shared_exponent_draws_each_curve_and_an_equivalence_its_band():
+    rows, title = _drawn(OTHERS["SharedExponent"]().plot())
+    assert "0.280" in title
+    assert rows.groupby("curve")["size"].count().tolist() in ([8, 8], [40, 40])
+    found = OTHERS["Equivalence"]()
+    rows, title = _drawn(found.plot())
+    assert [rows.below[0], rows.band[0]] == [-found.band, found.band]
+    assert found.verdict.capitalize() in title
 
 
 def test_every_public_result_can_be_used():

@@ -201,12 +201,102 @@ def similarity(found: Any) -> alt.TopLevelMixin:
     return _finished(chart, "similarity", title, rows)
 
 
+def equivalence(found: Any) -> alt.TopLevelMixin:
+    """Returns the difference of two exponents with its interval, over the band in which they count as the same."""
+    row = found.to_frame().assign(below=-found.band)
+    base = alt.Chart(row).encode(tooltip=list(row))
+    shade = base.mark_bar(color=ROLES["sampler"], opacity=0.3, height=22).encode(
+        x=alt.X("below:Q", title="difference of the exponents (shaded: the same)"), x2="band:Q"
+    )
+    whisker = base.mark_rule(color=ROLES["own"], strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    dot = base.mark_point(filled=True, size=70, color=ROLES["own"]).encode(x="difference:Q")
+    title = f"{found.verdict.capitalize()}: {found.difference:+.3f} [{found.low:.3f}, {found.high:.3f}]"
+    return _finished(shade + whisker + dot, "equivalence", title, row)
+
+
+def shared(found: Any) -> alt.TopLevelMixin:
+    """Returns the curves of a `SharedExponent` with the fit that has one exponent for all."""
+    runs, lines = [], []
+    for name, (curve, _) in found._curves.items():
+        sizes = np.exp(curve.x + curve.shift)
+        runs.append(pd.DataFrame({"size": sizes, "loss": np.exp(curve.y), "curve": name}))
+        grid = np.geomspace(sizes.min(), sizes.max(), 40)
+        lines.append(pd.DataFrame({"size": grid, "loss": found.predict(name, grid), "curve": name}))
+    rows, scale = pd.concat(runs, ignore_index=True), alt.Scale(type="log", zero=False, nice=False)
+    place = {
+        "x": alt.X("size:Q", scale=scale),
+        "y": alt.Y("loss:Q", scale=scale),
+        "color": alt.Color("curve:N", title=None, sort=None),
+    }
+    dots = alt.Chart(rows).mark_point(filled=True, size=50).encode(**place, tooltip=list(rows))
+    fits = alt.Chart(pd.concat(lines, ignore_index=True)).mark_line().encode(**place)
+    title = f"One exponent, {found.exponent:.3f} [{found.low:.3f}, {found.high:.3f}], p = {found.p_value:.2g}"
+    return _finished(fits + dots, "shared-exponent", title, rows)
+
+
+def sweep(found: Any, *, x: str | None = None, y: str | None = None, color: str | None = None) -> alt.TopLevelMixin:
+    """Returns a column of a `Sweep`'s table against another, each cell a point and a line through their means.
+
+    By default x is the first swept field and y the first metric. Raises: KeyError for a column that the table lacks.
+    """
+    done = found.table[found.table["status"] == "done"] if "status" in found.table else found.table
+    columns = list(done)
+    x = x or columns[0]
+    later = columns[columns.index("seconds") + 1 :] if "seconds" in columns else columns
+    y = y or next(c for c in later if c != x and pd.api.types.is_numeric_dtype(done[c]))
+    rows = done[list(dict.fromkeys([x, y, *([color] if color else [])]))].reset_index(drop=True)
+    numeric = pd.api.types.is_numeric_dtype(rows[x])
+    base = alt.Chart(rows).encode(
+        x=alt.X(f"{x}:{'Q' if numeric else 'N'}", scale=alt.Scale(zero=False) if numeric else alt.Undefined),
+        y=alt.Y(f"{y}:Q", scale=alt.Scale(zero=False)),
+        color=alt.Color(f"{color}:N") if color else alt.value(ROLES["own"]),
+        tooltip=list(rows),
+    )
+    line = base.mark_line().encode(y=alt.Y(f"mean({y}):Q", title=y), tooltip=alt.Undefined)
+    return _finished(line + base.mark_point(filled=True, size=50), "sweep", f"{y} by {x}", rows)
+
+
+def numbers(found: Any) -> alt.TopLevelMixin:
+    """Returns the numbers of any result, each field on a scale of its own: intervals as whiskers, of an array percentiles."""
+    rows: list[dict[str, Any]] = []
+
+    def walk(name: str, value: Any) -> None:
+        if isinstance(value, Mapping) and {"value", "low", "high"} <= set(value):
+            bounds = {k: value[k] for k in ("value", "low", "high")}
+            rows.append({"field": "{} = {:.3g} [{:.3g}, {:.3g}]".format(name, *bounds.values()), **bounds})
+        elif isinstance(value, Mapping):
+            for key, inner in value.items():
+                walk(f"{name}, {key}" if name else str(key), inner)
+        else:
+            entries = np.ravel(value)
+            if entries.size and entries.dtype.kind in "biuf":
+                shown = np.quantile(entries.astype(float), np.linspace(0, 1, min(entries.size, 101)), method="nearest")
+                field = f"{name} = {shown[0]:.3g}" if entries.size == 1 else f"{name}, {entries.size:,} values"
+                rows.extend({"field": field, "value": v, "low": v, "high": v} for v in shown)
+
+    whole = found.to_dict()
+    walk(type(found).__name__ if {"value", "low", "high"} <= set(whole) else "", whole)
+    table = pd.DataFrame(rows)
+    few = alt.Axis(tickCount=4, format=".3~g")
+    across = alt.X("value:Q", title=None, axis=few, scale=alt.Scale(zero=False))
+    base = alt.Chart(table).encode(x=across, tooltip=list(table))
+    dots = base.mark_point(filled=True, size=50, color=ROLES["own"])
+    whiskers = base.mark_rule(color=ROLES["own"], strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    head = alt.Header(labelAngle=0, labelAlign="left", title=None)
+    chart = (whiskers + dots).properties(width=WIDTH, height=18)
+    chart = chart.facet(row=alt.Row("field:N", sort=list(dict.fromkeys(table.field)), header=head)).resolve_scale(
+        x="independent"
+    )
+    title = f"{type(found).__name__}: {table.field.nunique()} fields"
+    return finish(chart, name="numbers", title=title, description=f"{title}. {len(table)} rows.", rows=table)
+
+
 def _several(results: Any, name: str, others: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**(results if isinstance(results, Mapping) else {name: results}), **others}
 
 
 def _finished(chart: Any, name: str, title: str, rows: pd.DataFrame) -> alt.TopLevelMixin:
-    height = {"gaps": 150, "calibration": 110, "agreement": 90}.get(name, 260)
+    height = {"gaps": 150, "calibration": 110, "agreement": 90, "equivalence": 60}.get(name, 260)
     described = f"{title}. {len(rows)} rows: {', '.join(map(str, rows.columns))}."
     return finish(
         chart.properties(width=WIDTH, height=height), name=name, title=title, description=described, rows=rows

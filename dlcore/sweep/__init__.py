@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # a worker imports this package for its cells alone
 __all__ = ["Sweep", "sweep"]
 
 
-@usable()
+@usable(plot="sweep")
 class Sweep:
     """What a sweep left.
 

@@ -15,7 +15,7 @@ from dlcore.metrics.scaling.laws import LAWS
 from dlcore.results import usable
 
 
-@usable()
+@usable(plot="equivalence")
 class Equivalence:
     """The difference of two exponents, b - a, with its interval of level 1 - 2 alpha, and what follows from it.
 

@@ -24,7 +24,7 @@ from dlcore.metrics.scaling.solver import covariance, minimise, multistart, open
 from dlcore.results import usable
 
 
-@usable()
+@usable(plot="shared")
 class SharedExponent:
     """A joint fit with one exponent, tested against one for each curve.
 
