@@ -49,11 +49,13 @@ pdf: book
 test: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/oxlint --quiet book/_static
 	@$(PYTEST)
 
 check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/oxlint --quiet book/_static
 	@$(PYTEST) tests dlcore --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/browser
 
 # basedpyright is pyright that comes with all it runs on; pinned, because a newer one finds other things

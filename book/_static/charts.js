@@ -190,8 +190,8 @@
       label.appendChild(select);
       return { box: label, refresh: function (open) {
         // what was not run is absent: a hidden option can still be reached by keyboard in some browsers
-        select.replaceChildren.apply(select, c.shown.map(function (words, option) {
-          const item = element("option", "", words);
+        select.replaceChildren.apply(select, c.shown.map(function (shown, option) {
+          const item = element("option", "", shown);
           item.value = option;
           return open[option] ? item : "";
         }).filter(Boolean));
@@ -199,12 +199,12 @@
       } };
     }
     function foot() {
-      const line = element("p", "dl-rows");
+      const offers = element("p", "dl-rows");
       function offer(words, act) {
         const e = element("a", "", words);
         e.href = "#fig-" + name;
         e.addEventListener("click", act);
-        line.append(e, " ");
+        offers.append(e, " ");
         return e;
       }
       // a file is made when it is asked for: the first click waits for it, and the second, by script, takes it
@@ -243,14 +243,14 @@
           code.open = !code.open;
           button.setAttribute("aria-expanded", String(code.open));
         });
-        line.append(button);
+        offers.append(button);
       }
-      root.appendChild(line);
+      root.appendChild(offers);
     }
     // the present state, to be linked to: every choice that there is
     function address() {
-      const said = note.controls.map(function (c, i) { return c.column + "=" + encodeURIComponent(c.options[now[i]]); });
-      return "#fig-" + name + (said.length ? "?" + said.join("&") : "");
+      const chosen = note.controls.map(function (c, i) { return c.column + "=" + encodeURIComponent(c.options[now[i]]); });
+      return "#fig-" + name + (chosen.length ? "?" + chosen.join("&") : "");
     }
     function picture() { return window.dlPicture(box.querySelector("svg"), [said(), note.subtitle], family); }
 

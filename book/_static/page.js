@@ -33,7 +33,7 @@
   function progress() {
     const key = "dl-read", end = document.querySelector("article .prev-next-footer, .prev-next-footer, footer");
     let read = [];
-    try { read = JSON.parse(localStorage.getItem(key)) || []; } catch (error) { return; }
+    try { read = JSON.parse(localStorage.getItem(key)) || []; } catch { return; }
     const name = function (url) { const u = new URL(url, location.href); return u.pathname.split("/").slice(-2).join("/") + u.hash; };
     const own = name(location.pathname), parts = document.querySelectorAll(".bd-sidebar-secondary a.nav-link");
     const mark = function () {
@@ -56,11 +56,11 @@
       if (e) ends.push([e, name(a.href)]);
     });
     const watch = new IntersectionObserver(function (seen) {
-      const met = seen.filter(function (s) { return s.isIntersecting; }).map(function (s) { watch.unobserve(s.target); return s.target; });
-      const done = ends.filter(function (pair) { return met.includes(pair[0]); }).map(function (pair) { return pair[1]; });
+      const met = new Set(seen.filter(function (s) { return s.isIntersecting; }).map(function (s) { watch.unobserve(s.target); return s.target; }));
+      const done = ends.filter(function (pair) { return met.has(pair[0]); }).map(function (pair) { return pair[1]; });
       if (!done.length) return;
       read = [...new Set(read.concat(done))];
-      try { localStorage.setItem(key, JSON.stringify(read)); } catch (error) { /* a browser that keeps nothing */ }
+      try { localStorage.setItem(key, JSON.stringify(read)); } catch { /* a browser that keeps nothing */ }
       mark();
     });
     ends.forEach(function (pair) { watch.observe(pair[0]); });

@@ -6,6 +6,7 @@
   // A part is a function of `lab`. The worker is made of the parts' own text: from file:// nothing can be fetched.
   lab.part = function (make) { parts.push(make); make(lab); };
 
+  // eslint-disable-next-line no-shadow -- the worker gives a `lab` of its own
   lab.part(function (lab) {
     const SLICE = 25; // ms that a job holds the worker before it looks for a message
     lab.jobs = {};

@@ -173,9 +173,9 @@ dlLab.part(function (lab) {
     return { theta: Array.from(theta), cost: now };
   }
   // The best of many starts: all take some steps, the best go on to the end.
-  function multistart(law, x, y, bounds, { top, extra, held, tolerance = 1e-13, most = 300 }) {
+  function multistart(law, x, y, bounds, { top, extra, held, tolerance = 1e-13, rounds = 300 }) {
     const [lower, upper] = bounds, none = held || lower.map(() => false), out = new Float64Array(6);
-    let grid = law.starts(x, y, most < 300).map((row) => row.map((v, j) => (none[j] ? extra[0][j] : Math.min(upper[j], Math.max(lower[j], v)))));
+    let grid = law.starts(x, y, rounds < 300).map((row) => row.map((v, j) => (none[j] ? extra[0][j] : Math.min(upper[j], Math.max(lower[j], v)))));
     const best = (rows, costs, number) => rows.map((_, i) => i).sort((a, b) => costs[a] - costs[b]).slice(0, number).map((i) => rows[i]);
     if (top) grid = best(grid, grid.map((row) => cost(law, row, x, y, out)), top);
     if (extra) grid = extra.concat(grid);
@@ -184,7 +184,7 @@ dlLab.part(function (lab) {
       const first = grid.map((row) => minimise(law, x, y, row, bounds, none, 15, tolerance));
       grid = best(first.map((f) => f.theta), first.map((f) => f.cost), kept);
     }
-    return grid.map((row) => minimise(law, x, y, row, bounds, none, most, tolerance)).reduce((a, b) => (b.cost < a.cost ? b : a));
+    return grid.map((row) => minimise(law, x, y, row, bounds, none, rounds, tolerance)).reduce((a, b) => (b.cost < a.cost ? b : a));
   }
 
   // The singular values and right vectors of a fit's Jacobian, columns at length one, by Hestenes' one-sided rotations,
@@ -270,12 +270,12 @@ dlLab.part(function (lab) {
     });
     // what a t interval by the curvature leaves open
     if (dof > 0) {
-      const weights = fitted.map((f, i) => Math.min(1, DELTA / Math.max(Math.abs(f - y[i]), 1e-300))), { values: sizes, vectors } = spectrum(law, x, theta, at.map((b, j) => (b ? -1 : j)).filter((j) => j >= 0), weights);
-      const rows = vectors.filter((_, i) => sizes[i] > RANK).map((d) => moves(law, d, shift)), told = sizes.filter((v) => v > RANK), centre = law.shift(theta, shift), t = lab.studentQuantile(0.025, dof);
+      const weights = fitted.map((f, i) => Math.min(1, DELTA / Math.max(Math.abs(f - y[i]), 1e-300))), { values: lengths, vectors } = spectrum(law, x, theta, at.map((b, j) => (b ? -1 : j)).filter((j) => j >= 0), weights);
+      const rows = vectors.filter((_, i) => lengths[i] > RANK).map((d) => moves(law, d, shift)), told = lengths.filter((l) => l > RANK), centre = law.shift(theta, shift), t = lab.studentQuantile(0.025, dof);
       law.parameters.forEach(function (parameter, j) {
         if (parameter in flags || at[j]) return;
-        const half = t * Math.sqrt(2 * now / dof * rows.reduce((s, r, i) => s + (r[j] / told[i]) ** 2, 0)), ends = [centre[j] - half, centre[j] + half].map((e) => (law.amounts[j] ? Math.exp(e) : e));
-        if (law.amounts[j] ? 2 * half > Math.log(WIDE_AMOUNT) : 2 * half > WIDE_EXPONENT) flags[parameter] = "hardly determined: its 95 % interval by the curvature is [" + ends.map((e) => String(Number(e.toPrecision(3)))).join(", ") + "]";
+        const half = t * Math.sqrt(2 * now / dof * rows.reduce((s, r, i) => s + (r[j] / told[i]) ** 2, 0)), ends = [centre[j] - half, centre[j] + half].map((end) => (law.amounts[j] ? Math.exp(end) : end));
+        if (law.amounts[j] ? 2 * half > Math.log(WIDE_AMOUNT) : 2 * half > WIDE_EXPONENT) flags[parameter] = "hardly determined: its 95 % interval by the curvature is [" + ends.map((end) => String(Number(end.toPrecision(3)))).join(", ") + "]";
       });
     }
     yield 0;
@@ -291,7 +291,7 @@ dlLab.part(function (lab) {
           const g = c.group[i], pick = seeds ? members[g][random.below(runs[g])] : random.below(n);
           return seeds ? level[g] + (y[pick] - level[g]) * Math.sqrt(runs[g] / (runs[g] - 1)) : fitted[i] + residual[pick];
         });
-        const start = theta.map((t, j) => (isFinite(t) ? t : bounds[0][j])), next = multistart(law, x, again, bounds, { top: k > 3 ? 2 : 1, extra: [start], tolerance: LOOSE, most: 60 }).theta;
+        const start = theta.map((t, j) => (isFinite(t) ? t : bounds[0][j])), next = multistart(law, x, again, bounds, { top: k > 3 ? 2 : 1, extra: [start], tolerance: LOOSE, rounds: 60 }).theta;
         if (v && next[law.vanishing] <= bounds[0][law.vanishing] + 1e-9) next[law.vanishing] = -Infinity;
         curves.push(next);
         yield (b + 1) / draws;

@@ -56,9 +56,9 @@ dlLab.part(function (lab) {
       permutation: function (n) {
         const order = Int32Array.from({ length: n }, (_, i) => i);
         for (let i = n - 1; i > 0; i--) {
-          const mask = 4294967295 >>> Math.clz32(i);
-          let j = word() & mask;
-          while (j > i) j = word() & mask;
+          const bits = 4294967295 >>> Math.clz32(i);
+          let j = word() & bits;
+          while (j > i) j = word() & bits;
           [order[i], order[j]] = [order[j], order[i]];
         }
         return order;

@@ -161,8 +161,8 @@ dlLab.part(function (lab) {
     return MLP && s.dataset === "digits" ? { MLP, ...others } : others;
   }
   // Returns by how much a value lies outside of what was recorded at a rate: below 0 under it, 0 inside, NaN where none was.
-  function outside(known, value, rate) {
-    const i = atRate(known, rate), rounding = 5e-4;
+  function outside(known, value, at) {
+    const i = atRate(known, at), rounding = 5e-4;
     if (i < 0) return NaN;
     return value < known.low[i] - rounding ? value - known.low[i] : value > known.high[i] + rounding ? value - known.high[i] : 0;
   }

@@ -32,7 +32,7 @@
   function controls(list, state, changed) {
     const row = element("div", { class: "dl-lab-controls" });
     const shown = list.map(function (c) {
-      const text = element("span", {}, c.label), output = element("output"), write = c.show || many;
+      const text = element("span", {}, c.label), output = element("output"), worded = c.show || many;
       let input;
       if (c.kind === "select") input = element("select", {}, ...c.options.map(([value, words]) => element("option", { value: String(value) }, words)));
       else input = element("input", { type: c.kind, min: String(c.min), max: String(c.max), step: String(c.step) });
@@ -44,19 +44,19 @@
           throw new Error(c.label + " must be a whole number from " + many(c.min) + " to " + many(c.max) + ".");
         return value;
       }
-      function refresh() {
+      function write() {
         if (document.activeElement !== input || c.kind !== "number") input.value = String(state[c.name]);
-        if (c.kind === "range") { output.textContent = write(state[c.name]); input.setAttribute("aria-valuetext", write(state[c.name])); }
+        if (c.kind === "range") { output.textContent = worded(state[c.name]); input.setAttribute("aria-valuetext", worded(state[c.name])); }
       }
       input.addEventListener(c.kind === "range" ? "input" : "change", function () {
         try { state[c.name] = read(); changed(null, c.name); } catch (error) { changed(error.message, c.name); }
       });
       const label = element("label", { class: "dl-lab-control" }, text, input, c.kind === "range" ? output : null);
       row.append(label);
-      return { label: label, refresh: refresh, when: c.when };
+      return { label: label, write: write, when: c.when };
     });
     function refresh() {
-      shown.forEach(function (one) { one.label.hidden = Boolean(one.when && !one.when(state)); one.refresh(); });
+      shown.forEach(function (one) { one.label.hidden = Boolean(one.when && !one.when(state)); one.write(); });
     }
     refresh();
     return { row: row, refresh: refresh };
@@ -96,7 +96,7 @@
   function chart(box, spec) {
     const width = Math.max(260, box.clientWidth || 600), height = spec.height || 280, left = 56, right = width - 12, top = 10, bottom = height - 44;
     const place = ({ low, high, log }, from, to) => (v) => from + (to - from) * (log ? Math.log(v / low) / Math.log(high / low) : (v - low) / (high - low));
-    const x = place(spec.x, left, right), y = place(spec.y, bottom, top), path = (points) => points.map(([a, b], i) => (i ? "L" : "M") + x(a).toFixed(1) + " " + y(b).toFixed(1)).join("");
+    const x = place(spec.x, left, right), y = place(spec.y, bottom, top), path = (corners) => corners.map(([a, b], i) => (i ? "L" : "M") + x(a).toFixed(1) + " " + y(b).toFixed(1)).join("");
     const drawing = element("svg", { viewBox: "0 0 " + width + " " + height, width: width, height: height, role: "img", "aria-label": spec.label });
     [["x", spec.x, x], ["y", spec.y, y]].forEach(function ([axis, { low, high, log, whole, format, label }, at]) {
       let marks = ticks(low, high, log).filter((v) => !whole || v % 1 === 0);
@@ -113,8 +113,8 @@
     spec.marks.forEach(function (mark) {
       const own = "role-" + mark.role;
       if (mark.kind === "band") {
-        const points = mark.points.filter(([a, b, c]) => inside([a, b]) && inside([a, c])), clip = (v) => Math.min(spec.y.high, Math.max(spec.y.low, v));
-        if (points.length) drawing.append(element("path", { class: own + " band", d: path(points.map(([a, b]) => [a, clip(b)])) + path(points.map(([a, , c]) => [a, clip(c)]).reverse()).replace("M", "L") + "Z" }));
+        const drawn = mark.points.filter(([a, b, c]) => inside([a, b]) && inside([a, c])), clip = (v) => Math.min(spec.y.high, Math.max(spec.y.low, v));
+        if (drawn.length) drawing.append(element("path", { class: own + " band", d: path(drawn.map(([a, b]) => [a, clip(b)])) + path(drawn.map(([a, , c]) => [a, clip(c)]).reverse()).replace("M", "L") + "Z" }));
       } else if (mark.kind === "line") {
         drawing.append(element("path", { class: own + " line" + (mark.dash ? " dash" : "") + (mark.thin ? " thin" : ""), d: path(mark.points.filter(inside)) }, element("title", {}, mark.title || mark.name || "")));
       } else mark.points.filter(inside).forEach(function ([a, b, words]) {
@@ -172,7 +172,7 @@
 
   // A recorded interval {rates, low, mean, high} as a band with its mean; what a value is beside it at one rate, in words.
   const band = (known, name) => [{ kind: "band", role: "chosen", name: "recorded: " + name + ", all its seeds", points: known.rates.map((r, i) => [r, known.low[i], known.high[i]]) }, { kind: "line", role: "chosen", title: name, points: known.rates.map((r, i) => [r, known.mean[i]]) }];
-  const atRate = (known, rate) => (known ? known.rates.findIndex((r) => Math.abs(r - rate) < 1e-6) : -1);
+  const atRate = (known, at) => (known ? known.rates.findIndex((r) => Math.abs(r - at) < 1e-6) : -1);
 
   // A table: each row begins with its header; `head`, where there is one, has the columns'. Cells are words or elements.
   function table(head, rows) {
@@ -254,7 +254,7 @@
           told: function (update) {
             if (update.share !== undefined) bar.value = update.share;
             if (update.says) doing.textContent = update.says;
-            view.told && view.told(update, settings, job);
+            if (view.told) view.told(update, settings, job);
           },
           done: function (result) { running = false; finish(); say(view.done(result, settings, job)); },
           failed: function (words) { running = false; finish(); say(words, true); }

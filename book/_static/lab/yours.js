@@ -11,7 +11,7 @@ dlLab.part(function (lab) {
     for (let r = 0; r < features; r++) {
       let total = 0;
       for (let k = 0; k < classes; k++) total += given[r * classes + k];
-      for (let k = 0; k < classes && total; k++) law[r * classes + k] /= total;
+      if (total) for (let k = 0; k < classes; k++) law[r * classes + k] /= total;
     }
     // what an exact sampler of the labels' law would score against them: independent given the feature
     let sampled = 0;
