@@ -192,11 +192,13 @@ def main(arguments: list[str] | None = None, folder: Path = HERE, target: Path =
     # a page of some benchmarks, or of tiny sizes, is not the book's
     target = options.output or (PARTIAL if options.only or options.quick else target)
     facts, outcomes = machine(), []
-    for i, (name, path) in enumerate(chosen.items()):
+    # from the end: training and translation need a quiet machine most, and one who waits goes back to work
+    for i, (name, path) in enumerate(reversed(chosen.items())):
         print(f"[{i + 1}/{len(chosen)}] {name}", flush=True)
         outcomes.append(run(path, options.quick, options.limit))
         last = outcomes[-1]
         print(f"\n{name}: {f'FAILED: {last.error}' if last.error else 'done'}, {last.seconds:.0f} s\n", flush=True)
+    outcomes.reverse()
     failed = [o.name for o in outcomes if o.error]
     write(page(outcomes, facts, options.quick), target)
     print(f"{target} is written" + (f"; failed: {', '.join(failed)}" if failed else ""))
