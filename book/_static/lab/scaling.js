@@ -17,7 +17,7 @@ dlLab.part(function (lab) {
       const { predict, band, ...rest } = step.value;
       found.push(Object.assign(rest, { error: error, curve: grid.map((d) => [d, predict(d)]), band: grid.map((d) => [d].concat(band(d))), doubling: predict(2 * largest) / predict(largest), next: predict(largest) - predict(largest + 1) }));
     }
-    found.sort((a, b) => a.error - b.error);
+    found.sort((a, b) => a.error.toPrecision(6) - b.error.toPrecision(6)); // rounding decides no order
     const best = found.find((f) => !Object.keys(f.flags).length) || found[0], e = best.exponent, [low, high] = best.intervals[e], others = found.filter((f) => f !== best), lost = Object.entries(best.flags);
     const number = (v) => String(Number(v.toPrecision(4)));
     let sentence = "On " + sizes.length + " runs of " + levels.length + " sizes (" + number(levels[0]) + " to " + number(largest) + " " + unit + ") the loss follows " + best.formula + " with " + e + " = " + best.parameters[e].toFixed(3);

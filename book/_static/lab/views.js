@@ -139,11 +139,8 @@
 
   // A table of counts, each row in shades of its own total.
   function heat(box, counts, rows, columns, role, label) {
-    const cell = Math.min(24, Math.floor((Math.max(180, box.clientWidth || 260) - 24) / Math.max(rows, columns))), drawing = element("svg", { role: "img", "aria-label": label });
-    const width = 24 + columns * cell, height = 20 + rows * cell;
-    drawing.setAttribute("viewBox", "0 0 " + width + " " + height);
-    drawing.setAttribute("width", width);
-    drawing.setAttribute("height", height);
+    const cell = Math.min(24, Math.floor((Math.max(180, box.clientWidth || 260) - 24) / Math.max(rows, columns))), width = 24 + columns * cell, height = 20 + rows * cell;
+    const drawing = element("svg", { viewBox: "0 0 " + width + " " + height, width: width, height: height, role: "img", "aria-label": label });
     for (let k = 0; k < columns; k++) drawing.append(element("text", { x: 24 + (k + 0.5) * cell, y: "14", "text-anchor": "middle" }, String(k)));
     for (let r = 0; r < rows; r++) {
       let total = 0;

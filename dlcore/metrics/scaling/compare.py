@@ -185,4 +185,9 @@ def compare_laws(
         errors = np.log(fitted.predict(np.exp(x[out]))) - y[out]
         losses, error = np.exp(y[out]), float(np.abs(errors).mean())
         found[law.name] = Holdout(law.name, fitted, np.exp(x[out]), losses, errors, error)
-    return dict(sorted(found.items(), key=lambda item: item[1].error))
+    return by_error(found)
+
+
+def by_error(found: dict[str, Holdout]) -> dict[str, Holdout]:
+    """Returns the laws in the order of their errors; a law and one that it contains may differ by rounding alone: a tie."""
+    return dict(sorted(found.items(), key=lambda item: float(f"{item[1].error:.6g}")))

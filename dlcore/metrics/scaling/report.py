@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from dlcore.metrics.scaling.compare import Holdout, compare_laws
+from dlcore.metrics.scaling.compare import Holdout, by_error, compare_laws
 from dlcore.metrics.scaling.curve import DELTA, as_curve, log_positive
 from dlcore.metrics.scaling.fit import Fit, fit
 from dlcore.metrics.scaling.joint import JOINT_LAWS, JointFit, OutlierWarning, fit_joint
@@ -111,7 +111,7 @@ def _report_joint(N, D, loss, bootstrap: int, seed: int, holdout: float, delta: 
         part = fit_joint(N=n[~out], D=d[~out], loss=y[~out], law=law, delta=delta)
         errors = np.log(part.predict(N=n[out], D=d[out]) / y[out])
         held[law] = Holdout(law, part, product[out], y[out], errors, float(np.abs(errors).mean()))
-    held = dict(sorted(held.items(), key=lambda item: item[1].error))
+    held = by_error(held)
     best = next((law for law in held if not fits[law].flags), next(iter(held)))
     found = fits[best]
     shown = ", ".join(
