@@ -144,12 +144,18 @@ def live(config: Any, record: Any) -> Any:
     return one_run(config, record)
 
 
-def glue(name: str, value: Any, display: bool = False) -> None:
-    """Keeps a value for the sentences of the book's page; does nothing elsewhere, where they hold the recorded one."""
-    if os.environ.get("DLCORE_BOOK"):
+def glue(name: str, value: Any) -> None:
+    """Keeps a value for the sentences of the book's page, or the values of a mapping as `name/key`.
+
+    Does nothing elsewhere, where the sentences hold the recorded ones.
+    """
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            glue(f"{name}/{key}", each)
+    elif os.environ.get("DLCORE_BOOK"):
         from myst_nb import glue as keep
 
-        keep(name, value, display=display)
+        keep(name, value, display=False)
 
 
 def show(found: pd.DataFrame | str, digits: int | None = None) -> None:

@@ -76,8 +76,7 @@ from dlcore.summaries import method
 store = RecordStore()
 table = studies.table("rationality", store.table("rationality"))
 highlight = {"dataset": config.dataset, "method": method(config.objective), "noise": config.noise}
-for name, value in {"records": len(table), **prose.numbers(table)}.items():
-    glue(f"rationality/{name}", value, display=False)
+glue("rationality", {"records": len(table), **prose.numbers(table)})
 
 # %% tags=["hide-input"]
 figures.noise_sweep(table, {"dataset": "cifar10", "noise": 0.4})
@@ -254,10 +253,7 @@ figures.leverage(table, highlight)
 
 # %% tags=["hide-input"]
 ledger = claims.shipped(chapter=1)
-for c in ledger:
-    glue(f"rationality/{c.id}", c.quoted, display=False)
-    glue(f"rationality/{c.id}-verdict", c.verdict, display=False)
-glue("rationality/verdicts", claims.told(ledger), display=False)
+glue("rationality", claims.words(ledger))
 five = ("separation-cifar10", "separation-untrained-cifar10", "flat-cifar10", "flat-digits-logistic", "rrm-bound")
 show(claims.ledger_html([c for c in ledger if c.id in five]))
 

@@ -76,8 +76,7 @@ records = {r.key: r for r in store.records("stitching") if r.config["preset"] in
 table = studies.table("stitching", store.table("stitching"), records=records)
 stages = by_stage(table, {k: r.curves for k, r in records.items()})
 highlight = {"pair": pair(config.to_dict())}
-for name, value in {"records": len(table), **prose.numbers(table, stages)}.items():
-    glue(f"stitching/{name}", value, display=False)
+glue("stitching", {"records": len(table), **prose.numbers(table, stages)})
 
 # %% tags=["hide-input"]
 figures.penalty_by_depth(stages, highlight)
@@ -240,13 +239,10 @@ figures.more_is_better(stages, highlight)
 
 # %% tags=["hide-input"]
 ledger = claims.shipped(chapter=2)
-for c in ledger:
-    glue(f"stitching/{c.id}", c.quoted, display=False)
-    glue(f"stitching/{c.id}-verdict", c.verdict, display=False)
-glue("stitching/verdicts", claims.told(ledger), display=False)
+glue("stitching", claims.words(ledger))
 corrected = claims.headlines_corrected()
 for name in ("seeds", "halves"):
-    glue(f"stitching/{name}-corrected", corrected.get(f"stitching-path-{name}", "not tested"), display=False)
+    glue(f"stitching/{name}-corrected", corrected.get(f"stitching-path-{name}", "not tested"))
 five = (
     "stitching-connectivity-convnet",
     "stitching-random",

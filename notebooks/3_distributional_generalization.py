@@ -81,8 +81,7 @@ highlight = {
     "family": family(config.architecture, config.neighbours),
     "noise": config.noise,
 }
-for name, value in {"records": len(table), **prose.numbers(table)}.items():
-    glue(f"distributional/{name}", value, display=False)
+glue("distributional", {"records": len(table), **prose.numbers(table)})
 
 # %% tags=["hide-input"]
 figures.spectrum(table, highlight)
@@ -262,10 +261,7 @@ figures.tv_against_epsilon(table, highlight)
 
 # %% tags=["hide-input"]
 ledger = claims.shipped(chapter=3)
-for c in ledger:
-    glue(f"distributional/{c.id}", c.quoted, display=False)
-    glue(f"distributional/{c.id}-verdict", c.verdict, display=False)
-glue("distributional/verdicts", claims.told(ledger), display=False)
+glue("distributional", claims.words(ledger))
 five = ("cats-slope", "tv-below-epsilon", "forest-calibrated", "agreement-networks", "ten-classes-mlp")
 show(claims.ledger_html([c for c in ledger if c.id in five]))
 
@@ -367,9 +363,9 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 # %% tags=["hide-input"]
 for name, bandwidth in {"narrow": 0.01, "vote": 0.15, "wide": 10.0}.items():
     run = store.load_or_run(Config(experiment="cyclic", architecture="kernel_laplace", bandwidth=bandwidth))
-    glue(f"distributional/laplace-{name}", run.metrics["flip_rate_test"], display=False)
-glue("distributional/vote", float(dg.knn_flip_rate(9, 0.2)), display=False)
-glue("distributional/noisy", float(dg.symmetric_noise_agreement(0.2, 10)), display=False)
+    glue(f"distributional/laplace-{name}", run.metrics["flip_rate_test"])
+glue("distributional/vote", float(dg.knn_flip_rate(9, 0.2)))
+glue("distributional/noisy", float(dg.symmetric_noise_agreement(0.2, 10)))
 
 # %% [markdown]
 # ## Details

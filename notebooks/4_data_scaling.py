@@ -94,10 +94,10 @@ highlight = {
     "noise": noise_name(config.noise_kind, config.noise),
     "architecture": architecture_name(config.architecture),
 }
-glue("scaling/records", len(table), display=False)
+glue("scaling/records", len(table))
 language = Transduction()
 for end, pairs in {"first": 1024, "last": 16384}.items():
-    glue(f"scaling/unseen-{end}", float(np.log2(language.unseen(pairs) / language.unseen(2 * pairs))), display=False)
+    glue(f"scaling/unseen-{end}", float(np.log2(language.unseen(pairs) / language.unseen(2 * pairs))))
 beside = beside_counting(table, language.unseen)
 
 # %% tags=["hide-input"]
@@ -246,19 +246,15 @@ figures.extrapolation(fits)
 
 # %% tags=["hide-input"]
 ledger, held = claims.shipped(chapter=4), held_out_laws(fits)
-for c in ledger:
-    glue(f"scaling/{c.id}", c.quoted, display=False)
-    glue(f"scaling/{c.id}-verdict", c.verdict, display=False)
+glue("scaling", claims.words(ledger))
 for law, letter in (("bansal", "p"), ("floor", "c")):
     values = [float(f.fit.exponent) for f in fits if (f.curve, f.law) == (PUBLISHED, law)]
-    glue(f"scaling/{letter}-least", min(values), display=False)
-    glue(f"scaling/{letter}-most", max(values), display=False)
+    glue(f"scaling/{letter}-least", min(values))
+    glue(f"scaling/{letter}-most", max(values))
 for glued, wanted in {"early-stop": "early-stop", "shared-f": "shared-p", "missed": "512m-bansal"}.items():
     value = next(c.measured.value for c in ledger if c.id == f"published-{wanted}")
-    glue(f"scaling/{glued}", value, display=False)
-for name, value in prose.numbers({c.id: c.measured for c in ledger}, table, published, fits, held).items():
-    glue(f"scaling/{name}", value, display=False)
-glue("scaling/verdicts", claims.told(ledger), display=False)
+    glue(f"scaling/{glued}", value)
+glue("scaling", prose.numbers({c.id: c.measured for c in ledger}, table, published, fits, held))
 five = (
     "published-512m-bansal",
     "published-shared-p",
@@ -348,8 +344,8 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 # :::
 
 # %% tags=["hide-input"]
-glue("scaling/doubling", 0.75**0.27, display=False)
-glue("scaling/factor", 1.2 ** (1 / 0.27), display=False)
+glue("scaling/doubling", 0.75**0.27)
+glue("scaling/factor", 1.2 ** (1 / 0.27))
 
 # %% [markdown]
 # ## Details

@@ -57,10 +57,7 @@ tables = {name: studies.table(name, store.table(name)) for name in ("rationality
 tables["stitching"] = studies.table("stitching", store.table("stitching"), records=records)
 stages = by_stage(tables["stitching"], {k: r.curves for k, r in records.items()})
 rows = claims.shipped()
-for c in rows:
-    glue(f"synthesis/{c.id}", c.quoted, display=False)
-    glue(f"synthesis/{c.id}-verdict", c.verdict, display=False)
-glue("synthesis/verdicts", claims.told(rows), display=False)
+glue("synthesis", claims.words(rows))
 
 # %% tags=["hide-input"]
 figures.memorising_and_sampling(tables["rationality"])

@@ -11,9 +11,11 @@ from dlcore.records import PACKAGED, RecordStore
 from dlcore.studies.distributional import sentences as distributional_sentences
 from dlcore.studies.distributional import table as distributional
 from dlcore.studies.scaling import table as scaling
+from dlcore.studies.scaling.comparisons import beside_counting
 from dlcore.studies.stitching import sentences as stitching_sentences
 from dlcore.studies.stitching import table as stitching
 from dlcore.studies.stitching.figures import penalty
+from dlcore.translation.task import Transduction
 
 
 def other(label):
@@ -56,24 +58,47 @@ def values(found):
         **stitching_sentences.numbers(pairs, stages),
     }
     said = {name: re.findall(r"[\d.]+", v) if isinstance(v, str) else v for name, v in said.items()}
-    charts = {
-        "gaps": figures.gap_decomposition(ours),
-        "sweep": figures.noise_sweep(ours),
-        "leverage": figures.leverage(ours),
-        "bound": figures.bound_by_size(ours),
-        "spectrum": figures.spectrum(own),
-        "density": figures.joint_density(own, {k: r.arrays for k, r in records.items()}),
-        "epsilon": figures.tv_against_epsilon(own),
-        "human": figures.human_noise(figures.human_cells(own, records)),
-        "agreement": figures.agreement(own),
-        "penalty": figures.penalty_by_depth(stages),
-        "similarity": figures.similarity_against_penalty(stages),
-        "more": figures.more_is_better(stages),
-        "path": figures.stitching_path(stages, pairs),
-        "width": figures.barrier_by_width(pairs),
-        "freeze": figures.freeze_training(stages, pairs),
-        "curves": figures.learning_curves(found["scaling"][0], scaling.scaling_fits(found["scaling"][0], bootstrap=20)),
+    arrays = {k: r.arrays for k, r in curves.items()}
+    points = pd.concat([found["scaling"][0], scaling.published_scaling()], ignore_index=True)
+    fits, sparse = scaling.scaling_fits(points, bootstrap=20), own[(own.experiment == "sparse") & own.epochs.notna()]
+    drawn = {
+        "agreement": [own],
+        "barrier_by_width": [pairs],
+        "beside_counting": [beside_counting(found["scaling"][0], Transduction().unseen)],
+        "bound_by_size": [ours],
+        "cross_stage": [pairs, arrays],
+        "data_and_size": [found["scaling"][0]],
+        "exponent_constants": [fits],
+        "extrapolation": [fits],
+        "freeze_training": [stages, pairs],
+        "gap_decomposition": [ours],
+        "human_noise": [figures.human_cells(own, records)],
+        "joint_density": [own, {k: r.arrays for k, r in records.items()}],
+        "kernel_path": [own],
+        "knn_law": [own],
+        "learning_curves": [points, fits],
+        "leverage": [ours],
+        "marginal_value_of_data": [fits],
+        "marginals": [own],
+        "memorising_and_sampling": [ours],
+        "more_is_better": [stages],
+        "noise_in_four": [ours, stages, own, found["scaling"][0]],
+        "noise_sweep": [ours],
+        "penalty_by_depth": [stages],
+        "published_points": [fits],
+        "similarity_against_penalty": [stages],
+        "size_by_size": [{"2L2L, clean": found["scaling"][0], "6L6L": scaling.published_scaling()}],
+        "spectrum": [own],
+        "stitching_path": [stages, pairs],
+        "table_procedure": [ours],
+        "training_time": [figures.long_curves(records.values(), dict(zip(sparse.key, sparse.family, strict=True)))],
+        "tv_against_epsilon": [own],
+        "tv_by_size": [own],
+        "what_similar_buys": [stages, pairs],
     }
+    made = {name for name in figures.__all__ if callable(getattr(figures, name))}
+    assert made == {*drawn, "setup", "long_curves", "human_cells"}, "a chart is not looked at"
+    charts = {name: getattr(figures, name)(*given) for name, given in drawn.items()}
     return measured, said, {name: shown(chart) for name, chart in charts.items()}
 
 

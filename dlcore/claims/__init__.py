@@ -30,7 +30,7 @@ from dlcore.claims.ledger import (
     shipped,
     write_history,
 )
-from dlcore.claims.pages import ledger_html, ledger_json, ledger_markdown, told
+from dlcore.claims.pages import ledger_html, ledger_json, ledger_markdown, told, words
 from dlcore.measures import MEASURES, Measured, two_digits
 
 __all__ = [
@@ -52,5 +52,6 @@ __all__ = [
     "shipped",
     "told",
     "two_digits",
+    "words",
     "write_history",
 ]

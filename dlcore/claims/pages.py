@@ -53,6 +53,12 @@ def told(claims: Sequence[Claim]) -> str:
     return ", ".join(f"{n} {verdict}" for verdict, n in counts(claims).items() if n)
 
 
+def words(claims: Sequence[Claim]) -> dict[str, str]:
+    """Returns what sentences say of claims: their values by id, their verdicts by id-verdict, and the counts as "verdicts"."""
+    verdicts = {f"{c.id}-verdict": c.verdict for c in claims}
+    return {c.id: c.quoted for c in claims} | verdicts | {"verdicts": told(claims)}
+
+
 def badge(claim: Claim) -> str:
     """Returns the verdict for a page: a word, a mark and a colour, with what kind of row it is and when its region was fixed."""
     found = f"<span class='verdict verdict-{claim.verdict.replace(' ', '-')}' data-mark='{LOOKS[claim.verdict].mark}'>{claim.verdict}</span>"
