@@ -16,9 +16,9 @@ import harness
 import numpy as np
 import torch
 from torch import nn
-from training import Arrays, compared_rows, generated, images, installed, limits
+from training import Arrays, compared_rows, generated, images, installed, limits, native
 
-from dlcore import optimization, pretraining, runtime
+from dlcore import optimization, pretraining
 from dlcore.training import TrainConfig
 from dlcore.training_config import PRETRAINING
 
@@ -53,7 +53,7 @@ class Views(torch.utils.data.Dataset):
 
 
 def loop(pixels: np.ndarray, config: TrainConfig, device: str, low: bool = False) -> nn.Module:
-    """The loop of lightly's examples; `low` adds bfloat16 and channels-last to it."""
+    """The loop of lightly's examples; `low` adds channels-last and, where the hardware has it, bfloat16 to it."""
     from lightly.loss import NTXentLoss
     from lightly.models.modules import SimCLRProjectionHead
 
@@ -69,7 +69,7 @@ def loop(pixels: np.ndarray, config: TrainConfig, device: str, low: bool = False
     for _ in range(config.epochs):
         for views in batches:
             first, second = (view.to(device, memory_format=layout) for view in views)
-            with torch.autocast(device, dtype=torch.bfloat16, enabled=low):
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=low and native(device)):
                 z0, z1 = model(first), model(second)
             loss = criterion(z0.float(), z1.float())
             loss.backward()
@@ -106,11 +106,11 @@ def tables(quick: bool = False) -> list[harness.Table]:
         TrainConfig(epochs=1 if quick else 2, batch_size=32 if quick else 128, seed=seed, **PRETRAINING)
         for seed in range(seeds)
     ]
-    low = "bfloat16" if any(runtime.fast_bfloat16(torch.device(d)) for d in harness.devices()) else "float32"
+    low = "bfloat16" if any(map(native, harness.devices())) else "float32"
     found = {
         f"dlcore, as it comes ({low})": ours,
         "lightly, 0 workers": loop,
-        "lightly, 0 workers, bfloat16, channels last": functools.partial(loop, low=True),
+        f"lightly, 0 workers, {low}, channels last": functools.partial(loop, low=True),
     }
     if not (installed("torchvision") and installed("lightly")):
         found = {way: run if run is ours else None for way, run in found.items()}

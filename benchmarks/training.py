@@ -103,6 +103,11 @@ def ours(
     torch.set_num_threads(before)
 
 
+def native(device: str) -> bool:
+    """Whether a device has bfloat16 in hardware; where it is emulated, a rival that used it would be held back."""
+    return runtime.fast_bfloat16(torch.device(device))
+
+
 def steps(model: nn.Module, train: Arrays, config: TrainConfig) -> tuple[Any, Any]:
     """Returns optimizer and schedule, those of dlcore."""
     total = config.epochs * -(-len(train[1]) // config.batch_size)
@@ -113,7 +118,7 @@ def steps(model: nn.Module, train: Arrays, config: TrainConfig) -> tuple[Any, An
 def loop(
     model: nn.Module, train: Arrays, config: TrainConfig, device: str, workers: int = 0, low: bool = False
 ) -> None:
-    """What one writes without a framework; `low` adds bfloat16 and channels-last to it."""
+    """What one writes without a framework; `low` adds channels-last and, where the hardware has it, bfloat16 to it."""
     torch.manual_seed(config.seed)
     layout = torch.channels_last if low else torch.contiguous_format
     model.to(device, memory_format=layout).train()
@@ -122,7 +127,7 @@ def loop(
     for _ in range(config.epochs):
         for inputs, labels in batches:
             inputs = inputs.to(device, non_blocking=True, memory_format=layout)
-            with torch.autocast(device, dtype=torch.bfloat16, enabled=low):
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=low and native(device)):
                 loss = functional.cross_entropy(model(inputs).float(), labels.to(device, non_blocking=True))
             optimizer.zero_grad()
             loss.backward()
@@ -164,7 +169,7 @@ def lightning_fit(model: nn.Module, train: Arrays, config: TrainConfig, device: 
 
 def ways(quick: bool) -> dict[str, Callable[..., None] | None]:
     """Returns by name each way's function of (model, train, config, device); None where it is not installed."""
-    low = "bfloat16" if any(runtime.fast_bfloat16(torch.device(d)) for d in harness.devices()) else "float32"
+    low = "bfloat16" if any(map(native, harness.devices())) else "float32"
     found: dict[str, Callable[..., None] | None] = {
         f"dlcore, as it comes ({low})": ours,
         "dlcore, float32": functools.partial(ours, precision="float32"),
@@ -174,7 +179,7 @@ def ways(quick: bool) -> dict[str, Callable[..., None] | None]:
     for name, package, run in (
         ("DataLoader loop, 0 workers", "torchvision", loop),
         ("DataLoader loop, 1 worker", "torchvision", functools.partial(loop, workers=1)),
-        ("DataLoader loop, bfloat16, channels last", "torchvision", functools.partial(loop, low=True)),
+        (f"DataLoader loop, {low}, channels last", "torchvision", functools.partial(loop, low=True)),
         ("Lightning, 0 workers", "lightning", lightning_fit),
     ):
         found[name] = run if installed("torchvision") and installed(package) else None

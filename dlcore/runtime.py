@@ -44,6 +44,28 @@ def device(name: str | torch.device = "auto") -> torch.device:
     return torch.device(name)
 
 
+def safe_last(model: torch.nn.Module) -> bool:
+    """Whether torch's CPU convolutions of a network may have their channels last.
+
+    In that layout the gradient of a strided 1 x 1 convolution of few input channels is written outside of its memory: fewer
+    than 8 without AVX-512, fewer than 16 with it (oneDNN's issue 6035, torch 2.14). The process dies, or the gradient is wrong.
+    Networks with fewer than 8 output channels gain nothing by it and are left out as well.
+    """
+    convs = [m for m in model.modules() if isinstance(m, (torch.nn.Conv1d, torch.nn.Conv2d))]
+    narrow = (m.in_channels < 16 and max(m.kernel_size) == 1 < max(m.stride) for m in convs)
+    return not any(narrow) and all(m.out_channels >= 8 for m in convs)
+
+
+def channels_first(images: torch.Tensor) -> torch.Tensor:
+    """Returns images (n, C, H, W) that lie so in memory beyond a doubt: one channel's may have the strides of channels last.
+
+    Convolutions go by the strides, and carry that layout on to what follows.
+    """
+    images = images.contiguous()
+    doubtful = images.is_contiguous(memory_format=torch.channels_last)
+    return images.clone(memory_format=torch.contiguous_format) if doubtful else images
+
+
 @functools.cache
 def keep_memory() -> bool:
     """Tells the C library to keep freed memory for the next tensor; returns whether it did. The training loops call it.

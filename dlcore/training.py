@@ -46,12 +46,9 @@ class _Prepared(NamedTuple):
 def _can_be_last(model: nn.Module, inputs: torch.Tensor, where: torch.device) -> bool:
     """Whether a network trains with its channels last, which is faster: one of images that gives the same outputs so.
 
-    Layers of one's own may ask for a view that this layout does not have: a copy of the network tries. On CPUs without
-    AVX-512, torch 2.14 with one thread writes outside its memory in the backward pass of convolutions of fewer than 8
-    channels in that layout, and the process dies.
+    Layers of one's own may ask for a view that this layout does not have: a copy of the network tries.
     """
-    few = (isinstance(m, nn.Conv2d) and m.out_channels < 8 for m in model.modules())
-    if inputs.ndim != 4 or (where.type == "cpu" and any(few)):
+    if inputs.ndim != 4 or (where.type == "cpu" and not runtime.safe_last(model)):
         return False
     if borrowed.plain(model):
         return True
@@ -192,6 +189,7 @@ def fit(
         ready = _prepare(model, data, config, checkpoint, where, loss, fused)
         inputs, targets, cast, used, optimizer, schedule, curves, keep = ready
         parallel.agree("the epochs of the checkpoint", curves.epochs)
+        first = where.type == "cpu" and inputs.ndim == 4 and not runtime.safe_last(model)
 
         start = written = time.perf_counter()
         spent = curves.seconds
@@ -217,6 +215,7 @@ def fit(
                         batch = inputs[rows]
                         if augment is not None:
                             batch = augment(batch, on_device)
+                        batch = runtime.channels_first(batch) if first else batch
                         with parallel.share(len(rows), alike) as mine:
                             batch, rows = mine.of(batch), rows[mine.rows]
                             with borrowed.batch_of(model, mine.total, used, config.batch_size), cast:

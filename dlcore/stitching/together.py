@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dlcore import borrowed
+from dlcore import borrowed, runtime
 from dlcore.stitching.options import StitchOptions
 
 # bytes of the activations of all networks, beyond which they are not held twice; larger networks would gain nothing
@@ -55,9 +55,8 @@ class Together(nn.Module):
         norms = [name for name, part in self.tail.named_modules() if isinstance(part, _BatchNorm)]
         for name in norms:
             self.tail.set_submodule(name, _Apart([tail.get_submodule(name) for tail in tails]))
-        convs = [part for part in self.tail.modules() if isinstance(part, nn.Conv1d | nn.Conv2d)]
-        # with fewer channels torch's convolutions can write outside their memory, see `training`
-        self._last = bool(convs) and rows[0].device.type == "cpu" and all(conv.out_channels >= 8 for conv in convs)
+        convs = any(isinstance(part, nn.Conv1d | nn.Conv2d) for part in self.tail.modules())
+        self._last = convs and rows[0].device.type == "cpu" and runtime.safe_last(self.tail)
         self._signals = self._last and _as_images(self.tail)
         if self._last:
             self.tail.to(memory_format=torch.channels_last)
