@@ -197,15 +197,18 @@ def beside(checkpoint: Path | None, folder: str, made: str | bytes, suffix: str)
 
 
 def kept(path: Path | None, read: Callable[[Path], T]) -> T | None:
-    """Returns what `read` makes of a kept file, or None where there is none. A damaged file costs time, never the run."""
+    """Returns what `read` makes of a kept file, or None where there is none. A damaged file costs time, never the run.
+
+    It is removed. One that cannot be read now, for want of a right or of memory, is not damaged, and stays.
+    """
     if path is None:
         return None
     try:
         return read(path)
-    except FileNotFoundError:
-        return None
-    except Exception:
-        forget(path)
+    except Exception as error:
+        unread = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
+        if not unread:
+            forget(path)
         return None
 
 
@@ -214,8 +217,10 @@ def remembered(name: str, make: Callable[[], T], of: str = "") -> T:
 
     It is kept in the user's cache until any file of the package changes, or the version of Python, NumPy, SciPy or pandas;
     where it cannot be kept, or was made with a warning, it is made again. Every call returns an object of its own. Only the last
-    `of` of a name is kept.
+    `of` of a name is kept. A page of the book remembers nothing: it is made again when a file changes that it was made of.
     """
+    if "DLCORE_TRACE" in os.environ:
+        return make()
     try:
         path = folder("remembered") / f"{name}-{contents()}{of and f'-{of}'}.pickle"
     except ValueError:  # no home

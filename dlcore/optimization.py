@@ -72,7 +72,11 @@ def resume(path: Path, identity: dict, model: nn.Module, of: Any, schedule: Any,
     try:
         saved = torch.load(path, map_location=where, weights_only=True)
         if {k: saved[k] for k in identity} != identity:
-            raise ValueError("it belongs to another configuration")
+            raise ValueError("it belongs to another run")
+        # torch copies the layers that fit before it says that another does not
+        sizes, known = ({k: v.shape for k, v in state.items()} for state in (saved["model"], model.state_dict()))
+        if sizes != known:
+            raise ValueError("it belongs to another network")
         model.load_state_dict(saved["model"])
         of.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])

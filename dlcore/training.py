@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -73,6 +74,18 @@ def _as_data(model: nn.Module, data: Any, loss: Loss) -> tuple[torch.Tensor, tor
     return inputs, as_tensor("training targets", data[1])
 
 
+def _digest(*given: Any) -> str:
+    """Returns a hash of training data, by which a checkpoint knows its own; of what is no tensor, of its text."""
+    found = hashlib.sha256()
+    for one in given:
+        if isinstance(one, torch.Tensor):
+            found.update(f"{one.dtype} {tuple(one.shape)}".encode())
+            found.update(one.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+        else:
+            found.update(repr(one).encode())
+    return found.hexdigest()[:16]
+
+
 def _checked_labels(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Returns the labels, one for each score of the network or for each place of its maps.
 
@@ -126,7 +139,7 @@ def _prepare(
     warm = 0 if config.schedule == "constant" else max(1, total // LOOP["warm_up"])
     schedule = optimization.schedule(optimizer, config.schedule, total, warm)
     curves, path = Curves(), cache.expanded(checkpoint) if checkpoint else None
-    state = {"config": asdict(config), "size": len(inputs)}
+    state = {"config": asdict(config), "size": len(inputs), "data": _digest(inputs, targets) if path else ""}
     if path is not None and path.exists():
         saved = optimization.resume(path, state, model, optimizer, schedule, where)
         if saved is not None:

@@ -348,3 +348,21 @@ def test_every_path_that_a_caller_gives_goes_through_the_one_door():
             calls = [c for c in ast.walk(function) if isinstance(c, ast.Call) and ast.unparse(c.func) == "Path"]
             literal = [c.lineno for c in calls if given & {ast.unparse(a) for a in c.args}]
             assert file.name == "cache.py" or not literal, f"{file.name}, lines {literal}"
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "I/O error"), MemoryError()])
+def test_a_kept_file_that_cannot_be_read_now_stays(error, tmp_path):
+    path = tmp_path / "kept.npz"
+    cache.write_arrays(path, a=np.arange(3))
+
+    def fails(path):
+        raise error
+
+    assert cache.kept(path, fails) is None
+    assert cache.read_arrays(path)["a"].tolist() == [0, 1, 2]
+
+
+def test_a_page_remembers_nothing_so_that_its_files_are_those_that_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("DLCORE_TRACE", str(tmp_path / "trace"))
+    assert [cache.remembered("one", lambda value=value: value) for value in (1, 2)] == [1, 2]

@@ -356,6 +356,13 @@ def test_paired_equivalence_needs_no_law():
     assert (far.verdict, round(far.difference, 1)) == ("different", 0.2)
 
 
+@pytest.mark.parametrize("factor", [1.0, 3.0])
+def test_curves_whose_ratio_is_constant_have_equal_exponents_without_a_doubt(factor):
+    found = scaling.paired_equivalence(SIZES, losses := 2 * SIZES**-0.3, SIZES, factor * losses)
+    assert found.verdict == "equivalent"
+    assert [found.difference, found.low, found.high, found.p_value] == pytest.approx([0, 0, 0, 0], abs=1e-9)
+
+
 def test_paired_equivalence_takes_common_sizes_and_all_seeds():
     d = np.array([1.0, 10, 100, 1000])
     a, b = 8 * d**-0.2, 5 * d**-0.3

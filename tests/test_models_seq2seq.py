@@ -369,7 +369,7 @@ def test_a_killed_run_resumes_to_the_same_curve(tmp_path, dies_after):
 def test_a_checkpoint_of_other_data_is_named_and_ignored(tmp_path):
     path = tmp_path / "run.pt"
     fit_pairs(task_model(), TRAIN, DEV, CONFIG, checkpoint=path)
-    with pytest.warns(UserWarning, match="belongs to another configuration"):
+    with pytest.warns(UserWarning, match="belongs to another run"):
         curves = fit_pairs(task_model(), TRAIN.take(slice(50)), DEV, CONFIG, checkpoint=path)
     assert curves.resumed == 0
 

@@ -1,5 +1,6 @@
 """The training loop: learns, repeats itself, and resumes to the curve of an uninterrupted run."""
 
+import copy
 import dataclasses
 import subprocess
 import sys
@@ -102,12 +103,30 @@ def test_a_killed_run_resumes_to_the_same_curve(tmp_path, dies_after, optimizer)
 def test_a_checkpoint_of_another_run_or_a_damaged_one_is_named_and_ignored(tmp_path):
     path = tmp_path / "run.pt"
     fit(_net(), _data(), CONFIG, checkpoint=path)
-    with pytest.warns(UserWarning, match="belongs to another configuration"):
+    with pytest.warns(UserWarning, match="belongs to another run"):
         curves = fit(_net(), _data(), dataclasses.replace(CONFIG, learning_rate=0.01), checkpoint=path)
     assert curves.resumed == 0
+    inputs, labels = _data()
+    for other in ((inputs, labels.flip(0)), (inputs + 1, labels)):
+        path.unlink()
+        fit(_net(), _data(), CONFIG, checkpoint=path)
+        with pytest.warns(UserWarning, match="belongs to another run"):
+            curves = fit(_net(), other, CONFIG, checkpoint=path)
+        assert curves.train_loss == fit(_net(), other, CONFIG).train_loss
     path.write_bytes(path.read_bytes()[:100])
     with pytest.warns(UserWarning, match=r"run\.pt cannot be used"):
         fit(_net(), _data(), CONFIG, checkpoint=path)
+
+
+def test_a_checkpoint_of_another_network_leaves_no_weight_behind(tmp_path):
+    path, (inputs, labels) = tmp_path / "run.pt", _data()
+    nets = [nn.Sequential(nn.Flatten(), nn.Linear(inputs[0].numel(), 8), nn.ReLU(), nn.Linear(8, k)) for k in (10, 11)]
+    config = dataclasses.replace(CONFIG, epochs=1)
+    fresh = copy.deepcopy(nets[1])
+    fit(nets[0], (inputs, labels), config, checkpoint=path)
+    with pytest.warns(UserWarning, match="belongs to another network"):
+        curves = fit(nets[1], (inputs, labels), config, checkpoint=path)
+    assert curves.train_loss == fit(fresh, (inputs, labels), config).train_loss
 
 
 def test_stop_at_zero_training_error():

@@ -124,11 +124,13 @@ def paired_equivalence(sizes_a, losses_a, sizes_b, losses_b, *, band: float = 0.
     common = sorted(logs[0].keys() & logs[1].keys())
     if len(common) < 3:
         raise ValueError(f"the curves have {len(common)} sizes in common: three are needed")
-    line: Any = stats.linregress(common, [logs[1][v] - logs[0][v] for v in common])
+    ratios = [logs[1][v] - logs[0][v] for v in common]
+    line: Any = stats.linregress(common, ratios)
+    error = float(line.stderr) if np.ptp(ratios) else 0.0  # SciPy's is NaN for a constant
     difference, freedom = -float(line.slope), len(common) - 2
-    half = float(stats.t.ppf(1 - alpha, freedom) * line.stderr)
-    if line.stderr > 0:
-        p_value = float(stats.t.sf((band - abs(difference)) / line.stderr, freedom))
+    half = float(stats.t.ppf(1 - alpha, freedom) * error)
+    if error > 0:
+        p_value = float(stats.t.sf((band - abs(difference)) / error, freedom))
     else:
         p_value = float(abs(difference) >= band)
     low, high = difference - half, difference + half
