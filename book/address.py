@@ -7,6 +7,7 @@ python book/address.py --set URL       write it into every source that must repe
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import subprocess
@@ -15,9 +16,14 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+from dlcore import machine
+
 ROOT = Path(__file__).resolve().parents[1]
 FORM = "https://github.com/OWNER/NAME"
-_GITHUB = re.compile(r"(?:https://|ssh://git@|git@)github\.com[/:]([\w.-]+)/([\w.-]+?)(?:\.git)?/?")
+# as git and people write it: by https or ssh, with a user, a port, www.
+_GITHUB = re.compile(
+    r"(?:(?:https?|ssh|git)://)?(?:[^@/\s]+@)?(?:www\.|ssh\.)?github\.com(?::\d+)?[/:]([\w.-]+)/([\w.-]+?)(?:\.git)?/?"
+)
 
 
 def parsed(text: str) -> str | None:
@@ -41,16 +47,12 @@ def found(root: Path = ROOT) -> tuple[str | None, str]:
 
     A fork that builds its own site so gets its own address, whatever the sources say.
     """
-    if name := os.environ.get("GITHUB_REPOSITORY"):
-        return parsed(f"https://github.com/{name}"), "GITHUB_REPOSITORY"
-    git = ["git", "-C", str(root), "config", "--get", "remote.origin.url"]
-    try:
-        # a folder that only lies inside somebody's repository has no remote of its own
-        remote = subprocess.run(git, capture_output=True, text=True, check=False) if (root / ".git").exists() else None
-    except FileNotFoundError:
-        remote = None
-    if remote and (url := parsed(remote.stdout)):
-        return url, "git remote"
+    if url := parsed(f"https://github.com/{os.environ.get('GITHUB_REPOSITORY')}"):
+        return url, "GITHUB_REPOSITORY"
+    # a folder that only lies inside somebody's repository has no remote of its own
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        if url := parsed(machine.git(root, "config", "--get", "remote.origin.url")):
+            return url, "git remote"
     return in_sources(root), "pyproject.toml"
 
 

@@ -9,12 +9,13 @@ import datetime
 import html
 import re
 import subprocess
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from dlcore import claims as ledger
-from dlcore import studies
+from dlcore import machine, studies
 from dlcore.claims import pages
 from dlcore.measures import WITHOUT_RUNS
 
@@ -44,16 +45,18 @@ def scale(claim: ledger.Claim) -> str:
 
 def commits() -> dict[datetime.datetime, str]:
     """Returns the commits that changed a file of claims, by date; none where there is no whole history to look at."""
-    git = ["git", "-C", str(ROOT)]
+    if not (ROOT / ".git").exists():
+        return {}
     try:
-        shallow = subprocess.run(
-            [*git, "rev-parse", "--is-shallow-repository"], capture_output=True, text=True, check=True
-        )
-        if shallow.stdout.strip() != "false":
+        if machine.git(ROOT, "rev-parse", "--is-shallow-repository").strip() != "false":
             return {}
-        log = [*git, "log", "--full-history", "--format=%cI %H", "--", ":(top,glob)**/claims.yml"]
-        lines = subprocess.run(log, capture_output=True, text=True, check=True).stdout.splitlines()
-    except (OSError, subprocess.CalledProcessError):
+        lines = machine.git(
+            ROOT, "log", "--full-history", "--format=%cI %H", "--", ":(top,glob)**/claims.yml"
+        ).splitlines()
+    except (OSError, subprocess.SubprocessError) as error:
+        warnings.warn(
+            f"git does not tell the commits of the claims, so the ledger links to none: {error}", stacklevel=2
+        )
         return {}
     return {datetime.datetime.fromisoformat(date): commit for date, commit in map(str.split, lines)}
 

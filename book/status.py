@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from dlcore import studies
+from dlcore import machine, studies
 from dlcore.records import PACKAGED, RecordStore
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,14 +38,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def commit() -> str:
-    """Returns the commit that is built and its date, or that there is no repository."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(ROOT), "log", "-1", "--format=%h of %cs"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
+    """Returns the commit that is built and its date, or that there is no repository, or that git cannot tell."""
+    if not (ROOT / ".git").exists():
         return "not in a repository"
-    return done.stdout.strip()
+    try:
+        return machine.git(ROOT, "log", "-1", "--format=%h of %cs").strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown: git cannot be asked"
 
 
 def recorded() -> pd.DataFrame:

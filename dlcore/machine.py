@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import subprocess
 from pathlib import Path
+
+# by these git would look elsewhere than where it is asked
+ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
 
 
 def cores() -> int:
@@ -29,3 +33,15 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def git(root: Path, *arguments: str, timeout: float = 60) -> str:
+    """Returns what git says of the repository whose folder is `root`, whatever repository the environment names.
+
+    Raises: OSError without git or without a repository there; subprocess.SubprocessError where git fails.
+    """
+    if not (root / ".git").exists():
+        raise FileNotFoundError(f"{root} is no repository")
+    own = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=timeout, env=own).stdout

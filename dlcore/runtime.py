@@ -173,19 +173,10 @@ def rng(*seed: int) -> np.random.Generator:
 
 
 # what a git hook or a script sets to name another repository than that around the folder
-_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
-
-
 def _git(*args: str) -> str | None:
     """Returns what git says of the repository of this source tree, None where it cannot be asked."""
-    root = Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return None
-    own = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     try:
-        return subprocess.run(
-            ["git", "-C", str(root), *args], capture_output=True, text=True, check=True, timeout=20, env=own
-        ).stdout.strip()
+        return machine.git(Path(__file__).resolve().parents[1], *args, timeout=20).strip()
     except (OSError, subprocess.SubprocessError):
         return None
 

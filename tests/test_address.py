@@ -50,6 +50,12 @@ def nowhere(monkeypatch):
         ("git@github.com:someone/else.git\n", URL),
         ("ssh://git@github.com/someone/else", URL),
         ("https://github.com/someone/else.js.git", URL + ".js"),
+        ("https://user:token@github.com/someone/else.git", URL),
+        ("http://www.github.com/someone/else", URL),
+        ("ssh://git@ssh.github.com:443/someone/else.git", URL),
+        ("git://github.com/someone/else.git", URL),
+        ("https://notgithub.com/someone/else", None),
+        ("https://github.com.example.org/someone/else", None),
         ("/somewhere/main", None),
         ("https://example.org/someone/else", None),
         ("https://github.com/someone", None),
@@ -69,6 +75,10 @@ def test_a_workflow_comes_before_the_remote_and_the_remote_before_the_sources(so
     subprocess.run(["git", "-C", sources, "remote", "add", "origin", "/some/folder"], check=True)
     assert address.found(sources) == (OLD, "pyproject.toml")
     subprocess.run(["git", "-C", sources, "remote", "set-url", "origin", "git@github.com:fork/book.git"], check=True)
+    assert address.found(sources) == ("https://github.com/fork/book", "git remote")
+    monkeypatch.setenv("GIT_DIR", str(ROOT / ".git"))  # as in a hook of another repository
+    assert address.found(sources) == ("https://github.com/fork/book", "git remote")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "no address")
     assert address.found(sources) == ("https://github.com/fork/book", "git remote")
     monkeypatch.setenv("GITHUB_REPOSITORY", "someone/else")
     assert address.found(sources) == (URL, "GITHUB_REPOSITORY")

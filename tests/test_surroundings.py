@@ -38,7 +38,7 @@ def tree(tmp_path, monkeypatch):
     _git("add", "-A", cwd=root)
     _git("commit", "-qm", "x", cwd=root)
     monkeypatch.setattr(runtime, "__file__", str(root / "dlcore" / "runtime.py"))
-    for name in runtime._ELSEWHERE:
+    for name in machine.ELSEWHERE:
         monkeypatch.delenv(name, raising=False)
     return root
 
@@ -86,7 +86,7 @@ def test_other_files_are_no_change_of_the_package(name, tree):
     assert _commit() == _git("rev-parse", "--short=12", "HEAD", cwd=tree)
 
 
-@pytest.mark.parametrize("variable", runtime._ELSEWHERE)
+@pytest.mark.parametrize("variable", machine.ELSEWHERE)
 def test_another_repository_of_a_hook_is_not_asked(variable, tree, monkeypatch):
     other, head = _other(tree), _git("rev-parse", "--short=12", "HEAD", cwd=tree)
     monkeypatch.setenv(variable, str(other / ".git"))

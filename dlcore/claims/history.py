@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from dlcore import machine
 from dlcore.cache import write_atomically
 
 FILE = Path(__file__).with_name("history.json")
@@ -149,10 +150,9 @@ def _versions() -> Iterator[tuple[datetime.datetime, str]]:
             for path in _git("ls-tree", "-r", "--full-tree", "--name-only", commit).splitlines():
                 if path.endswith("/claims.yml"):
                     yield datetime.datetime.fromisoformat(date), _git("show", f"{commit}:{path}")
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, subprocess.SubprocessError) as error:
         raise RuntimeError(f"the history of the claims needs Git and the repository: {error}") from None
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=FILE.parent, check=True, capture_output=True, text=True, timeout=60)
-    return done.stdout
+    return machine.git(FILE.resolve().parents[2], *arguments)
