@@ -177,7 +177,7 @@ for size in (64, 256, 1024):
     excess[size] = token_loss(model, test) - task.floor(rule)
     print(f"{excess[size]:.2f} nats above the floor with {size} pairs")
 print(f"exponent from the smallest to the largest: {log(excess[64] / excess[1024]) / log(1024 / 64):.2f}")
-# at 20 % noise: 2.91, 1.77 and 1.16 nats, an exponent of 0.33; without noise 0.37
+# at 20 % noise about 2.91, 1.77 and 1.16 nats, an exponent of 0.33; without noise 0.37
 
 # %% [markdown]
 # The same laws, fitted to a curve of your own:

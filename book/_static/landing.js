@@ -16,7 +16,12 @@
       root.querySelector("output").textContent = now.noise + " %";
       input.setAttribute("aria-valuetext", now.noise + " %");
     }
-    input.addEventListener("input", show);
+    input.addEventListener("input", function () {
+      show();
+      history.replaceState(null, "", "#noise=" + states[input.value].noise);
+    });
+    const given = new URLSearchParams(location.hash.slice(1)).get("noise"), named = states.findIndex((s) => String(s.noise) === given);
+    if (named >= 0) input.value = named;
     root.querySelector("label").hidden = false;
     show();  // a browser keeps the slider's place when a page is reloaded
   }

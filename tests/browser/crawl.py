@@ -48,7 +48,7 @@ class Links(HTMLParser):
 
 def dead(site: Path) -> list[str]:
     """Returns the links of the pages that lead to no file, or to no place in a page, of the site."""
-    pages = {path: Links(path) for path in sorted(site.rglob("*.html"))}
+    pages = {path: Links(path) for path in sorted(site.rglob("*.html")) if "_static" not in path.parts}
     faults = []
     for path, page in pages.items():
         for link in page.links:

@@ -139,7 +139,7 @@ dlLab.part(function (lab) {
     const usual = (s) => s.job !== "memorise" && s.n === 1000 && (s.probe === "knn" ? s.k === 15 : s.penalty === 1) && (s.features !== "random_relu" || s.width === 500);
     function show(gaps, s) {
       const most = Math.max(0.05, ...PARTS.map(([key]) => gaps[key])), record = usual(s) && known(s), at = atRate(record, s.rate);
-      bars.replaceChildren(table(["gap", "", "yours", "recorded, all seeds"], PARTS.map(function ([key, words]) {
+      bars.replaceChildren(table(["gap", "size", "yours", "recorded, all seeds"], PARTS.map(function ([key, words]) {
         const bar = element("i", { class: "role-" + (ROLES[key] || "own"), "data-gap": key, "data-value": String(gaps[key]) });
         bar.style.width = Math.round(100 * gaps[key] / most) + "%";
         return [words, bar, percent(gaps[key]), at >= 0 && record[key] ? percent(record[key].low[at]) + " to " + percent(record[key].high[at]) : "–"];
@@ -161,7 +161,8 @@ dlLab.part(function (lab) {
         if (name !== "rate") own = [];
         if (name === "probe") s.draws = s.probe === "logistic" ? 20 : 100; // a tenth of a second a draw
       },
-      python: function (s) {
+      python: function (s, job) {
+        if (job === "memorise") return { command: "python -m dlcore run rationality dataset=digits objective=supervised architecture=mlp width=" + s.width + " noise=" + s.rate + " n_train=" + s.n + " draws=2 seed=" + s.seed, note: "The same images and the very same noisy labels; the Python's network has two layers, other weights at first, and a second draw of noise." };
         const extra = s.probe === "knn" ? " neighbours=" + s.k : " strength=" + s.penalty, width = s.features === "random_relu" ? " dimension=" + s.width : "";
         return {
           command: "python -m dlcore run rationality dataset=digits objective=" + s.features + width + " probe=" + s.probe + extra + " noise=" + s.rate + " n_train=" + s.n + " draws=" + s.draws + " seed=" + (learnt(s) ? 0 : s.seed),

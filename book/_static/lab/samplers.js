@@ -209,10 +209,11 @@ dlLab.part(function (lab) {
         if (KERNELS.includes(s.rule) && sized(s).n > 1500) throw new Error("A kernel on more than 1,500 signals takes minutes in the page: choose fewer.");
         if (s.experiment === "sparse" && s.rate >= 0.475) throw new Error("Random sparse noise has a rate below 47.5 %: a class cannot lose more than 95 % of its labels.");
       },
-      python: function (s) {
+      python: function (s, job) {
         const { n, dataset } = sized(s), extra = { knn: " neighbours=" + s.k, mlp: " width=" + s.width }[s.rule] || (KERNELS.includes(s.rule) ? " bandwidth=" + s.bandwidth : "");
         const note = { tree: "Trees differ by chance, in which of equal splits they take.", forest: "The Python's forest has 100 trees; trees differ by chance.", mlp: "The Python's network starts from other weights and takes smaller steps." }[s.rule] || "The answers are the same, too.";
-        return { command: "python -m dlcore run distributional dataset=" + dataset + " experiment=" + s.experiment + " architecture=" + s.rule + extra + " noise=" + s.rate + " n_train=" + n + " seed=" + s.seed, note: dataset === "digits" ? "The same images and the very same noisy labels. " + note : "Signals of the same law, drawn anew; the page rounds them to 32 levels and has 2,000 new ones." };
+        const begin = job === "spectrum" ? "sweep distributional --direct --grid noise=0:" + (s.experiment === "sparse" ? 0.4 : 0.9) + ":0.1" : "run distributional noise=" + s.rate;
+        return { command: "python -m dlcore " + begin + " dataset=" + dataset + " experiment=" + s.experiment + " architecture=" + s.rule + extra + " n_train=" + n + " seed=" + s.seed, note: dataset === "digits" ? "The same images and the very same noisy labels. " + note : "Signals of the same law, drawn anew; the page rounds them to 32 levels and has 2,000 new ones." };
       },
       view: function (area) {
         area.append(maps, plot, pictures, foot);

@@ -8,8 +8,9 @@
   function element(tag, attributes, ...children) {
     const drawn = DRAWN.has(tag), e = drawn ? document.createElementNS(SVG, tag) : document.createElement(tag);
     Object.entries(attributes || {}).forEach(function ([key, value]) {
+      if (value === null || value === undefined) return;
       if (!drawn && key in e && typeof value !== "string") e[key] = value;
-      else if (value !== null && value !== undefined) e.setAttribute(key, value);
+      else e.setAttribute(key, value);
     });
     e.append(...children.filter((c) => c !== null && c !== undefined));
     return e;
@@ -220,10 +221,10 @@
     function say(words, wrong) { says.classList.toggle("wrong", Boolean(wrong)); says.textContent = words; root.dataset.state = wrong ? "wrong" : running ? "running" : "ready"; }
     function python() {
       if (!spec.python) return;
-      const found = spec.python(state);
+      const found = spec.python(state, job);
       code.textContent = found.command;
       note.textContent = found.note;
-      const set = found.command.startsWith("python") ? found.command.match(/\w+=\S+/g) : [];
+      const set = found.command.startsWith("python") ? found.command.match(/\w+=[^\s:]+(?!\S)/g) : [];
       cell.hidden = !set.length;
       cell.textContent = ["# in the notebook's cell of parameters", ...set.map((w) => w.replace(/=(\D.*)/, '="$1"').replace("=", " = "))].join("\n");
     }
@@ -236,6 +237,7 @@
     }
     function run(which) {
       job = which;
+      python();
       if (running) worker.stop();
       try { if (spec.check) spec.check(state); } catch (error) { finish(); say(error.message, true); return; }
       running = once = true;
