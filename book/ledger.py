@@ -62,17 +62,21 @@ def commits() -> dict[datetime.datetime, str]:
 
 
 def data(claims: Iterable[ledger.Claim], url: str | None) -> list[dict[str, Any]]:
-    """Returns the ledger as plain data with each claim's scale and links; links into the repository need its address."""
+    """Returns the ledger as plain data with each claim's scale, its sources in the repository, and links to them.
+
+    Sources: the file and line of the study, the files of records, and the commit that fixed the region; links need the address.
+    """
     known, found = commits(), []
     for claim, row in zip(claims, pages.ledger_json(list(claims)), strict=True):
-        links = {"figure": f"../notebooks/{chapter(claim.chapter)}.html#fig-{figure(claim)}"}
+        links: dict[str, Any] = {"figure": f"../notebooks/{chapter(claim.chapter)}.html#fig-{figure(claim)}"}
+        sources = {"study": f"blob/main/dlcore/studies/{row['study']}/claims.py{_line(row['study'], claim.id)}"}
+        if claim.id not in WITHOUT_RUNS:
+            sources["records"] = _records(claim, f"dlcore/records/{row['study']}")
+        if claim.dates and (commit := known.get(claim.dates.region)):
+            sources["region"] = f"commit/{commit}"
         if url:
-            links["study"] = f"{url}/blob/main/dlcore/studies/{row['study']}/claims.py{_line(row['study'], claim.id)}"
-            if claim.id not in WITHOUT_RUNS:
-                links["records"] = _records(claim, f"dlcore/records/{row['study']}", url)
-            if claim.dates and (commit := known.get(claim.dates.region)):
-                links["region"] = f"{url}/commit/{commit}"
-        found.append({**row, "scale": scale(claim), "links": links})
+            links |= {k: [f"{url}/{p}" for p in v] if isinstance(v, list) else f"{url}/{v}" for k, v in sources.items()}
+        found.append({**row, "scale": scale(claim), "sources": sources, "links": links})
     return found
 
 
@@ -82,12 +86,12 @@ def _line(study: str, name: str) -> str:
     return next((f"#L{i}" for i, line in enumerate(lines, 1) if f'@measure("{name}")' in line), "")
 
 
-def _records(claim: ledger.Claim, folder: str, url: str) -> list[str]:
-    """Returns the addresses of the files whose records decide a claim: of the whole folder where they are many."""
+def _records(claim: ledger.Claim, folder: str) -> list[str]:
+    """Returns the places of the files whose records decide a claim: of the whole folder where they are many."""
     groups = claim.dates.groups if claim.dates else ()
     if 0 < len(groups) <= 4:
-        return [f"{url}/blob/main/{folder}/{group}.jsonl" for group in groups]
-    return [f"{url}/tree/main/{folder}"]
+        return [f"blob/main/{folder}/{group}.jsonl" for group in groups]
+    return [f"tree/main/{folder}"]
 
 
 def _choice(label: str, name: str, values: list[str], rows: list[dict[str, Any]]) -> str:
@@ -117,6 +121,9 @@ def _row(claim: ledger.Claim, row: dict[str, Any]) -> str:
     files = links.get("records", [])
     shown |= {"records" if len(files) == 1 else Path(link).stem: link for link in files}
     asked = " ".join(f"<a href='{link}'>{word}</a>" for word, link in shown.items() if link)
+    if "study" not in links:  # without the repository's address its files are named
+        places = [row["sources"]["study"], *row["sources"].get("records", []), row["sources"].get("region", "")[:14]]
+        asked += "".join(f" <small>{re.sub('^(blob|tree)/main/', '', place)}</small>" for place in places if place)
     keys = {
         "chapter": row["chapter"],
         "verdict": row["verdict"],

@@ -79,8 +79,14 @@ def test_the_region_links_to_the_commit_that_fixed_it(data):
 
 
 def test_without_an_address_only_the_books_own_links_are_left(rows):
-    assert all(set(row["links"]) == {"figure"} for row in ledger.data(rows, None))
-    assert "github.com" not in ledger.page(rows, None)
+    found = ledger.data(rows, None)
+    assert all(set(row["links"]) == {"figure"} for row in found)
+    page = ledger.page(rows, None)
+    assert "github.com" not in page
+    # what they would lead to is named
+    assert page.count("<small>dlcore/studies/") == len(rows)
+    assert page.count("<small>dlcore/records/") > len(rows)
+    assert page.count("<small>commit/") == sum("region" in row["sources"] for row in found)
 
 
 def test_the_page_holds_every_claim_once_and_says_how_many_of_each(rows, data):
