@@ -81,9 +81,9 @@ def data(claims: Iterable[ledger.Claim], url: str | None) -> list[dict[str, Any]
 
 
 def _line(study: str, name: str) -> str:
-    """Returns the anchor of the line that measures a claim; nothing where a loop measures several."""
+    """Returns the anchor of the line that measures a claim; nothing where a loop makes its name."""
     lines = (ROOT / "dlcore" / "studies" / study / "claims.py").read_text("utf8").splitlines()
-    return next((f"#L{i}" for i, line in enumerate(lines, 1) if f'@measure("{name}")' in line), "")
+    return next((f"#L{i}" for i, line in enumerate(lines, 1) if f'"{name}"' in line), "")
 
 
 def _records(claim: ledger.Claim, folder: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import NamedTuple, cast
 
@@ -50,6 +51,21 @@ def with_arguments(function: Callable[..., Measured | None], *arguments, **named
     return lambda table: function(table, *arguments, **named)
 
 
+def exact(value: float, runs: int) -> Measured:
+    """Returns a number without an interval of its own: a largest value, a test statistic, an error of one held-out size."""
+    return Measured(float(value), float(value), float(value), runs)
+
+
+@contextlib.contextmanager
+def at_confidence(level: float) -> Iterator[None]:
+    """Has every interval of this level inside of the context."""
+    asked = CONFIDENCE.set(level)
+    try:
+        yield
+    finally:
+        CONFIDENCE.reset(asked)
+
+
 def mean(values: pd.Series, within: tuple[float, float] = (-math.inf, math.inf)) -> Measured | None:
     """Returns the mean with its t interval, None without values.
 
@@ -68,7 +84,7 @@ def mean_where(values: pd.Series, meets: pd.Series) -> Measured | None:
     """Returns the mean over the runs that meet a claim's condition; NaN with the number of all runs where none does."""
     if values.empty:
         return None
-    return mean(values.loc[meets]) or Measured(math.nan, math.nan, math.nan, len(values))
+    return mean(values.loc[meets]) or exact(math.nan, len(values))
 
 
 def largest(groups: list[pd.Series], absolute: bool = False) -> Measured | None:
@@ -84,6 +100,26 @@ def by(t: Table, column: str | pd.Series, *names: str) -> list[pd.Series]:
     """Returns the values of a column in groups of equal `names`."""
     values = cast(pd.Series, t[column] if isinstance(column, str) else column)
     return [group for _, group in values.groupby([t[n] for n in names])]
+
+
+def average(values: pd.Series) -> float:
+    """Returns the mean of a column as a sentence prints it, infinity without values.
+
+    >>> average(pd.Series([1.0, float("nan"), 2.0])), average(pd.Series(dtype=float))
+    (1.5, inf)
+    """
+    values = values.dropna()
+    return float(values.mean()) if len(values) else math.inf
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """Returns a number with its interval as a sentence has them, in two digits.
+
+    >>> with_interval(39.625, 33.292, 47.162)
+    '40 (33 to 47)'
+    """
+    value, low, high = two_digits(value, low, high).split()
+    return f"{value} ({low} to {high})"
 
 
 def two_digits(*values: float) -> str:

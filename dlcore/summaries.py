@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,6 @@ import pandas as pd
 from dlcore.metrics.statistics import mean_interval
 
 FINDINGS = ("laptop", "gpu")
-
-
 _FAMILY = {
     "tree": "tree",
     "extra_tree": "extra tree",
@@ -26,6 +24,7 @@ _FAMILY = {
     "resnet": "ResNet",
     "resnet18": "ResNet-18",
 }
+# in the order of the charts
 OBJECTIVES = {
     "supervised": "end to end",
     "simclr": "SimCLR",
@@ -34,8 +33,8 @@ OBJECTIVES = {
     "rotation": "rotation",
     "random": "untrained network",
     "random_relu": "random ReLU",
-    "pixels": "raw inputs",
     "pca": "PCA",
+    "pixels": "raw inputs",
     "clusters": "cluster vote",
     "neighbours": "neighbour average",
 }
@@ -54,20 +53,34 @@ def findings(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, optional: S
     return rows if rows.empty else rows.assign(**{name: np.nan for name in optional if name not in rows})
 
 
-def over_seeds(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
+def select(table: pd.DataFrame, **fields: Any) -> pd.DataFrame:
+    """Returns the rows whose fields have these values: a list or tuple stands for any of its values, None for none given.
+
+    A table without rows is returned as it is, also where it has no columns.
+
+    >>> runs = pd.DataFrame({"noise": [0.1 + 0.2, 0.3, 0.4], "seed": [0, 1, 2], "width": [None, 8, None]})
+    >>> select(runs, noise=0.3, seed=[1, 2]).seed.tolist(), select(runs, width=None).seed.tolist()
+    ([1], [0, 2])
+    """
+    for name, value in fields.items():
+        if table.empty:
+            return table
+        column = table[name]
+        if isinstance(value, (list, tuple)):
+            table = table[column.isin(value)]
+        elif isinstance(value, float):
+            table = table[np.isclose(column, value)]
+        else:
+            table = table[column.isna() if value is None else column == value]
+    return table
+
+
+def over_seeds(table: pd.DataFrame, by: Sequence[str], value: str, sort: bool = True) -> pd.DataFrame:
     """Returns mean, 95 % t interval and number of seeds of a column for each group; one seed has no interval."""
     found = []
-    for key, group in table.dropna(subset=[value]).groupby(list(by), sort=True):
-        interval = mean_interval(group[value])
-        found.append(
-            {
-                **dict(zip(by, cast(tuple, key), strict=True)),
-                value: interval.value,
-                "low": interval.low,
-                "high": interval.high,
-            }
-        )
-        found[-1]["seeds"] = interval.n
+    for key, group in table.dropna(subset=[value]).groupby(list(by), sort=sort):
+        i = mean_interval(group[value])
+        found.append([*key, i.value, i.low, i.high, i.n])
     return pd.DataFrame(found, columns=[*by, value, "low", "high", "seeds"])
 
 

@@ -44,17 +44,13 @@ def write(measures: Mapping[str, Callable], tables: Mapping[str, pd.DataFrame]) 
 
     Args: measures: claim -> its measure; tables: claim -> the table that it is measured on, if it is on records.
     """
-    dates = {
-        name: Dates(
-            region,
-            first_record(measures[name], few := _of_its_groups(measures[name], tables[name])),
-            groups(measures[name], few),
-        )
-        if name in tables
-        else Dates(region, None)
-        for name, (region, _) in sorted(regions().items())
-        if name in measures
-    }
+    dates = {}
+    for name, (region, _) in sorted(regions().items()):
+        if name in tables:
+            few = _of_its_groups(measures[name], tables[name])
+            dates[name] = Dates(region, first_record(measures[name], few), groups(measures[name], few))
+        elif name in measures:
+            dates[name] = Dates(region, None)
     rows = [
         f'  "{name}": {json.dumps([*(v and v.isoformat() for v in row[:2]), row.groups])}'
         for name, row in dates.items()

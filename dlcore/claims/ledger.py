@@ -17,8 +17,8 @@ from scipy import stats
 from dlcore import cache, studies
 from dlcore.claims import history
 from dlcore.claims.multiplicity import holm, place, smallest_error
-from dlcore.config import unknown_choice
-from dlcore.measures import MEASURES, WITHOUT_RUNS, Measured, two_digits
+from dlcore.config import one_of
+from dlcore.measures import MEASURES, WITHOUT_RUNS, Measured, two_digits, with_interval
 from dlcore.records import PACKAGED, RecordStore
 
 # chapter -> its study
@@ -113,16 +113,14 @@ class Claim:
         if self.measured is None:
             return "no run"
         m = self.measured
+        runs = f"{m.runs} runs" if m.runs > 1 else "one run"
         if not np.isfinite(m.value):
-            return (
-                f"{m.runs} runs, none meets the condition" if m.runs > 1 else "one run, it does not meet the condition"
-            )
+            return f"{runs}, {'none meets' if m.runs > 1 else 'it does not meet'} the condition"
         value, low, high = (f"{round(v, 3) + 0.0:.3f}" for v in (m.value, m.low, m.high))  # no minus before a zero
         if not np.isfinite(m.low):
             return f"{value}, one run"
-        if m.low == m.value == m.high:  # a largest value or a statistic, not an estimate
-            return f"{value}, {m.runs} runs" if m.runs > 1 else f"{value}, one run"
-        return f"{value} [{low}, {high}], {m.runs} runs"
+        # else a largest value or a statistic, not an estimate
+        return f"{value} [{low}, {high}], {runs}" if m.low < m.high else f"{value}, {runs}"
 
     @property
     def brief(self) -> str:
@@ -138,8 +136,7 @@ class Claim:
             return f"{two_digits(m.value)} (one run)"
         if m.low == m.value == m.high:
             return two_digits(m.value)
-        value, low, high = two_digits(m.value, m.low, m.high).split()
-        return f"{value} ({low} to {high})"
+        return with_interval(m.value, m.low, m.high)
 
     @property
     def quoted(self) -> str:
@@ -180,9 +177,9 @@ def shipped(chapter: int | None = None, only: str | None = None) -> list[Claim]:
     Raises: ValueError for an unknown id.
     """
     entries = {e["id"]: e for e in _entries()}
-    if only is not None and only not in entries:
-        raise unknown_choice("claim", only, entries)
-    chapters = [entries[only]["chapter"]] if only is not None else STUDIES if chapter is None else [chapter]
+    if only is not None:
+        chapter = entries[one_of("claim", only, entries)]["chapter"]
+    chapters = STUDIES if chapter is None else [chapter]
     measured: dict[str, Measured | None] = {}
     for number in chapters:
         measured |= cache.remembered(
@@ -262,13 +259,10 @@ def runs(name: str) -> pd.DataFrame:
     Raises: ValueError for an unknown claim, or one that needs no runs.
     """
     entries = {e["id"]: e for e in _entries()}
-    if name not in entries:
-        raise unknown_choice("claim", name, entries)
-    entry = entries[name]
+    chapter = entries[one_of("claim", name, entries)]["chapter"]
     if name in WITHOUT_RUNS:
         raise ValueError(f"{name} is measured on published numbers, not on runs")
-    table = _shipped(STUDIES[entry["chapter"]])
-    return history.behind(MEASURES[name], table)
+    return history.behind(MEASURES[name], _shipped(STUDIES[chapter]))
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from dlcore.measures import CONFIDENCE, Measured
+from dlcore.measures import Measured, at_confidence
 
 
 def place(measured: Measured | None, accept: tuple[float, float]) -> str:
@@ -31,11 +31,8 @@ def smallest_error(measure: Callable[[], Measured | None], accept: tuple[float, 
     """
 
     def decided(alpha: float) -> bool:
-        asked = CONFIDENCE.set(1 - alpha)
-        try:
+        with at_confidence(1 - alpha):
             return place(measure(), accept) != "across"
-        finally:
-            CONFIDENCE.reset(asked)
 
     low, high = 1e-6, 0.9
     if decided(low):

@@ -104,8 +104,7 @@ def ledger_json(claims: list[Claim] | None = None) -> list[dict[str, Any]]:
     found = []
     for c in shipped() if claims is None else claims:
         m = c.measured or Measured(math.nan, math.nan, math.nan, 0)
-        numbers: dict[str, Any] = {k: getattr(m, k) for k in ("value", "low", "high", "runs")}
-        numbers = {k: v if math.isfinite(v) else None for k, v in numbers.items()} | {"method": m.method}
+        numbers = {k: v if k == "method" or math.isfinite(v) else None for k, v in m._asdict().items()}
         text = {"claim": c.claim, "setting": c.setting, "thesis": c.reference}
         head = {"id": c.id, "chapter": c.chapter, "study": STUDIES[c.chapter], "kind": c.kind, "headline": c.headline}
         dates: dict[str, Any] = {"timing": c.timing}
@@ -145,14 +144,11 @@ def picture(claims: list[Claim] | None = None) -> str:
         parts.append(f'<rect x="{x:.0f}" y="41" width="14" height="14" rx="3" fill="{LOOKS[verdict].colour}"/>')
         parts.append(f'<text x="{x + 20:.0f}" y="53">{verdict}</text>')
         x += 42 + 7.3 * len(verdict)
-    told = "; ".join(
-        f"chapter {i}: " + ", ".join(f"{n} {v}" for v, n in counts(rows).items() if n)
-        for i, rows in enumerate(chapters, 1)
-    )
+    described = "; ".join(f"chapter {i}: {told(rows)}" for i, rows in enumerate(chapters, 1))
     height = top + len(chapters) * step + 8
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 780 {height}" role="img" font-family="system-ui, sans-serif" font-size="14" fill="#1f2328">'
-        f"<title>Verdicts on {sum(map(len, chapters))} claims</title><desc>{told}</desc>"
+        f"<title>Verdicts on {sum(map(len, chapters))} claims</title><desc>{described}</desc>"
         f'<rect x=".5" y=".5" width="779" height="{height - 1}" rx="8" fill="#fff" stroke="#d0d7de"/>'
         f'<text x="20" y="26" font-size="16" font-weight="600">{sum(map(len, chapters))} claims of a thesis, tested again</text>'
         + "".join(parts)

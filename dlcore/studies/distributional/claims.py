@@ -13,6 +13,7 @@ from dlcore.measures import (
     Measured,
     Table,
     by,
+    exact,
     largest,
     mean,
     mean_where,
@@ -21,14 +22,13 @@ from dlcore.measures import (
 )
 from dlcore.metrics.distributional import knn_flip_rate
 from dlcore.metrics.statistics import welch_interval
+from dlcore.summaries import select
 
 
 def _rows(t: Table, usual: bool = True, **where) -> Table:
-    for name, value in where.items():
-        t = t[t[name].isin(value) if isinstance(value, (list, tuple)) else t[name] == value]
-    t = t[~t.feature.astype(bool)]
-    # of the nearest neighbours one; others are asked for by their number
-    return t[t.usual & (t.neighbours == where.get("neighbours", 1))] if usual else t
+    t = select(t, feature=False, **where)
+    # of the nearest neighbours one; others are asked for with usual=False
+    return select(t, usual=True, neighbours=1) if usual else t
 
 
 @measure("nn-is-a-sampler")
@@ -37,32 +37,28 @@ def _(t):
     return largest(by(t, t.flip_rate_test - t.noise, "noise"), absolute=True)
 
 
+def _paths(t: Table, architecture: str, **where) -> Table:
+    return _rows(t, usual=False, experiment="cyclic", dataset="digits", architecture=architecture, noise=0.3, **where)
+
+
 @measure("knn-binomial")
 def _(t):
-    t = _rows(t, usual=False, experiment="cyclic", dataset="digits", architecture="knn", noise=0.3)
+    t = _paths(t, "knn")
     t = t[t.neighbours <= 15]
     law = np.array([float(knn_flip_rate(int(k), 0.3)) for k in t.neighbours])
     return largest(by(t, t.flip_rate_test - law, "neighbours"), absolute=True)
 
 
-@measure("knn-without-interpolation")
-def _(t):
-    t = _rows(t, usual=False, experiment="cyclic", dataset="digits", architecture="knn", noise=0.3)
-    return largest(by(t, t.tt_tv - t.tt_null_mean, "neighbours"))
+def _without_interpolation(t: Table, architecture: str, path: str, **where) -> Measured | None:
+    t = _paths(t, architecture, **where)
+    return largest(by(t, t.tt_tv - t.tt_null_mean, path))
 
 
-def _subgroup(t: Table, dataset: str, architecture: str, preset: str = "laptop") -> Measured | None:
-    return mean(
-        _rows(
-            t, experiment="subgroup", dataset=dataset, architecture=architecture, noise=0.3, preset=preset
-        ).flip_rate_test
+MEASURES["knn-without-interpolation"] = with_arguments(_without_interpolation, "knn", "neighbours")
+for _name, _bandwidth in (("gaussian", 0.66), ("laplace", 1.65)):
+    MEASURES[f"kernel-path-{_name}"] = with_arguments(
+        _without_interpolation, f"kernel_{_name}", "ridge", bandwidth=_bandwidth
     )
-
-
-MEASURES["cats-become-objects"] = with_arguments(_subgroup, "cifar10", "resnet")
-MEASURES["digits-subgroup-mlp"] = with_arguments(_subgroup, "digits", "mlp")
-MEASURES["fashion-subgroup-convnet"] = with_arguments(_subgroup, "fashion_mnist", "convnet")
-MEASURES["cats-at-paper-scale"] = with_arguments(_subgroup, "cifar10_full", "resnet18", "gpu")
 
 
 # 3 of 3,000 samples, of which 90 are noisy: the conjecture is of networks that have learnt their labels
@@ -76,92 +72,75 @@ def _above_epsilon(t: Table) -> Measured | None:
     return mean_where(t.debiased - t.epsilon, (t.train_error <= INTERPOLATES) & (t.epsilon <= TELLS))
 
 
-def _calibrated(t: Table, dataset: str, architecture: str) -> Measured | None:
-    return _above_epsilon(
-        _rows(t, experiment="subgroup", dataset=dataset, architecture=architecture, noise=0.3, preset="laptop")
-    )
+def _noisy(t: Table, column: str, experiment: str, dataset: str, architecture: str, **where) -> Measured | None:
+    """Measures the mean of a column at 30 % noise; "excess" is the distance above its bound."""
+    t = _rows(t, experiment=experiment, dataset=dataset, architecture=architecture, noise=0.3, **where)
+    return _above_epsilon(t) if column == "excess" else mean(t[column])
 
 
-MEASURES["cats-calibrated"] = with_arguments(_calibrated, "cifar10", "resnet")
-MEASURES["digits-subgroup-calibrated"] = with_arguments(_calibrated, "digits", "mlp")
-MEASURES["fashion-subgroup-calibrated"] = with_arguments(_calibrated, "fashion_mnist", "convnet")
+for _name, _column, *_where in (
+    ("cats-become-objects", "flip_rate_test", "subgroup", "cifar10", "resnet"),
+    ("digits-subgroup-mlp", "flip_rate_test", "subgroup", "digits", "mlp"),
+    ("fashion-subgroup-convnet", "flip_rate_test", "subgroup", "fashion_mnist", "convnet"),
+    ("cats-calibrated", "excess", "subgroup", "cifar10", "resnet"),
+    ("digits-subgroup-calibrated", "excess", "subgroup", "digits", "mlp"),
+    ("fashion-subgroup-calibrated", "excess", "subgroup", "fashion_mnist", "convnet"),
+    ("gaussian-kernel-calibrated", "excess", "subgroup", "digits", "kernel_gaussian"),
+    ("mlp-noise-on-all-classes", "flip_rate_test", "cyclic", "digits", "mlp"),
+    ("laplace-kernel-calibrated", "excess", "cyclic", "digits", "kernel_laplace"),
+    ("forest-calibrated", "excess", "cyclic", "digits", "forest"),
+):
+    MEASURES[_name] = with_arguments(_noisy, _column, *_where, preset="laptop")
+MEASURES["cats-at-paper-scale"] = with_arguments(
+    _noisy, "flip_rate_test", "subgroup", "cifar10_full", "resnet18", preset="gpu"
+)
 
 
-def _slopes(t: Table, architecture: str, x: str, y: str, rates: tuple[float, ...] = ()) -> pd.Series:
+def _cats(t: Table, architecture: str, **where) -> Table:
+    return _rows(t, experiment="subgroup", dataset="cifar10", architecture=architecture, **where)
+
+
+def _slopes(t: Table, architecture: str, x: str, y: str, **where) -> pd.Series:
     """Returns, by seed, the least-squares slope of a column over another one across the noise rates of cats."""
-    t = _rows(t, experiment="subgroup", dataset="cifar10", architecture=architecture, preset="laptop")
-    t = t[t.noise.isin(rates)] if rates else t
+    t = _cats(t, architecture, preset="laptop", **where)
     found = {seed: np.polyfit(g[x], g[y], 1)[0] for seed, g in t.groupby("seed") if g.noise.nunique() > 2}
     return pd.Series(found, dtype=float)
 
 
-@measure("cats-slope")
-def _(t):
-    return mean(_slopes(t, "resnet", "noise", "flip_rate_test"))
+def _excess(t: Table, architecture: str, noise: float = 0.3) -> Table:
+    """Extra flips of cats and extra error of the other animals above the same seed's run without noise."""
+    t = _cats(t, architecture).set_index("seed")[["noise", "flip_rate_test", "other_same_error"]]
+    noisy, clean = (select(t, noise=rate).drop(columns="noise") for rate in (noise, 0.0))
+    return (noisy - clean).dropna()
 
 
-@measure("cats-excess")
-def _(t):
-    return mean(_excess(t, "resnet").flip_rate_test)
-
-
-@measure("other-animals-slope")
-def _(t):
-    return mean(_slopes(t, "resnet", "noise", "other_same_error"))
+MEASURES["cats-slope"] = lambda t: mean(_slopes(t, "resnet", "noise", "flip_rate_test"))
+MEASURES["cats-excess"] = lambda t: mean(_excess(t, "resnet").flip_rate_test)
+MEASURES["other-animals-slope"] = lambda t: mean(_slopes(t, "resnet", "noise", "other_same_error"))
+MEASURES["other-animals-unaffected"] = lambda t: mean(_excess(t, "resnet").other_same_error)
 
 
 @measure("mlp-slope")
 def _(t):
     mlp, resnet = (
-        _slopes(t, name, "flip_rate_test", "other_same_error", (0.0, 0.3, 0.5)) for name in ("mlp", "resnet")
+        _slopes(t, name, "flip_rate_test", "other_same_error", noise=[0.0, 0.3, 0.5]) for name in ("mlp", "resnet")
     )
     if min(len(mlp), len(resnet)) < 2:
         return None
     return Measured(*welch_interval(mlp, resnet, confidence=CONFIDENCE.get()))
 
 
-def _excess(t: Table, architecture: str, noise: float = 0.3) -> Table:
-    """Extra flips of cats and extra error of the other animals above the same seed's run without noise."""
-    t = _rows(t, experiment="subgroup", dataset="cifar10", architecture=architecture).set_index("seed")
-    noisy, clean = t[t.noise == noise], t[t.noise == 0]
-    found = noisy[["flip_rate_test", "other_same_error"]] - clean[["flip_rate_test", "other_same_error"]]
-    return found.dropna()
-
-
-@measure("other-animals-unaffected")
-def _(t):
-    return mean(_excess(t, "resnet").other_same_error)
-
-
 @measure("mlp-does-not-localise")
 def _(t):
-    shares = []
-    for architecture in ("mlp", "resnet"):
-        e = _excess(t, architecture)
-        shares.append(e.other_same_error / e.flip_rate_test)
-    both = pd.concat(shares, axis=1, keys=["mlp", "resnet"]).dropna()
-    return mean(both.mlp - both.resnet)
+    both = (_excess(t, architecture) for architecture in ("mlp", "resnet"))
+    mlp, resnet = (e.other_same_error / e.flip_rate_test for e in both)
+    return mean(mlp - resnet)
 
 
 @measure("tv-below-epsilon")
 def _(t):
     t = _rows(t, experiment="four", architecture=["mlp", "convnet"])
     return largest(by(t, t.debiased - t.epsilon, "dataset", "architecture", "n_train"))
-
-
-def _all_classes(t: Table, dataset: str, architecture: str, column: str) -> Measured | None:
-    found = _rows(t, experiment="cyclic", dataset=dataset, architecture=architecture, noise=0.3)
-    return _above_epsilon(found) if column == "excess" else mean(found[column])
-
-
-MEASURES["mlp-noise-on-all-classes"] = with_arguments(_all_classes, "digits", "mlp", "flip_rate_test")
-MEASURES["laplace-kernel-calibrated"] = with_arguments(_all_classes, "digits", "kernel_laplace", "excess")
-MEASURES["forest-calibrated"] = with_arguments(_all_classes, "digits", "forest", "excess")
-
-
-@measure("gaussian-kernel-calibrated")
-def _(t):
-    return _above_epsilon(_rows(t, experiment="subgroup", dataset="digits", architecture="kernel_gaussian", noise=0.3))
 
 
 @measure("convnet-between-step-and-diagonal")
@@ -173,42 +152,33 @@ def _(t):
     return mean(away / step)
 
 
-@measure("constant-partition")
-def _(t):
-    return mean(_rows(t, experiment="imbalance", dataset="fashion_mnist", architecture="mlp").debiased)
+def _constant(t: Table, **where) -> Table:
+    return _rows(t, experiment="imbalance", dataset="fashion_mnist", **where)
+
+
+MEASURES["constant-partition"] = lambda t: mean(_constant(t, architecture="mlp").debiased)
 
 
 @measure("constant-partition-families")
 def _(t):
-    t = _rows(t, experiment="imbalance", dataset="fashion_mnist")
-    t = t[~t.architecture.isin(["forest", "logistic"])]
-    return largest(by(t, "debiased", "architecture"))
+    t = _constant(t)
+    return largest(by(t[~t.architecture.isin(["forest", "logistic"])], "debiased", "architecture"))
 
 
 def _agreement(t: Table, architectures: list[str], datasets: list[str]) -> Measured | None:
     t = _rows(t, experiment="agreement", architecture=architectures, dataset=datasets, noise=0.0)
     # sizes and data sets of one seed share their training sets: a seed is one run
-    return mean((t.agreement - t.test_accuracy_noisy).abs().groupby(t.seed).mean()) if len(t) else None
+    return mean((t.agreement - t.test_accuracy_noisy).abs().groupby(t.seed).mean())
 
 
 MEASURES["agreement-networks"] = with_arguments(_agreement, ["mlp", "convnet"], ["digits", "fashion_mnist"])
 MEASURES["agreement-trees"] = with_arguments(_agreement, ["tree"], ["digits"])
 
 
-def _path(t: Table, architecture: str, bandwidth: float) -> Measured | None:
-    where = {"experiment": "cyclic", "dataset": "digits", "architecture": architecture, "bandwidth": bandwidth}
-    t = _rows(t, usual=False, noise=0.3, **where)
-    return largest(by(t, t.tt_tv - t.tt_null_mean, "ridge"))
-
-
-MEASURES["kernel-path-gaussian"] = with_arguments(_path, "kernel_gaussian", 0.66)
-MEASURES["kernel-path-laplace"] = with_arguments(_path, "kernel_laplace", 1.65)
-
-
 @measure("training-time")
 def _(t):
     t = _rows(t, experiment="sparse", dataset="fashion_mnist", architecture="mlp", noise=0.4)
-    return mean(t.largest_train_test_excess) if len(t) else None
+    return mean(t.largest_train_test_excess)
 
 
 @measure("human-noise")
@@ -218,43 +188,38 @@ def _(t):
 
 def _one_class(t: Table, architecture: str) -> Table:
     """The interpolating runs with each class of ten noisy in turn, none until every class has its premise."""
-    if "class_epsilon" not in t:
-        return t[:0]
     t = _rows(t, experiment="one_class", dataset="fashion_mnist", architecture=architecture, noise=0.3)
     t = t.dropna(subset=["class_epsilon", "returned"])
     t = t[t.train_error <= INTERPOLATES].sort_values("epochs").drop_duplicates(["noisy", "seed"], keep="last")
     return t if t.noisy.nunique() == 10 else t[:0]
 
 
-def _over_seeds(values: pd.Series, runs: int, within: tuple[float, float] = (-math.inf, math.inf)) -> Measured:
-    found = mean(values, within)
-    return Measured(found.value, found.low, found.high, runs)
+def _over_seeds(values: pd.Series, runs: int, **options) -> Measured | None:
+    m = mean(values, **options)
+    return m and m._replace(runs=runs, method="")
 
 
 def _worst_class(t: Table, architecture: str) -> Measured | None:
     t = _one_class(t, architecture)
     groups = by(t, t.class_debiased - t.class_epsilon, "noisy")
-    return largest(groups) if len(t) and min(map(len, groups)) > 1 else None
+    return largest(groups) if min(map(len, groups), default=0) > 1 else None
 
 
 def _returned(t: Table, architecture: str) -> Measured | None:
     """Mean returned share of the noise over the classes with epsilon of at most 0.01, seed by seed."""
     t = _one_class(t, architecture)
-    epsilon = t.groupby("noisy").class_epsilon.mean()
-    told = t[t.noisy.isin(epsilon[epsilon <= 0.01].index)]
-    if not len(told):
-        return Measured(*(float("nan"),) * 3, len(t)) if len(t) else None
+    told = t[t.groupby("noisy").class_epsilon.transform("mean") <= 0.01]
+    if told.empty and len(t):
+        return exact(math.nan, len(t))
     return _over_seeds(told.groupby("seed").returned.mean(), len(told))
 
 
 def _rank(t: Table, architecture: str, column: str) -> Measured | None:
     """Rank correlation of a column with epsilon over the ten classes, seed by seed."""
     t = _one_class(t, architecture)
-    if not len(t):
-        return None
-    epsilon = t.noisy.map(t.groupby("noisy").class_epsilon.mean())
-    found = [g[column].corr(epsilon[g.index], method="spearman") for _, g in t.groupby("seed")]
-    return _over_seeds(pd.Series(found).dropna(), len(t), (-1, 1))
+    t = t.assign(epsilon=t.groupby("noisy").class_epsilon.transform("mean"))
+    found = [own[column].corr(own.epsilon, method="spearman") for _, own in t.groupby("seed")]
+    return _over_seeds(pd.Series(found, dtype=float), len(t), within=(-1, 1))
 
 
 MEASURES["ten-classes-forest"] = with_arguments(_worst_class, "forest")

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 
-from dlcore.measures import two_digits
+from dlcore.measures import average, with_interval
 from dlcore.metrics.statistics import mean_interval
+from dlcore.summaries import select
 
+_FIELDS = ("dataset", "experiment", "architecture", "noise")
 # name -> which runs, and the column whose mean is printed
 _MEANS = {
     "cats-clean": ("cifar10", "subgroup", "resnet", 0.0, "flip_rate_test"),
     "cats-epsilon": ("cifar10", "subgroup", "resnet", 0.3, "epsilon"),
-    "human-epsilon": ("cifar10", "human", "resnet", None, "epsilon"),
+    "human-epsilon": ("cifar10", "human", "resnet", 0.0, "epsilon"),
     "fashion-nn": ("fashion_mnist", "subgroup", "knn", 0.3, "flip_rate_test"),
     "fashion-epsilon": ("fashion_mnist", "subgroup", "convnet", 0.3, "epsilon"),
-    "marginal-error": ("fashion_mnist", "imbalance", "mlp", None, "label_error"),
+    "marginal-error": ("fashion_mnist", "imbalance", "mlp", 0.0, "label_error"),
 }
 
 
@@ -30,28 +30,15 @@ def numbers(table: pd.DataFrame) -> dict[str, float | str]:
 
     Args: table: of `tables.distributional`.
     """
-    own = table[~table.feature.astype(bool) & (table.preset == "laptop")] if len(table) else table
-    found: dict[str, float | str] = {}
-    for name, (dataset, experiment, architecture, noise, column) in _MEANS.items():
-        rows = _of(own, dataset, experiment, architecture)
-        rows = rows if noise is None or rows.empty else rows[rows.noise == noise]
-        values = rows[column].dropna() if len(rows) else rows
-        found[name] = float(values.mean()) if len(values) else math.inf
-    told = _of(own, "fashion_mnist", "one_class", "mlp")
-    epsilon = (
-        told.groupby("noisy").class_epsilon.mean() if len(told) and "class_epsilon" in told else pd.Series(dtype=float)
-    )
+    own = select(table, feature=False, preset="laptop", neighbours=1)
+    found: dict[str, float | str] = {
+        name: average(select(own, **dict(zip(_FIELDS, where, strict=True)))[column])
+        for name, (*where, column) in _MEANS.items()
+    }
+    told = select(own, dataset="fashion_mnist", experiment="one_class", architecture="mlp")
+    epsilon = told.groupby("noisy").class_epsilon.mean()
     found["told-classes"] = f"{int((epsilon < 0.03).sum())} of {len(epsilon)}" if len(epsilon) else "no run"
-    rows = _of(own, "mnist1d", "four", "mlp")
-    excess = (rows.debiased - rows.epsilon)[rows.n_train == 8000].dropna() if len(rows) else rows
-    if len(excess) < 2:
-        return found | {"mlp-8000": "no run"}
-    value, low, high = two_digits(*mean_interval(excess)[:3]).split()
-    return found | {"mlp-8000": f"{value} ({low} to {high})"}
-
-
-def _of(table: pd.DataFrame, dataset: str, experiment: str, architecture: str) -> pd.DataFrame:
-    if table.empty:
-        return table
-    own = table[(table.dataset == dataset) & (table.experiment == experiment) & (table.neighbours == 1)]
-    return own[own.architecture == architecture]
+    rows = select(own, dataset="mnist1d", experiment="four", architecture="mlp", n_train=8000)
+    excess = (rows.debiased - rows.epsilon).dropna()
+    found["mlp-8000"] = with_interval(*mean_interval(excess)[:3]) if len(excess) > 1 else "no run"
+    return found

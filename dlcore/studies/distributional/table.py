@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dlcore.metrics.distributional import partition_tv
-from dlcore.summaries import FINDINGS, family, findings
+from dlcore.summaries import FINDINGS, family, findings, select
 
 # bandwidths (in median distances) of the two kernels in the main comparison; others belong to the kernel's path
 USUAL_BANDWIDTH = {"kernel_gaussian": 0.66, "kernel_laplace": 0.33, "svm": 0.33}
@@ -67,38 +67,28 @@ def derived(
         & (rows.max_depth == 0)
         & rows.neighbours.isin([1, 15])
     )
-    clean = rows[(rows.experiment == "cyclic") & (rows.noise == 0) & ~rows.feature.astype(bool)]
-    own = rows[rows.feature.astype(bool)]
-    key = [c for c in _SAME if c in rows]
-
-    def filled(frame: pd.DataFrame) -> list[tuple]:
-        return list(frame[key].astype(object).where(frame[key].notna(), None).itertuples(index=False, name=None))
-
-    premise = dict(zip(filled(clean), clean.test_error, strict=True))
-    premise_own = {(e, *k): v for e, k, v in zip(own.experiment, filled(own), own.test_error, strict=True)}
-    rows["epsilon"] = [
-        0.0
-        if e == "imbalance"
-        else premise.get(k, np.nan)
-        if e in _CLASS_IS_FEATURE
-        else premise_own.get((e, *k), np.nan)
-        for e, k in zip(rows.experiment, filled(rows), strict=True)
-    ]
-    keys = dict(zip(rows.key, filled(rows), strict=True))
-    found = _one_class(rows, keys, records or {})
+    # runs of one procedure on one training set
+    alike = rows.assign(procedure=rows.groupby([c for c in _SAME if c in rows], dropna=False).ngroup())
+    clean, own = select(alike, experiment="cyclic", noise=0.0, feature=False), select(alike, feature=True)
+    premise = alike.procedure.map(dict(zip(clean.procedure, clean.test_error, strict=True)))
+    premises = dict(zip(zip(own.experiment, own.procedure, strict=True), own.test_error, strict=True))
+    on_own = np.array([premises.get(at, np.nan) for at in zip(rows.experiment, alike.procedure, strict=True)])
+    rows["epsilon"] = premise.where(rows.experiment.isin(_CLASS_IS_FEATURE), on_own)
+    rows["epsilon"] = rows.epsilon.mask(rows.experiment == "imbalance", 0.0)
+    found = _one_class(alike, records or {})
     return rows.assign(**{c: [found.get(k, {}).get(c, np.nan) for k in rows.key] for c in ONE_CLASS})
 
 
-def _one_class(rows: pd.DataFrame, keys: dict[str, tuple], records: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def _one_class(rows: pd.DataFrame, records: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Returns key -> the columns ONE_CLASS of the runs with one noisy class whose records are given."""
-    at = rows[rows.experiment.isin(["subgroup", "one_class"]) & rows.key.isin(records)]
-    own = at.feature.astype(bool)
+    at = select(rows, experiment=["subgroup", "one_class"], key=[*records])
+    keys = dict(zip(at.key, at.procedure, strict=True))
     # both experiments are one without noise
-    clean = {keys[k]: np.array(records[k].arrays["counts_test"]) for k in at.key[~own & (at.noise == 0)]}
-    told = at[own & at.noisy_class.notna()]
+    own, told = select(at, feature=False), select(at, feature=True).dropna(subset=["noisy_class"])
+    clean = {keys[k]: np.array(records[k].arrays["counts_test"]) for k in select(own, noise=0.0).key}
     epsilon = {(keys[k], int(c)): v for k, c, v in zip(told.key, told.noisy_class, told.test_error, strict=True)}
-    found = {}
-    for key, trained in zip(at.key[~own & (at.noise > 0)], at.flip_rate_labels[~own & (at.noise > 0)], strict=True):
+    found, noisy = {}, own[own.noise > 0]
+    for key, trained in zip(noisy.key, noisy.flip_rate_labels, strict=True):
         arrays = records[key].arrays
         counts, law, label = (np.array(arrays[k]) for k in ("counts_test", "conditional", "clean"))
         noisy = int(law.max(1).argmin())

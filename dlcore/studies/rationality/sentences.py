@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 
 from dlcore import published
+from dlcore.measures import average
 from dlcore.metrics.rationality import cluster_vote_complexity, sharp_memorization_bound
+from dlcore.studies.rationality.table import RELEASED
+from dlcore.summaries import select
 
 _SIMCLR = {"objective": "simclr", "probe": "ridge"}
 # name -> the runs whose test accuracy is printed, one a seed
@@ -33,20 +36,13 @@ def numbers(table: pd.DataFrame) -> dict[str, float | int]:
 
     Args: table: that of `studies.table("rationality")`.
     """
-    found: dict[str, float | int] = {}
-    for name, where in _TESTS.items():
-        rows = table[(table[[*where]] == [*where.values()]).all(axis=1)] if len(table) else table
-        found[name] = float(rows.groupby("seed").test.first().mean()) if len(rows) else math.inf
-    ended = table[(table.preset == "gpu") & (table.objective == "supervised")] if len(table) else table
-    if len(ended):
-        worst = ended[np.isclose(ended.noise, 0.4)]
-        found["large-gap"] = float(ended.generalization.mean())
-        found["large-bound"] = float(ended[np.isclose(ended.noise, 0.05)].bound.mean())
-        found["large-lost"] = float((worst.test - worst.test_after_noise).mean())
-    else:
-        found |= dict.fromkeys(("large-gap", "large-bound", "large-lost"), math.inf)
+    found = {name: average(select(table, **where).groupby("seed").test.first()) for name, where in _TESTS.items()}
+    ended = select(table, preset="gpu", objective="supervised")
+    little, worst = (select(ended, noise=rate) for rate in (0.05, 0.4))
+    found |= {"large-gap": average(ended.generalization), "large-bound": average(little.bound)}
+    found["large-lost"] = average(worst.test - worst.test_after_noise)
     released = published.read("bansal2021_gaps").query("method != 'end to end'")
-    row = released.query("method == 'SimCLR' and backbone == 'ResNet-18' and dataset == 'cifar10'").iloc[0]
+    row = select(released, **RELEASED).iloc[0]
     nats = float(row.theorem_bits * np.log(2) ** 0.5)  # released in bits
     return found | {
         "released-rows": len(released),

@@ -10,7 +10,7 @@ import pandas as pd
 from dlcore import published
 from dlcore.metrics.rationality import noisy_label_accuracy
 from dlcore.metrics.statistics import mean_interval
-from dlcore.summaries import FINDINGS, OBJECTIVES, PROBES, findings
+from dlcore.summaries import FINDINGS, OBJECTIVES, PROBES, findings, select
 
 _RATIONALITY_COLUMNS = ("dimension", "strength", "probe", "table_measured", "table_predicted", "bound_prediction")
 # the settings of the main comparison; other values belong to a sweep of their own
@@ -18,6 +18,8 @@ _USUAL_DIMENSION = {"random_relu": 500, "pca": 20, "clusters": 10}
 _USUAL_SIZE = {"digits": 1000, "mnist1d": 4000, "fashion_mnist": 10000, "cifar10": 10000, "cifar10_full": 50000}
 # of self-supervised pretraining, where two lengths are recorded
 _USUAL_EPOCHS = {("fashion_mnist", "simclr"): 200, ("fashion_mnist", "vicreg"): 200}
+# the paper's row of the same procedure as preset "gpu"
+RELEASED = {"method": "SimCLR", "backbone": "ResNet-18", "dataset": "cifar10"}
 _LARGE = 40000  # training images of preset "gpu"; CIFAR-10 without its official test file leaves as many
 
 
@@ -60,12 +62,11 @@ def probes(table: pd.DataFrame, objective: str = "vicreg", rates: Sequence[float
     which several probes were run.
     Args: table: that of `rationality`.
     """
-    own = table[table.usual & (table.objective == objective)] if len(table) else table
+    own = select(table, usual=True, objective=objective)
+    own = own[own.groupby("dataset").probe.transform("nunique") > 1]
     found = []
-    for (dataset, probe), rows in own.groupby(["dataset", "probe"], sort=False) if len(own) else ():
-        if own[own.dataset == dataset].probe.nunique() < 2:
-            continue
-        at = {rate: rows[np.isclose(rows.noise, rate)] for rate in rates}
+    for (dataset, probe), rows in own.groupby(["dataset", "probe"], sort=False):
+        at = {rate: select(rows, noise=rate) for rate in rates}
         worst = at[max(rates)]
         row = {"data": dataset, "probe": PROBES[probe], "test": rows.groupby("seed").test.first().mean()}
         row |= {f"memorized, {rate:.0%}": part.memorization.mean() for rate, part in at.items()}
@@ -80,16 +81,11 @@ def beside_the_paper(table: pd.DataFrame, noise: float = 0.05) -> pd.DataFrame:
     `paper`, `ratio`. Theorem II in nats, by Miller and Madow's correction here, and below it the same information
     under `sharp_memorization_bound`.
     """
-    own = (
-        table[(table.preset == "gpu") & (table.objective == "simclr") & np.isclose(table.noise, noise)]
-        if len(table)
-        else table
-    )
+    own = select(table, preset="gpu", objective="simclr", noise=noise)
     if own.empty:
         return pd.DataFrame()
     ours = own.iloc[0].copy()
-    rows = published.read("bansal2021_gaps")
-    theirs = rows[(rows.method == "SimCLR") & (rows.backbone == "ResNet-18") & (rows.dataset == "cifar10")].iloc[0]
+    theirs = select(published.read("bansal2021_gaps"), **RELEASED).iloc[0]
     released = theirs[["train", "test", "robustness", "memorization", "rationality"]].to_dict()
     released |= {
         "generalization": theirs.train - theirs.test,
@@ -111,27 +107,27 @@ def beside_the_paper(table: pd.DataFrame, noise: float = 0.05) -> pd.DataFrame:
 
 def by_size(table: pd.DataFrame, noise: float = 0.2) -> pd.DataFrame:
     """Returns the ridge probes on features that were made from the same n training points, where three n or more are recorded."""
-    rows = table[(table.probe == "ridge") & (table.experiment == "gaps") & np.isclose(table.noise, noise)]
-    rows = rows[~rows.augmented.astype(bool) & ~rows.transductive.astype(bool) & (rows.strength == 1.0)]
-    rows = rows[rows.objective.isin(["vicreg", "random", "random_relu"]) & rows.dimension.isin([np.nan, 500])]
+    rows = select(
+        table, probe="ridge", experiment="gaps", noise=noise, augmented=False, transductive=False, strength=1.0
+    )
+    rows = select(rows, objective=["vicreg", "random", "random_relu"], dimension=[np.nan, 500])
     return rows[rows.groupby("dataset").n_train.transform("nunique") > 2]
+
+
+def slopes(rows: pd.DataFrame, least: int = 3) -> pd.Series:
+    """Returns the slope of log memorization over log n, by seed, of those with as many n that memorise something."""
+    rows = rows[rows.memorization > 0]
+    found = {
+        seed: np.polyfit(np.log(own.n_train), np.log(own.memorization), 1)[0]
+        for seed, own in rows.groupby("seed")
+        if own.n_train.nunique() >= least
+    }
+    return pd.Series(found, dtype=float)
 
 
 def slopes_in_n(table: pd.DataFrame, noise: float = 0.2) -> pd.DataFrame:
     """Returns the slope of log memorization over log n with its t interval over seeds, per data set and features of `by_size`."""
-    found = []
-    rows = by_size(table, noise) if len(table) else table
-    for (dataset, method), own in (
-        rows[rows.memorization > 0].groupby(["dataset", "method"], sort=False) if len(rows) else ()
-    ):
-        slopes = [
-            np.polyfit(np.log(g.n_train), np.log(g.memorization), 1)[0]
-            for _, g in own.groupby("seed")
-            if g.n_train.nunique() > 2
-        ]
-        if slopes:
-            i = mean_interval(np.array(slopes))
-            found.append(
-                {"data": dataset, "features": method, "slope": i.value, "low": i.low, "high": i.high, "seeds": i.n}
-            )
-    return pd.DataFrame(found)
+    rows = by_size(table, noise)
+    parts = {key: slopes(own) for key, own in rows.groupby(["dataset", "method"], sort=False)}
+    found = [[*key, *mean_interval(values)] for key, values in parts.items() if len(values)]
+    return pd.DataFrame(found, columns=["data", "features", "slope", "low", "high", "seeds"])

@@ -15,6 +15,8 @@ from dlcore.measures import (
     WITHOUT_RUNS,
     Measured,
     Table,
+    at_confidence,
+    exact,
     mean,
     measure,
     with_arguments,
@@ -29,6 +31,7 @@ from dlcore.metrics.scaling import (
 from dlcore.studies.scaling.comparisons import paired_by_size
 from dlcore.studies.scaling.size import joint_fit, widest_predicted, widths
 from dlcore.studies.scaling.table import CurveFit, holdouts, paired, published_scaling, scaling_fits, setting_of
+from dlcore.summaries import select
 
 SYNTHETIC, TEXT, WIDE = "transduction", "tatoeba_eng-deu", "transduction (gpu)"
 
@@ -56,15 +59,10 @@ def _exponent(t: Table, architecture: str) -> Measured:
     return Measured(found.value, found.low, found.high, found.n, "law")
 
 
-def _exact(value: float, runs: int) -> Measured:
-    """Returns a number without an interval of its own: a test statistic, an error of one held-out size."""
-    return Measured(float(value), float(value), float(value), runs)
-
-
 def _held_out(t: Table, law: str) -> Measured:
     held = _published()[2]
     errors = held[held.law == law].log_error.abs()
-    return _exact(errors.mean(), len(errors))
+    return exact(errors.mean(), len(errors))
 
 
 for name in REFITS:
@@ -76,7 +74,7 @@ for name in ("bansal", "floor", "power", "broken"):
 @measure("published-shared-p")
 def _(t):
     curves = {f.setting: (f.sizes, f.losses) for f in _refits().values()}
-    return _exact(shared_exponent(curves).statistic, sum(f.sizes.size for f in _refits().values()))
+    return exact(shared_exponent(curves).statistic, sum(sizes.size for sizes, _ in curves.values()))
 
 
 def _spread(a: CurveFit, b: CurveFit) -> Measured:
@@ -90,11 +88,8 @@ def _largest_of_pairs(fits: Iterable[CurveFit], compare: Callable[..., Measured 
     pairs = list(itertools.permutations(fits, 2))
 
     def at(confidence: float) -> np.ndarray:
-        asked = CONFIDENCE.set(confidence)
-        try:
+        with at_confidence(confidence):
             return np.array([m[:3] for a, b in pairs if (m := compare(a, b)) is not None])
-        finally:
-            CONFIDENCE.reset(asked)
 
     outer = at(CONFIDENCE.get())
     if not outer.size:
@@ -104,18 +99,10 @@ def _largest_of_pairs(fits: Iterable[CurveFit], compare: Callable[..., Measured 
     return Measured(*ends, runs=sum(f.sizes.size for f in fits), method="law")
 
 
-@measure("published-p-spread")
-def _(t):
-    return _largest_of_pairs(_refits().values(), _spread)
-
-
-def _ratio(a: CurveFit, b: CurveFit, parameter: str) -> Measured | None:
-    """Returns b's parameter over a's with an interval, from those of the two (MOVER on logs)."""
+def _knees(a: CurveFit, b: CurveFit) -> Measured | None:
+    """Returns b's C over a's with an interval, from those of the two (MOVER on logs)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        x, y = (
-            np.log([f.fit.parameters[parameter], *f.fit.interval(parameter, confidence=CONFIDENCE.get())])
-            for f in (a, b)
-        )
+        x, y = (np.log([f.fit.parameters["C"], *f.fit.interval("C", confidence=CONFIDENCE.get())]) for f in (a, b))
         low = y[0] - x[0] - np.hypot(max(y[0] - y[1], 0), max(x[2] - x[0], 0))
         high = y[0] - x[0] + np.hypot(max(y[2] - y[0], 0), max(x[0] - x[1], 0))
     if not np.isfinite(y[0] - x[0]):
@@ -123,13 +110,8 @@ def _ratio(a: CurveFit, b: CurveFit, parameter: str) -> Measured | None:
     return Measured(*(float(np.exp(v)) for v in (y[0] - x[0], low, high)), runs=a.sizes.size + b.sizes.size)
 
 
-def _knees(a: CurveFit, b: CurveFit) -> Measured | None:
-    return _ratio(a, b, "C")
-
-
-@measure("published-knee-moves")
-def _(t):
-    return _largest_of_pairs(_refits().values(), _knees)
+MEASURES["published-p-spread"] = lambda t: _largest_of_pairs(_refits().values(), _spread)
+MEASURES["published-knee-moves"] = lambda t: _largest_of_pairs(_refits().values(), _knees)
 
 
 @measure("published-early-stop")
@@ -142,7 +124,7 @@ def _(t):
         f = _refits()[name]
         early = alternating_fit(f.sizes[:-1], f.losses[:-1]).predict(f.sizes[-1])
         worst = max(worst, abs(abs(np.log(early / f.losses[-1])) - printed[name]))
-    return _exact(worst, 4)
+    return exact(worst, 4)
 
 
 WITHOUT_RUNS.update(name for name in MEASURES if name.startswith("published-"))
@@ -151,10 +133,12 @@ WITHOUT_RUNS.update(name for name in MEASURES if name.startswith("published-"))
 # Recorded runs
 
 
-def _difference(t: Table, law: str = "known", curve: str = SYNTHETIC, **fields) -> Measured | None:
+def _difference(
+    t: Table, law: str = "known", curve: str = SYNTHETIC, baseline: dict | None = None, **fields
+) -> Measured | None:
     """Measures a setting's exponent minus the baseline's, both on the sizes that both can use."""
     t = t[t.curve == curve]
-    fits = paired(t, law, setting_of(t, **fields), setting_of(t))
+    fits = paired(t, law, setting_of(t, **fields), setting_of(t, **baseline or {}))
     return _spread(*fits) if fits else None
 
 
@@ -181,27 +165,29 @@ def _fit(t: Table, law: str, curve: str = SYNTHETIC, **fields) -> CurveFit | Non
     return found[0] if found else None
 
 
-def _excess_exponent(t: Table, curve: str) -> Measured | None:
-    f = _fit(t, "known", curve)
+def _above_floor(f: CurveFit | None) -> Measured | None:
+    """Measures the exponent of a fit above the known floor."""
     return f and Measured(f.fit.exponent, *f.fit.interval("c", confidence=CONFIDENCE.get()), f.sizes.size, "law")
 
 
-MEASURES["excess-exponent"] = with_arguments(_excess_exponent, SYNTHETIC)
-MEASURES["excess-exponent-wide"] = with_arguments(_excess_exponent, WIDE)
+MEASURES["excess-exponent"] = lambda t: _above_floor(_fit(t, "known"))
+MEASURES["excess-exponent-wide"] = lambda t: _above_floor(_fit(t, "known", WIDE))
+
+
+def _counted(t: Table, curve: str) -> Table:
+    """Returns the baseline's runs that have a counting learner beside them."""
+    return select(t, curve=curve, arm="baseline", usable=True).dropna(subset=["reference"])
 
 
 @measure("reference-exponent")
 def _(t):
-    clean = t[(t.curve == SYNTHETIC) & (t.arm == "baseline") & t.reference.notna() & t.usable.astype(bool)]
-    found = scaling_fits(clean.assign(loss=clean.reference), ("known",))
-    if not found:
-        return None
-    return Measured(found[0].fit.exponent, *found[0].fit.interval("c", confidence=CONFIDENCE.get()), len(clean), "law")
+    clean = _counted(t, SYNTHETIC)
+    return _above_floor(next(iter(scaling_fits(clean.assign(loss=clean.reference), ("known",))), None))
 
 
 def _beside_counting(t: Table, curve: str) -> Measured | None:
     """Measures the model's exponent minus the counting learner's on the same pairs, both above the known floor."""
-    rows = t[(t.curve == curve) & (t.arm == "baseline") & t.reference.notna() & t.usable.astype(bool)]
+    rows = _counted(t, curve)
     if rows.pairs.nunique() < 3:
         return None
     counting = rows.reference - rows.asymptote
@@ -213,34 +199,41 @@ def _beside_counting(t: Table, curve: str) -> Measured | None:
 MEASURES["counting-difference"] = with_arguments(_beside_counting, SYNTHETIC)
 MEASURES["counting-difference-wide"] = with_arguments(_beside_counting, WIDE)
 
-for rate in (10, 20, 40):
-    MEASURES[f"noise-exponent-{rate}"] = with_arguments(_difference, noise_kind="target", noise=rate / 100)
-    MEASURES[f"noise-kl-exponent-{rate}"] = with_arguments(_kl_difference, noise=rate / 100)
-
 
 @measure("noise-kl-above-clean")
 def _(t):
-    here = t[(t.curve == SYNTHETIC) & (t.pairs == 32768)].set_index("seed")
+    here = select(t, curve=SYNTHETIC, pairs=32768).set_index("seed")
     noise = {"noise_kind": "target", "noise": 0.2, "held_out": "noisy"}
     noisy, clean = (here[here.setting == setting_of(here, **fields)].above for fields in (noise, {}))
-    return mean((noisy / clean).dropna())
+    return mean(noisy / clean)
 
 
+ARCHITECTURES = {"4l1l": "4L1L", "1l4l": "1L4L", "decoder-only": "decoder_only", "lstm": "transformer_lstm"}
+_NOISY = {"noise_kind": "target", "noise": 0.2}
+# claim -> curve, law, and what its setting differs in; each is measured with the law and, as NAME-paired, without
+ARMS = {
+    **{f"noise-exponent-{r}": (SYNTHETIC, "known", _NOISY | {"noise": r / 100}) for r in (10, 20, 40)},
+    **{f"architecture-exponent-{n}": (SYNTHETIC, "known", {"architecture": a}) for n, a in ARCHITECTURES.items()},
+    "noise-exponent-20-wide": (WIDE, "known", _NOISY),
+    "architecture-exponent-decoder-only-wide": (WIDE, "known", {"architecture": "decoder_only"}),
+    "tatoeba-p-decoder-only": (TEXT, "bansal", {"architecture": "decoder_only"}),
+    "tatoeba-p-lstm": (TEXT, "bansal", {"architecture": "transformer_lstm"}),
+    "tatoeba-p-noise": (TEXT, "bansal", _NOISY),
+    "tatoeba-p-misaligned": (TEXT, "bansal", {"noise_kind": "misaligned", "noise": 0.2}),
+}
+for name, (curve, law, fields) in ARMS.items():
+    MEASURES[name] = with_arguments(_difference, law, curve, **fields)
+    MEASURES[f"{name}-paired"] = with_arguments(_by_size, curve, **fields)
+for rate in (10, 20, 40):
+    MEASURES[f"noise-kl-exponent-{rate}"] = with_arguments(_kl_difference, noise=rate / 100)
+MEASURES["noise-kl-exponent-20-paired"] = with_arguments(_by_size, **_NOISY, held_out="noisy")
 MEASURES["noise-p-40"] = with_arguments(_difference, "bansal", noise_kind="target", noise=0.4)
 for kind in ("source_unigram", "source_uniform", "misaligned"):
     MEASURES[f"{kind.replace('_', '-')}-exponent"] = with_arguments(_difference, noise_kind=kind, noise=0.2)
-ARCHITECTURES = {"4l1l": "4L1L", "1l4l": "1L4L", "decoder-only": "decoder_only", "lstm": "transformer_lstm"}
-for name, architecture in ARCHITECTURES.items():
-    MEASURES[f"architecture-exponent-{name}"] = with_arguments(_difference, architecture=architecture)
-MEASURES["noise-exponent-20-wide"] = with_arguments(_difference, "known", WIDE, noise_kind="target", noise=0.2)
-MEASURES["architecture-exponent-decoder-only-wide"] = with_arguments(
-    _difference, "known", WIDE, architecture="decoder_only"
-)
 # three sizes: the fits' interval covers (98 % of 60 simulated pairs) and is a third as wide as Student's t of one degree of freedom
 MEASURES["longer-exponent"] = with_arguments(_difference, longer=True)
-MEASURES["width-exponent"] = with_arguments(_difference, width=128)
-for width in (16, 32):
-    MEASURES[f"width-exponent-{width}"] = with_arguments(_difference, width=width)
+for end, width in {"": 128, "-16": 16, "-32": 32}.items():
+    MEASURES[f"width-exponent{end}"] = with_arguments(_difference, width=width)
 
 
 @measure("size-exponent")
@@ -252,27 +245,20 @@ def _(t):
 @measure("size-misfit")
 def _(t):
     found = joint_fit(t)
-    return found and _exact(found.rmsle, found.curve.y.size)
+    return found and exact(found.rmsle, found.curve.y.size)
 
 
 @measure("size-held-out")
 def _(t):
     found = widest_predicted(t)
-    if found.empty:
-        return None
-    (error,) = found.error[found.law == "kaplan"]
-    return _exact(error, len(widths(t)))
+    return exact(found.error[found.law == "kaplan"].item(), len(widths(t))) if len(found) else None
 
 
 UNFILTERED = {"noise_kind": "misaligned", "noise": 0.2}
 FILTERED = UNFILTERED | {"filter_pairs": 1024}
 
 
-@measure("filter-exponent")
-def _(t):
-    t = t[t.curve == SYNTHETIC]
-    fits = paired(t, "known", setting_of(t, **FILTERED), setting_of(t, **UNFILTERED))
-    return _spread(*fits) if fits else None
+MEASURES["filter-exponent"] = with_arguments(_difference, baseline=UNFILTERED, **FILTERED)
 
 
 def _gain(t: Table, pairs: int) -> Measured | None:
@@ -334,27 +320,4 @@ MEASURES["back-translation-exponent"] = with_arguments(
 def _(t):
     f = _fit(t, "bansal")
     errors = holdouts([f] if f else []).log_error.abs()
-    return _exact(errors.mean(), len(errors)) if len(errors) else None
-
-
-ON_TEXT = {
-    "decoder-only": {"architecture": "decoder_only"},
-    "lstm": {"architecture": "transformer_lstm"},
-    "noise": {"noise_kind": "target", "noise": 0.2},
-    "misaligned": {"noise_kind": "misaligned", "noise": 0.2},
-}
-for name, fields in ON_TEXT.items():
-    MEASURES[f"tatoeba-p-{name}"] = with_arguments(_difference, "bansal", TEXT, **fields)
-
-for name, (curve, fields) in {
-    **{f"noise-exponent-{rate}": (SYNTHETIC, {"noise_kind": "target", "noise": rate / 100}) for rate in (10, 20, 40)},
-    "noise-kl-exponent-20": (SYNTHETIC, {"noise_kind": "target", "noise": 0.2, "held_out": "noisy"}),
-    **{
-        f"architecture-exponent-{name}": (SYNTHETIC, {"architecture": architecture})
-        for name, architecture in ARCHITECTURES.items()
-    },
-    "noise-exponent-20-wide": (WIDE, {"noise_kind": "target", "noise": 0.2}),
-    "architecture-exponent-decoder-only-wide": (WIDE, {"architecture": "decoder_only"}),
-    **{f"tatoeba-p-{name}": (TEXT, fields) for name, fields in ON_TEXT.items()},
-}.items():
-    MEASURES[f"{name}-paired"] = with_arguments(_by_size, curve, **fields)
+    return exact(errors.mean(), len(errors)) if len(errors) else None

@@ -9,6 +9,7 @@ import pandas as pd
 
 from dlcore.metrics.scaling import paired_equivalence
 from dlcore.studies.scaling.table import SYNTHETIC, scaling_fits, setting_of
+from dlcore.summaries import select
 
 
 def _beside(rows: pd.DataFrame, baseline: str | None) -> Iterator[tuple[dict, pd.DataFrame, pd.DataFrame]]:
@@ -16,8 +17,10 @@ def _beside(rows: pd.DataFrame, baseline: str | None) -> Iterator[tuple[dict, pd
 
     The losses are those above the known floor where there is one.
     """
-    usable = rows[rows.usable.astype(bool) & (rows.get("noise_kind") != "back_translation")] if len(rows) else rows
-    for curve, one in usable.groupby("curve", sort=False) if len(usable) else ():
+    if rows.empty:
+        return
+    usable = rows[rows.usable.astype(bool) & (rows.get("noise_kind") != "back_translation")]
+    for curve, one in usable.groupby("curve", sort=False):
         mine = setting_of(one) if baseline is None else baseline
         base = one[one.setting == mine]
         for setting, own in one[one.setting != mine].groupby("setting", sort=False):
@@ -55,7 +58,7 @@ def paired_by_size(
         test = paired_equivalence(a.pairs, a.loss, b.pairs, b.loss, band=band, alpha=(1 - confidence) / 2)
         values = {k: getattr(test, k) for k in ("difference", "low", "high", "verdict")}
         found.append({**name, "sizes": b.pairs.nunique(), **values})
-    return pd.DataFrame(found)
+    return pd.DataFrame(found, columns=["curve", "setting", "arm", "sizes", "difference", "low", "high", "verdict"])
 
 
 def beside_counting(rows: pd.DataFrame, unseen: Callable[[int], float]) -> pd.DataFrame:
@@ -67,8 +70,8 @@ def beside_counting(rows: pd.DataFrame, unseen: Callable[[int], float]) -> pd.Da
 
     Args: rows of `scaling`; unseen: pairs -> share of words never seen, as `Transduction.unseen`.
     """
-    clean = rows[rows.arm == "baseline"] if len(rows) else rows
-    if clean.empty or (wide := clean[clean.curve == f"{SYNTHETIC} (gpu)"]).empty:
+    clean = select(rows, arm="baseline")
+    if (wide := select(clean, curve=f"{SYNTHETIC} (gpu)")).empty:
         return pd.DataFrame()
     found = pd.DataFrame({"wide": wide.groupby("pairs").excess.mean()})
     found["narrow"] = clean[clean.curve == SYNTHETIC].groupby("pairs").excess.mean()
@@ -88,9 +91,9 @@ def counting_ratios(rows: pd.DataFrame) -> pd.DataFrame:
     One row per `setting` and `pairs`: `ratio` of the means over seeds, `runs`, and `upper`, whether a run stopped at the step budget
     (then the ratio is an upper bound). Only usable sizes; no rows without runs of preset "gpu".
     """
-    wide = rows[(rows.curve == f"{SYNTHETIC} (gpu)") & rows.usable.astype(bool)] if len(rows) else rows
-    if wide.empty:
-        return pd.DataFrame()
+    if rows.empty:
+        return rows
+    wide = select(rows, curve=f"{SYNTHETIC} (gpu)", usable=True)
     wide = wide.assign(counting=wide.reference - wide.asymptote, upper=wide.stopped == "all steps")
     found = wide.groupby(["setting", "pairs"], sort=False).agg(
         above=("above", "mean"), counting=("counting", "mean"), runs=("seed", "size"), upper=("upper", "any")

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from dlcore.studies.scaling.comparisons import paired_by_size as size_by_size
+from dlcore.studies.scaling.comparisons import paired_by_size
 from dlcore.studies.scaling.config import budget
 from dlcore.studies.scaling.table import BASE, LAWS, SYNTHETIC, CurveFit, holdouts, scaling_fits, setting_of
+from dlcore.summaries import select
 
 
 def held_out_laws(fits: Sequence[CurveFit]) -> pd.DataFrame:
@@ -23,15 +24,10 @@ def held_out_laws(fits: Sequence[CurveFit]) -> pd.DataFrame:
         return pd.DataFrame()
     # the runs of a curve count once together
     one = held.assign(error=held.log_error.abs()).groupby(["curve", "law", "setting"], sort=False).error.mean()
-    mean, number = (one.groupby(["curve", "law"], sort=False).agg(f) for f in ("mean", "size"))
-    cells = {k: f"{mean[k]:.4f} ({number[k]})" for k in mean.index}
-    curves = list(dict.fromkeys(held.curve))
-    rows = [
-        {"law": name} | {c: cells.get((c, law), "") for c in curves}
-        for law, name in LAWS.items()
-        if law in set(held.law)
-    ]
-    return pd.DataFrame(rows)
+    cells = one.groupby(["law", "curve"], sort=False).agg(lambda errors: f"{errors.mean():.4f} ({errors.size})")
+    found = [law for law in LAWS if law in set(held.law)]
+    table = cells.unstack().reindex(index=found, columns=held.curve.unique()).fillna("").rename(index=LAWS)
+    return table.rename_axis(index="law", columns=None).reset_index()
 
 
 def last_steps(fits: Sequence[CurveFit]) -> pd.DataFrame:
@@ -47,7 +43,9 @@ def last_steps(fits: Sequence[CurveFit]) -> pd.DataFrame:
         row = {"curve": f.curve, "setting": f.setting, "law": f.law, "smaller": int(sizes[0]), "larger": int(sizes[1])}
         row |= {"measured": -np.diff(losses)[0] / step, "predicted": -np.diff(np.log(f.predict(sizes)))[0] / step}
         found.append({**row, "knee": f.knee})
-    return pd.DataFrame(found)
+    return pd.DataFrame(
+        found, columns=["curve", "setting", "law", "smaller", "larger", "measured", "predicted", "knee"]
+    )
 
 
 def kept_steps(rows: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> pd.DataFrame:
@@ -56,7 +54,7 @@ def kept_steps(rows: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> 
     One row a number of `pairs`, one column a corpus: the share of the scheduled steps at that model, a mean over seeds.
     Args: rows of `scaling`; curves: key of a record -> its curves.
     """
-    own = rows[(rows.arm == "baseline") & rows.key.isin(curves)] if len(rows) else rows
+    own = select(rows, arm="baseline", key=[*curves])
     if own.empty:
         return pd.DataFrame(columns=["pairs"])
     steps = [curves[k]["steps"][int(np.argmin(curves[k]["dev_loss"]))] for k in own.key]
@@ -65,10 +63,10 @@ def kept_steps(rows: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> 
 
 
 def all_pairs(rows: pd.DataFrame, band: float = 0.05) -> pd.DataFrame:
-    """Returns `size_by_size` of every two settings of one corpus, `baseline` the one that is subtracted."""
+    """Returns `paired_by_size` of every two settings of one corpus, `baseline` the one that is subtracted."""
     found = []
     for a, b in itertools.combinations(dict.fromkeys(rows.setting), 2):
-        found.append(size_by_size(rows[rows.setting.isin([a, b])], a, band).assign(baseline=a))
+        found.append(paired_by_size(select(rows, setting=[a, b]), a, band).assign(baseline=a))
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
@@ -77,9 +75,9 @@ def translation_quality(rows: pd.DataFrame) -> pd.DataFrame:
 
     Columns `curve`, `pairs`, `runs`, `loss`, `bleu`; no rows where BLEU is not recorded.
     """
-    if rows.empty or "bleu" not in rows:
+    if "bleu" not in rows:
         return pd.DataFrame()
-    base = rows[rows.arm == "baseline"].groupby(["curve", "pairs"], sort=False)
+    base = select(rows, arm="baseline").groupby(["curve", "pairs"], sort=False)
     return base.agg(runs=("seed", "size"), loss=("loss", "mean"), bleu=("bleu", "mean")).reset_index()
 
 
@@ -90,10 +88,8 @@ def back_translation(rows: pd.DataFrame) -> pd.DataFrame:
     thesis's law, `knee_pairs` the knee over the reverse model's pairs D0, `c` and `floor` of floor + beta D^-c with the
     95 % limits `c_low` and `c_high`, `reverse_loss` the reverse model's held-out loss in nats. No row where nothing is fitted.
     """
-    if rows.empty:
-        return pd.DataFrame()
-    chosen = rows[(rows.curve == SYNTHETIC) & ((rows.noise_kind == "back_translation") | (rows.arm == "baseline"))]
-    found = []
+    own, found = rows[rows.curve == SYNTHETIC], []
+    chosen = own[(own.noise_kind == "back_translation") | (own.arm == "baseline")]
     for setting, group in chosen.groupby("setting", sort=False):
         fits = {f.law: f for f in scaling_fits(group, ("bansal", "floor", "power"))}
         if len(fits) < 3:
@@ -117,19 +113,16 @@ def filtering(rows: pd.DataFrame) -> pd.DataFrame:
     if rows.empty or rows.filter_pairs.isna().all():
         return pd.DataFrame()
     own = rows[rows.curve == SYNTHETIC]
-    after = own[own.filter_pairs.notna()]
-    first = after.iloc[0]
-    setting, without = first.setting, setting_of(own, noise_kind=first.noise_kind, noise=float(first.noise))
-    key, columns = ["pairs", "seed"], ["loss", "num_train", "filter_recall", "filter_false_alarm"]
-    both = after[after.setting == setting][key + columns].merge(
-        own[own.setting == without][[*key, "loss"]], on=key, suffixes=("", "_noisy")
-    )
-    base = own[own.arm == "baseline"]
-    clean = base[[*key, "loss"]].rename(columns={"loss": "clean"})
-    both = both.assign(log=np.log(both.loss / both.loss_noisy)).merge(clean, on=key, how="left")
+    first = own[own.filter_pairs.notna()].iloc[0]
+    without = setting_of(own, noise_kind=first.noise_kind, noise=float(first.noise))
+    key, base = ["pairs", "seed"], select(own, arm="baseline")
+    noisy, clean = (part.set_index(key).loss for part in (select(own, setting=without), base))
+    both = select(own, setting=first.setting).set_index(key)
+    both = both.assign(loss_noisy=noisy, clean=clean).dropna(subset=["loss_noisy"])
+    both["log"] = np.log(both.loss / both.loss_noisy)
     law = scaling_fits(base, ("known",), bootstrap=0)
     found = both.groupby("pairs").agg(
-        seeds=("seed", "size"),
+        seeds=("loss", "size"),
         clean=("clean", "mean"),
         noisy=("loss_noisy", "mean"),
         filtered=("loss", "mean"),

@@ -7,19 +7,22 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from dlcore.measures import Measured, two_digits
+from dlcore.measures import Measured, two_digits, with_interval
 from dlcore.metrics.scaling import equivalence
 from dlcore.studies.scaling.claims import SYNTHETIC, TEXT, WIDE
 from dlcore.studies.scaling.comparisons import counting_ratios, curve_ratios, paired_by_size
 from dlcore.studies.scaling.readings import all_pairs, filtering, last_steps
 from dlcore.studies.scaling.size import against_usual, joint_fit, widths
 from dlcore.studies.scaling.table import LAWS, PUBLISHED, CurveFit, paired, setting_of
+from dlcore.summaries import select
 from dlcore.translation.bleu import bleu
 
 BAND = 0.05
 NONE = "no run"
-NOISES = (*(f"noise-exponent-{r}" for r in (10, 20, 40)), "source-unigram-exponent", "source-uniform-exponent")
-NOISES = (*NOISES, "misaligned-exponent")
+NOISES = (
+    *(f"noise-exponent-{rate}" for rate in (10, 20, 40)),
+    *(f"{kind}-exponent" for kind in ("source-unigram", "source-uniform", "misaligned")),
+)
 ARCHITECTURES = tuple(f"architecture-exponent-{n}" for n in ("4l1l", "1l4l", "decoder-only", "lstm"))
 NARROW = ("width-exponent-32", "width-exponent-16")
 WIDES = {
@@ -73,8 +76,7 @@ def count(number: int, of: int) -> str:
 
 
 def _interval(found) -> str:
-    value, low, high = two_digits(found.difference, found.low, found.high).split()
-    return f"{value} ({low} to {high})"
+    return with_interval(found.difference, found.low, found.high)
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -110,7 +112,7 @@ def _outcomes(measured: Mapping[str, Measured | None]) -> dict[str, str]:
     text = [m for name, m in measured.items() if name.startswith("tatoeba-p-") and m]
     models = [outcome(measured[n]) for n in ARCHITECTURES if measured[n]]
     narrow = [f"{outcome(measured[n])} with {n.split('-')[-1]} units" for n in NARROW if measured[n]]
-    slower, counting = measured["back-translation-exponent"], measured["reference-exponent"]
+    slower, counted = measured["back-translation-exponent"], outcome(measured["reference-exponent"], 1 / 3, 1 / 3)
     # the criterion there is to keep the exponent: met by an interval inside of the band
     kept = {"met": "not met", "not met": "met"}
     return {
@@ -124,11 +126,7 @@ def _outcomes(measured: Mapping[str, Measured | None]) -> dict[str, str]:
         "outcome-architectures": ", ".join(f"{w} in {models.count(w)}" for w in dict.fromkeys(models)) or NONE,
         "outcome-narrow": _listed(narrow) if narrow else NONE,
         "outcome-back-translation": kept.get(outcome(slower), outcome(slower)),
-        "outcome-counting": NONE
-        if counting is None
-        else "met"
-        if not counting.low <= 1 / 3 <= counting.high
-        else "not met",
+        "outcome-counting": "not met" if counted == "undecided" else counted,
     }
 
 
@@ -142,24 +140,20 @@ def _published(published: pd.DataFrame) -> dict[str, str]:
     }
 
 
+def _span(values: pd.Series, form: str) -> str:
+    return f"{values.min():{form}} to {values.max():{form}}" if len(values) else NONE
+
+
 def _own(rows: pd.DataFrame, fits: Sequence[CurveFit]) -> dict[str, str]:
-    synthetic = rows[(rows.curve == SYNTHETIC) & rows.usable.astype(bool) & (rows.arm != "training")]
-    found = {"stopped": NONE, "stopped-baseline": NONE}
-    for name, part in {"stopped": synthetic, "stopped-baseline": synthetic[synthetic.arm == "baseline"]}.items():
-        if len(part):
-            found[name] = f"{int((part.stopped == 'all steps').sum())} of {len(part)}"
-    found["machines"] = _machines(rows)
-    found |= {"longer-ran": NONE} | {f"noise-ratio-{rate}": NONE for rate in (10, 20)}
-    ran = _steps_taken(rows)
-    if len(ran):
-        found["longer-ran"] = f"{ran.min():.1f} to {ran.max():.1f}"
     own = rows[rows.curve == SYNTHETIC]
+    synthetic = own[own.usable.astype(bool) & (own.arm != "training")]
+    found = {"machines": _machines(rows), "longer-ran": _span(_steps_taken(rows), ".1f")}
+    for name, part in {"stopped": synthetic, "stopped-baseline": select(synthetic, arm="baseline")}.items():
+        found[name] = f"{int((part.stopped == 'all steps').sum())} of {len(part)}" if len(part) else NONE
     beside = curve_ratios(own)
     for rate in (10, 20):
-        noisy = setting_of(own, noise_kind="target", noise=rate / 100)
-        one = beside[beside.setting == noisy] if len(beside) else beside
-        if len(one):
-            found[f"noise-ratio-{rate}"] = f"{one.ratio.iloc[-1]:.2f}"
+        one = select(beside, setting=setting_of(own, noise_kind="target", noise=rate / 100))
+        found[f"noise-ratio-{rate}"] = f"{one.ratio.iloc[-1]:.2f}" if len(one) else NONE
     return found | _wide(rows, fits) | _text(rows, fits) | _back_translation(rows) | _size(rows) | _filter(rows)
 
 
@@ -187,74 +181,52 @@ def _machines(rows: pd.DataFrame) -> str:
 
 def _wide(rows: pd.DataFrame, fits: Sequence[CurveFit]) -> dict[str, str]:
     """Returns what 512 units give: misfits of the known floor, differences without a law, and the last elasticities."""
-    names = {f"rmsle-{n}": NONE for n in WIDES} | {f"direct-{n}": NONE for n in ("noise", "decoder-only")}
-    found = names | {f"last-{n}-{w}": NONE for n in WIDES for w in ("measured", "law")}
-    own = [f for f in fits if f.curve == WIDE]
-    law = {(f.setting, f.law): f for f in own}
-    steps = last_steps([f for f in own if f.law == "bansal"])
-    here = rows[rows.curve == WIDE]
-    direct, wides = paired_by_size(here), {name: setting_of(here, **fields) for name, fields in WIDES.items()}
-    for arm in ("architecture", "noise"):
-        found[f"wide-{arm}"] = str(direct.sizes[direct.arm == arm].sum()) if len(direct) else "0"
-    ratios = counting_ratios(rows)
-    for name, setting in wides.items():
-        one = ratios[ratios.setting == setting].set_index("pairs").ratio if len(ratios) else pd.Series(dtype=float)
-        late = one[one.index >= 2**16]
+    here, ratios = rows[rows.curve == WIDE], counting_ratios(rows)
+    known = {f.setting: f.fit for f in fits if (f.curve, f.law) == (WIDE, "known")}
+    steps = last_steps([f for f in fits if (f.curve, f.law) == (WIDE, "bansal")])
+    direct = paired_by_size(here)
+    found = {f"wide-{arm}": str(direct.sizes[direct.arm == arm].sum()) for arm in ("architecture", "noise")}
+    for name, fields in WIDES.items():
+        setting = setting_of(here, **fields)
+        ratio, last, apart = (select(table, setting=setting) for table in (ratios, steps, direct))
+        late = ratio.ratio[ratio.pairs >= 2**16]
         found[f"ratio-{name}"] = f"{late.iloc[0]:.2f} to {late.iloc[-1]:.2f}" if len(late) > 1 else NONE
         if name == "clean":
-            found["ratio-first"] = f"{one.iloc[0]:.1f}" if len(one) else NONE
-    for name, setting in wides.items():
-        if (setting, "known") in law:
-            found[f"rmsle-{name}"] = two_digits(law[setting, "known"].fit.rmsle)
-        for r in steps[steps.setting == setting].itertuples() if len(steps) else ():
-            found |= {f"last-{name}-measured": two_digits(r.measured), f"last-{name}-law": two_digits(r.predicted)}
-        for r in direct[direct.setting == setting].itertuples() if len(direct) else ():
-            found[f"direct-{name}"] = _interval(r)
+            found["ratio-first"] = f"{ratio.ratio.iloc[0]:.1f}" if len(ratio) else NONE
+        else:
+            found[f"direct-{name}"] = _interval(apart.iloc[0]) if len(apart) else NONE
+        found[f"rmsle-{name}"] = two_digits(known[setting].rmsle) if setting in known else NONE
+        found[f"last-{name}-measured"] = two_digits(last.measured.item()) if len(last) else NONE
+        found[f"last-{name}-law"] = two_digits(last.predicted.item()) if len(last) else NONE
     return found
 
 
 def _size(rows: pd.DataFrame) -> dict[str, str]:
     """Returns the other joint law's misfit, what the base's learning rate makes of narrow models, and what more steps leave."""
-    found = {
-        "size-hoffmann": NONE,
-        "size-misfit-wider": NONE,
-        "size-ratio": NONE,
-        "size-steps": NONE,
-        "size-half-rate": NONE,
-    }
-    for width in (16, 32):
-        found[f"size-untuned-{width}"] = _moved(rows, "known", width=width, learning_rate=0.003)
-    fits = {law: joint_fit(rows, law) for law in ("kaplan", "hoffmann")}
-    if fits["kaplan"] is not None:
-        found["size-hoffmann"] = two_digits(fits["hoffmann"].rmsle)
-        wider = joint_fit(rows[rows.width > widths(rows).width.min()])
-        found["size-misfit-wider"] = two_digits(wider.rmsle) if wider else NONE
     own = rows[rows.curve == SYNTHETIC]
-    beside = curve_ratios(own)
-    beside = beside[beside.setting == setting_of(own, width=32)] if len(beside) else beside
-    if len(beside):
-        first, last = beside.iloc[0], beside.iloc[-1]
-        found["size-ratio"] = f"{first.ratio:.2f} at {first.pairs:,} pairs and {last.ratio:.2f} at {last.pairs:,}"
+    found = {f"size-untuned-{width}": _moved(rows, "known", width=width, learning_rate=0.003) for width in (16, 32)}
+    wider = rows[rows.width > widths(rows).width.min()]
+    for name, fit in {"hoffmann": joint_fit(rows, "hoffmann"), "misfit-wider": joint_fit(wider)}.items():
+        found[f"size-{name}"] = two_digits(fit.rmsle) if fit else NONE
+    beside = select(curve_ratios(own), setting=setting_of(own, width=32))
+    ends = [f"{r.ratio:.2f} at {r.pairs:,}" for r in beside.iloc[[0, -1]].itertuples()] if len(beside) else []
+    found["size-ratio"] = " pairs and ".join(ends) or NONE
     half = against_usual(rows, learning_rate=0.0015)
-    if len(half):
-        found["size-half-rate"] = _listed(f"{r.ratio:.2f} at {r.pairs:,} pairs" for r in half.itertuples())
+    found["size-half-rate"] = _listed([f"{r.ratio:.2f} at {r.pairs:,} pairs" for r in half.itertuples()] or [NONE])
     longer = against_usual(rows, longer=True)
-    if len(longer):
-        last = longer[longer.pairs == longer.pairs.max()].groupby("width").ratio.mean()
-        found["size-steps"] = _listed(f"{ratio:.2f} of it with {width} units" for width, ratio in last.items())
+    last = longer[longer.pairs == longer.pairs.max()].groupby("width").ratio.mean()
+    found["size-steps"] = _listed([f"{ratio:.2f} of it with {width} units" for width, ratio in last.items()] or [NONE])
     return found
 
 
 def _filter(rows: pd.DataFrame) -> dict[str, str]:
     """Returns what a filter finds and drops by mistake, over sizes, and by how much its loss misses that of the pairs left."""
-    found = {f"filter-{name}": NONE for name in ("recall", "alarm", "left")}
     table = filtering(rows)
-    if len(table):
-        for name, column in {"recall": table.recall, "alarm": table.false_alarm}.items():
-            found[f"filter-{name}"] = f"{column.min():.1%} to {column.max():.1%}"
-        off = np.log(table.filtered / table.left)
-        found["filter-left"] = f"{off.min():+.1%} to {off.max():+.1%}"
-    return found
+    if table.empty:
+        return dict.fromkeys(("filter-recall", "filter-alarm", "filter-left"), NONE)
+    off = np.log(table.filtered / table.left)
+    found = {"recall": (table.recall, ".1%"), "alarm": (table.false_alarm, ".1%"), "left": (off, "+.1%")}
+    return {f"filter-{name}": _span(*how) for name, how in found.items()}
 
 
 def _text(rows: pd.DataFrame, fits: Sequence[CurveFit]) -> dict[str, str]:

@@ -10,14 +10,13 @@ import pandas as pd
 
 from dlcore.metrics.scaling import JOINT_LAWS, JointFit, OutlierWarning, fit_joint
 from dlcore.studies.scaling.table import SYNTHETIC, scaling_fits
+from dlcore.summaries import select
 
 
 def widths(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns the runs of the clean 2L2L model at every width on the synthetic task that a law may be fitted to."""
-    if rows.empty:
-        return rows
-    kept = (rows.curve == SYNTHETIC) & rows.arm.isin(["baseline", "width"]) & rows.usable.astype(bool)
-    return rows[kept & (rows.above > 0)].sort_values(["width", "pairs", "seed"])
+    own = select(rows, curve=SYNTHETIC, arm=["baseline", "width"], usable=True)
+    return own if own.empty else own[own.above > 0].sort_values(["width", "pairs", "seed"])
 
 
 def joint_fit(rows: pd.DataFrame, law: str = "kaplan", bootstrap: int = 0) -> JointFit | None:
@@ -30,9 +29,8 @@ def joint_fit(rows: pd.DataFrame, law: str = "kaplan", bootstrap: int = 0) -> Jo
     if own.empty or own.width.nunique() < 3:
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", OutlierWarning
-        )  # the claim is on all runs; the fit's flags name those off the law
+        # the claim is on all runs; the fit's flags name those off the law
+        warnings.simplefilter("ignore", OutlierWarning)
         return fit_joint(N=own.parameters, D=own.pairs, loss=own.above, law=law, bootstrap=bootstrap)
 
 
@@ -53,10 +51,8 @@ def widest_predicted(rows: pd.DataFrame) -> pd.DataFrame:
     if next_:
         found["no size"] = next_[0].fit.predict(held.pairs)
     errors = {law: np.abs(np.log((floor + above) / held.loss.to_numpy())) for law, above in found.items()}
-    cells = [
-        {"law": law, "error": e.mean(), "worst": e.max(), "sizes": held.pairs.nunique()} for law, e in errors.items()
-    ]
-    return pd.DataFrame(cells)
+    cells = [[law, e.mean(), e.max(), held.pairs.nunique()] for law, e in errors.items()]
+    return pd.DataFrame(cells, columns=["law", "error", "worst", "sizes"])
 
 
 def against_usual(rows: pd.DataFrame, **fields: Any) -> pd.DataFrame:
@@ -68,10 +64,8 @@ def against_usual(rows: pd.DataFrame, **fields: Any) -> pd.DataFrame:
     """
     if rows.empty:
         return rows
-    clean = rows[(rows.curve == SYNTHETIC) & (rows.architecture == "2L2L") & (rows.noise_kind == "none")]
+    clean = select(rows, curve=SYNTHETIC, architecture="2L2L", noise_kind="none")
     key = ["width", "pairs", "seed"]
-    usual = clean[clean.arm.isin(["baseline", "width"])]
-    wanted = {"longer": False, "untuned": "learning_rate" in fields} | fields
-    other = clean[np.all([np.isclose(clean[name], value) for name, value in wanted.items()], axis=0)]
-    both = other.merge(usual, on=key, suffixes=("_other", ""))
+    other = select(clean, **{"longer": False, "untuned": "learning_rate" in fields} | fields)
+    both = other.merge(select(clean, arm=["baseline", "width"]), on=key, suffixes=("_other", ""))
     return both[key].assign(ratio=both.above_other / both.above).sort_values(key).reset_index(drop=True)

@@ -15,7 +15,7 @@ from dlcore import cache, published
 from dlcore.metrics import scaling as laws
 from dlcore.metrics.scaling.fit import Fit
 from dlcore.studies.scaling.config import budget, rate_of, steps_of
-from dlcore.summaries import FINDINGS, findings
+from dlcore.summaries import FINDINGS, findings, select
 
 SYNTHETIC, PUBLISHED = "transduction", "bansal2022"
 # how a law is called; "known" is a power law of what the loss has above the true law's own loss
@@ -102,11 +102,9 @@ def derived(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     `usable`: at that size the mean loss per content word is at most half of log 21845, the rule fixed before any run:
     above it the grammar is still being learnt. Text has neither, so all sizes count.
     """
-    rows = findings(table, presets)
+    rows = select(findings(table, presets), **_USUAL)
     if rows.empty:
         return rows
-    for name, value in _USUAL.items():
-        rows = rows[np.isclose(rows[name], value)]
     tuned = np.isclose(rows.learning_rate, [rate_of(w, p) for w, p in zip(rows.width, rows.preset, strict=True)])
     other = np.isclose(rows.learning_rate, _BASE_RATE) | np.isclose(rows.learning_rate * rows.width, 64 * _BASE_RATE)
     rows = rows.assign(untuned=~tuned)[tuned | (other & (rows.preset == "laptop"))]
@@ -119,16 +117,13 @@ def derived(table: pd.DataFrame, presets: Sequence[str] = FINDINGS, any_budget: 
     rows["architecture_name"] = rows.architecture.map(architecture_name)
     columns = (rows[name] for name in ("noise_kind", "noise", *_MODELS))
     rows["noise_name"] = [noise_name(*c) for c in zip(*columns, strict=True)]
-    usual = [
-        _BASE_WIDTH.get((p, d), _BASE_WIDTH.get((p, ""), 0)) for p, d in zip(rows.preset, rows.dataset, strict=True)
-    ]
+    usual = [_BASE_WIDTH.get((p, d), _BASE_WIDTH[p, ""]) for p, d in zip(rows.preset, rows.dataset, strict=True)]
     rows["wide"] = wide = rows.width != usual
     size = np.where(wide, ", width " + rows.width.astype(str), "")
     longer = np.where(rows.longer, ", twice the steps", "")
     rate = [rate_name(*c) for c in zip(rows.learning_rate, rows.width, rows.preset, strict=True)]
-    rows["held_out"] = rows.get("held_out", pd.Series("clean", rows.index)).fillna(
-        "clean"
-    )  # early records lack the field
+    # early records lack the field
+    rows["held_out"] = rows.get("held_out", pd.Series("clean", rows.index)).fillna("clean")
     as_noisy = rows.held_out.eq("noisy")
     held_out = np.where(as_noisy, HELD_OUT, "")
     rows["setting"] = rows.architecture_name + ", " + rows.noise_name + size + rate + longer + held_out
@@ -170,11 +165,7 @@ def setting_of(rows: pd.DataFrame, **fields: Any) -> str:
     # the usual width and rate are those of the preset
     wanted |= {} if "width" in fields else {"wide": False}
     wanted |= {} if "learning_rate" in fields else {"untuned": False}
-    for name, value in (wanted | fields).items() if len(rows) else ():
-        if value is None:
-            rows = rows[rows[name].isna()]
-        else:
-            rows = rows[np.isclose(rows[name], value) if isinstance(value, float) else rows[name] == value]
+    rows = select(rows, **wanted | fields)
     return rows.setting.iloc[0] if len(rows) else ""
 
 

@@ -10,6 +10,10 @@ import pandas as pd
 
 from dlcore.summaries import FINDINGS, findings, method
 
+# the networks of the main comparison
+MLP, CONVNET = ({"dataset": "mnist1d", "architecture": name} for name in ("mlp", "convnet"))
+FASHION = {"dataset": "fashion_mnist", "architecture": "resnet"}
+IMAGES = {"dataset": "cifar10", "architecture": "resnet18"}
 _SHARES = {0.05: "5 % of the data", 0.25: "a quarter", 1.0: "all data"}
 
 
@@ -170,33 +174,17 @@ def derived(
     rows = findings(table, presets, _POPULATION)
     if rows.empty:
         return rows
-    differences = [contrast(row) for row in rows.to_dict("records")]
-    rows["contrast"], rows["pair"] = [code(*d) for d in differences], [pair_name(*d) for d in differences]
-    for name, kind in (
-        ("freeze", bool),
-        ("converged", bool),
-        ("population", bool),
-        ("shuffles", int),
-    ):  # fields that early records lack
+    # fields that early records lack
+    for name, kind in {"freeze": bool, "converged": bool, "population": bool, "shuffles": int}.items():
         rows[name] = rows.get(name, pd.Series(0, rows.index)).fillna(0).astype(kind)
-    rows = rows.assign(**_population(rows))
-    rows["usual_width"] = [has_usual_width(row) for row in rows.to_dict("records")]
-    rows["map"] = [map_name(row) for row in rows.to_dict("records")]
-    rows["paper_map"] = [has_usual_map(row) for row in rows.to_dict("records")]
+    configs = rows.to_dict("records")
+    differences = [contrast(c) for c in configs]
+    rows["contrast"], rows["pair"] = [code(*d) for d in differences], [pair_name(*d) for d in differences]
+    rows = rows.assign(**_population(rows), usual_width=[has_usual_width(c) for c in configs])
+    rows["map"], rows["paper_map"] = [map_name(c) for c in configs], [has_usual_map(c) for c in configs]
     rows["usual"] = rows.paper_map & (rows.stitcher_data == "top") & (rows.shuffles == 0)
     found = [_of_curves(records[key]) if records else {} for key in rows.key]
-    for name in (
-        "barrier",
-        "linear_cka_mid",
-        "cka_order",
-        "excess_half",
-        "self_penalty_max",
-        "cka_null",
-        *_LATE,
-        "freeze_error",
-    ):
-        rows[name] = [row.get(name, np.nan) for row in found]
-    return rows
+    return rows.join(pd.DataFrame(found, rows.index, _OF_CURVES, dtype=float))
 
 
 # metrics that only a population has
@@ -226,6 +214,8 @@ def _population(rows: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 _LATE = ("late_into_early_task", "late_into_early_least_squares")
+_OF_CURVES = ["barrier", "linear_cka_mid", "cka_order", "excess_half", "self_penalty_max", "cka_null", *_LATE]
+_OF_CURVES += ["freeze_error"]
 
 
 def _of_curves(record: Any) -> dict[str, float]:
