@@ -13,6 +13,7 @@ from dlcore.config import option, registered
 from dlcore.keys import unlike_first
 from dlcore.models import CLASSICAL, FAMILIES, NETWORKS
 from dlcore.studies.distributional.partitions import PARTITIONS
+from dlcore.studies.shared import recipe_of
 from dlcore.training_config import LOOP, TrainConfig
 
 EXPERIMENTS = (
@@ -74,10 +75,7 @@ def recipe(dataset: str, architecture: str) -> dict[str, Any]:
         return own.recipe
     kind = data.own.usual(dataset)[1] if data.own.is_own(dataset) else None
     kind = kind or ("images" if dataset in IMAGES else dataset if dataset in ("digits", "mnist1d") else "tabular")
-    if (found := RECIPES.get((kind, architecture))) is None:
-        fits = [a for k, a in RECIPES if k == kind] + list(CLASSICAL)
-        raise ValueError(f"architecture {architecture!r} does not fit {dataset!r}; choose from: {', '.join(fits)}")
-    return found
+    return recipe_of(RECIPES, kind, architecture, dataset, CLASSICAL)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dlcore.config import option, registered
 from dlcore.keys import unlike_first
 from dlcore.models import NETWORKS
 from dlcore.probing import DEFAULTS, PROBES
+from dlcore.studies.shared import recipe_of
 from dlcore.training_config import LOOP, LOSSES, TrainConfig, views_of
 from dlcore.training_config import PRETRAINING as PRETRAINING_RECIPE
 
@@ -117,12 +118,7 @@ class Config(BaseConfig):
         networks = (*NETWORK, "supervised")
         steps: dict[str, Any] = {}
         if self.objective in networks:
-            if (found := PRETRAIN.get((kind(self.dataset), self.architecture))) is None:
-                fits = [a for k, a in PRETRAIN if k == kind(self.dataset)]
-                raise ValueError(
-                    f"architecture {self.architecture!r} does not fit {self.dataset!r}; choose from: {', '.join(fits)}"
-                )
-            steps = dict(found)
+            steps = dict(recipe_of(PRETRAIN, kind(self.dataset), self.architecture, self.dataset))
             if self.objective == "supervised":
                 steps |= END_TO_END[kind(self.dataset)]
             if self.objective == "random":

@@ -11,6 +11,7 @@ from dlcore.config import Config as BaseConfig
 from dlcore.config import option, registered
 from dlcore.keys import unlike_first
 from dlcore.stitching import FAMILIES, INITIALISATIONS
+from dlcore.studies.shared import recipe_of
 from dlcore.training_config import LOOP, LOSSES, TrainConfig, views_of
 from dlcore.training_config import PRETRAINING as PRETRAINING_RECIPE
 
@@ -144,13 +145,12 @@ class Config(BaseConfig):
             data.own.usual(self.dataset) if data.own.is_own(self.dataset) else (SIZES[self.dataset], self.dataset)
         )
         kind = kind if kind in ("digits", "mnist1d", "tabular") else "images"
-        if (found := RECIPES.get((kind, self.architecture))) is None:
-            fits = [a for k, a in RECIPES if k == kind]
-            raise ValueError(
-                f"architecture {self.architecture!r} does not fit {self.dataset!r}; choose from: {', '.join(fits)}"
-            )
         large = self.architecture == "resnet18"
-        recipe = {**found, **(LARGE if large else SMALL), "stitch_rate": STITCH_RATE}
+        recipe = {
+            **recipe_of(RECIPES, kind, self.architecture, self.dataset),
+            **(LARGE if large else SMALL),
+            "stitch_rate": STITCH_RATE,
+        }
         recipe["stitch_batch"] = LARGE_STITCH_BATCH if large else STITCH_BATCH
         filled: dict[str, Any] = {name: value for name, value in recipe.items() if getattr(self, name) is None}
         filled["dataset"] = data.own.named(self.dataset)
