@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,9 +81,10 @@ def rates(start: Mapping[str, Any] | None, noise: pd.Series, default: float, lab
 
 
 def choose(
-    start: Mapping[str, Any] | None, column: str, options: Sequence[Any], label: str, default: Any = None
+    start: Mapping[str, Any] | None, column: str, options: Iterable[Any], label: str, default: Any = None
 ) -> Control:
-    """Returns a menu of a column's options, which starts at the reader's choice, else at the default, else at the first."""
+    """Returns a menu of a column's values, each once, that starts at the reader's choice, else the default, else the first."""
+    options = list(dict.fromkeys(options))
     return menu(options, pick(start, column, options, default), label, f"dl_{column}")
 
 
@@ -174,11 +176,7 @@ def broken(text: str, most: int = 88) -> list[str]:
     >>> broken("one two three", 8)
     ['one two', 'three']
     """
-    lines = [""]
-    for word in text.split():
-        fits = len(lines[-1]) + len(word) < most
-        lines = [*lines[:-1], f"{lines[-1]} {word}".strip()] if fits or not lines[-1] else [*lines, word]
-    return lines
+    return textwrap.wrap(text, most, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def chosen(*controls: Control) -> str:

@@ -66,10 +66,8 @@ def _csv_rows(text: str) -> list[dict[str, Any]]:
 
 def _used(spec: Any) -> set[str]:
     """Returns all words of a specification's strings: a column that none of them names is drawn nowhere."""
-    if isinstance(spec, dict):
-        return set().union(*(_used(v) for v in spec.values()), set())
-    if isinstance(spec, list):
-        return set().union(*(_used(v) for v in spec), set())
+    if isinstance(spec, (dict, list)):
+        return set().union(*map(_used, spec.values() if isinstance(spec, dict) else spec))
     return {spec, *re.findall(r"\w+", spec)} if isinstance(spec, str) else set()
 
 

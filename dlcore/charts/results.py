@@ -9,6 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from dlcore.charts.layers import single
 from dlcore.charts.theme import ROLES, finish, roles
 
 GAPS = ("generalization", "robustness", "memorization", "rationality", "bound")
@@ -20,7 +21,7 @@ WIDTH = 420
 def gaps(result: Any) -> alt.TopLevelMixin:
     """Returns the gaps of a `Rationality` with their intervals."""
     named = {name: getattr(result.intervals, name) for name in GAPS}
-    rows = pd.DataFrame([{"gap": name, "value": v.value, "low": v.low, "high": v.high} for name, v in named.items()])
+    rows = _rows(named, "gap", {"value": "value", "low": "low", "high": "high"})
     base = alt.Chart(rows).encode(
         y=alt.Y("gap:N", sort=list(GAPS), title=None), tooltip=["gap", "value", "low", "high"]
     )
@@ -32,20 +33,15 @@ def gaps(result: Any) -> alt.TopLevelMixin:
 
 def calibration(results: Any, **others: Any) -> alt.TopLevelMixin:
     """Returns the total variation of a `Calibration` or `TwoSample`, or of several, beside what a sampler would show."""
-    rows = pd.DataFrame(
-        [
-            {"set": name, "TV": one.tv, "low": one.low, "high": one.high, "sampler": one.null_mean, "q95": one.null_q95}
-            for name, one in _several(results, "test", others).items()
-        ]
-    )
+    columns = {"TV": "tv", "low": "low", "high": "high", "sampler": "null_mean", "q95": "null_q95"}
+    rows = _rows(_several(results, "test", others), "set", columns)
     base = alt.Chart(rows).encode(y=alt.Y("set:N", title=None, sort=None), tooltip=list(rows))
     null = (
         base.mark_bar(color=ROLES["sampler"], opacity=0.3, height=22)
         .encode(x=alt.X("zero:Q", title="total variation (shaded: 95 % of exact samplers)"), x2="q95:Q")
         .transform_calculate(zero="0")
     )
-    dots = base.mark_point(filled=True, size=70, color=ROLES["own"]).encode(x="TV:Q")
-    whiskers = base.mark_rule(color=ROLES["own"], strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    dots, whiskers = _dots(base).encode(x="TV:Q"), _whiskers(base).encode(x="low:Q", x2="high:Q")
     title = "; ".join(
         f"TV {tv:.3f}, a sampler {sampler:.3f}" for tv, sampler in zip(rows.TV, rows.sampler, strict=True)
     )
@@ -54,20 +50,12 @@ def calibration(results: Any, **others: Any) -> alt.TopLevelMixin:
 
 def agreement(results: Any, **others: Any) -> alt.TopLevelMixin:
     """Returns the agreement of an `AgreementGap`, or of several, less accuracy, with its interval."""
-    rows = pd.DataFrame(
-        [
-            {"pair": name, "accuracy": v.accuracy, "agreement": v.agreement, "gap": v.gap, "low": v.low, "high": v.high}
-            for name, v in _several(results, "pair", others).items()
-        ]
-    )
+    names = ("accuracy", "agreement", "gap", "low", "high")
+    rows = _rows(_several(results, "pair", others), "pair", dict(zip(names, names, strict=True)))
     base = alt.Chart(rows).encode(y=alt.Y("pair:N", title=None, sort=None), tooltip=list(rows))
-    dots = base.mark_point(filled=True, size=70, color=ROLES["own"]).encode(
-        x=alt.X("gap:Q", title="agreement - accuracy")
-    )
-    whiskers = base.mark_rule(color=ROLES["own"], strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    zero = (
-        alt.Chart(pd.DataFrame({"gap": [0.0]})).mark_rule(color=ROLES["sampler"], strokeDash=[4, 3]).encode(x="gap:Q")
-    )
+    dots = _dots(base).encode(x=alt.X("gap:Q", title="agreement - accuracy"))
+    whiskers = _whiskers(base).encode(x="low:Q", x2="high:Q")
+    zero = single(gap=0.0).mark_rule(color=ROLES["sampler"], strokeDash=[4, 3]).encode(x="gap:Q")
     title = f"Agreement {rows.agreement[0]:.3f}, accuracy {rows.accuracy[0]:.3f}"
     return _finished(zero + whiskers + dots, "agreement", title, rows)
 
@@ -178,7 +166,7 @@ def path(found: Any) -> alt.TopLevelMixin:
     line = base.mark_line(color=ROLES["own"], point=True).encode(
         y=alt.Y("error:Q", title="test error", axis=alt.Axis(format="%"))
     )
-    whiskers = base.mark_rule(color=ROLES["own"], strokeWidth=2).encode(y="low:Q", y2="high:Q")
+    whiskers = _whiskers(base).encode(y="low:Q", y2="high:Q")
     return _finished(line + whiskers, "path", f"A barrier of {found.barrier:.1%} ({found.barrier_se:.1%})", rows)
 
 
@@ -208,8 +196,7 @@ def equivalence(found: Any) -> alt.TopLevelMixin:
     shade = base.mark_bar(color=ROLES["sampler"], opacity=0.3, height=22).encode(
         x=alt.X("below:Q", title="difference of the exponents (shaded: the same)"), x2="band:Q"
     )
-    whisker = base.mark_rule(color=ROLES["own"], strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    dot = base.mark_point(filled=True, size=70, color=ROLES["own"]).encode(x="difference:Q")
+    whisker, dot = _whiskers(base).encode(x="low:Q", x2="high:Q"), _dots(base).encode(x="difference:Q")
     title = f"{found.verdict.capitalize()}: {found.difference:+.3f} [{found.low:.3f}, {found.high:.3f}]"
     return _finished(shade + whisker + dot, "equivalence", title, row)
 
@@ -281,7 +268,7 @@ def numbers(found: Any) -> alt.TopLevelMixin:
     across = alt.X("value:Q", title=None, axis=few, scale=alt.Scale(zero=False))
     base = alt.Chart(table).encode(x=across, tooltip=list(table))
     dots = base.mark_point(filled=True, size=50, color=ROLES["own"])
-    whiskers = base.mark_rule(color=ROLES["own"], strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    whiskers = _whiskers(base).encode(x="low:Q", x2="high:Q")
     head = alt.Header(labelAngle=0, labelAlign="left", title=None)
     chart = (whiskers + dots).properties(width=WIDTH, height=18)
     chart = chart.facet(row=alt.Row("field:N", sort=list(dict.fromkeys(table.field)), header=head)).resolve_scale(
@@ -289,6 +276,21 @@ def numbers(found: Any) -> alt.TopLevelMixin:
     )
     title = f"{type(found).__name__}: {table.field.nunique()} fields"
     return finish(chart, name="numbers", title=title, description=f"{title}. {len(table)} rows.", rows=table)
+
+
+def _rows(results: Mapping[str, Any], by: str, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Returns a row a result: its name, and its fields as columns, column -> field."""
+    return pd.DataFrame(
+        [{by: name} | {c: getattr(one, field) for c, field in columns.items()} for name, one in results.items()]
+    )
+
+
+def _dots(base: alt.Chart) -> alt.Chart:
+    return base.mark_point(filled=True, size=70, color=ROLES["own"])
+
+
+def _whiskers(base: alt.Chart) -> alt.Chart:
+    return base.mark_rule(color=ROLES["own"], strokeWidth=2)
 
 
 def _several(results: Any, name: str, others: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -65,10 +65,10 @@ def singled(test: str, role: str = "chosen") -> Any:
     return alt.condition(test, alt.value(ROLES[role]), alt.value(ROLES["null"]))
 
 
-def shapes(field: str, names: Sequence[str], **legend: Any) -> alt.Shape:
+def shapes(field: str, names: Sequence[str]) -> alt.Shape:
     """Returns the shape encoding of families and data sets, with a legend that can be seen in light and dark."""
-    grey = {"symbolFillColor": ROLES["null"], "symbolStrokeColor": ROLES["null"], "symbolOpacity": 1}
-    keys = alt.Legend(**({"orient": "bottom", "columns": 4} | grey | legend))
+    grey = dict.fromkeys(("symbolFillColor", "symbolStrokeColor"), ROLES["null"])
+    keys = alt.Legend(orient="bottom", columns=4, symbolOpacity=1, **grey)
     return alt.Shape(f"{field}:N", title=None, scale=alt.Scale(domain=list(names)), legend=keys)
 
 
@@ -113,8 +113,7 @@ def finish(
         text, note["title"] = broken(title), title
     head = alt.TitleParams(text, subtitle=broken(subtitle, 105) if subtitle else alt.Undefined, anchor="start")
     chart = chart.add_params(*(c.parameter() for c in controls)) if controls else chart
-    found = chart.properties(title=head, description=description, usermeta=note)
-    return found
+    return chart.properties(title=head, description=description, usermeta=note)
 
 
 def _in_words(chart: Any) -> None:

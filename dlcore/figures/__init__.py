@@ -1,9 +1,10 @@
 """Tables of records -> Altair charts, the same in the page, Jupyter and Colab. Never imports torch.
 
-The charts of a study are those that its package `figures` names; here they are side by side.
+The charts of a study are those that its package `figures` imports; here they are side by side.
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -36,10 +37,10 @@ def _told(study: str, chart: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _CHARTS = {
-    name: _told(study, chart) if callable(chart) else chart
+    name: _told(study, chart)
     for study in studies.STUDIES
     for name, chart in vars(studies.part(study, "figures")).items()
-    if name in studies.part(study, "figures").__all__
+    if inspect.isfunction(chart)
 }
 globals().update(_CHARTS)
 

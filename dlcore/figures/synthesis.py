@@ -6,10 +6,12 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.charts.controls import Saying, menu, near, slider
-from dlcore.charts.shared import RATE, named, order
+from dlcore.charts.controls import Saying, choose, near, slider
+from dlcore.charts.layers import shown, single, tips
+from dlcore.charts.shared import INK, RATE, named
 from dlcore.charts.theme import ROLES, finish, roles
-from dlcore.summaries import family
+from dlcore.charts.words import order, percent
+from dlcore.summaries import family, select
 
 
 def memorising_and_sampling(rationality: pd.DataFrame) -> alt.LayerChart:
@@ -27,24 +29,17 @@ def memorising_and_sampling(rationality: pd.DataFrame) -> alt.LayerChart:
     said = {}
     for r, part in rows.groupby("noise"):
         alike = order(part.memorized_share, part.sampler_share, "go together", "do not go together")
-        said[(r,)] = f"At {100 * r:.0f} % noise, the share memorised and the share of a sampler's loss {alike}"
+        said[(r,)] = f"At {percent(r)} noise, the share memorised and the share of a sampler's loss {alike}"
     x = alt.X("memorized_share:Q", title="memorization gap, as a share of an interpolator's", axis=RATE)
     y = alt.Y("sampler_share:Q", title="clean accuracy lost, as a share of a sampler's loss", axis=RATE)
-    here = near("noise")
     ends = pd.DataFrame({"memorized_share": [0, 1], "sampler_share": [0, 1]})
-    tip = [
-        "data",
-        "method",
-        "seed",
-        alt.Tooltip("memorized_share:Q", format=".2f"),
-        alt.Tooltip("sampler_share:Q", format=".2f"),
-    ]
+    colour = roles("kind", {"end to end": "train", "probe on features": "chosen"})
+    tip = tips("data", "method", "seed", memorized_share=".2f", sampler_share=".2f")
     chart = alt.layer(
         alt.Chart(ends).mark_line(strokeDash=[6, 4], color=ROLES["null"]).encode(x=x, y=y),
-        alt.Chart(rows)
-        .transform_filter(here)
+        shown(rows, near("noise"))
         .mark_point(filled=True, size=45, opacity=1)
-        .encode(x=x, y=y, color=roles("kind", {"end to end": "train", "probe on features": "chosen"}), tooltip=tip),
+        .encode(x=x, y=y, color=colour, tooltip=tip),
     ).properties(height=360, width="container")
     return finish(
         chart,
@@ -66,29 +61,21 @@ def noise_in_four(
 
     Args: tables of `studies.table`, and of chapter 2 the one of `stitching.table.by_stage`.
     """
-    parts = [
-        _gaps(rationality),
-        _bottoms(stages),
-        _returned(distributional),
-        _losses(scaling),
-    ]
+    parts = [_gaps(rationality), _bottoms(stages), _returned(distributional), _losses(scaling)]
     rows = pd.concat([part for part in parts if len(part)], ignore_index=True).round(4)
-    measures = list(dict.fromkeys(rows.measure))
-    chosen = menu(measures, measures[0], "measure", "dl_measure")
+    chosen = choose(None, "measure", rows.measure, "measure")
     said = {(m,): f"{part.says.iloc[0]}{_told(part)}" for m, part in rows.groupby("measure")}
     x = alt.X("noise:Q", title="share of noisy labels or words in training", axis=RATE)
     y = alt.Y("value:Q", title="measured", axis=alt.Axis(format="~g"))
-    base = alt.Chart(rows).transform_filter("datum.measure === dl_measure")
-    tip = ["who", "noise", alt.Tooltip("value:Q", format=".3f"), "seeds"]
-    lines = base.mark_line(color=ROLES["chosen"], strokeWidth=2.2, point={"size": 40, "opacity": 1}).encode(
-        x=x, y=y, detail="who:N", tooltip=tip
+    here = "datum.measure === dl_measure"
+    tip = [*tips("who", "noise", value=".3f"), "seeds"]
+    lines = (
+        shown(rows, here)
+        .mark_line(color=ROLES["chosen"], strokeWidth=2.2, point={"size": 40, "opacity": 1})
+        .encode(x=x, y=y, detail="who:N", tooltip=tip)
     )
-    words = (
-        alt.Chart(_ends(rows))
-        .transform_filter("datum.measure === dl_measure")
-        .mark_text(align="right", dx=-6, color="currentColor")
-        .encode(x=x, y=alt.Y("at:Q"), text="who:N")
-    )
+    words = shown(_ends(rows), here).mark_text(align="right", dx=-6, color=INK)
+    words = words.encode(x=x, y=alt.Y("at:Q"), text="who:N")
     return finish(
         alt.layer(lines, words).properties(height=340, width="container"),
         name="noise-in-four",
@@ -110,9 +97,7 @@ def _told(rows: pd.DataFrame) -> str:
         return ""
     rate = min(shared, key=lambda r: abs(r - 0.4))
     at = rows[rows.noise == rate].sort_values("value", ascending=False)
-    return f" at {rate:.0%} noise: ".replace("%", " %") + ", ".join(
-        f"{v:.2g} {w}" for w, v in zip(at.who, at.value, strict=True)
-    )
+    return f" at {percent(rate)} noise: " + ", ".join(f"{v:.2g} {w}" for w, v in zip(at.who, at.value, strict=True))
 
 
 def _ends(rows: pd.DataFrame) -> pd.DataFrame:
@@ -133,15 +118,14 @@ def _means(rows: pd.DataFrame, value: str, who: str) -> pd.DataFrame:
 
 
 def _gaps(t: pd.DataFrame) -> pd.DataFrame:
-    ridge = (t.probe == "ridge") | (t.objective == "supervised")
-    rows = t[t.usual & ridge & (t.dataset == "mnist1d") & (t.noise > 0)]
-    rows = rows[rows.objective.isin(["supervised", "random", "simclr"])]
+    rows = select(t, usual=True, dataset="mnist1d", objective=["supervised", "random", "simclr"])
+    rows = rows[((rows.probe == "ridge") | (rows.objective == "supervised")) & (rows.noise > 0)]
     found = _means(rows, "memorization", "method")
     return found.assign(measure="1 memorization gap", says="Memorization gap, MNIST-1D,")
 
 
 def _bottoms(stages: pd.DataFrame) -> pd.DataFrame:
-    rows = stages[(stages.dataset == "mnist1d") & stages.usual & stages.usual_width]
+    rows = select(stages, dataset="mnist1d", usual=True, usual_width=True)
     share = rows.contrast.str.extract(r"^noise ([\d.]+)$")[0].astype(float).mask(rows.contrast == "seeds", 0.0)
     rows = rows.assign(noise=share).dropna(subset=["noise"])
     rows = rows[rows.depth == rows.groupby("architecture").depth.transform("max")]
@@ -151,20 +135,16 @@ def _bottoms(stages: pd.DataFrame) -> pd.DataFrame:
 
 
 def _returned(t: pd.DataFrame) -> pd.DataFrame:
-    one = (t.architecture != "knn") | (t.neighbours == 1)
-    rows = t[t.usual & one & (t.experiment == "cyclic") & (t.dataset == "digits")]
-    found = _means(rows[rows.architecture.isin(["knn", "mlp", "forest"])], "flip_rate_test", "family")
+    rows = select(t, usual=True, experiment="cyclic", dataset="digits", architecture=["knn", "mlp", "forest"])
+    found = _means(select(rows, neighbours=1), "flip_rate_test", "family")
     return found.assign(measure="3 rate of the noise's label on test", says="The noise's label on test, digits,")
 
 
 def _losses(t: pd.DataFrame) -> pd.DataFrame:
-    rows = t[(t.curve == "transduction") & (t.pairs == 16384) & t.arm.isin(["baseline", "noise"])]
+    rows = select(t, curve="transduction", pairs=16384, arm=["baseline", "noise"])
     names = {"target": "wrong target words", "source_uniform": "wrong source words", "misaligned": "misaligned pairs"}
-    clean = rows[rows.arm == "baseline"].loss.mean()
-    rows = rows[rows.noise_kind.isin(names)].assign(
-        cost=lambda r: r.loss / clean, who=lambda r: r.noise_kind.map(names)
-    )
-    found = _means(rows.drop(columns="who").assign(what=rows.who), "cost", "what")
+    cost = rows.loss / select(rows, arm="baseline").loss.mean()
+    found = _means(rows.assign(cost=cost, what=rows.noise_kind.map(names)), "cost", "what")
     found = pd.concat([found.drop_duplicates("who").assign(noise=0.0, value=1.0), found], ignore_index=True)
     says = "Loss over that of clean pairs, synthetic language, 16,384 pairs,"
     return found.assign(measure="4 loss over that of clean pairs", says=says)
@@ -183,29 +163,21 @@ def what_similar_buys(stages: pd.DataFrame, stitching: pd.DataFrame) -> alt.Laye
     rows = rows.assign(worse=rows.bottom_error - rows.top_error)
     rows = rows[["networks", "pair", "seed", "worse", "excess"]].dropna().round(4)
     rows = rows[rows.groupby("networks").pair.transform("nunique") > 3]
-    options = list(dict.fromkeys(rows.networks))
-    chosen = menu(options, options[0], "networks", "dl_networks")
-    said = {}
-    for n, part in rows.groupby("networks"):
-        fits = (
-            "the worse the bottom's own network, the worse the stitch at mid-depth",
-            "how good the bottom's own network is does not order the stitches at mid-depth",
-        )
-        said[(n,)] = f"{n}: {order(part.worse, part.excess, *fits)}"
+    chosen = choose(None, "networks", rows.networks, "networks")
+    fits = (
+        "the worse the bottom's own network, the worse the stitch at mid-depth",
+        "how good the bottom's own network is does not order the stitches at mid-depth",
+    )
+    said = {(n,): f"{n}: {order(own.worse, own.excess, *fits)}" for n, own in rows.groupby("networks")}
     x = alt.X("worse:Q", title="test error of the bottom's network minus that of the top", axis=alt.Axis(format="+.0%"))
     y = alt.Y("excess:Q", title="stitching excess at mid-depth", axis=alt.Axis(format="+.0%"))
-    zero = alt.Chart(pd.DataFrame({"zero": [0]}))
+    zero = single(zero=0).mark_rule(color=ROLES["null"])
     chart = alt.layer(
-        zero.mark_rule(color=ROLES["null"]).encode(y="zero:Q"),
-        zero.mark_rule(color=ROLES["null"]).encode(x="zero:Q"),
-        alt.Chart(rows)
-        .transform_filter("datum.networks === dl_networks")
+        zero.encode(y="zero:Q"),
+        zero.encode(x="zero:Q"),
+        shown(rows, "datum.networks === dl_networks")
         .mark_point(filled=True, size=50, opacity=1, color=ROLES["chosen"])
-        .encode(
-            x=x,
-            y=y,
-            tooltip=["pair", "seed", alt.Tooltip("worse:Q", format="+.3f"), alt.Tooltip("excess:Q", format="+.3f")],
-        ),
+        .encode(x=x, y=y, tooltip=tips("pair", "seed", worse="+.3f", excess="+.3f")),
     ).properties(height=340, width="container")
     return finish(
         chart,

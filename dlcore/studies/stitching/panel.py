@@ -52,9 +52,7 @@ def bottom_arm(config: Mapping[str, Any]) -> str:
 
 def stages(store: RecordStore) -> pd.DataFrame:
     """Returns the rows of `table.by_stage` for every finding of a store."""
-    table = derived(store.table("stitching"))
-    keys = set(table.key) if len(table) else set()
-    return by_stage(table, {r.key: r.curves for r in store.records("stitching") if r.key in keys})
+    return by_stage(derived(store.table("stitching")), {r.key: r.curves for r in store.records("stitching")})
 
 
 def stitched(store: RecordStore) -> pd.DataFrame:
@@ -105,10 +103,7 @@ PANEL = PanelSpec(
         "n_train": (None, 500, 1000, 2000),
         "seed": (0,),
     },
-    start={
-        **{"architecture": "mlp", "noise": 0.3, "seed": 100},
-        **{"bottom_share": 1.0, "top_share": 1.0, "disjoint": False},
-    },
+    start={"architecture": "mlp", "noise": 0.3, "seed": 100, "bottom_share": 1.0, "top_share": 1.0, "disjoint": False},
     fixed={"preset": "laptop", "dataset": "mnist1d"},
     same=("architecture",),
     x="share",

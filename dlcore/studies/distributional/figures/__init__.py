@@ -10,20 +10,6 @@ from dlcore.studies.distributional.figures.calibration import (
 )
 from dlcore.studies.distributional.figures.spectrum import joint_density, spectrum
 
-__all__ = [
-    "agreement",
-    "human_cells",
-    "human_noise",
-    "joint_density",
-    "kernel_path",
-    "knn_law",
-    "long_curves",
-    "marginals",
-    "spectrum",
-    "training_time",
-    "tv_against_epsilon",
-    "tv_by_size",
-]
 # the figure of the page that shows what a claim is about: the first pattern that fits the claim's name
 CLAIMS = {
     r"nn-is|convnet-between|mlp-noise": "spectrum",

@@ -8,25 +8,21 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dlcore.charts.controls import Saying, chosen, menu, near, rates
-from dlcore.charts.shared import (
-    INK,
-    LOG,
-    RATE,
-    UNIT,
-    Highlight,
-    begin,
-    dashed,
-    either,
-    in_points,
-    named,
-    padded,
-    tips,
-    zero,
-)
+from dlcore.charts.controls import Saying, choose, chosen, menu, near, rates
+from dlcore.charts.layers import dashed, either, shown, tips, zero
+from dlcore.charts.shared import INK, LOG, RATE, UNIT, Highlight, begin, named, padded
 from dlcore.charts.theme import ROLES, finish, paired, roles, singled
+from dlcore.charts.words import in_points, percent
 from dlcore.metrics.distributional import knn_flip_rate
-from dlcore.summaries import ordered, series_over_seeds
+from dlcore.summaries import ordered, select, series_over_seeds
+
+# curve of a record -> what it shows
+_LOGGED = {
+    "tv_train_test": "TV(train, test)",
+    "tv_train_test_null": "its null",
+    "train_error": "train error (noisy labels)",
+    "test_error": "test error (clean labels)",
+}
 
 
 def agreement(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
@@ -37,7 +33,7 @@ def agreement(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChar
     rate = rates(begin(highlight), rows.noise, 0.0, "symmetric noise")
     family = menu(["all", *ordered(rows.family)], "all", "architecture", "dl_family")
     dataset = menu(["all", *dict.fromkeys(rows.data)], "all", "data", "dl_data")
-    base = alt.Chart(rows).transform_filter(f"(dl_data === 'all' || datum.data === dl_data) && {near('noise')}")
+    base = shown(rows, f"(dl_data === 'all' || datum.data === dl_data) && {near('noise')}")
     mine = "dl_family === 'all' || datum.family === dl_family"
     x = alt.X("accuracy_shown:Q", title="accuracy against labels of the training law", scale=UNIT, axis=RATE)
     y = alt.Y("agreement:Q", title="agreement of two independent classifiers", scale=UNIT, axis=RATE)
@@ -71,20 +67,15 @@ def _apart(rows: pd.DataFrame) -> dict[tuple[float, str], str]:
         for noise, part in own.groupby("noise"):
             gap = (part.agreement - part.accuracy_shown).groupby(part.family).mean().sort_values()
             said[(noise, data)] = (
-                f"{'All data' if data == 'all' else data}, {noise:.0%} noise: agreement minus accuracy runs from "
+                f"{'All data' if data == 'all' else data}, {percent(noise)} noise: agreement minus accuracy runs from "
                 f"{100 * gap.iloc[0]:+.1f} points ({gap.index[0]}) to {100 * gap.iloc[-1]:+.1f} ({gap.index[-1]})"
-            ).replace("% noise", " % noise")
+            )
     return said
 
 
 def knn_law(table: pd.DataFrame) -> alt.LayerChart:
     """k-NN flip rate on train and test beside the binomial law."""
-    rows = table[
-        (table.experiment == "cyclic")
-        & (table.architecture == "knn")
-        & (table.dataset == "digits")
-        & (table.noise == 0.3)
-    ]
+    rows = select(table, experiment="cyclic", architecture="knn", dataset="digits", noise=0.3)
     sides = {f"flip_rate_{side}": side for side in ("train", "test")}
     found = series_over_seeds(rows, ["neighbours"], sides, "side").rename(columns={"value": "rate"}).round(4)
     theory = pd.DataFrame({"neighbours": range(1, 52, 2)})
@@ -127,7 +118,7 @@ def knn_law(table: pd.DataFrame) -> alt.LayerChart:
 def kernel_path(table: pd.DataFrame) -> alt.HConcatChart:
     """Kernel ridge path: TV(train, test) above its null for a wide Gaussian and a Laplace kernel, and the rates of the chosen."""
     wide = {"kernel_gaussian": 0.66, "kernel_laplace": 1.65}
-    rows = table[(table.experiment == "cyclic") & (table.dataset == "digits") & (table.noise == 0.3)]
+    rows = select(table, experiment="cyclic", dataset="digits", noise=0.3)
     rows = rows[rows.architecture.map(wide) == rows.bandwidth]
     # a logarithm has no zero: the interpolating end stands at a tenth of the smallest ridge
     least = float(rows.ridge[rows.ridge > 0].min()) / 10
@@ -143,7 +134,8 @@ def kernel_path(table: pd.DataFrame) -> alt.HConcatChart:
         scale=padded(10),
         axis=alt.Axis(tickCount=4, format="~g"),
     )
-    mine = singled("datum.family === dl_family")
+    own = "datum.family === dl_family"
+    mine = singled(own)
     base = alt.Chart(ends)
     tip = [*tips("family", "ridge", value=".3f"), "seeds"]
     names = ends.loc[ends.groupby("family").value.idxmax()]
@@ -154,12 +146,10 @@ def kernel_path(table: pd.DataFrame) -> alt.HConcatChart:
             x=x, y=alt.Y("value:Q", title="TV(train, test) above its null", axis=RATE), color=mine, tooltip=tip
         ),
         base.mark_line(strokeWidth=2).encode(x=x, y="value:Q", detail="family:N", color=alt.value(ROLES["null"])),
-        base.transform_filter("datum.family === dl_family")
-        .mark_line(strokeWidth=2.5, color=ROLES["chosen"])
-        .encode(x=x, y="value:Q"),
+        shown(ends, own).mark_line(strokeWidth=2.5, color=ROLES["chosen"]).encode(x=x, y="value:Q"),
         alt.Chart(names).mark_text(dy=-12, color=INK, opacity=0.85).encode(x=x, y="value:Q", text="family:N"),
     ).properties(height=300)
-    rates = alt.Chart(found[~found.series.str.startswith("TV")]).transform_filter("datum.family === dl_family")
+    rates = shown(found.drop(ends.index), own)
     colour = roles("series", {"on train": "train", "on test": "test"})
     right = alt.layer(
         rates.mark_area(opacity=0.18).encode(x=x, y="low:Q", y2="high:Q", color=colour),
@@ -188,22 +178,20 @@ def training_time(curves: pd.DataFrame) -> alt.LayerChart:
     """TV(train, test) and its null while a network trains; takes a long table: setting, noise, seed, epoch, ..."""
     if curves.empty:
         raise ValueError("no record has curves of train and test while training: run the group 'sparse'")
-    settings = list(dict.fromkeys(curves.setting))
-    setting = menu(settings, settings[0], "data and architecture", "dl_setting")
+    setting = choose(None, "setting", curves.setting, "data and architecture")
     rate = rates(None, curves.noise, 0.4)
-    base = alt.Chart(curves).transform_filter(chosen(setting, rate))
+    base = shown(curves, chosen(setting, rate))
     x = alt.X("epoch:Q", scale=LOG, axis=alt.Axis(tickCount=6), title="epoch")
     y = alt.Y("value:Q", title="distance or error", axis=RATE)
-    domain = ["TV(train, test)", "its null", "train error (noisy labels)", "test error (clean labels)"]
-    colour = roles("series", dict(zip(domain, ("chosen", "null", "train", "test"), strict=True)))
+    colour = roles("series", dict(zip(_LOGGED.values(), ("chosen", "null", "train", "test"), strict=True)))
     said = {}
     for key, part in curves.groupby(["setting", "noise"], sort=False):
         run = part.groupby(["series", "epoch"]).value.mean()
-        tv, error = run[domain[0]].sort_index(), run[domain[2]].sort_index()
+        tv, error = (run[_LOGGED[name]].sort_index() for name in ("tv_train_test", "train_error"))
         said[key] = (
-            f"{key[0]}, {key[1]:.0%} noise: TV(train, test) goes from {in_points(tv.iloc[0])} to {in_points(tv.iloc[-1])} points "
+            f"{key[0]}, {percent(key[1])} noise: TV(train, test) goes from {in_points(tv.iloc[0])} to {in_points(tv.iloc[-1])} points "
             f"while the error on the noisy training labels goes from {in_points(error.iloc[0])} to {in_points(error.iloc[-1])} %"
-        ).replace("% noise", " % noise")
+        )
     chart = alt.layer(
         base.mark_line(opacity=0.35).encode(x=x, y=y, color=colour, detail="seed:N"),
         base.mark_line(strokeWidth=3).encode(
@@ -224,19 +212,12 @@ def training_time(curves: pd.DataFrame) -> alt.LayerChart:
 
 def long_curves(records: Iterable[Any], families: Mapping[str, str]) -> pd.DataFrame:
     """Returns the long table of `training_time` from records of the experiment "sparse"; `families`: key -> setting."""
-    series = {
-        "tv_train_test": "TV(train, test)",
-        "tv_train_test_null": "its null",
-        "train_error": "train error (noisy labels)",
-        "test_error": "test error (clean labels)",
-    }
-    found = []
-    for r in records:
-        if r.key not in families:
-            continue
-        for name, label in series.items():
-            for epoch, value in zip(r.curves["epoch"], r.curves[name], strict=True):
-                entry = {"setting": families[r.key], "noise": r.config["noise"], "seed": r.config["seed"]}
-                found.append({**entry, "epoch": epoch, "series": label, "value": value})
-    columns = ["setting", "noise", "seed", "epoch", "series", "value"]
-    return pd.DataFrame(found, columns=columns).round(4)
+    found = [
+        {"setting": families[r.key], "noise": r.config["noise"], "seed": r.config["seed"]}
+        | {"epoch": epoch, "series": label, "value": value}
+        for r in records
+        if r.key in families
+        for name, label in _LOGGED.items()
+        for epoch, value in zip(r.curves["epoch"], r.curves[name], strict=True)
+    ]
+    return pd.DataFrame(found, columns=["setting", "noise", "seed", "epoch", "series", "value"]).round(4)

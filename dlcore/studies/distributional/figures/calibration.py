@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from dlcore.charts.controls import Saying, choose, chosen, menu, rates
-from dlcore.charts.shared import CLASS_NAMES, RATE, Highlight, begin, dashed, either, in_points, named, padded, tips
+from dlcore.charts.layers import dashed, either, shown, tips
+from dlcore.charts.shared import CLASS_NAMES, RATE, Highlight, begin, named, padded
 from dlcore.charts.theme import ROLES, finish, roles, shapes, singled
-from dlcore.summaries import family, ordered, series_over_seeds
+from dlcore.charts.words import in_points, percent
+from dlcore.summaries import family, ordered, select, series_over_seeds
 
 _WHERE = {
     "cyclic": "every class",
@@ -24,19 +27,17 @@ _WHERE = {
 
 def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
     """TV of feature calibration against epsilon, all families and experiments with label noise."""
-    kept = table.experiment.isin(["cyclic", "subgroup", "sparse", "four"]) & table.usual & ~table.feature.astype(bool)
-    rows = named(table[kept]).dropna(subset=["epsilon"])
+    rows = named(select(table, experiment=[*_WHERE], usual=True, feature=False)).dropna(subset=["epsilon"])
     rows = rows.assign(where=rows.experiment.map(_WHERE), tv_shown=rows.debiased)
-    rows = rows[
-        ["data", "where", "family", "noise", "n_train", "seed", "epsilon", "tv_shown", "low", "high", "train_error"]
-    ]
-    rows = (
-        rows.groupby(["data", "where", "family", "noise", "n_train"], as_index=False).mean(numeric_only=True).round(4)
+    by, values = (
+        ["data", "where", "family", "noise", "n_train"],
+        ["seed", "epsilon", "tv_shown", "low", "high", "train_error"],
     )
+    rows = rows.groupby(by, as_index=False)[values].mean().round(4)
     rate = rates(begin(highlight), rows.noise[rows.noise > 0], 0.3)
     classifier = menu(["all", *ordered(rows.family)], "all", "architecture", "dl_family")
-    where = choose(None, "where", list(dict.fromkeys(rows["where"])), "noise on")
-    base = alt.Chart(rows).transform_filter(chosen(where, rate))
+    where = choose(None, "where", rows["where"], "noise on")
+    base = shown(rows, chosen(where, rate))
     only = "dl_family !== 'all' && datum.family === dl_family"
     mine = "dl_family === 'all' || datum.family === dl_family"
     low = float(np.floor(20 * rows.low.min()) / 20)
@@ -58,9 +59,9 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
     for (place, noise), part in rows[rows.noise > 0].groupby(["where", "noise"], sort=False):
         above = part[part.low > part.epsilon]
         said[(place, noise)] = (
-            f"Noise on {place}, {noise:.0%}: {len(above)} of {len(part)} points lie above the line with their whole bar"
+            f"Noise on {place}, {percent(noise)}: {len(above)} of {len(part)} points lie above the line with their whole bar"
             + (f" ({_listed(above.family)})" if len(above) else "")
-        ).replace("%:", " %:")
+        )
     dim = either(mine, 0.95, 0.4)
     chart = alt.layer(
         alt.Chart(line).mark_line(strokeDash=[6, 4], color=ROLES["null"]).encode(x=x, y=y),
@@ -94,18 +95,16 @@ def _listed(families: pd.Series) -> str:
 
 def tv_by_size(table: pd.DataFrame) -> alt.LayerChart:
     """TV and epsilon as the training set grows, four classes of which one is noisy (the paper's quantitative test)."""
-    kept = (table.experiment == "four") & ~table.feature.astype(bool) & table.usual
-    rows = named(table[kept]).dropna(subset=["epsilon"])
+    rows = named(select(table, experiment="four", feature=False, usual=True)).dropna(subset=["epsilon"])
     by = ["data", "family", "n_train"]
     bound, distance = "epsilon: error on the four classes", "TV(test outputs, labels), debiased"
-    sizes = rows.groupby(by).num_train.mean().round().astype(int)
+    sizes = rows.groupby(by).num_train.mean().round().astype(int).rename("samples")
     found = series_over_seeds(rows, by, {"epsilon": bound, "debiased": distance})
-    found["samples"] = [int(sizes[k]) for k in found[by].itertuples(index=False, name=None)]
-    found = found.drop(columns="n_train").round(4)
+    found = found.join(sizes, on=by).drop(columns="n_train").round(4)
     classifier = choose(None, "family", ordered(found.family), "architecture", family("convnet"))
     # the convnet on MNIST-1D is the classifier that the bound fails for
-    dataset = choose(None, "data", list(dict.fromkeys(found.data)), "data", "MNIST-1D")
-    base = alt.Chart(found).transform_filter(chosen(classifier, dataset))
+    dataset = choose(None, "data", found.data, "data", "MNIST-1D")
+    base = shown(found, chosen(classifier, dataset))
     x = alt.X(
         "samples:Q",
         scale=padded(12),
@@ -146,16 +145,12 @@ def tv_by_size(table: pd.DataFrame) -> alt.LayerChart:
 def marginals(table: pd.DataFrame) -> alt.LayerChart:
     """Constant and coarse partitions: TV of output marginals against test error."""
     # on digits the split itself shifts the frequencies by more than the effect
-    kept = table.experiment.isin(["imbalance", "coarse"]) & (table.dataset == "fashion_mnist")
-    rows = named(table[kept & ~table.feature.astype(bool)])
-    rows = rows.assign(
-        partition=rows.experiment.map({"imbalance": "constant (unequal classes)", "coarse": "coarse groups"})
-    )
-    rows = rows[["data", "partition", "family", "seed", "label_error", "tv", "debiased", "null_q95", "epsilon"]].round(
-        4
-    )
-    kinds = list(dict.fromkeys(rows.partition))
-    kind = menu(kinds, kinds[0], "partition", "dl_partition")
+    names = {"imbalance": "constant (unequal classes)", "coarse": "coarse groups"}
+    rows = named(select(table, experiment=[*names], dataset="fashion_mnist", feature=False))
+    rows = rows.assign(partition=rows.experiment.map(names))
+    columns = ["data", "partition", "family", "seed", "label_error", "tv", "debiased", "null_q95", "epsilon"]
+    rows = rows[columns].round(4)
+    kind = choose(None, "partition", rows.partition, "partition")
     families = ordered(rows.family)
     said = {}
     for name, part in rows.groupby("partition", sort=False):
@@ -164,7 +159,7 @@ def marginals(table: pd.DataFrame) -> alt.LayerChart:
             f"{name[0].upper()}{name[1:]}: in {beyond} of {len(part)} runs the outputs are further from the label frequencies than "
             "a perfect sampler is in 19 of 20 cases"
         )
-    base = alt.Chart(rows).transform_filter("datum.partition === dl_partition")
+    base = shown(rows, "datum.partition === dl_partition")
     chart = alt.layer(
         base.mark_tick(color=ROLES["null"], thickness=2).encode(
             x=alt.X("null_q95:Q"), y=alt.Y("family:N", sort=families, title=None)
@@ -202,7 +197,7 @@ def human_noise(cells: pd.DataFrame) -> alt.LayerChart:
     kinds, families = list(dict.fromkeys(cells.annotator)), ordered(cells.family)
     kind = menu(kinds, kinds[-1], "labels", "dl_annotator")
     classifier = menu(families, families[-1], "classifier", "dl_family")
-    base = alt.Chart(cells).transform_filter(chosen(kind, classifier))
+    base = shown(cells, chosen(kind, classifier))
     limit = float(cells.human.max())
     scale = alt.Scale(domain=[min(0.0, float(cells.added.min())), max(limit, float(cells.added.max()))])
     x = alt.X(
@@ -218,8 +213,7 @@ def human_noise(cells: pd.DataFrame) -> alt.LayerChart:
             f"{key[1]}: of ten points of human confusion between two classes, {10 * slope:.1f} come back on test "
             f"(labels: {key[0]})"
         )
-    fit = alt.Chart(pd.DataFrame(fitted).round(4))
-    fit = fit.transform_filter(chosen(kind, classifier))
+    fit = shown(pd.DataFrame(fitted).round(4), chosen(kind, classifier))
     chart = alt.layer(
         dashed({"human": [0, limit], "added": [0, limit]}, "sampler").encode(x=x, y=y),
         fit.mark_line(color=ROLES["chosen"], strokeWidth=2).encode(x=x, y=y),
@@ -243,20 +237,18 @@ def human_noise(cells: pd.DataFrame) -> alt.LayerChart:
 
 def human_cells(table: pd.DataFrame, records: Mapping[str, Any]) -> pd.DataFrame:
     """Returns the rows of `human_noise`: each pair of different classes, its rate in labels and in predictions."""
-    found = []
-    human = table[(table.experiment == "human") & table.usual]
-    for (annotator, name), group in human.groupby(["annotator", "family"], sort=False):
-        runs = [records[k] for k in group.key]
-        clean = table[(table.experiment == "cyclic") & (table.noise == 0) & (table.dataset == "cifar10")]
-        bases = [records[k] for k in clean[clean.family == name].key]
+    found, classes = [], CLASS_NAMES["cifar10"]
+    clean = select(table, experiment="cyclic", noise=0.0, dataset="cifar10")
+    for (annotator, name), group in select(table, experiment="human", usual=True).groupby(
+        ["annotator", "family"], sort=False
+    ):
+        runs, bases = ([records[k] for k in part.key] for part in (group, select(clean, family=name)))
         given = np.mean([r.arrays["conditional"] for r in runs], axis=0)
         predicted, base = (_shares([r.arrays["counts_test"] for r in rs], given.shape) for rs in (runs, bases))
-        for a, true in enumerate(CLASS_NAMES["cifar10"]):
-            for b, label in enumerate(CLASS_NAMES["cifar10"]):
-                if a != b:
-                    entry = {"annotator": annotator, "family": name, "class": true, "label": label}
-                    entry |= {"human": given[a, b], "predicted": predicted[a, b], "clean": base[a, b]}
-                    found.append({**entry, "seeds": len(runs)})
+        for a, b in itertools.permutations(range(len(classes)), 2):
+            entry = {"annotator": annotator, "family": name, "class": classes[a], "label": classes[b]}
+            entry |= {"human": given[a, b], "predicted": predicted[a, b], "clean": base[a, b]}
+            found.append({**entry, "seeds": len(runs)})
     return pd.DataFrame(found).round(4)
 
 

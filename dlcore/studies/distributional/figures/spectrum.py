@@ -8,9 +8,11 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.charts.controls import Saying, choose, chosen, menu, pick, rates
-from dlcore.charts.shared import CLASS_NAMES, FEW, RATE, UNIT, Highlight, begin, dashed, either, in_points, named, tips
+from dlcore.charts.controls import Saying, choose, chosen, rates
+from dlcore.charts.layers import dashed, either, shown, single, tips
+from dlcore.charts.shared import CLASS_NAMES, FEW, RATE, UNIT, Highlight, begin, named
 from dlcore.charts.theme import ROLES, finish, paired, singled
+from dlcore.charts.words import in_points, percent
 from dlcore.studies.distributional.partitions import PARTITIONS
 from dlcore.summaries import family, ordered, over_seeds
 
@@ -22,8 +24,7 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
     start, families = begin(highlight), ordered(rows.family)
     rate = rates(start, rows.noise, 0.3)
     classifier = choose(start, "family", families, "architecture", family("knn"))
-    names = list(dict.fromkeys(rows.data))
-    dataset = menu(names, pick(start, "dataset", names, names[0]), "data", "dl_data")
+    dataset = choose({"data": start.get("dataset")}, "data", rows.data, "data")
     means = over_seeds(rows, ["data", "family", "noise"], "flip_rate_test")
     mine = "datum.family === dl_family"
     colour = singled(mine)
@@ -31,8 +32,8 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
     y = alt.Y("flip_rate_test:Q", title="rate of the noise's target on test", axis=RATE, scale=UNIT)
     step = {"noise": [0, 0.5, 0.5, 0.9], "flip_rate_test": [0, 0, 1, 1], "order": range(4)}
     tip = tips("family", "noise", "seed", flip_rate_test=".3f")
-    base = alt.Chart(means).transform_filter("datum.data === dl_data").encode(x=x, y=y)
-    seeds = alt.Chart(rows).transform_filter(f"datum.data === dl_data && {mine}").encode(x=x, y=y)
+    base = shown(means, "datum.data === dl_data").encode(x=x, y=y)
+    seeds = shown(rows, f"datum.data === dl_data && {mine}").encode(x=x, y=y)
     left = alt.layer(
         dashed({"noise": [0, 0.9], "flip_rate_test": [0, 0.9]}, "sampler").encode(x=x, y=y),
         dashed(step, "bayes", (2, 3)).encode(x=x, y=y, order="order:Q"),
@@ -43,46 +44,34 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
             strokeWidth=either(mine, 3.5, 1.2),
         ),
         seeds.mark_circle(size=30, opacity=0.7).encode(color=colour, tooltip=tip),
-        alt.Chart(pd.DataFrame({"zero": [0]}))
-        .transform_calculate(noise="dl_noise")
-        .mark_rule(color=ROLES["null"])
-        .encode(x=x),
-        alt.Chart(pd.DataFrame({"noise": [0.91], "flip_rate_test": [0.66], "text": ["sampler"]}))
-        .mark_text(color=ROLES["sampler"], align="right")
-        .encode(x=x, y=y, text="text:N"),
-        alt.Chart(pd.DataFrame({"noise": [0.47], "flip_rate_test": [0.95], "text": ["Bayes rule"]}))
-        .mark_text(color=ROLES["bayes"], align="right")
-        .encode(x=x, y=y, text="text:N"),
+        single(zero=0).transform_calculate(noise="dl_noise").mark_rule(color=ROLES["null"]).encode(x=x),
+        *(
+            single(noise=noise, flip_rate_test=rate, text=text)
+            .mark_text(color=ROLES[role], align="right")
+            .encode(x=x, y=y, text="text:N")
+            for noise, rate, text, role in ((0.91, 0.66, "sampler", "sampler"), (0.47, 0.95, "Bayes rule", "bayes"))
+        ),
     ).properties(height=330)
     here = chosen(dataset, rate)
     said = {}
-    for (name, noise), part in means.groupby(["data", "noise"], sort=False):
+    for (name, noise), part in means[means.noise > 0].groupby(["data", "noise"], sort=False):
         at = part.set_index("family").flip_rate_test.sort_values()
-        if noise > 0:
-            said[(name, noise)] = (
-                f"{name}, {noise:.0%} noise: the rate of the noise's target on test runs from {in_points(at.iloc[0])} % "
-                f"({at.index[0]}) to {in_points(at.iloc[-1])} % ({at.index[-1]})"
-            ).replace("% noise", " % noise")
+        said[(name, noise)] = (
+            f"{name}, {percent(noise)} noise: the rate of the noise's target on test runs from {in_points(at.iloc[0])} % "
+            f"({at.index[0]}) to {in_points(at.iloc[-1])} % ({at.index[-1]})"
+        )
     across = alt.X("flip_rate_test:Q", title="at the chosen noise rate", axis=FEW, scale=UNIT)
     down = alt.Y("family:N", title=None, sort=families)
-    line = alt.Chart(pd.DataFrame({"zero": [0]})).transform_calculate(
-        sampler="dl_noise", bayes="dl_noise > 0.5 ? 1 : 0"
-    )
+    line = single(zero=0).transform_calculate(sampler="dl_noise", bayes="dl_noise > 0.5 ? 1 : 0")
+    means = shown(means, here)
     right = alt.layer(
         line.mark_rule(strokeDash=[6, 4], color=ROLES["sampler"], strokeWidth=2).encode(x="sampler:Q"),
         line.mark_rule(strokeDash=[2, 3], color=ROLES["bayes"], strokeWidth=2).encode(x="bayes:Q"),
-        alt.Chart(rows)
-        .transform_filter(here)
-        .mark_circle(size=26, opacity=0.55)
-        .encode(x=across, y=down, color=colour),
-        alt.Chart(means)
-        .transform_filter(here)
-        .mark_rule(strokeWidth=2)
-        .encode(x=alt.X("low:Q", scale=UNIT), x2="high:Q", y=down, color=colour),
-        alt.Chart(means)
-        .transform_filter(here)
-        .mark_point(shape="diamond", filled=True, size=90)
-        .encode(x=across, y=down, color=colour, tooltip=[*tips("family", flip_rate_test=".3f"), "seeds"]),
+        shown(rows, here).mark_circle(size=26, opacity=0.55).encode(x=across, y=down, color=colour),
+        means.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", scale=UNIT), x2="high:Q", y=down, color=colour),
+        means.mark_point(shape="diamond", filled=True, size=90).encode(
+            x=across, y=down, color=colour, tooltip=[*tips("family", flip_rate_test=".3f"), "seeds"]
+        ),
     ).properties(height=330)
     return finish(
         paired(left, right),
@@ -99,13 +88,13 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
 
 def _comes_back(cells: pd.DataFrame) -> dict[tuple[str, float], str]:
     """Returns the finding of every state: the share of the noisy class with the noise's label, in training and on test."""
-    said = {}
-    for row in cells.to_dict("records"):
-        said[(row["setting"], row["noise"])] = (
-            f"{row['setting']}: {row['noise']:.0%} of class {row['class']} were labelled {row['prediction']} in training; the "
+    return {
+        (row["setting"], row["noise"]): (
+            f"{row['setting']}: {percent(row['noise'])} of class {row['class']} were labelled {row['prediction']} in training; the "
             f"classifier gives that label to {in_points(row['train'])} % of its training and {in_points(row['test'])} % of its test points"
-        ).replace("% of class", " % of class")
-    return said
+        )
+        for row in cells.to_dict("records")
+    }
 
 
 def joint_density(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Highlight = None) -> alt.HConcatChart:
@@ -118,28 +107,19 @@ def joint_density(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Hi
     found = []
     for (dataset, data, name, noise), group in rows.groupby(["dataset", "data", "family", "noise"], sort=False):
         pooled = [sum(np.array(arrays[k][side]) for k in group.key) for side in ("counts_train", "counts_test")]
-        shares = [p / np.maximum(p.sum(1, keepdims=True), 1) for p in pooled]
+        train, test = (p / np.maximum(p.sum(1, keepdims=True), 1) for p in pooled)
         partition = PARTITIONS[dataset]
-        for level in range(shares[0].shape[0]):
-            for k in range(shares[0].shape[1]):
-                entry = {"setting": f"{data}: {name}", "noise": noise, "class": names[dataset][level]}
-                entry |= {
-                    "prediction": partition.binary_names[k],
-                    "train": shares[0][level, k],
-                    "test": shares[1][level, k],
-                }
-                flipped = level == partition.noisy and k == 0
-                found.append({**entry, "seeds": len(group), "flipped": flipped})
+        for level, k in np.ndindex(train.shape):
+            entry = {"setting": f"{data}: {name}", "noise": noise, "class": names[dataset][level]}
+            entry |= {"prediction": partition.binary_names[k], "train": train[level, k], "test": test[level, k]}
+            found.append({**entry, "seeds": len(group), "flipped": (level, k) == (partition.noisy, 0)})
     cells = pd.DataFrame(found).round(4)
-    said = _comes_back(cells[cells.flipped & (cells.noise > 0)])
-    cells = cells.drop(columns="flipped")
+    said = _comes_back(cells[cells.pop("flipped") & (cells.noise > 0)])
     start = begin(highlight)
     wanted = {"setting": f"{start.get('dataset')}: {start.get('family')}"}
     rate = rates(start, cells.noise, 0.3)
-    settings = list(dict.fromkeys(cells.setting))
-    setting = choose(wanted, "setting", settings, "data and architecture", f"CIFAR-10: {family('resnet')}")
-    base = alt.Chart(cells).transform_filter(chosen(setting, rate))
-
+    setting = choose(wanted, "setting", cells.setting, "data and architecture", f"CIFAR-10: {family('resnet')}")
+    base = shown(cells, chosen(setting, rate))
     classes, predictions = (list(dict.fromkeys(cells[c])) for c in ("class", "prediction"))
 
     def panel(side: str) -> alt.LayerChart:

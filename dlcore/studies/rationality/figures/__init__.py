@@ -3,7 +3,6 @@
 from dlcore.studies.rationality.figures.certificates import bound_by_size, leverage, table_procedure
 from dlcore.studies.rationality.figures.gaps import gap_decomposition, noise_sweep
 
-__all__ = ["bound_by_size", "gap_decomposition", "leverage", "noise_sweep", "table_procedure"]
 # the figure of the page that shows what a claim is about: the first pattern that fits the claim's name
 CLAIMS = {
     r"rrm-bound|interpolation-is-vacuous|gap-|augmented|transductive|learns|rationality-small|probe-leaves": "gap-decomposition",

@@ -6,16 +6,18 @@ import altair as alt
 import pandas as pd
 
 from dlcore.charts.controls import Saying, choose, held, menu, nearest, rates
-from dlcore.charts.shared import INK, RATE, UNIT, Highlight, begin, either, in_points, named, order, padded, tips
+from dlcore.charts.layers import either, shown, single, tips
+from dlcore.charts.shared import INK, RATE, UNIT, Highlight, begin, named, padded
 from dlcore.charts.theme import ROLES, finish, roles, shapes, singled
+from dlcore.charts.words import in_points, order, percent
 from dlcore.studies.rationality.figures.gaps import in_order
 from dlcore.studies.rationality.table import by_size
-from dlcore.summaries import method, over_seeds, series_over_seeds
+from dlcore.summaries import method, over_seeds, select, series_over_seeds
 
 
 def leverage(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart:
     """Memorization against the mean leverage of a ridge probe, tr H / n."""
-    rows = named(table[(table.probe == "ridge") & (table.experiment == "gaps") & ~table.augmented.astype(bool)])
+    rows = named(select(table, probe="ridge", experiment="gaps", augmented=False))
     rows = rows[rows.memorization > 0]
     names = ["data", "method", "noise", "n_train", "strength", "dimension_used", "seed", "leverage"]
     rows = rows[[*names, "memorization", "generalization"]].round(4)
@@ -24,7 +26,7 @@ def leverage(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart
     rate = rates(start, rows.noise, 0.2)
     methods = ["all", *[m for m in in_order() if m in set(rows.method)]]
     chosen = menu(methods, "all", "method", "dl_method")
-    base = alt.Chart(rows).transform_filter(held())
+    base = shown(rows, held())
     x = alt.X(
         "leverage:Q",
         title="mean leverage tr H / n: the share of a point's own label in its score",
@@ -48,7 +50,7 @@ def leverage(table: pd.DataFrame, highlight: Highlight = None) -> alt.LayerChart
             "the larger a probe's leverage, the more it memorises",
             "what probes memorise follows their leverage loosely",
         )
-        said[(option,)] = f"{option:.0%} noise: ".replace("%", " %") + order(at.leverage, at.memorization, *fits)
+        said[(option,)] = f"{percent(option)} noise: {order(at.leverage, at.memorization, *fits)}"
     return finish(
         alt.layer(chart).properties(width="container", height=330),
         name="leverage",
@@ -71,12 +73,11 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
         "generalization": "generalization gap",
     }
     found = series_over_seeds(rows, ["data", "method", "n_train"], kinds, "kind")
-    found = found[found.value > 0]
-    found = found.round(5)
+    found = found[found.value > 0].round(5)
     ends = [float(found.value.min()), float(max(1, found.high.max()))]
     chosen = choose(None, "method", [m for m in in_order() if m in set(found.method)], "method", method("vicreg"))
-    dataset = choose(None, "data", list(dict.fromkeys(found.data)), "data", "MNIST-1D")
-    base = alt.Chart(found).transform_filter("datum.method === dl_method && datum.data === dl_data")
+    dataset = choose(None, "data", found.data, "data", "MNIST-1D")
+    base = shown(found, "datum.method === dl_method && datum.data === dl_data")
     x = alt.X(
         "n_train:Q",
         title="training samples",
@@ -88,7 +89,7 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
     y = alt.Y("value:Q", title="share of the points", scale=scale, axis=at)
     series = dict(zip(kinds.values(), ("chosen", "bayes", "paper", "test"), strict=True))
     colour = roles("kind", series, alt.Legend(orient="bottom", columns=2, symbolOpacity=1))
-    full = alt.Chart(pd.DataFrame({"value": [1.0], "text": ["100 %: a bound above says nothing"]}))
+    full = single(value=1.0, text="100 %: a bound above says nothing")
     chart = alt.layer(
         full.mark_rule(color=ROLES["null"], strokeDash=[6, 4], strokeWidth=1.5).encode(y="value:Q"),
         full.mark_text(align="left", baseline="bottom", dx=4, dy=-3, color=INK, opacity=0.85).encode(
@@ -127,7 +128,7 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
 
 def table_procedure(table: pd.DataFrame) -> alt.LayerChart:
     """Accuracy of putting test points into the training set, beside the identity and beside plain test accuracy."""
-    rows = named(table[table.experiment == "table"])
+    rows = named(select(table, experiment="table"))
     names = ["data", "method", "noise", "seed", "test", "table_predicted", "table_measured", "rationality"]
     rows = rows[names].round(5).assign(difference=lambda t: (t.table_measured - t.table_predicted).round(5))
     rows["gain"] = (rows.table_measured - rows.test).round(5)
@@ -140,9 +141,7 @@ def table_procedure(table: pd.DataFrame) -> alt.LayerChart:
     y = alt.Y("setting:N", title=None, sort=order, axis=alt.Axis(labelLimit=220))
     tip = tips("setting", "seed", test=".2%", table_predicted=".2%", table_measured=".2%")
     chart = alt.layer(
-        alt.Chart(pd.DataFrame({"zero": [0]}))
-        .mark_rule(strokeDash=[6, 4], color=ROLES["bayes"], strokeWidth=2)
-        .encode(x="zero:Q"),
+        single(zero=0).mark_rule(strokeDash=[6, 4], color=ROLES["bayes"], strokeWidth=2).encode(x="zero:Q"),
         alt.Chart(rows).mark_circle(size=24, opacity=0.5, color=ROLES["null"]).encode(x=x, y=y, tooltip=tip),
         alt.Chart(cells).mark_rule(strokeWidth=2.5, color=ROLES["chosen"]).encode(x="low:Q", x2="high:Q", y=y),
         alt.Chart(cells)

@@ -7,33 +7,21 @@ import numpy as np
 import pandas as pd
 
 from dlcore import published
-from dlcore.charts.controls import Saying, choose, held, menu, nearest, pick, rates
-from dlcore.charts.shared import FEW, INK, RATE, UNIT, Highlight, begin, dashed, either, in_points, named, tips
+from dlcore.charts.controls import Control, Saying, choose, held, nearest, rates
+from dlcore.charts.layers import dashed, either, shown, single, tips
+from dlcore.charts.shared import FEW, INK, RATE, UNIT, Highlight, begin, named
 from dlcore.charts.theme import ROLES, finish, paired, roles
+from dlcore.charts.words import in_points, percent
 from dlcore.metrics.rationality import noisy_label_accuracy, trustworthy
-from dlcore.summaries import PROBES, method
+from dlcore.summaries import OBJECTIVES, PROBES, method
 
 # the three parts of the bound, in the order of the proof, and their roles
 PARTS = {"robustness": "train", "memorization": "chosen", "rationality": "test"}
-_ORDER = (
-    *(
-        "supervised",
-        "simclr",
-        "vicreg",
-        "barlow_twins",
-        "rotation",
-        "random",
-        "random_relu",
-        "pca",
-        "pixels",
-        "clusters",
-    ),
-)
 
 
 def in_order() -> list[str]:
     """Returns the methods' display names in the charts' order: probes other than the usual one come after it."""
-    names = [method(objective) for objective in _ORDER]
+    names = [name for objective, name in OBJECTIVES.items() if objective != "neighbours"]
     return [label for name in names for label in (name, *(f"{name} + {probe}" for probe in PROBES.values()))]
 
 
@@ -49,8 +37,7 @@ def _published_gaps() -> pd.DataFrame:
     t = published.read("bansal2021_gaps")
     rows = pd.DataFrame({"source": t.apply(_where, axis=1), "noise": 0.05, "fixed": True})
     rows["method"], rows["whole"] = t.method + ", " + t.backbone, t.method == "end to end"
-    for name in ("robustness", "memorization", "rationality"):
-        rows[name] = t[name].clip(lower=0) / 100
+    rows[[*PARTS]] = t[[*PARTS]].clip(lower=0) / 100
     rows["generalization"] = (t.train - t.test) / 100
     # the released bound is in bits; log 2 under the root makes it nats; where it was capped, only a lower limit is known
     rows["published"] = (t.theorem_bits / 100 * np.sqrt(np.log(2))).where(t.theorem_bits < 100)
@@ -58,20 +45,21 @@ def _published_gaps() -> pd.DataFrame:
     return rows.assign(seeds=1)
 
 
-def _source(rows: pd.DataFrame) -> pd.Series:
-    """Returns the data of our runs as the menus name them; those of a GPU had another network."""
-    return rows.data + np.where(rows.preset == "gpu", ", ResNet-18", "") + " (ours)"
+def _noisy(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the noisy runs with `source`, their data as the menus name them, and whether they are trained as a `whole`."""
+    rows = named(table[table.usual & (table.noise > 0)])
+    # those of a GPU had another network
+    source = rows.data + np.where(rows.preset == "gpu", ", ResNet-18", "") + " (ours)"
+    return rows.assign(source=source, whole=rows.objective == "supervised")
 
 
 def _own_gaps(table: pd.DataFrame) -> pd.DataFrame:
-    rows = named(table[table.usual & (table.noise > 0)])
-    rows = rows.assign(source=_source(rows), whole=rows.objective == "supervised")
+    rows = _noisy(table)
     keys = ["source", "noise", "method", "whole"]
     corrections = [f"bound_{name}" for name in ("plug_in", "miller_madow", "jackknife")]
-    values = ["robustness", "memorization", "rationality", "generalization", "flip_rate", *corrections]
+    values = [*PARTS, "generalization", "flip_rate", *corrections]
     means = rows.groupby(keys)[values].mean().join(rows.groupby(keys).seed.nunique().rename("seeds")).reset_index()
-    for name in ("robustness", "memorization", "rationality"):
-        means[name] = means[name].clip(lower=0)
+    means[[*PARTS]] = means[[*PARTS]].clip(lower=0)
     # an estimate that depends on its correction is no bound
     quoted = [trustworthy(*found) for found in means[corrections].to_numpy()]
     means["published"] = means.bound_miller_madow.where(quoted)
@@ -79,29 +67,27 @@ def _own_gaps(table: pd.DataFrame) -> pd.DataFrame:
     return means.drop(columns=[*corrections, "flip_rate"]).assign(fixed=False)
 
 
-def _first(start: dict, sources: list[str], default: str) -> str:
-    return pick({"source": f"{start.get('dataset')} (ours)"}, "source", sources, pick(None, "source", sources, default))
+def _data(start: dict, rows: pd.DataFrame) -> Control:
+    """Returns the menu of the data, ours and published, which starts at the reader's data set."""
+    return choose({"source": f"{start.get('dataset')} (ours)"}, "source", rows.source, "data", "MNIST-1D (ours)")
 
 
 def _parts_said(rows: pd.DataFrame) -> dict[tuple[str, float], str]:
     """Returns the finding of every state: memorization end to end, and of the probes."""
     said = {}
     for (source, noise), part in rows.groupby(["source", "noise"], sort=False):
-        whole, probes = part[part.whole], part[~part.whole]
-        found = []
-        if len(whole):
-            found.append(f"end to end memorises {_span(whole.memorization)} points")
-        if len(probes):
-            found.append(
-                f"probes {_span(probes.memorization)}"
-                if len(whole)
-                else f"probes memorise {_span(probes.memorization)} points"
-            )
-        said[(source, noise)] = (f"{source.split(' (')[0]}, {noise:.0%} noise: {', '.join(found)}").replace("%", " %")
+        whole, probes = (_span(part.memorization[part.whole == kind]) for kind in (True, False))
+        found = [f"end to end memorises {whole} points"] if whole else []
+        if probes:
+            found.append(f"probes {probes}" if whole else f"probes memorise {probes} points")
+        said[(source, noise)] = f"{source.split(' (')[0]}, {percent(noise)} noise: {', '.join(found)}"
     return said
 
 
 def _span(values: pd.Series) -> str:
+    """Returns the smallest and the largest value in points, "" without values."""
+    if values.empty:
+        return ""
     low, high = in_points(values.min()), in_points(values.max())
     return low if low == high else f"{low} to {high}"
 
@@ -112,9 +98,8 @@ def gap_decomposition(table: pd.DataFrame, highlight: Highlight = None) -> alt.H
     rows["bound"] = rows[list(PARTS)].sum(axis=1)
     # where there is nothing but networks trained end to end, these are enlarged
     rows["close"] = ~rows.whole | rows.groupby("source").whole.transform("all")
-    sources = list(dict.fromkeys(rows.source))
     start = begin(highlight)
-    source = menu(sources, _first(start, sources, "MNIST-1D (ours)"), "data", "dl_source")
+    source = _data(start, rows)
     rate = rates(start, rows[~rows.fixed].noise, 0.2)
     rows = nearest(rows, "source")
     same = ["source", "noise", "least", "most", "method", "seeds", "close"]
@@ -127,27 +112,16 @@ def gap_decomposition(table: pd.DataFrame, highlight: Highlight = None) -> alt.H
     colour = roles("part", PARTS)
     tip = [*tips("method", generalization=".2%", bound=".2%"), "seeds"]
 
-    bound = (
-        alt.Chart(rows)
-        .transform_filter(f"{here} && isValid(datum.theorem) && datum.theorem <= 1")
-        .mark_tick(thickness=3, size=14, color=ROLES["bayes"], yOffset=4)
-        .encode(
-            x="theorem:Q",
-            y=y,
-            tooltip=[
-                "method",
-                alt.Tooltip("theorem:Q", format=".1%", title="bound on memorization"),
-                alt.Tooltip("published:Q", format=".1%", title="with the published constant"),
-            ],
-        )
-    )
+    bounds = {"theorem": (".1%", "bound on memorization"), "published": (".1%", "with the published constant")}
+    bound = shown(rows, f"{here} && isValid(datum.theorem) && datum.theorem <= 1")
+    bound = bound.mark_tick(thickness=3, size=14, color=ROLES["bayes"], yOffset=4)
+    bound = bound.encode(x="theorem:Q", y=y, tooltip=tips("method", **bounds))
 
     def panel(title: str, keep: str, *more: alt.Chart) -> alt.LayerChart:
         x = alt.X("value:Q", title=title, axis=FEW, stack="zero")
-        bars = alt.Chart(long).transform_filter(f"{here} && {keep}")
-        base = alt.Chart(rows).transform_filter(f"{here} && {keep}")
+        bars, base = (shown(part, f"{here} && {keep}") for part in (long, rows))
         # a line for every method of the chosen data, also at rates where it has no run: no line moves
-        lines = alt.Chart(names).transform_filter(f"datum.source === dl_source && {keep}")
+        lines = shown(names, f"datum.source === dl_source && {keep}")
         return alt.layer(
             lines.mark_text(align="left", baseline="bottom", dy=-5, color=INK, opacity=0.85).encode(
                 x=alt.value(3), y=y, text="method:N"
@@ -196,24 +170,19 @@ def _labels_said(cells: pd.DataFrame) -> dict[tuple[str, float], str]:
     """Returns the finding of every state: how many of the noisy training labels are fitted, end to end and by probes."""
     said = {}
     for (source, noise), part in cells.groupby(["source", "noise"], sort=False):
-        found = []
-        if part.whole.any():
-            found.append(f"end to end fits {_span(part[part.whole].train)} % of the noisy training labels")
-        usual = part[~part.whole & part.told]
-        if len(usual):
-            found.append(f"a probe on SimCLR {'' if found else 'fits '}{_span(usual.train)} %")
+        whole, probe = _span(part.train[part.whole]), _span(part.train[~part.whole & part.told])
+        found = [f"end to end fits {whole} % of the noisy training labels"] if whole else []
+        if probe:
+            found.append(f"a probe on SimCLR {'' if whole else 'fits '}{probe} %")
         if found:
-            more = f"{', '.join(found)}; {1 - noise:.0%} are right".replace("%;", " %;").replace("% are", " % are")
-            said[(source, noise)] = f"{source.split(' (')[0]}, {noise:.0%} noise: ".replace("%", " %") + more.replace(
-                "  ", " "
-            )
+            told = f"{', '.join(found)}; {percent(1 - noise)} are right"
+            said[(source, noise)] = f"{source.split(' (')[0]}, {percent(noise)} noise: {told}"
     return said
 
 
 def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatChart:
     """Accuracy on the noisy training labels against accuracy on equally noisy fresh labels."""
-    rows = named(table[table.usual & (table.noise > 0)])
-    rows = rows.assign(source=_source(rows), whole=rows.objective == "supervised")
+    rows = _noisy(table)
     # of the probes SimCLR's, of end-to-end networks one stands for all
     simclr = (rows.objective == "simclr") & (rows.probe == np.where(rows.preset == "gpu", "logistic", "ridge"))
     rows = rows.assign(told=rows.whole | simclr)
@@ -227,28 +196,23 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
     said, across_noise = _labels_said(cells), cells[~cells.whole | cells.told]
     cells = cells.drop(columns="told")
     start = begin(highlight)
-    sources = list(dict.fromkeys(cells.source))
     probes = cells[~cells.whole].method
     known = in_order()
     methods = [m for m in known if m in set(probes)] + sorted(set(probes) - set(known))
-    source = menu(sources, _first(start, sources, "MNIST-1D (ours)"), "data", "dl_source")
+    source = _data(start, cells)
     rate = rates(start, own.noise, 0.4)
     probe = choose(start, "method", methods, "probe on", method("simclr"))
     here = f"datum.source === dl_source && {held()}"
     x = alt.X("test:Q", title="accuracy at this noise rate", axis=FEW, scale=UNIT)
     order = [*known, *sorted(set(cells.method) - set(known))]
     y = alt.Y("method:N", title=None, sort=order, axis=alt.Axis(labels=False, ticks=False))
-    base = alt.Chart(cells).transform_filter(here)
-    tip = [
-        "method",
-        alt.Tooltip("train:Q", format=".1%", title="noisy training labels"),
-        alt.Tooltip("test:Q", format=".1%", title="equally noisy test labels"),
-        alt.Tooltip("clean:Q", format=".1%", title="clean test labels"),
-        "seeds",
-    ]
+    base = shown(cells, here)
+    labels = {"train": "noisy training labels", "test": "equally noisy test labels"}
+    told = {side: (".1%", title) for side, title in (labels | {"clean": "clean test labels"}).items()}
+    tip = [*tips("method", **told), "seeds"]
     strong = "datum.method === dl_method || datum.whole"
     mark = either(strong, 1, 0.5)
-    names = alt.Chart(cells[["source", "method"]].drop_duplicates()).transform_filter("datum.source === dl_source")
+    names = shown(cells[["source", "method"]].drop_duplicates(), "datum.source === dl_source")
     left = alt.layer(
         names.mark_text(align="left", baseline="bottom", dy=-4, color=INK, opacity=0.85).encode(
             x=alt.value(3), y=y, text="method:N"
@@ -260,30 +224,21 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
         base.mark_point(filled=True, size=65, color=ROLES["test"], shape="square", opacity=1, yOffset=4).encode(
             x=x, y=y, tooltip=tip
         ),
-        alt.Chart(cells[["source", "noise", "least", "most"]].drop_duplicates())
-        .transform_filter(here)
+        shown(cells[["source", "noise", "least", "most"]].drop_duplicates(), here)
         .transform_calculate(clean="1 - datum.noise")
         .mark_rule(strokeDash=[6, 4], color=ROLES["bayes"], strokeWidth=2)
         .encode(x="clean:Q"),
     ).properties(height=alt.Step(29))
-    labels = {"train": "noisy training labels", "test": "equally noisy test labels"}
-    long = across_noise.melt(
-        ["source", "method", "noise", "whole"], list(labels), var_name="side", value_name="accuracy"
-    )
-    long["side"] = long.side.map(labels)
+    long = across_noise.rename(columns=labels)
+    long = long.melt(["source", "method", "noise", "whole"], [*labels.values()], "side", "accuracy")
     across = alt.X("noise:Q", title="noise rate", axis=FEW, scale=alt.Scale(domain=[0, 0.95], nice=False))
     up = alt.Y("accuracy:Q", title="accuracy", axis=RATE, scale=UNIT)
     colour = roles("side", {labels["train"]: "train", labels["test"]: "test"})
     dash = alt.StrokeDash("who:N", legend=None, scale=alt.Scale(domain=["end to end", "probe"], range=[[2, 2], [1, 0]]))
-    lines = alt.Chart(long).transform_filter(f"datum.source === dl_source && ({strong})")
+    lines = shown(long, f"datum.source === dl_source && ({strong})")
     lines = lines.transform_calculate(who="datum.whole ? 'end to end' : 'probe'")
-    seeds = rows[~rows.whole].melt(
-        ["source", "method", "noise", "seed"],
-        ["train_on_noisy_labels", "test_on_noisy_labels"],
-        var_name="side",
-        value_name="accuracy",
-    )
-    seeds["side"] = seeds.side.map({"train_on_noisy_labels": labels["train"], "test_on_noisy_labels": labels["test"]})
+    each = rows[~rows.whole].rename(columns={f"{side}_on_noisy_labels": label for side, label in labels.items()})
+    seeds = each.melt(["source", "method", "noise", "seed"], [*labels.values()], "side", "accuracy")
     mine = "datum.source === dl_source && datum.method === dl_method"
     tip = tips("method", "side", "noise", accuracy=".1%")
     right = alt.layer(
@@ -291,14 +246,8 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
         lines.mark_line(strokeWidth=2.2, point={"size": 30, "opacity": 1}).encode(
             x=across, y=up, color=colour, strokeDash=dash, tooltip=tip
         ),
-        alt.Chart(seeds.round(4))
-        .transform_filter(mine)
-        .mark_circle(size=18, opacity=0.5)
-        .encode(x=across, y=up, color=colour),
-        alt.Chart(pd.DataFrame({"zero": [0]}))
-        .transform_calculate(noise="dl_noise")
-        .mark_rule(color=ROLES["null"])
-        .encode(x="noise:Q"),
+        shown(seeds.round(4), mine).mark_circle(size=18, opacity=0.5).encode(x=across, y=up, color=colour),
+        single(zero=0).transform_calculate(noise="dl_noise").mark_rule(color=ROLES["null"]).encode(x="noise:Q"),
     ).properties(height=330)
     offered = [cells[["source", "noise"]], cells[~cells.whole][["source", "method"]]]
     return finish(

@@ -5,16 +5,6 @@ from dlcore.studies.scaling.figures.exponents import exponent_constants, extrapo
 from dlcore.studies.scaling.figures.learning_curves import learning_curves, marginal_value_of_data
 from dlcore.studies.scaling.figures.size import data_and_size
 
-__all__ = [
-    "beside_counting",
-    "data_and_size",
-    "exponent_constants",
-    "extrapolation",
-    "learning_curves",
-    "marginal_value_of_data",
-    "published_points",
-    "size_by_size",
-]
 # the figure of the page that shows what a claim is about: the first pattern that fits the claim's name
 CLAIMS = {
     r"published-512m|published-early": "extrapolation",

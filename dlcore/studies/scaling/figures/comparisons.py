@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from dlcore.charts.controls import choose
-from dlcore.charts.shared import LOG, Highlight, either, inside, tips
+from dlcore.charts.layers import either, inside, shown, single, tips
+from dlcore.charts.shared import LOG, Highlight
 from dlcore.charts.theme import ROLES, finish, paired, roles
 from dlcore.studies.scaling.comparisons import curve_ratios, paired_by_size
 from dlcore.studies.scaling.figures.exponents import BAND
@@ -27,9 +28,8 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
         raise ValueError("no setting has three sizes in common with its baseline")
     for rows in (curves, slopes):
         rows["data"], rows["setting"] = rows.pop("curve").map(corpus_name), rows.setting.map(choice)
-    curves["ratio"] = curves.ratio.round(4)
     numbers = ["difference", "low", "high"]
-    slopes[numbers] = slopes[numbers].round(4)
+    curves, slopes = curves.round({"ratio": 4}), slopes.round(dict.fromkeys(numbers, 4))
     counts = slopes.assign(equal=slopes.verdict == "equivalent").groupby("data", sort=False).equal.agg(["sum", "size"])
     said = ", ".join(f"{row['sum']} of {row['size']} on {name}" for name, row in counts.iterrows())
     data, tall = list(counts.index), max(300, 30 * int(counts["size"].max()))
@@ -38,12 +38,12 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
     colour = arm_colour()
     hover = alt.selection_point(name="dl_setting", fields=["setting"], on="pointerover")
     strong = either(hover, 1, 0.15)
-    base = alt.Chart(curves).transform_filter(here)
+    base = shown(curves, here)
     x = alt.X("pairs:Q", title="sentence pairs", scale=LOG, axis=PAIRS)
     y = alt.Y("ratio:Q", title="loss / baseline's", scale=LOG, axis=alt.Axis(format=".2~f"))
     detail = alt.Detail("setting:N")
     tip = tips("setting:N", pairs=",", ratio=".3f")
-    one = alt.Chart(pd.DataFrame({"ratio": [1.0]})).mark_rule(color=ROLES["null"], strokeDash=[4, 4])
+    one = single(ratio=1.0).mark_rule(color=ROLES["null"], strokeDash=[4, 4])
     left = alt.layer(
         one.encode(y="ratio:Q"),
         base.mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour, detail=detail, opacity=strong),
@@ -51,12 +51,12 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
         .encode(x=x, y=y, color=colour, detail=detail, opacity=strong, tooltip=tip)
         .add_params(hover),
     ).properties(height=tall)
-    dots = alt.Chart(slopes).transform_filter(here)
+    dots = shown(slopes, here)
     down, words = inside(dots, "setting", list(dict.fromkeys(slopes.setting)))
     across = alt.X("difference:Q", title="exponent minus the baseline's", axis=alt.Axis(format=".2f", tickCount=5))
     tip = [*tips("setting:N", **dict.fromkeys(numbers, ".3f")), "sizes:Q"]
     tip.append(alt.Tooltip("verdict:N", title=f"within {BAND}?"))
-    band = alt.Chart(pd.DataFrame({"from": [-BAND], "to": [BAND]}))
+    band = single(**{"from": -BAND, "to": BAND})
     right = alt.layer(
         band.mark_rect(opacity=0.18, color=ROLES["null"]).encode(x=alt.X("from:Q", title=None), x2="to:Q"),
         dots.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q", y=down, color=colour, opacity=strong),
@@ -97,9 +97,9 @@ def beside_counting(beside: pd.DataFrame) -> alt.HConcatChart:
     base = alt.Chart(losses).encode(x=x, y=y, color=colour, tooltip=tip)
     left = alt.layer(base.mark_line(strokeWidth=1.5), base.mark_point(filled=True, size=55)).properties(height=280)
     up = alt.Y("exponent:Q", title="exponent to the next size", axis=alt.Axis(format=".1f", tickCount=5))
-    tip = [*tips("who:N", exponent=".3f"), alt.Tooltip("next:Q", format=",", title="until, pairs")]
+    tip = tips("who:N", exponent=".3f", next=(",", "until, pairs"))
     base = alt.Chart(steps).encode(x=x, y=up, color=colour, tooltip=tip)
-    third = alt.Chart(pd.DataFrame({"exponent": [1 / 3], "text": ["1/3"]})).encode(y="exponent:Q")
+    third = single(exponent=1 / 3, text="1/3").encode(y="exponent:Q")
     right = alt.layer(
         third.mark_rule(strokeDash=[6, 4], color=ROLES["null"]),
         third.mark_text(align="left", dy=10, color=ROLES["null"]).encode(x=alt.value(3), text="text:N"),

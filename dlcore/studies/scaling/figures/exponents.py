@@ -10,7 +10,8 @@ import pandas as pd
 
 from dlcore import published
 from dlcore.charts.controls import Saying, choose, chosen, menu
-from dlcore.charts.shared import INK, LOG, Highlight, either, inside, padded, tips
+from dlcore.charts.layers import either, inside, shown, single, tips
+from dlcore.charts.shared import INK, LOG, Highlight, padded
 from dlcore.charts.theme import ROLES, finish, paired, roles, singled
 from dlcore.metrics.scaling import alternating_fit
 from dlcore.studies.scaling.figures.learning_curves import ARMS, PAIRS, arm_colour, choice, corpus_name
@@ -29,7 +30,8 @@ LITERATURE = (
 
 def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.HConcatChart:
     """The exponent of every setting minus the baseline's, with the equivalence band; and its constant over the baseline's."""
-    known = [f for f in fits if f.law in ("known", "bansal", "floor")]
+    laws = ("known", "bansal", "floor")
+    known = [f for f in fits if f.law in laws]
     rows = fits_table(known, BAND)
     middle = {f.curve: np.exp(np.log(f.sizes).mean()) for f in known if f.arm == "baseline"}
     at = [middle.get(f.curve, np.exp(np.log(f.sizes).mean())) for f in known]
@@ -44,7 +46,7 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
     order = list(dict.fromkeys(rows.sort_values("arm", key=lambda a: a.map(list(ARMS).index), kind="stable").setting))
     numbers = rows.select_dtypes("floating").columns
     rows[numbers] = rows[numbers].map(lambda v: float(f"{v:.5g}"))
-    said, best = {}, [LAWS[law] for law in ("known", "bansal", "floor") if LAWS[law] in set(rows.law)]
+    said, best = {}, [LAWS[law] for law in laws if LAWS[law] in set(rows.law)]
     for key, part in rows.groupby(["data", "law"], sort=False):
         equal, other = (int((part.verdict == v).sum()) for v in ("equivalent", "different"))
         said[key] = (
@@ -53,18 +55,18 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
             f"{part.ratio.max():.2f} times the baseline's"
         )
     law = choose(highlight, "law", best, "law")
-    corpus = choose(highlight, "data", list(dict.fromkeys(rows.data)), "data")
+    corpus = choose(highlight, "data", rows.data, "data")
     here = chosen(corpus, law)
-    dots = alt.Chart(rows).transform_filter(here)
+    dots = shown(rows, here)
     down, words = inside(dots, "setting", order)
     tip = [
         *tips("setting", difference=".3f", difference_low=".3f", difference_high=".3f", exponent=".3f"),
-        alt.Tooltip("knee:Q", format=".3~s", title="knee 1/C, pairs"),
+        *tips(knee=(".3~s", "knee 1/C, pairs")),
         alt.Tooltip("verdict:N", title=f"within {BAND} of the baseline?"),
         "sizes",
         "runs",
     ]
-    band = alt.Chart(pd.DataFrame({"from": [-BAND], "to": [BAND]}))
+    band = single(**{"from": -BAND, "to": BAND})
     across = alt.X(
         "difference:Q", title="exponent minus the baseline's, 95 %", axis=alt.Axis(format="+.2f", tickCount=5)
     )
@@ -80,9 +82,8 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
         scale=padded(12),
         axis=alt.Axis(format=".2~f", tickCount=5),
     )
-    one = alt.Chart(pd.DataFrame({"ratio": [1.0]}))
     right = alt.layer(
-        one.mark_rule(color=ROLES["null"], strokeDash=[6, 4]).encode(x="ratio:Q"),
+        single(ratio=1.0).mark_rule(color=ROLES["null"], strokeDash=[6, 4]).encode(x="ratio:Q"),
         dots.mark_point(filled=True, size=70, opacity=1).encode(
             x=ratio, y=down, color=arm_colour(), tooltip=[*tips("setting", ratio=".2f"), "runs"]
         ),
@@ -104,9 +105,7 @@ def exponent_constants(fits: Sequence[CurveFit], highlight: Highlight = None) ->
 def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
     """The 53 published points with converged fits, and the exponents of each law beside those of others."""
     fits = [f for f in fits if f.curve == PUBLISHED]
-    points = published_scaling()[["architecture_name", "pairs", "loss"]].rename(
-        columns={"architecture_name": "architecture"}
-    )
+    points = published_scaling().rename(columns={"setting": "architecture"})[["architecture", "pairs", "loss"]]
     sizes, parts, ends = np.geomspace(5e5, 1.024e9, 40), [], []
     for f in fits:
         parts.append(pd.DataFrame({"pairs": sizes.round(), "fitted": f.predict(sizes).round(4)}))
@@ -133,8 +132,7 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
     strong = either(mine, 1, 0.7)
     tip = [*tips("architecture", pairs="~s"), "loss"]
     left = alt.layer(
-        alt.Chart(curves)
-        .transform_filter("datum.law === dl_law")
+        shown(curves, "datum.law === dl_law")
         .mark_line(strokeWidth=1.8, clip=True)
         .encode(x=x, y=alt.Y("fitted:Q", scale=scale), color=colour, opacity=strong, detail="architecture:N"),
         alt.Chart(points).mark_point(filled=True, size=42).encode(x=x, y=y, color=colour, opacity=strong, tooltip=tip),
@@ -144,7 +142,7 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
     across = alt.X(
         "exponent:Q", title="exponent under this law", scale=limits, axis=alt.Axis(format=".1f", tickCount=5)
     )
-    base = alt.Chart(ends).transform_filter("datum.law === dl_law")
+    base = shown(ends, "datum.law === dl_law")
     down, words = inside(base, "who", order)
     more = ["who", "exponent", "low", "high", "source"]
     right = alt.layer(
@@ -187,8 +185,7 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
     """The error at the largest size of every law fitted to the smaller ones, beside the errors that were printed."""
     held = holdouts(fits)
     held = held.assign(data=held.curve.map(corpus_name), error=held.log_error.abs(), method=held.law.map(LAWS))
-    held["source"] = "converged fit"
-    parts = [held[["data", "setting", "method", "error", "log_error", "source"]]]
+    parts = [held.assign(source="converged fit")[["data", "setting", "method", "error", "log_error", "source"]]]
     printed = published.read("alabdulmohsin2022")
     published_name = corpus_name(PUBLISHED)
     theirs = pd.DataFrame({"setting": printed.architecture, "error": printed.absolute_log_error})
@@ -198,18 +195,16 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
     name = "the thesis's law, optimiser stopped early"
     again = pd.DataFrame({"setting": [f.setting for f in early], "log_error": found, "error": np.abs(found)})
     parts.append(again.assign(data=published_name, method=name, source="re-derived"))
-    rows = pd.concat(parts, ignore_index=True)
-    rows[["error", "log_error"]] = rows[["error", "log_error"]].round(5)
+    rows = pd.concat(parts, ignore_index=True).round({"error": 5, "log_error": 5})
     said = {}
     for where, part in rows[rows.source == "converged fit"].groupby("data", sort=False):
         errors = part.groupby("method").error.mean().sort_values()
-        best = (
-            f"; the best law, {errors.index[0]}, by {errors.iloc[0]:.1%}" if errors.index[0] != LAWS["bansal"] else ""
-        )
-        text = f"{where}: fitted to the smaller sizes, the thesis's law misses the largest by {errors[LAWS['bansal']]:.1%}{best}"
-        said[(where,)] = text.replace("%", " %")
+        first, own = errors.index[0], LAWS["bansal"]
+        best = f"; the best law, {first}, by {100 * errors[first]:.1f} %" if first != own else ""
+        text = f"{where}: fitted to the smaller sizes, the thesis's law misses the largest by {100 * errors[own]:.1f} %"
+        said[(where,)] = text + best
     order = [LAWS["bansal"], name, PRINTED["M3"], *[v for k, v in LAWS.items() if k != "bansal"], PRINTED["M4"]]
-    dataset = choose(highlight, "data", list(dict.fromkeys(rows.data)), "data", published_name)
+    dataset = choose(highlight, "data", rows.data, "data", published_name)
     setting = menu(["all", *dict.fromkeys(rows.setting)], "all", "setting", "dl_setting")
     mine = "dl_setting === 'all' || datum.setting === dl_setting"
     x = alt.X(
@@ -218,14 +213,12 @@ def extrapolation(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.
         scale=padded(12),
         axis=alt.Axis(values=[0.001, 0.003, 0.01, 0.03, 0.1, 0.3], format="~g"),
     )
-    base = alt.Chart(rows).transform_filter("datum.data === dl_data")
+    base = shown(rows, "datum.data === dl_data")
     one = base.transform_aggregate(number="count()", groupby=["method"])
     y, words = inside(one, "method", order)
     colour = roles("source", {"converged fit": "chosen", "re-derived": "null", "printed": "paper"})
     chart = alt.layer(
-        alt.Chart(pd.DataFrame({"error": [0.015]}))
-        .mark_rule(strokeDash=[6, 4], color=ROLES["null"], strokeWidth=1.5)
-        .encode(x="error:Q"),
+        single(error=0.015).mark_rule(strokeDash=[6, 4], color=ROLES["null"], strokeWidth=1.5).encode(x="error:Q"),
         base.mark_point(filled=True, size=70).encode(
             x=x,
             y=y,

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from dlcore.charts.controls import Saying, choose, menu, pick
-from dlcore.charts.shared import INK, LOG, Highlight, either, padded, tips
+from dlcore.charts.layers import either, shown, single, tips
+from dlcore.charts.shared import INK, LOG, Highlight, padded
 from dlcore.charts.theme import ROLES, finish
 from dlcore.metrics.scaling import marginal_value
 from dlcore.studies.scaling.readings import last_steps
 from dlcore.studies.scaling.table import LAWS, CurveFit
+from dlcore.summaries import select
 
 CORPORA = {
     "transduction": "synthetic translation",
@@ -108,10 +110,7 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
     """
     names = ["data", "setting", "choice", "arm", "pairs", "seed", "loss", "usable", "asymptote", "reference"]
     points = rows[rows.arm != "other"].assign(data=rows.curve.map(corpus_name), choice=rows.setting.map(choice))
-    for name in ("asymptote", "reference"):
-        points[name] = points.get(name, np.nan)
-    points = points[names].copy()
-    points[["loss", "asymptote", "reference"]] = points[["loss", "asymptote", "reference"]].round(5)
+    points = points.reindex(columns=names).round(dict.fromkeys(("loss", "asymptote", "reference"), 5))
     points["fitted_to"] = np.where(points.usable.astype(bool), "yes", "no")
     fits = [f for f in fits if f.arm != "other"]
     curves, keys = _curves(fits), pd.DataFrame([_about(f) for f in fits])
@@ -122,30 +121,26 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
     means = points.groupby(["data", "setting", "choice", "arm", "pairs"], as_index=False).reference.mean().dropna()
     points = points.drop(columns=["asymptote", "usable"])
 
-    start = highlight
-    data = list(dict.fromkeys(points.data))
-    models = list(dict.fromkeys(points.choice[points.arm.isin(["architecture", "width", "training"])]))
-    noises = list(dict.fromkeys(points.choice[points.arm == "noise"]))
-    controls = [choose(start, "data", data, "data")]
+    controls = [choose(highlight, "data", points.data, "data")]
     offered = [keys[["data", "law"]]]
-    mine = "datum.arm === 'baseline'"
     # the menu of data changes no other menu: begin with what most corpora have
     common = points.groupby("choice").data.nunique()
-    if models:
-        first = [m for m in models if m in set(points.choice[points.data == controls[0].value])] or models
-        first = max(first, key=common.get)
-        controls.append(menu(models, pick(start, "architecture", models, first), "architecture", "dl_model"))
-        own = points[points.arm.isin(["architecture", "width", "training"])]
-        offered.append(own[["data", "choice"]].rename(columns={"choice": "model"}))
-        mine += " || datum.choice === dl_model"
-    if noises:
-        controls.append(menu(noises, pick(start, "noise", noises, max(noises, key=common.get)), "noise", "dl_kind"))
-        own = points[points.arm == "noise"]
-        offered.append(own[["data", "choice"]].rename(columns={"choice": "kind"}))
-        mine += " || datum.choice === dl_kind"
+    named = ["datum.arm === 'baseline'"]
+    for label, column, arms in (
+        ("architecture", "model", ["architecture", "width", "training"]),
+        ("noise", "kind", ["noise"]),
+    ):
+        own = select(points, arm=arms)
+        if len(own):
+            options = list(dict.fromkeys(own.choice))
+            here = [o for o in options if o in set(own.choice[own.data == controls[0].value])] or options
+            first = max(here, key=common.get)
+            controls.append(menu(options, pick(highlight, label, options, first), label, f"dl_{column}"))
+            offered.append(own[["data", "choice"]].rename(columns={"choice": column}))
+            named.append(f"datum.choice === dl_{column}")
     found = [LAWS[law] for law in LAWS if LAWS[law] in set(keys.law)]
-    controls.append(menu(found, pick(start, "law", found, found[0]), "law", "dl_law"))
-    here = f"datum.data === dl_data && ({mine})"
+    controls.append(choose(highlight, "law", found, "law"))
+    here = f"datum.data === dl_data && ({' || '.join(named)})"
 
     x = alt.X("pairs:Q", title="training pairs D", scale=LOG, axis=PAIRS)
     scale = padded(12)
@@ -153,38 +148,31 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
         "loss:Q", title="test loss, nats per target token", scale=scale, axis=alt.Axis(format=".2~f", tickCount=6)
     )
     colour = arm_colour()
-    law = alt.Chart(curves.drop(columns=["knee", "exponent"])).transform_filter(f"{here} && datum.law === dl_law")
+    law = shown(curves.drop(columns=["knee", "exponent"]), f"{here} && datum.law === dl_law")
     tip = [*tips("setting", "pairs", "seed", loss=".4f"), "fitted_to"]
-    dots = alt.Chart(points).transform_filter(here)
+    fitted, unfitted = (shown(points, here, f"datum.fitted_to === '{answer}'") for answer in ("yes", "no"))
     # the curves fall, so the upper right corner is free
-    who = alt.Chart(points[["data", "choice", "arm"]].drop_duplicates()).transform_filter(here)
+    who = shown(points[["data", "choice", "arm"]].drop_duplicates(), here)
     corner = [
         who.transform_filter(only)
         .mark_text(align="right", fontWeight=600, dx=-6)
         .encode(x=alt.value(alt.expr("width")), y=alt.value(14 + 17 * i), text="choice:N", color=colour)
-        for i, only in enumerate(("datum.arm === 'baseline'", "datum.choice === dl_model", "datum.choice === dl_kind"))
-        if i == 0 or (models, noises)[i - 1]
+        for i, only in enumerate(named)
     ]
     chart = alt.layer(
         *corner,
         law.mark_area(opacity=0.16, clip=True).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q", color=colour),
-        alt.Chart(floors)
-        .transform_filter(here)
+        shown(floors, here)
         .mark_rule(strokeDash=[6, 4], strokeWidth=1.5)
         .encode(y="asymptote:Q", color=colour, tooltip=tips("setting:N", asymptote=".4f")),
-        alt.Chart(means)
-        .transform_filter(here)
+        shown(means, here)
         .mark_line(strokeDash=[1.5, 3], strokeWidth=2)
         .encode(x=x, y="reference:Q", color=colour, detail="setting:N"),
         law.mark_line(strokeWidth=2.2).encode(
             x=x, y="fitted:Q", color=colour, detail="setting:N", tooltip=["setting:N", "law:N"]
         ),
-        dots.transform_filter("datum.fitted_to === 'yes'")
-        .mark_point(filled=True, size=48, opacity=0.9)
-        .encode(x=x, y=y, color=colour, tooltip=tip),
-        dots.transform_filter("datum.fitted_to === 'no'")
-        .mark_point(size=42)
-        .encode(x=x, y=y, color=colour, tooltip=tip),
+        fitted.mark_point(filled=True, size=48, opacity=0.9).encode(x=x, y=y, color=colour, tooltip=tip),
+        unfitted.mark_point(size=42).encode(x=x, y=y, color=colour, tooltip=tip),
     ).properties(width="container", height=360)
     return finish(
         chart,
@@ -262,20 +250,21 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
     y = alt.Y("value:Q", title=None, scale=LOG, axis=alt.Axis(format="~g", tickCount=6))
     tip = tips("setting:N", pairs=",.0f", value=".3g")
     named = " : ".join(f"dl_quantity === '{text}' ? datum.{name}" for name, text in QUANTITIES.items())
-    base = alt.Chart(rows).transform_filter(here).transform_calculate(value=f"{named} : null")
-    base = base.transform_filter("datum.value > 1e-6")
-    dots = alt.Chart(rows).transform_filter(f"datum.law === 'measured' && datum.data === dl_data && {mine}")
-    dots = dots.transform_calculate(value=f"{named} : null").transform_filter("datum.value > 1e-6")
-    knee = alt.Chart(keys).transform_filter(f"{here} && {mine} && isValid(datum.knee) && datum.knee < 1e10")
+    measured = f"datum.law === 'measured' && datum.data === dl_data && {mine}"
+    base, dots = (
+        shown(rows, test).transform_calculate(value=f"{named} : null").transform_filter("datum.value > 1e-6")
+        for test in (here, measured)
+    )
+    knee = shown(keys, f"{here} && {mine} && isValid(datum.knee) && datum.knee < 1e10")
     # an axis title cannot follow a menu
-    what = alt.Chart(pd.DataFrame({"zero": [0]})).transform_calculate(text="dl_quantity")
+    what = single(zero=0).transform_calculate(text="dl_quantity")
     what = what.mark_text(align="left", baseline="bottom", dy=-6, color=INK).encode(
         x=alt.value(0), y=alt.value(0), text="text:N"
     )
     chart = alt.layer(
         what,
         knee.mark_rule(strokeDash=[6, 4], color=ROLES["paper"], strokeWidth=1.5).encode(
-            x="knee:Q", tooltip=[alt.Tooltip("knee:Q", format=",.0f", title="knee 1/C")]
+            x="knee:Q", tooltip=tips(knee=(",.0f", "knee 1/C"))
         ),
         base.mark_line().encode(
             x=x,

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from dlcore.charts.controls import menu, near, slider
-from dlcore.charts.shared import INK, padded, tips
+from dlcore.charts.layers import shown, tips
+from dlcore.charts.shared import INK, padded
 from dlcore.charts.theme import ROLES, finish, paired, singled
 from dlcore.studies.scaling.figures.learning_curves import PAIRS
 from dlcore.studies.scaling.size import joint_fit, widths
@@ -57,14 +58,14 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
     y = alt.Y("above:Q", title="loss above the known floor, nats", scale=logs, axis=up)
     x = alt.X("pairs:Q", title="training pairs D", scale=logs, axis=PAIRS)
     tip = tips("width:N", "pairs:Q", "seed:N", above=".4f")
-    law = alt.Chart(lines).transform_filter(chosen).mark_line(strokeWidth=1.8)
+    law = shown(lines, chosen).mark_line(strokeWidth=1.8)
     dash = alt.StrokeDash("fitted:N", scale=alt.Scale(domain=["yes", "no"], range=[[1, 0], [5, 4]]), legend=None)
     dots = alt.Chart(points).mark_point(size=42, filled=True, opacity=0.9)
     last = lines.loc[lines.groupby(["width", "law"]).pairs.idxmax()]
     last = last.assign(width=last.width.astype(int).astype(str))
-    ends = alt.Chart(last).transform_filter(chosen)
+    ends = shown(last, chosen)
     here = near("power", "dl_power")
-    rule = alt.Chart(pd.DataFrame({"power": powers, "pairs": np.exp2(powers)})).transform_filter(here)
+    rule = shown(pd.DataFrame({"power": powers, "pairs": np.exp2(powers)}), here)
     left = alt.layer(
         rule.mark_rule(strokeDash=[2, 3], color=ROLES["null"], strokeWidth=1.5).encode(x=x),
         law.encode(x=x, y=y, color=colour, strokeDash=dash, detail="width:N"),
@@ -75,8 +76,7 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
         "parameters:Q", title="parameters N", scale=logs, axis=alt.Axis(format="~s", tickCount=4, labelOverlap=True)
     )
     right = alt.layer(
-        alt.Chart(across)
-        .transform_filter(f"{chosen} && {here}")
+        shown(across, f"{chosen} && {here}")
         .mark_line(strokeWidth=1.8, color=ROLES["null"], clip=True)
         .encode(x=model, y=alt.Y("above:Q", title="loss above the known floor, nats", scale=fixed, axis=up)),
         dots.transform_filter(here).encode(x=model, y="above:Q", color=colour, tooltip=tip),

@@ -8,15 +8,6 @@ from dlcore.studies.stitching.figures.penalty import (
     similarity_against_penalty,
 )
 
-__all__ = [
-    "barrier_by_width",
-    "cross_stage",
-    "freeze_training",
-    "more_is_better",
-    "penalty_by_depth",
-    "similarity_against_penalty",
-    "stitching_path",
-]
 # the figure of the page that shows what a claim is about: the first pattern that fits the claim's name
 CLAIMS = {
     r"stitching-path": "stitching-path",

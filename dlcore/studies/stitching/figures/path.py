@@ -9,17 +9,10 @@ import numpy as np
 import pandas as pd
 
 from dlcore.charts.controls import Saying, choose, chosen
-from dlcore.charts.shared import UNIT, Highlight, begin, either, inside, tips, zero
+from dlcore.charts.layers import either, inside, shown, tips, zero
+from dlcore.charts.shared import UNIT, Highlight, begin
 from dlcore.charts.theme import ROLES, finish, paired, roles, singled
-from dlcore.studies.stitching.figures.shared import (
-    POINTS,
-    absent,
-    choices,
-    means,
-    points,
-    setting,
-    spread,
-)
+from dlcore.studies.stitching.figures.shared import POINTS, absent, choices, kinds_of, means, points, setting, spread
 from dlcore.studies.stitching.table import pair_name
 
 _LEGEND = alt.Legend(orient="bottom", columns=2, symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5)
@@ -40,7 +33,22 @@ def _thin(pairs: alt.Chart) -> alt.Chart:
 
 
 def _tip(form: str, *names: str) -> list:
-    return [*tips(*(f"{n}:N" for n in names), value=form), alt.Tooltip("pairs:Q", title="pairs")]
+    return [*tips(*(f"{n}:N" for n in names), value=form), "pairs:Q"]
+
+
+def _line(rows: pd.DataFrame, name: str, x: pd.Series, value: pd.Series) -> pd.DataFrame:
+    """Returns the points of a line at the stages of every pair."""
+    return rows[["setting", "pair", "seed"]].assign(line=name, x=x, value=value, stage=rows.top_stage)
+
+
+def _end(rows: pd.DataFrame, name: str, x: float, value: pd.Series, stage: str) -> pd.DataFrame:
+    """Returns the point of a line where it begins or ends, one a pair."""
+    return _line(rows, name, x, value).assign(stage=stage).drop_duplicates(["setting", "pair", "seed"])
+
+
+def _sorted(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    points = pd.concat(parts, ignore_index=True).dropna(subset=["value"])
+    return points.sort_values(["setting", "pair", "line", "seed", "x"])
 
 
 def _summary(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -76,28 +84,16 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     rows = rows.assign(bottom_error=rows.key.map(ends.bottom_error), barrier=rows.key.map(ends.barrier))
     number = rows.groupby("key").depth.transform("size") + 1
     place = rows.groupby("key").cumcount() + 1
-    keep = ["setting", "pair", "seed"]
     trained, untrained = "trained bottom", "untrained bottom"
-
-    def line(name: str, x: pd.Series | float, value: pd.Series, stage: pd.Series | str) -> pd.DataFrame:
-        return rows[keep].assign(line=name, x=x, value=value, stage=stage)
-
-    within = [
-        line(n, place / number, rows.top_error + rows[c], rows.top_stage)
-        for n, c in ((trained, "penalty"), (untrained, "random_penalty"))
-    ]
-    first = [line(n, 0.0, rows.top_error, "the top itself").drop_duplicates([*keep]) for n in (trained, untrained)]
-    last = line(trained, 1.0, rows.bottom_error, "the bottom itself").drop_duplicates([*keep])
-    dots = pd.concat([*first, *within, last], ignore_index=True).dropna(subset=["value"])
-    dots = dots.assign(x=dots.x.round(3), value=dots.value.round(4)).sort_values(
-        ["setting", "pair", "line", "seed", "x"]
-    )
+    stitched = {trained: rows.penalty, untrained: rows.random_penalty}
+    parts = [_end(rows, name, 0.0, rows.top_error, "the top itself") for name in stitched]
+    parts += [_line(rows, n, place / number, rows.top_error + cost) for n, cost in stitched.items()]
+    parts.append(_end(rows, trained, 1.0, rows.bottom_error, "the bottom itself"))
+    dots = _sorted(parts).round({"x": 3, "value": 4})
     cells = _summary(dots, ["setting", "pair"])
-    pairs = [p for p in (pair_name("seeds"), pair_name("halves")) if p in set(rows.pair)]
-    pairs += sorted(set(rows.pair) - set(pairs))
     settings = choices(rows)
     start = begin(highlight)
-    kinds = choose(start, "pair", pairs, "bottom", pair_name("seeds"))
+    kinds = choose(start, "pair", kinds_of(rows, [("seeds",), ("halves",)]), "bottom", pair_name("seeds"))
     where = choose(start, "setting", settings, "networks")
     here = chosen(kinds, where)
     single = rows.drop_duplicates("key").dropna(subset=["barrier"]).rename(columns={"barrier": "value"})
@@ -108,14 +104,14 @@ def stitching_path(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highlig
     x = alt.X("x:Q", title="from the top (0) to the bottom (1)", scale=UNIT)
     up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=True)}
     colour = roles("line", {trained: "chosen", untrained: "null"}, _LEGEND)
-    drawn, thin = (alt.Chart(part).transform_filter(here) for part in (cells, dots.drop(columns="stage")))
+    drawn, thin = (shown(part, here) for part in (cells, dots.drop(columns="stage")))
     left = alt.layer(
         _lines(drawn, _thin(thin), x, colour, _tip(".3f", "line", "stage"), **up),
         absent(rows, [kinds, where], "No pair of this kind is recorded with these networks."),
     ).properties(height=380)
     across = alt.X("value:Q", title="barrier: highest error on the path above the worse end", axis=POINTS)
     mine = singled("datum.setting === dl_setting")
-    all_, each = (alt.Chart(part).transform_filter("datum.pair === dl_pair") for part in (barriers, single))
+    all_, each = (shown(part, "datum.pair === dl_pair") for part in (barriers, single))
     down, names = inside(all_, "setting", settings)
     right = alt.layer(
         zero("x"),
@@ -184,32 +180,17 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
     ends = table[table.freeze].set_index("key")
     rows = setting(stages[stages.key.isin(ends.index)])
     rows = rows.assign(small=rows.key.map(ends.bottom_error), place=rows.groupby("key").cumcount() + 1)
-    keep = ["setting", "pair", "seed"]
     own, drawn = "small set's stages, frozen", "untrained stages, frozen"
     small, free = "small set's network itself", "small set's stages, stitched"
-
-    def line(name: str, value: pd.Series, place: pd.Series | int, stage: pd.Series | str) -> pd.DataFrame:
-        return rows[keep].assign(line=name, x=place, value=value, stage=stage)
-
-    parts = [
-        line(own, rows.freeze_error, rows.place, rows.top_stage),
-        line(drawn, rows.freeze_random_error, rows.place, rows.top_stage),
-        line(free, rows.top_error + rows.excess, rows.place, rows.top_stage),
-        line(small, rows.small, rows.place, rows.top_stage),
-        *(line(n, rows.top_error, 0, "nothing frozen").drop_duplicates(keep) for n in (own, drawn, free)),
-        line(small, rows.small, 0, "nothing frozen").drop_duplicates(keep),
-    ]
-    dots = (
-        pd.concat(parts, ignore_index=True)
-        .dropna(subset=["value"])
-        .sort_values(["setting", "pair", "line", "seed", "x"])
-        .round(5)
-    )
+    lines = {own: rows.freeze_error, drawn: rows.freeze_random_error, free: rows.top_error + rows.excess}
+    parts = [_line(rows, name, rows.place, value) for name, value in (lines | {small: rows.small}).items()]
+    parts += [_end(rows, name, 0, rows.top_error, "nothing frozen") for name in lines]
+    parts.append(_end(rows, small, 0, rows.small, "nothing frozen"))
+    dots = _sorted(parts).round(5)
     cells = _summary(dots, ["setting", "pair"])
-    pairs, settings = list(dict.fromkeys(rows.pair)), choices(rows)
     start = begin(highlight)
-    kinds = choose(start, "pair", pairs, "the small set")
-    where = choose(start, "setting", settings, "networks")
+    kinds = choose(start, "pair", rows.pair, "the small set")
+    where = choose(start, "setting", choices(rows), "networks")
     here = chosen(where, kinds)
     x = alt.X("x:Q", title="number of first stages frozen", axis=alt.Axis(tickMinStep=1, format="d"))
     up = {"title": "test error", "axis": POINTS, "scale": alt.Scale(zero=False)}
@@ -223,8 +204,8 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
     colour = roles("line", {own: "chosen", drawn: "null", free: "train", small: "test"}, _LEGEND)
     return finish(
         _lines(
-            alt.Chart(cells).transform_filter(here),
-            _thin(alt.Chart(dots).transform_filter(here)),
+            shown(cells, here),
+            _thin(shown(dots, here)),
             x,
             colour,
             _tip(".3f", "line", "stage"),

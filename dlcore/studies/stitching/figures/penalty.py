@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import altair as alt
 import pandas as pd
 
-from dlcore import published
 from dlcore.charts.controls import Saying, choose, chosen, menu
-from dlcore.charts.shared import INK, UNIT, Highlight, begin, either, tips, zero
+from dlcore.charts.layers import either, shown, tips, zero
+from dlcore.charts.shared import INK, UNIT, Highlight, begin
 from dlcore.charts.theme import ROLES, finish, paired, roles
 from dlcore.studies.stitching.figures.shared import (
     DEPTH,
@@ -19,13 +19,16 @@ from dlcore.studies.stitching.figures.shared import (
     PUBLISHED,
     absent,
     choices,
+    kinds_of,
     means,
+    of_paper,
     orders,
     points,
     setting,
     spread,
 )
 from dlcore.studies.stitching.table import code, map_name, pair_name, rank_correlations
+from dlcore.summaries import select
 
 # line -> its column, role and dash
 _LINES = {
@@ -60,7 +63,7 @@ def _cost(cells: pd.DataFrame) -> dict[tuple[str, str, str], str]:
     for key, part in own.groupby(["setting", "pair", "map"], sort=False):
         most = part.groupby("line").value.max()
         excess = most.get("excess over the self-stitch", float("nan"))
-        if excess != excess:
+        if pd.isna(excess):
             continue
         text = f"{key[0]}, {key[1]}: a stitch costs at most {points(max(excess, 0))} points of test error more than the map itself"
         if "untrained bottom" in most:
@@ -74,52 +77,41 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.H
 
     Args: stages: `by_stage`.
     """
-    rows = setting(stages[stages.stitcher_data == "top"])
+    rows = setting(select(stages, stitcher_data="top"))
     start = begin(highlight)
     by = ["setting", "pair", "map", "line", "depth", "top_stage"]
     own = [means(rows.assign(line=line), by, column) for line, (column, *_) in _LINES.items() if column != "published"]
-    source, known = published.read("bansal2021_stitching"), {pair_name(*d): c for d, c in PUBLISHED.items()}
-    theirs = [
-        pd.DataFrame({"setting": PAPER, "pair": p, "map": map_name({}), "line": PAPER, "depth": t.x}).assign(
-            value=t.penalty / 100, pairs=1, top_stage=""
-        )
-        for p, curve in known.items()
-        if len(t := source[source.curve == curve]) and p in set(rows.pair)
+    cells, usual = pd.concat(own, ignore_index=True).round(4), map_name({})
+    theirs = of_paper("bansal2021_stitching", PUBLISHED, rows)
+    theirs = theirs.assign(setting=PAPER, map=usual, line=PAPER, value=theirs.penalty / 100, pairs=1, top_stage="")
+    theirs = theirs.rename(columns={"x": "depth"})[
+        ["setting", "pair", "map", "line", "depth", "value", "pairs", "top_stage"]
     ]
-    nothing = pd.DataFrame({"pair": [], "map": [], "line": [], "depth": [], "value": [], "pairs": [], "top_stage": []})
-    cells, theirs = (pd.concat(part, ignore_index=True).round(4) for part in (own, theirs or [nothing]))
-    cells = cells.dropna(subset=["value"])
-    pairs = [p for p in known if p in set(rows.pair)] + sorted(set(rows.pair) - set(known))
     settings, maps = choices(rows), list(dict.fromkeys(rows["map"]))
-    usual = map_name({})
     maps.sort(key=lambda name: (not name.startswith(usual), name))
     controls = [
         choose(start, "setting", settings, "networks"),
-        choose(start, "pair", pairs, "bottom", pair_name("seeds")),
+        choose(start, "pair", kinds_of(rows, PUBLISHED), "bottom", pair_name("seeds")),
         choose(start, "map", maps, "map", usual),
     ]
     here = chosen(*controls)
     legend = alt.Legend(orient="bottom", columns=2, symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1)
     colour = roles("line", {line: role for line, (_, role, _) in _LINES.items()}, legend)
     dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=list(_LINES), range=[d for *_, d in _LINES.values()]))
-    drawn = pd.concat([cells, theirs], ignore_index=True)
-    of_paper = f"datum.setting === '{PAPER}' && datum.pair === dl_pair && datum.map === dl_map"
-    base = alt.Chart(drawn).transform_filter(f"({here}) || ({of_paper})")
+    drawn = pd.concat([cells, theirs.round(4)], ignore_index=True)
+    base = shown(drawn, f"({here}) || (datum.setting === '{PAPER}' && datum.pair === dl_pair && datum.map === dl_map)")
     dots = rows[["setting", "pair", "map", "depth"]].assign(value=rows.excess).dropna().round(4)
     names = base.transform_filter("datum.line === 'penalty'")
 
     def panel(up: alt.Y, *more: alt.Chart) -> alt.LayerChart:
-        tip = [*tips("line:N", "top_stage:N", value=".1%"), alt.Tooltip("pairs:Q", title="pairs")]
+        tip = [*tips("line:N", "top_stage:N", value=".1%"), "pairs:Q"]
         return alt.layer(
             zero(),
             base.mark_rule(strokeWidth=1.5, clip=True).encode(x=DEPTH, y=alt.Y("low:Q"), y2="high:Q", color=colour),
             base.mark_line(point={"size": 35, "opacity": 1}, strokeWidth=2.2, clip=True).encode(
                 x=DEPTH, y=up, color=colour, strokeDash=dash, tooltip=tip
             ),
-            alt.Chart(dots)
-            .transform_filter(here)
-            .mark_circle(size=18, opacity=0.5, color=ROLES["chosen"], clip=True)
-            .encode(x=DEPTH, y=up),
+            shown(dots, here).mark_circle(size=18, opacity=0.5, color=ROLES["chosen"], clip=True).encode(x=DEPTH, y=up),
             *more,
         ).properties(height=300)
 
@@ -152,36 +144,32 @@ def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: High
     Args: table: `studies.stitching.table`; arrays: key of a record -> its arrays.
     """
     rows = setting(table[table.cross.astype(bool)])
-    cells = []
-    for row in rows.to_dict("records"):
-        found = arrays[row["key"]]
-        for fit, name in (("task", "fitted to the task"), ("least_squares", "least squares")):
-            for i, low in enumerate(found["stages"]):
-                for j, high in enumerate(found["stages"]):
-                    cell = {"setting": row["setting"], "fit": name, "bottom": low, "top": high}
-                    cells.append({**cell, "penalty": found[fit][i][j]})
+    fits = {"task": "fitted to the task", "least_squares": "least squares"}
+    cells = [
+        {"setting": where, "fit": name, "bottom": low, "top": high, "penalty": penalty}
+        for where, found in zip(rows.setting, rows.key.map(arrays), strict=True)
+        for fit, name in fits.items()
+        for low, row in zip(found["stages"], found[fit], strict=True)
+        for high, penalty in zip(found["stages"], row, strict=True)
+    ]
     grouped = pd.DataFrame(cells).groupby(["setting", "fit", "bottom", "top"], as_index=False, sort=False)
-    shown = grouped.agg(penalty=("penalty", "mean"), pairs=("penalty", "size")).round(5)
+    penalties = grouped.agg(penalty=("penalty", "mean"), pairs=("penalty", "size")).round(5)
     settings = choices(rows)
     where = choose(begin(highlight), "setting", settings, "networks")
-    low, high = min(0.0, float(shown.penalty.min())), float(shown.penalty.max())
+    low, high = min(0.0, float(penalties.penalty.min())), float(penalties.penalty.max())
     said = {}
-    for name, part in shown.groupby("setting", sort=False):
+    for name, part in penalties.groupby("setting", sort=False):
         corner = part[(part.bottom == part.bottom.iloc[-1]) & (part.top == part.top.iloc[0])].set_index("fit").penalty
-        task, squares = (points(corner[fit], 0) for fit in ("fitted to the task", "least squares"))
+        task, squares = (points(corner[fit], 0) for fit in fits.values())
         said[(name,)] = (
             f"{name}: the last stage put into the first costs {task} points of test error with a map fitted to the task, {squares} "
             "with least squares"
         )
 
     def panel(fit: str) -> alt.LayerChart:
-        base = (
-            alt.Chart(shown)
-            .transform_filter(f"datum.setting === dl_setting && datum.fit === '{fit}'")
-            .encode(
-                x=alt.X("top:N", title="into the top after", sort=None, axis=alt.Axis(labelAngle=-40)),
-                y=alt.Y("bottom:N", title="bottom until", sort=None),
-            )
+        base = shown(penalties, f"datum.setting === dl_setting && datum.fit === '{fit}'").encode(
+            x=alt.X("top:N", title="into the top after", sort=None, axis=alt.Axis(labelAngle=-40)),
+            y=alt.Y("bottom:N", title="bottom until", sort=None),
         )
         colour = alt.Color(
             "penalty:Q",
@@ -196,14 +184,14 @@ def cross_stage(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: High
         ).properties(title=fit, height=240)
 
     return finish(
-        paired(panel("fitted to the task"), panel("least squares")),
+        paired(*(panel(fit) for fit in fits.values())),
         name="stitching-cross-stage",
         controls=[where],
         title=Saying((where,), said, "Every stage of one network into every stage of another"),
         subtitle="Penalty, mean over pairs of seeds. Rows: where the bottom ends; columns: where the top begins.",
         description="Two heat maps of the stitching penalty for every stage of the bottom into every stage of the top, with "
         "maps fitted to the task and with least squares.",
-        rows=shown,
+        rows=penalties,
     )
 
 
@@ -234,29 +222,19 @@ def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None
     """A similarity index over depth, and against the excess of stitching there: the chosen pairs, stage by stage."""
     rows = setting(stages[stages.usual]).assign(x=lambda t: t.depth.round(4))
     cells = rows[["setting", "pair", "top_stage", "seed", "x", "excess", *INDICES]].round(3)
-    source, known = published.read("bansal2021_cka"), {pair_name(*d): c for d, c in _CKA.items()}
-    theirs = [
-        pd.DataFrame({"pair": p, "x": t.x, "value": t.cka})
-        for p, curve in known.items()
-        if p in set(rows.pair) and len(t := source[source.curve == curve])
-    ]
-    theirs = (
-        pd.concat(theirs, ignore_index=True).round(4) if theirs else pd.DataFrame({"pair": [], "x": [], "value": []})
-    )
-    settings = choices(rows)
-    pairs = [p for p in known if p in set(rows.pair)] + sorted(set(rows.pair) - set(known))
+    theirs = of_paper("bansal2021_cka", _CKA, rows).rename(columns={"cka": "value"})[["pair", "x", "value"]].round(4)
     start = begin(highlight)
-    where = choose(start, "setting", settings, "networks")
-    kinds = choose(start, "pair", pairs, "bottom", pair_name("seeds"))
+    where = choose(start, "setting", choices(rows), "networks")
+    kinds = choose(start, "pair", kinds_of(rows, _CKA), "bottom", pair_name("seeds"))
     which = menu(list(INDICES), "linear_cka", "index", "dl_index", list(INDICES.values()))
     mine = "datum.pair === dl_pair"
-    drawn = alt.Chart(cells).transform_filter("datum.setting === dl_setting")
+    drawn = shown(cells, "datum.setting === dl_setting")
     drawn = drawn.transform_calculate(similarity="datum[dl_index]").transform_filter("isValid(datum.similarity)")
     colour = roles("line", {"here": "chosen", PAPER: "paper"}, alt.Legend(orient="bottom", symbolOpacity=1))
     x = alt.X("x:Q", title="share of the stages", scale=UNIT)
     y = alt.Y("similarity:Q", title="similarity of the two networks", scale=UNIT)
     own = drawn.transform_filter(mine).transform_calculate(line="'here'")
-    paper = alt.Chart(theirs).transform_filter(f"{mine} && dl_index === 'linear_cka'")
+    paper = shown(theirs, f"{mine} && dl_index === 'linear_cka'")
     paper = paper.transform_calculate(line=f"'{PAPER}'", similarity="datum.value")
     stage = tips("top_stage:N", similarity=".2f", excess=".1%")
     left = alt.layer(
@@ -274,18 +252,18 @@ def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None
     ).properties(height=300)
     across = alt.X("similarity:Q", title="similarity of the two networks at a stage", scale=UNIT)
     up = alt.Y("excess:Q", title="excess penalty, points of test error", axis=POINTS)
-    others = drawn.transform_filter(f"!({mine})")
+    chosen_, others = (drawn.transform_filter(test) for test in (mine, f"!({mine})"))
     right = alt.layer(
         zero(),
         others.mark_circle(size=18, opacity=0.4, color=ROLES["null"]).encode(
             x=across, y=up, tooltip=["pair:N", *stage]
         ),
-        drawn.transform_filter(mine)
-        .mark_line(strokeWidth=1.2, color=ROLES["chosen"], opacity=0.7)
-        .encode(x=across, y=up, detail="seed:N", order="x:Q"),
-        drawn.transform_filter(mine)
-        .mark_circle(size=45, opacity=1, color=ROLES["chosen"])
-        .encode(x=across, y=up, tooltip=["pair:N", *stage]),
+        chosen_.mark_line(strokeWidth=1.2, color=ROLES["chosen"], opacity=0.7).encode(
+            x=across, y=up, detail="seed:N", order="x:Q"
+        ),
+        chosen_.mark_circle(size=45, opacity=1, color=ROLES["chosen"]).encode(
+            x=across, y=up, tooltip=["pair:N", *stage]
+        ),
     ).properties(height=300)
     return finish(
         paired(left, right),
@@ -313,8 +291,8 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HCo
     short = {code("to a quarter", 0.05): "5 % of the data", code("to a quarter", 1.0): "all data"}
     rows = rows.assign(bottom=rows.contrast.map(short).fillna("another quarter"))
     own = rows.drop_duplicates(["setting", "samples", "seed", "depth"]).assign(bottom="the top itself")
-    shown = pd.concat([means(rows, by, "penalty"), means(own, by, "self_penalty")], ignore_index=True).round(5)
-    both = shown.groupby("setting").samples.nunique() == 2
+    cells = pd.concat([means(rows, by, "penalty"), means(own, by, "self_penalty")], ignore_index=True).round(5)
+    both = cells.groupby("setting").samples.nunique() == 2
     settings = [s for s in choices(rows) if both[s]] or choices(rows)
     where = choose(begin(highlight), "setting", settings, "networks")
     # from few samples to many, as their share of the top's own: less, as much, more
@@ -326,13 +304,13 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HCo
         if len(last)
         else ""
     )
-    limits = shown[shown.setting.isin(settings)]
+    limits = cells[cells.setting.isin(settings)]
     domain = [float(limits[["low", "value"]].min().min()), float(limits[["high", "value"]].max().max())]
 
     def panel(samples: str) -> alt.LayerChart:
-        base = alt.Chart(shown).transform_filter(f'datum.setting === dl_setting && datum.samples === "{samples}"')
+        base = shown(cells, f'datum.setting === dl_setting && datum.samples === "{samples}"')
         up = alt.Y("value:Q", title="penalty, points of test error", axis=POINTS, scale=alt.Scale(domain=domain))
-        tip = [*tips("bottom:N", "top_stage:N", value=".1%"), alt.Tooltip("pairs:Q", title="pairs")]
+        tip = [*tips("bottom:N", "top_stage:N", value=".1%"), "pairs:Q"]
         return alt.layer(
             zero(),
             base.mark_rule(strokeWidth=1.5).encode(x=DEPTH, y="low:Q", y2="high:Q", color=colour),
@@ -342,7 +320,7 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HCo
         ).properties(height=300, title=samples)
 
     said = {}
-    for name, part in shown.groupby("setting"):
+    for name, part in cells.groupby("setting"):
         at = part[part.depth == part.depth.max()].set_index(["samples", "bottom"]).value
         keys = [(k, b) for k in kinds.values() for b in ("all data", "the top itself")]
         if all(k in at for k in keys):
@@ -359,6 +337,6 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HCo
         subtitle="The top has a quarter of the samples. Below zero: better than the top's own bottom. Mean, 95 % interval.",
         description="Stitching penalty over depth for bottoms trained on 5 %, another quarter, or all of the data, and the "
         f"self-stitch, into a top trained on a quarter; left the map saw the top's own samples, right all of them. {gains}",
-        rows=shown,
-        there=shown[shown.setting.isin(settings)],
+        rows=cells,
+        there=limits,
     )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
+from dlcore import published
 from dlcore.charts.controls import Control, chosen
 from dlcore.charts.shared import UNIT, named
 from dlcore.charts.theme import ROLES
-from dlcore.metrics.statistics import mean_interval
-from dlcore.studies.stitching.table import rank_correlations
-from dlcore.summaries import family
+from dlcore.studies.stitching.table import pair_name, rank_correlations
+from dlcore.summaries import family, over_seeds
 
 PAPER = "the paper, CIFAR-10"
 # the paper's curve of the same kind; the two superclasses of most of our runs are another task
@@ -59,12 +59,21 @@ def choices(rows: pd.DataFrame) -> list[str]:
     return list(order.sort_values(["other", "late", "setting"], kind="stable").setting)
 
 
+def kinds_of(rows: pd.DataFrame, first: Iterable[tuple]) -> list[str]:
+    """Returns the kinds of pairs for a menu: those of some differences first, then the others by name."""
+    known = [name for name in (pair_name(*difference) for difference in first) if name in set(rows.pair)]
+    return known + sorted(set(rows.pair) - set(known))
+
+
+def of_paper(name: str, curves: Mapping[tuple, str], rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the points of published curves, difference -> curve, with `pair`; only the kinds of pairs of the rows."""
+    kinds = pd.DataFrame([(pair_name(*d), curve) for d, curve in curves.items()], columns=["pair", "curve"])
+    return kinds[kinds.pair.isin(rows.pair)].merge(published.read(name), on="curve")
+
+
 def means(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    found = []
-    for key, group in rows.groupby(by, sort=False):
-        i = mean_interval(group[value].dropna())
-        found.append({**dict(zip(by, key, strict=True)), "value": i.value, "low": i.low, "high": i.high, "pairs": i.n})
-    return pd.DataFrame(found)
+    """Returns `over_seeds` in the order of the rows, with `value` and the number of `pairs`."""
+    return over_seeds(rows, by, value, sort=False).rename(columns={value: "value", "seeds": "pairs"})
 
 
 def points(value: float, digits: int = 1) -> str:
