@@ -5,22 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dlcore import lazy
-from dlcore.studies.distributional.config import Config, epsilon_config, one_class_epsilon_config
+from dlcore.studies.distributional.config import Config, epsilon_config
 
 if TYPE_CHECKING:
     from dlcore.studies.distributional.experiment import run
 
-__all__ = [
-    "CHAPTER",
-    "NOTEBOOK",
-    "PRESETS",
-    "SUMMARY",
-    "TITLE",
-    "Config",
-    "epsilon_config",
-    "one_class_epsilon_config",
-    "run",
-]
+__all__ = ["CHAPTER", "NOTEBOOK", "PRESETS", "SUMMARY", "TITLE", "Config", "epsilon_config", "run"]
 PRESETS = Config.PRESETS
 TITLE = "Distributional generalization"
 NOTEBOOK = "3_distributional_generalization"

@@ -15,7 +15,7 @@ from dlcore.models import network
 from dlcore.models.classical import classical
 from dlcore.records import Record
 from dlcore.studies.distributional.config import LOGGED_EPOCHS, LOGGED_INPUTS, Config
-from dlcore.studies.distributional.tasks import Task, flip_rate, make_task
+from dlcore.studies.distributional.tasks import Task, counted, flip_rate, make_task
 
 
 def _train(config: Config, task: Task, seed: int, options: dict[str, Any], log: bool = True) -> tuple[Any, ...]:
@@ -32,15 +32,8 @@ def _train(config: Config, task: Task, seed: int, options: dict[str, Any], log: 
     where = runtime.device(options.pop("device", "auto"))
     sizes = {"width": config.width, "depth": config.depth}
     net = network(config.architecture, x.shape[1:], classes, seed=seed, **sizes)
-    settings = training.TrainConfig(
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        optimizer=config.optimizer,
-        schedule=config.schedule,
-        stop_at_zero_error=True,
-        seed=seed,
-    )
+    recipe = {n: getattr(config, n) for n in ("epochs", "batch_size", "learning_rate", "optimizer", "schedule")}
+    settings = training.TrainConfig(**recipe, stop_at_zero_error=True, seed=seed)
     inputs, test_inputs = torch.from_numpy(x), torch.from_numpy(x_test)
     labels = torch.from_numpy(task.labels)
     few = slice(0, LOGGED_INPUTS)
@@ -50,7 +43,7 @@ def _train(config: Config, task: Task, seed: int, options: dict[str, Any], log: 
         if epoch not in LOGGED_EPOCHS:
             return {}
         counts = [
-            _counts(f[few], training.predict(model, v[few]).cpu().numpy(), task.shape)
+            counted(f[few], training.predict(model, v[few]).cpu().numpy(), task.shape)
             for f, v in ((task.feature, inputs), (task.test_feature, test_inputs))
         ]
         rates = [flip_rate(c, task.flips)[0] for c in counts]
@@ -78,12 +71,6 @@ def _train(config: Config, task: Task, seed: int, options: dict[str, Any], log: 
         curves,
         where,
     )
-
-
-def _counts(feature: np.ndarray, predictions: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    table = np.zeros(shape, dtype=np.int64)
-    np.add.at(table, (feature, predictions), 1)
-    return table
 
 
 def _error(counts: np.ndarray, features: np.ndarray, clean: np.ndarray) -> float:
@@ -123,8 +110,8 @@ def run(
     )
     # a pass over train and test costs as much as a third of an epoch: it is made where the page shows the curve
     train, test, curves, where = _train(config, task, config.seed, options, log=config.experiment == "sparse")
-    counts = _counts(task.feature, train, task.shape)
-    counts_test = _counts(task.test_feature, test, task.shape)
+    counts = counted(task.feature, train, task.shape)
+    counts_test = counted(task.test_feature, test, task.shape)
     law, weights = task.conditional, _weights(counts_test)
     close = dg.calibration_from_counts(counts_test, law, seed=config.seed)
     two = dg.two_sample_from_counts(counts, counts_test, seed=config.seed)
@@ -141,7 +128,7 @@ def run(
         "test_error": float(1 - weights[np.arange(task.shape[0]), task.clean].sum()),
         "test_accuracy_noisy": float((weights * law).sum()),
         **({} if task.test_labels is None else {"label_error": float(np.mean(test != task.test_labels))}),
-        "flip_rate_labels": flip_rate(_counts(task.feature, task.labels, task.shape), task.flips)[0],
+        "flip_rate_labels": flip_rate(counted(task.feature, task.labels, task.shape), task.flips)[0],
         "flip_rate_train": flip_rate(counts, task.flips)[0],
         "flip_rate_test": rate,
         "other_error": _error(counts_test, others, task.clean),
@@ -168,8 +155,7 @@ def _run_agreement(config: Config, source: data.Dataset, about: dict[str, str], 
     given = source.train_labels
     if config.noise:
         given = noise.flip_labels(given, classes, config.noise, config.seed).labels
-    law = np.full((classes, classes), config.noise / (classes - 1))
-    np.fill_diagonal(law, 1 - config.noise)
+    law = noise.confusion("symmetric", classes, config.noise)
     predictions, errors, where = [], [], torch.device("cpu")
     for half in (0, 1):
         rows = slice(half * n, (half + 1) * n)

@@ -38,6 +38,13 @@ class Task:
         return self.conditional.shape
 
 
+def counted(feature: np.ndarray, labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Returns how many points of each feature (rows) have each label (columns)."""
+    table = np.zeros(shape, dtype=np.int64)
+    np.add.at(table, (feature, labels), 1)
+    return table
+
+
 def flip_rate(counts: np.ndarray, flips: tuple[tuple[int, int], ...]) -> tuple[float, int]:
     """Returns the share of the noisy features' points that are predicted as the noise's target, and their number."""
     if not flips:
@@ -78,8 +85,7 @@ def make_task(
         if "human_labels" not in data.extra:
             raise ValueError(f"human labels (CIFAR-10N) were not found for {data.name!r}; only cifar10 has them")
         given = data.extra["human_labels"][annotator][0]
-        table = np.zeros((classes, classes))
-        np.add.at(table, (y, given), 1)
+        table = counted(y, given, (classes, classes))
         return Task(x, x_test, y, y_test, given, table / table.sum(1, keepdims=True), fine)
     if experiment == "imbalance":
         keep, keep_test = (_imbalanced(v, classes, seed + i, **LAWS[experiment]) for i, v in enumerate((y, y_test)))
@@ -89,8 +95,7 @@ def make_task(
         return Task(x, x_test, 0 * y, 0 * y_test, y, share[None], clean, test_labels=y_test)
     if experiment == "coarse":
         groups = np.array(grouping.coarse)
-        table = np.zeros((groups.max() + 1, classes))
-        np.add.at(table, (groups[y], y), 1)
+        table = counted(groups[y], y, (groups.max() + 1, classes))
         law = table / table.sum(1, keepdims=True)
         if feature:
             return _feature_task(x, x_test, groups[y], groups[y_test], groups.max() + 1)
@@ -101,13 +106,7 @@ def make_task(
         keep, keep_test = np.isin(y, grouping.four), np.isin(y_test, grouping.four)
         code = np.full(classes, -1)
         code[list(grouping.four)] = range(4)
-        x, y, x_test, y_test, fine = (
-            x[keep],
-            code[y[keep]],
-            x_test[keep_test],
-            code[y_test[keep_test]],
-            np.arange(4),
-        )
+        x, y, x_test, y_test = x[keep], code[y[keep]], x_test[keep_test], code[y_test[keep_test]]
         clean, flips = np.array([0, 0, 1, 1]), ((2, 0),)
         law = noise.subgroup_confusion(clean, 2, [2], 0, rate)
     elif experiment == "one_class" and feature:
@@ -118,16 +117,11 @@ def make_task(
         flips = tuple((c, int(1 - clean[c])) for c in noisy)
         law = noise.subgroup_confusion(clean, 2, noisy, flips[0][1] if flips else 0, rate)
     elif experiment == "cyclic":
-        law, flips = (
-            noise.cyclic_confusion(classes, rate),
-            tuple((k, (k + 1) % classes) for k in range(classes)),
-        )
+        law, flips = noise.cyclic_confusion(classes, rate), tuple((k, (k + 1) % classes) for k in range(classes))
     elif experiment == "pair":
-        flips, law = ((0, 1),), np.eye(classes)
-        law[0, 0], law[0, 1] = 1 - rate, rate
+        flips, law = ((0, 1),), noise.confusion("asymmetric", classes, rate, flips={0: 1})
     elif experiment == "symmetric":
-        law = np.full((classes, classes), rate / (classes - 1))
-        np.fill_diagonal(law, 1 - rate)
+        law = noise.confusion("symmetric", classes, rate)
     elif experiment == "sparse":
         law = noise.sparse_confusion(classes, rate, **LAWS[experiment])
     else:

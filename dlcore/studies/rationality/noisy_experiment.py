@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,11 +14,8 @@ from dlcore import cache, data, parallel, pretraining, probing, runtime, trainin
 from dlcore.metrics import rationality as rr
 from dlcore.models import network
 from dlcore.models.networks import Stages
-from dlcore.studies.rationality.config import VIEWS
+from dlcore.studies.rationality.config import VIEWS, Config
 from dlcore.studies.rationality.representations import Features, represent
-
-if TYPE_CHECKING:
-    from dlcore.studies.rationality.config import Config
 
 
 class Draws(NamedTuple):
@@ -51,36 +48,19 @@ def _inputs(config: Config, source: data.Dataset) -> tuple[torch.Tensor, torch.T
     return found[0], found[1]
 
 
+def _given(config: Config, *names: str) -> dict[str, Any]:
+    """Returns the fields that apply: others are None."""
+    return {name: value for name in names if (value := getattr(config, name)) is not None}
+
+
 def _features(config: Config, x: torch.Tensor, test: torch.Tensor, seed: int, options: dict, **more: Any) -> Features:
-    network_settings = {
-        name: getattr(config, name)
-        for name in ("architecture", "width", "depth", "epochs", "batch_size", "temperature")
-        if getattr(config, name) is not None
-    }
-    return represent(
-        config.objective,
-        x,
-        test,
-        seed=seed,
-        dimension=config.dimension,
-        also_test=config.transductive,
-        network=network_settings,
-        **options,
-        **more,
-    )
-
-
-def _cache(config: Config, checkpoint: Path | None) -> Path | None:
-    """Returns the file of the features, shared by all probes and noise rates on them."""
-    return cache.beside(checkpoint, "features", json.dumps(config.pretraining(), sort_keys=True), ".npz")
+    network = _given(config, "architecture", "width", "depth", "epochs", "batch_size", "temperature")
+    more |= {"seed": seed, "dimension": config.dimension, "also_test": config.transductive, "network": network}
+    return represent(config.objective, x, test, **options, **more)
 
 
 def _probe(config: Config, features: Features, labels: np.ndarray, classes: int, options: dict) -> probing.Probed:
-    settings: dict[str, Any] = {"seed": config.seed}
-    if config.probe in ("ridge", "logistic"):
-        settings["strength"] = config.strength
-    if config.probe == "knn":
-        settings["neighbours"] = config.neighbours
+    settings = _given(config, "seed", "strength", "neighbours")
     if config.probe == "mlp":
         settings |= {"progress": options["progress"], "device": options["device"]}
     return probing.probe(config.probe, features.train, labels, features.test, classes, **settings)
@@ -90,7 +70,9 @@ def on_features(config: Config, source: data.Dataset, options: dict[str, Any]) -
     """Makes the features once, then fits the probe to the clean labels and to every noisy label vector."""
     x, test = _inputs(config, source)
     labels = source.train_labels
-    own = {**options, "cache": _cache(config, options["checkpoint"])}
+    # shared by all probes and noise rates on them
+    file = cache.beside(options["checkpoint"], "features", json.dumps(config.pretraining(), sort_keys=True), ".npz")
+    own = {**options, "cache": file}
     features = _features(config, x, test, config.seed, own, views=VIEWS if config.augmented else 0)
     noisy = probing.noisy_draws(labels, source.num_classes, config.noise, config.seed, config.draws)
     if config.augmented:  # a view carries its image's label, right or wrong
@@ -136,6 +118,7 @@ def trained_on(
     kept = {k: _kept(made, k, given, path) for k, given in vectors.items()}
     found = {k: (v["train"], v["test"]) for k, file in kept.items() if (v := cache.read_arrays(file)) is not None}
     missing = [k for k in vectors if k not in found]
+    recipe = {n: getattr(config, n) for n in ("epochs", "batch_size", "learning_rate", "optimizer")}
     nets, settings = [], []
     for k in missing:
         seed = 1000 * config.seed + k
@@ -143,16 +126,7 @@ def trained_on(
             config.architecture, x.shape[1:], source.num_classes, seed=seed, width=config.width, depth=config.depth
         )
         nets.append(Stages(OrderedDict(normalise=normalise, **OrderedDict(net.named_children()))))
-        settings.append(
-            training.TrainConfig(
-                epochs=config.epochs,
-                batch_size=config.batch_size,
-                learning_rate=config.learning_rate,
-                optimizer=config.optimizer,
-                stop_at_zero_error=True,
-                seed=seed,
-            )
-        )
+        settings.append(training.TrainConfig(**recipe, stop_at_zero_error=True, seed=seed))
     checkpoints = [path.with_suffix(f".{k}.pt") for k in missing] if path else None
     training.fit_many(
         nets,

@@ -27,17 +27,7 @@ class Features(NamedTuple):
 
 
 def represent(
-    name: str,
-    inputs: torch.Tensor,
-    test_inputs: torch.Tensor,
-    *,
-    seed: int = 0,
-    dimension: int | None = None,
-    also_test: bool = False,
-    views: int = 0,
-    network: dict[str, Any] | None = None,
-    cache: Path | None = None,
-    **options: Any,
+    name: str, inputs: torch.Tensor, test_inputs: torch.Tensor, *, cache: Path | None = None, **options: Any
 ) -> Features:
     """Returns features that were made from inputs alone.
 
@@ -48,25 +38,25 @@ def represent(
     inputs' statistics, and cut to `dimension` principal components when it is given.
 
     Args:
-        also_test: whether the test inputs join the training inputs while the representation is made.
-        views: 0, or how many random views of each training input to return features of, one after the other
-            (views * n, d), instead of the inputs themselves. Only for features of a network.
-        network: `architecture` and what `pretraining.pretrain` takes.
         cache: a file for the result; it is written atomically, and read when it is there. Processes that want the
             same file wait for the first of them.
-        options: checkpoint, progress and device of `pretraining.pretrain`.
+        options: seed (0); dimension;
+            also_test: whether the test inputs join the training inputs while the representation is made;
+            views: 0, or how many random views of each training input to return features of, one after the other
+            (views * n, d), instead of the inputs themselves, only for features of a network;
+            network: `architecture` and what `pretraining.pretrain` takes;
+            checkpoint, progress and device of `pretraining.pretrain`.
     Raises: ValueError for an unknown name.
     """
     one_of("representation", name, REPRESENTATIONS)
-    made = {"seed": seed, "dimension": dimension, "also_test": also_test, "views": views, "network": network}
     if cache is None:
-        return _make(name, inputs, test_inputs, **made, **options)
+        return _make(name, inputs, test_inputs, **options)
     if (found := _read(cache)) is not None:
         return found
     cache.parent.mkdir(parents=True, exist_ok=True)  # for the lock
     with _alone(cache, tell=bool(options.get("progress"))):
         if (found := _read(cache)) is None:
-            found = _make(name, inputs, test_inputs, **made, **options)
+            found = _make(name, inputs, test_inputs, **options)
             write_arrays(cache, train=found.train, test=found.test, loss=np.array(found.loss))
     return found
 
@@ -95,11 +85,11 @@ def _make(
     inputs: torch.Tensor,
     test_inputs: torch.Tensor,
     *,
-    seed: int,
-    dimension: int | None,
-    also_test: bool,
-    views: int,
-    network: dict[str, Any] | None,
+    seed: int = 0,
+    dimension: int | None = None,
+    also_test: bool = False,
+    views: int = 0,
+    network: dict[str, Any] | None = None,
     **options: Any,
 ) -> Features:
     seen = torch.cat([inputs, test_inputs]) if also_test else inputs
@@ -150,15 +140,13 @@ def _fixed(
     if name == "pixels":
         return train, test
     if name == "pca":
-        one, two = _components(seen, dimension or 20, train, test)
-        return one, two
+        return tuple(_components(seen, dimension or 20, train, test))
     if name == "random_relu":
         rng = runtime.rng(seed, 0x2E1)
         width = dimension or 500
         weights = rng.normal(size=(train.shape[1], width)) / np.sqrt(train.shape[1])
         offset = FIXED[name]["offset"] * rng.normal(size=width)
-        one, two = (np.maximum(x @ weights + offset, 0) for x in (train, test))
-        return one, two
+        return tuple(np.maximum(x @ weights + offset, 0) for x in (train, test))
     if name == "clusters":
         from sklearn.cluster import KMeans
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dlcore import noise as noises
-from dlcore.studies.scaling.config import ALIGNMENT, COUNTING, DEV, LEXICON, LONGEST, SYNTHETIC, VOCABULARY
+from dlcore.studies.scaling.config import ALIGNMENT, COUNTING, DEV, LEXICON, LONGEST, SYNTHETIC, VOCABULARY, Config
 from dlcore.translation import text
 from dlcore.translation.alignment import Model1, best
 from dlcore.translation.bpe import BPE, train_bpe
@@ -18,9 +17,6 @@ from dlcore.translation.counting import LexiconLearner
 from dlcore.translation.noise import CLEAN, Noise
 from dlcore.translation.sentence_pairs import Pairs
 from dlcore.translation.task import Transduction
-
-if TYPE_CHECKING:
-    from dlcore.studies.scaling.config import Config
 
 
 @dataclass(frozen=True)
@@ -54,15 +50,9 @@ def load(config: Config) -> Corpus:
     return _synthetic(config) if config.dataset == SYNTHETIC else _text(config)
 
 
-def noise_of(config: Config) -> Noise:
-    """Returns the noise of the synthetic task."""
-    if config.noise_kind in ("none", "back_translation"):
-        return CLEAN
-    return Noise(config.noise_kind, config.noise)
-
-
 def _synthetic(config: Config) -> Corpus:
-    task, law = Transduction(**LEXICON), noise_of(config)
+    task, known = Transduction(**LEXICON), config.noise_kind != "back_translation"
+    law = Noise(config.noise_kind, config.noise) if known and config.noise else CLEAN
     train, filtered = task.sample(config.pairs, seed=config.seed, noise=law), {}
     changed = float(np.mean(train.changed > 0))
     if config.filter_pairs is not None:
@@ -76,7 +66,6 @@ def _synthetic(config: Config) -> Corpus:
         for n, s in ((min(DEV, config.test_pairs), "dev"), (config.test_pairs, "test"))
     )
     learner = LexiconLearner(task, **COUNTING).fit(train)
-    known = config.noise_kind != "back_translation"
     # a target of another sentence has no finite loss for a learner that knows the grammar
     counted = known and not (noisy and config.noise_kind == "misaligned")
     plain = task.sample(config.test_pairs, stream="test") if noisy else test
@@ -124,12 +113,10 @@ def _text(config: Config) -> Corpus:
     order = np.random.default_rng([config.seed, 41]).permutation(len(whole.train))
     chosen = [whole.train[i] for i in order[: config.pairs]]
     changed = 0.0
-    if config.noise_kind == "misaligned":
-        noisy = noises.misalign(chosen, config.noise, config.seed, reference=whole.train)
-        chosen, changed = noisy.texts, float(np.mean(noisy.changed > 0))
-    elif config.noise_kind != "none":
-        side = config.noise_kind.split("_")[0]
-        noisy = noises.replace_words(chosen, config.noise, config.seed, side=side, reference=whole.train)
+    if config.noise_kind != "none":
+        misaligned, side = config.noise_kind == "misaligned", config.noise_kind.split("_")[0]
+        law = noises.misalign if misaligned else functools.partial(noises.replace_words, side=side)
+        noisy = law(chosen, config.noise, config.seed, reference=whole.train)
         chosen, changed = noisy.texts, float(np.mean(noisy.changed > 0))
     train, dev, test = (
         bpe.pairs(part, longest=LONGEST)[0] for part in (chosen, whole.dev[:DEV], whole.test[: config.test_pairs])

@@ -159,12 +159,7 @@ def run(
         {"source": corpus.show(s, "source"), "target": t, "translation": h}
         for s, t, h in zip(few.source.take(slice(0, SHOWN)), written[1], written[0], strict=False)
     ]
-    logged = {
-        "steps": curves.steps,
-        "tokens": curves.tokens,
-        "train_loss": curves.train_loss,
-        "dev_loss": curves.dev_loss,
-    }
+    logged = {name: getattr(curves, name) for name in ("steps", "tokens", "train_loss", "dev_loss")}
     about = {"name": config.dataset, "split": corpus.split, "checksum": corpus.train.checksum}
     where = next(model.parameters()).device
     return Record(
