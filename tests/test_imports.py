@@ -31,7 +31,7 @@ ALLOWED = {
     "notebook": {"cache", "config", "lab"},
     "command_line": {"cache", "config"},
     # pure functions of arrays
-    "metrics": {"arrays", "metrics", "results"},
+    "metrics": {"arrays", "config", "metrics", "results"},
     # what results can do: their charts are loaded when one is drawn
     "results": {"charts"},
     # training, of vision and tables

@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 
-from dlcore.metrics.checks import as_choice
+from dlcore.config import one_of
 from dlcore.metrics.features import Features, SimilarityWarning, as_pair, constant_reason, undefined
 from dlcore.results import usable
 
@@ -104,7 +104,7 @@ def pwcca(x, y, *, weights: str = "x", rtol: float | None = None) -> float:
     >>> round(pwcca([[0.0], [1.0], [5.0]], [[1.0], [-1.0], [-9.0]]), 6)
     1.0
     """
-    as_choice("weights", weights, ("x", "y"))
+    one_of("weights", weights, ("x", "y"))
     found = _canonical(x, y, rtol)
     if found is None:
         return float("nan")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 import numpy as np
 
 from dlcore.arrays import as_integers, as_reals, as_whole
@@ -58,21 +55,6 @@ def as_confidence(confidence: float) -> float:
 def as_replicates(replicates: int) -> int:
     """Returns the number of simulated draws; raises ValueError below 2, where there is no spread."""
     return as_whole("replicates", replicates, 2)
-
-
-def as_choice(name: str, value: str, choices: Iterable[str]) -> str:
-    """Returns the value; raises ValueError for one that is not a choice, with the nearest that is.
-
-    >>> as_choice("distance", "euclid", ["euclidean", "cosine"])
-    Traceback (most recent call last):
-    ValueError: unknown distance 'euclid'; did you mean 'euclidean'? choose from: euclidean, cosine
-    """
-    choices = list(choices)
-    if value in choices:
-        return value
-    near = difflib.get_close_matches(str(value).lower(), choices, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    raise ValueError(f"unknown {name} {value!r}{hint} choose from: {', '.join(choices)}")
 
 
 def tally(feature, predictions, num_features: int, num_classes: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy import stats
 
-from dlcore.metrics.checks import as_choice
+from dlcore.config import one_of
 from dlcore.metrics.features import BLOCK, Features, as_pair, constant_reason, undefined
 
 DISTANCES = ("correlation", "euclidean", "cosine")
@@ -75,8 +75,8 @@ def rsa(x, y, *, distance: str = "correlation", comparison: str = "spearman") ->
     >>> round(rsa([[0.0], [1.0], [3.0], [7.0]], [[0.0], [2.0], [6.0], [14.0]], distance="euclidean"), 6)
     1.0
     """
-    as_choice("distance", distance, DISTANCES)
-    as_choice("comparison", comparison, ("spearman", "pearson"))
+    one_of("distance", distance, DISTANCES)
+    one_of("comparison", comparison, ("spearman", "pearson"))
     upper = []
     for name, one in zip("xy", as_pair(x, y, 3), strict=True):
         rows, reason = _directions(one, distance)
@@ -109,7 +109,7 @@ def mutual_knn(x, y, *, k: int = 10, distance: str = "cosine") -> float:
     >>> mutual_knn([[0.0], [1.0], [3.0], [9.0]], [[0.0], [2.0], [6.0], [18.0]], k=1, distance="euclidean")
     1.0
     """
-    as_choice("distance", distance, DISTANCES)
+    one_of("distance", distance, DISTANCES)
     a, b = as_pair(x, y)
     n = len(a.values)
     if k != int(k) or not 1 <= k < n:

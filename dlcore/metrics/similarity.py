@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dlcore.arrays import as_array, as_whole
+from dlcore.config import one_of
 from dlcore.metrics.canonical import canonical_correlations, cca, pwcca, svcca
-from dlcore.metrics.checks import as_choice, as_confidence
+from dlcore.metrics.checks import as_confidence
 from dlcore.metrics.cka import MinibatchCKA, linear_cka, rbf_cka
 from dlcore.metrics.features import SimilarityWarning
 from dlcore.metrics.geometry import mutual_knn, procrustes, rsa
@@ -113,7 +114,7 @@ def similarity(name: str, x, y) -> float:
     >>> similarity("linear_cka", [[0.0], [1.0]], [[1.0], [3.0]])
     1.0
     """
-    return INDICES[as_choice("similarity index", name, INDICES)](x, y)
+    return INDICES[one_of("similarity index", name, INDICES)](x, y)
 
 
 @usable()
@@ -153,7 +154,7 @@ def permutation_null(
     >>> found.value > 0.5, found.calibrated < 0.1
     (True, True)
     """
-    index = INDICES[as_choice("similarity index", name, INDICES)]
+    index = INDICES[one_of("similarity index", name, INDICES)]
     permutations = as_whole("permutations", permutations, 1)
     level = as_confidence(confidence)
     x, y = as_array(x, "x"), as_array(y, "y")

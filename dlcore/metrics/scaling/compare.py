@@ -9,7 +9,8 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
-from dlcore.metrics.scaling.curve import as_curve, as_law_name, log_positive
+from dlcore.config import one_of
+from dlcore.metrics.scaling.curve import as_curve, log_positive
 from dlcore.metrics.scaling.fit import Fit, fit
 from dlcore.metrics.scaling.laws import LAWS
 from dlcore.results import usable
@@ -171,7 +172,7 @@ def compare_laws(
         raise ValueError(f"holdout = {holdout} must be the number of largest sizes to predict, at least 1")
     if not laws:
         raise ValueError("laws is empty")
-    chosen = [as_law_name(law) for law in laws]
+    chosen = [LAWS[one_of("law", law, LAWS)] for law in laws]
     x, y = as_curve(sizes, losses, LAWS["power"])
     levels = np.unique(x)
     for law in chosen:

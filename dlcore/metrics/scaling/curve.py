@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 
 from dlcore.arrays import as_reals
-from dlcore.metrics.scaling.laws import LAWS, Law
+from dlcore.config import one_of
+from dlcore.metrics.scaling.laws import Law
 
 DELTA = 0.05
 
@@ -41,8 +41,7 @@ def vanishing_inside(curve: Curve) -> float:
 
 
 def resampling(curve: Curve, bootstrap: int, resample: str) -> str:
-    if resample not in ("auto", "residual", "seed"):
-        raise ValueError(f"resample = {resample!r} must be 'auto', 'residual' or 'seed'")
+    one_of("resample", resample, ("auto", "residual", "seed"))
     runs = np.bincount(curve.group)
     if resample == "seed" and runs.min() < 2:
         raise ValueError(f"resample = 'seed' needs two runs of every size; {int((runs < 2).sum())} sizes have one")
@@ -72,13 +71,6 @@ def resampled(curve: Curve, theta: np.ndarray, method: str, draws: int, seed: in
     first = np.concatenate([[0], np.cumsum(runs)[:-1]])
     pick = first[curve.group] + rng.integers(runs[curve.group], size=(draws, n))
     return mean + spread[order[pick]]
-
-
-def as_law_name(law: str, laws: dict[str, Law] = LAWS) -> Law:
-    if law not in laws:
-        close = get_close_matches(str(law), laws, n=1)
-        raise ValueError(f"law = {law!r} is not one of {', '.join(laws)}" + (f": {close[0]!r}?" if close else ""))
-    return laws[law]
 
 
 def as_delta(delta: float) -> float:

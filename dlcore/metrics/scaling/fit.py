@@ -7,18 +7,19 @@ from dataclasses import field
 import numpy as np
 from scipy import stats
 
+from dlcore.config import one_of
 from dlcore.metrics.checks import as_confidence
 from dlcore.metrics.scaling.curve import (
     DELTA,
     Curve,
     as_curve,
     as_delta,
-    as_law_name,
     log_positive,
     resampled,
     resampling,
     vanishing_inside,
 )
+from dlcore.metrics.scaling.laws import LAWS
 from dlcore.metrics.scaling.solver import covariance, minimise, multistart, open_directions, undetermined
 from dlcore.results import usable
 
@@ -133,10 +134,8 @@ class Fit:
 
         Raises: ValueError for a parameter that the law lacks or a confidence outside (0, 1).
         """
-        if parameter not in self.parameters:
-            raise ValueError(f"{parameter!r} is not a parameter of {self.law}: {', '.join(self.parameters)}")
         as_confidence(confidence)
-        j = self.curve.law.index(parameter)
+        j = self.curve.law.index(one_of(f"parameter of {self.law}", parameter, self.parameters))
         if self.flags.get(parameter, "").startswith("not determined"):
             return float("nan"), float("nan")
         if self.draws is None:
@@ -210,7 +209,7 @@ def fit(
     >>> {name: float(f"{value:.4g}") for name, value in found.parameters.items()}
     {'alpha': 2.0, 'C': 1e-05, 'p': 0.3}
     """
-    chosen = as_law_name(law)
+    chosen = LAWS[one_of("law", law, LAWS)]
     x, y = as_curve(sizes, losses, chosen)
     shift = float(x.mean())
     group = np.unique(x, return_inverse=True)[1]

@@ -9,8 +9,9 @@ from dataclasses import field
 import numpy as np
 from scipy.special import expit
 
+from dlcore.config import one_of
 from dlcore.metrics.checks import as_confidence
-from dlcore.metrics.scaling.curve import DELTA, Curve, as_delta, as_law_name, log_positive
+from dlcore.metrics.scaling.curve import DELTA, Curve, as_delta, log_positive
 from dlcore.metrics.scaling.fit import Fit, solve
 from dlcore.metrics.scaling.laws import MAX_EXPONENT, NAMED, NEGLIGIBLE, Law, columns, regress
 from dlcore.metrics.scaling.solver import multistart
@@ -90,7 +91,7 @@ def fit_joint(
     >>> {name: float(f"{value:.3g}") for name, value in found.parameters.items()}
     {'alpha': 3.0, 'c': 0.01, 'p': 0.4, 'q': 0.5}
     """
-    curve = _curve(as_law_name(law, JOINT_LAWS), N, D, loss, as_delta(delta))
+    curve = _curve(JOINT_LAWS[one_of("law", law, JOINT_LAWS)], N, D, loss, as_delta(delta))
     options = bootstrap, seed, resample, as_confidence(confidence)
     found = solve(curve, JointFit, *options)
     if not (off := _outliers(curve)).any():

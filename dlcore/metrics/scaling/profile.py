@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
+from dlcore.config import one_of
 from dlcore.metrics.checks import as_confidence
 from dlcore.metrics.scaling.fit import Fit
 from dlcore.metrics.scaling.solver import multistart
@@ -28,9 +29,7 @@ def profile_interval(fitted: Fit, *, parameter: str | None = None, confidence: f
     [0.288, 0.275, 0.301]
     """
     curve, law = fitted.curve, fitted.curve.law
-    name = law.exponent if parameter is None else parameter
-    if name not in law.parameters:
-        raise ValueError(f"{name!r} is not a parameter of {law.name}: {', '.join(law.parameters)}")
+    name = one_of(f"parameter of {law.name}", parameter or law.exponent, law.parameters)
     as_confidence(confidence)
     if curve.dof < 1:
         raise ValueError(f"{curve.y.size} runs leave no residual for {len(law.parameters)} parameters: no profile")

@@ -8,18 +8,18 @@ from dataclasses import field
 import numpy as np
 from scipy import stats
 
+from dlcore.config import one_of
 from dlcore.metrics.checks import as_confidence
 from dlcore.metrics.scaling.curve import (
     DELTA,
     Curve,
     as_curve,
     as_delta,
-    as_law_name,
     log_positive,
     resampled,
     vanishing_inside,
 )
-from dlcore.metrics.scaling.laws import Law
+from dlcore.metrics.scaling.laws import LAWS, Law
 from dlcore.metrics.scaling.solver import covariance, minimise, multistart, open_directions, undetermined
 from dlcore.results import usable
 
@@ -56,9 +56,7 @@ class SharedExponent:
 
         Raises: ValueError for an unknown curve, or a size that is not positive and finite.
         """
-        if name not in self._curves:
-            raise ValueError(f"{name!r} is not one of {', '.join(self._curves)}")
-        x, (curve, theta) = log_positive("sizes", sizes), self._curves[name]
+        x, (curve, theta) = log_positive("sizes", sizes), self._curves[one_of("curve", name, self._curves)]
         return np.exp(curve.law.evaluate(theta[None], x.ravel() - curve.shift)[0]).reshape(x.shape)
 
 
@@ -88,7 +86,7 @@ def shared_exponent(
     >>> round(shared_exponent(two, law="power").exponent, 6)
     0.3
     """
-    chosen = as_law_name(law)
+    chosen = LAWS[one_of("law", law, LAWS)]
     if len(curves) < 2:
         raise ValueError(f"{len(curves)} curves: a shared exponent needs at least 2")
     if bootstrap != 0 and bootstrap < 2:
