@@ -18,8 +18,7 @@ from dlcore import similarity as networks
 from dlcore.metrics import distributional as dg
 from dlcore.metrics import rationality as rr
 from dlcore.metrics import scaling, similarity, statistics
-from dlcore.metrics.complexity import binary_deviation_complexity
-from dlcore.metrics.information import jackknife_information, mutual_information
+from dlcore.metrics.information import mutual_information
 from dlcore.metrics.nearest import nearest_neighbour_bound
 from dlcore.models.classical import CLASSICAL, classical
 from dlcore.probing.linear import centred
@@ -90,7 +89,7 @@ LABELS = {
     "train_test_tv": (lambda a, b, c, d: dg.train_test_tv(a, b, c, d, K, K), [A, B, A, Y]),
     "deviation_complexity": (lambda y: rr.deviation_complexity(DRAWS, DRAWS[::-1], y, K), [Y]),
     "prediction_complexity": (lambda y: rr.prediction_complexity(DRAWS, DRAWS[::-1], y, K), [Y]),
-    "binary_deviation_complexity": (lambda y: binary_deviation_complexity(DRAWS, DRAWS[::-1], y), [Y]),
+    "binary_deviation_complexity": (lambda y: rr.binary_deviation_complexity(DRAWS, DRAWS[::-1], y), [Y]),
     "noisy_experiment": (lambda y: rr.noisy_experiment(DRAWS, DRAWS[::-1], y).rate, [Y]),
     "nearest_neighbour_bound": (lambda y: nearest_neighbour_bound([0.25] * 4, LAW, y, 3, draws=9), [np.arange(4) % 2]),
     "probe": (lambda y: probing.probe("ridge", X, y, X, K)[:2], [Y]),
@@ -188,7 +187,6 @@ VECTORS = {
 }
 # tables of three axes
 STACKS = {
-    "jackknife_information": (jackknife_information, [np.stack([COUNTS, COUNTS.T]).astype(float)]),
     "pretrain": (_pretrained, [IMAGES]),
     "encoder": (lambda x: pretraining.encoder("mlp", x, width=8, depth=1)[0].normalise.mean.numpy(), [IMAGES]),
     "to_unit": (lambda x: pretraining.to_unit(x).numpy(), [IMAGES]),

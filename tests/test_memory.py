@@ -98,7 +98,7 @@ def test_cells_that_occur_are_enough(correction):
 
     def information(tables):
         if correction == "jackknife":
-            return jackknife_information(tables)
+            return jackknife_information(tables.sum(0), tables, len(tables))
         return mutual_information(tables.sum(0), correction)
 
     each = [max(0.0, information(tables(i))) for i in range(n)]

@@ -41,7 +41,7 @@ def mutual_information(counts, correction: str | None = None) -> np.ndarray:
     if not np.isfinite(table).all() or (table < 0).any():
         raise ValueError("counts must be finite and non-negative")
     if check_correction(correction) == "jackknife":
-        raise ValueError("the jackknife deletes draws: give the draws' tables to jackknife_information")
+        raise ValueError("the jackknife deletes draws: give their tables to jackknife_information")
     total = table.sum((-2, -1))
     rows, columns = table.sum(-1), table.sum(-2)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -55,22 +55,13 @@ def mutual_information(counts, correction: str | None = None) -> np.ndarray:
     return found[()]
 
 
-def jackknife_information(tables) -> float:
+def jackknife_information(total: np.ndarray, tables: Iterable[np.ndarray], draws: int) -> float:
     """Returns K I(all) - (K - 1) mean of I(all but draw k), in nats: the delete-one-draw jackknife.
 
     It makes no assumption on the counts inside one draw, which share their classifier and are not independent.
 
-    Shapes: tables (K, R, C), one table of counts for each draw.
-    Raises: ValueError for fewer than two draws.
+    Shapes: total (R, C), the sum of the tables; tables, one (R, C) for each of K draws, may come one by one, so that none is kept.
     """
-    tables = as_reals("tables", tables)
-    if tables.ndim != 3 or len(tables) < 2:
-        raise ValueError(f"tables must be (draws >= 2, rows, columns), not {tables.shape}")
-    return jackknife_of(tables.sum(0), tables, len(tables))
-
-
-def jackknife_of(total: np.ndarray, tables: Iterable[np.ndarray], draws: int) -> float:
-    """Returns `jackknife_information` of the total and of tables that may come one by one, so that none is kept."""
     left = [float(mutual_information(total - table)) for table in tables]
     return float(draws * mutual_information(total) - (draws - 1) * np.mean(left))
 
