@@ -23,7 +23,6 @@ from dlcore.data import mnist1d
 from dlcore.metrics import distributional as dg
 from dlcore.metrics import rationality as rr
 from dlcore.metrics import scaling
-from dlcore.metrics.agreement import agreement, sampler_agreement
 from dlcore.metrics.similarity import linear_cka
 from dlcore.metrics.statistics import wilson_interval
 from dlcore.models import network as made
@@ -206,9 +205,9 @@ def answers() -> dict[str, Any]:
         "prediction": prediction.tolist(),
         "label": label.tolist(),
         "tv": dg.feature_calibration(feature, prediction, law).tv,
-        "agreement": agreement(prediction, label),
+        "agreement": dg.agreement(prediction, label),
         "interval": list(wilson_interval(int(np.sum(prediction == label)), 90)[1:3]),
-        "sampler": sampler_agreement(law, counts.sum(1) / 90),
+        "sampler": dg.sampler_agreement(law, counts.sum(1) / 90),
     }
 
 

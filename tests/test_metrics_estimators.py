@@ -234,7 +234,7 @@ TWO = [[5, 5], [5, 5]]
         (lambda: dg.agreement([0, -1], [0, 1]), "predictions_a holds -1"),
         (lambda: dg.agreement_gap([0, 1], [0, 1], [0, 1], confidence=95), "confidence = 95"),
         (lambda: dg.sampler_agreement([[0.5, 0.5]] * 3, [1.0]), "weights must hold 3 shares, not 1"),
-        (lambda: dg.sampler_accuracy(np.eye(2), [0.5, 0.4]), "weights"),
+        (lambda: dg.sampler_agreement(np.eye(2), [0.5, 0.4]), "weights"),
         (lambda: dg.knn_flip_rate(float("nan"), 0.3), "odd"),
         (lambda: dg.knn_flip_rate(2.5, 0.3), "odd"),
         (lambda: dg.knn_flip_rate(0, 0.3), "odd"),

@@ -58,6 +58,22 @@ class TwoSample:
         return self.interval.high
 
 
+def estimates(value: float, null: np.ndarray, again: np.ndarray, confidence: float) -> dict[str, float]:
+    """Returns what is said of a distance, from simulated ones of equal laws (`null`) and of laws as they were found (`again`)."""
+    mean, half = float(null.mean()), float(norm.ppf(0.5 + confidence / 2)) * float(again.std())
+    # the bias lies between 0 (far from the null) and null_mean (at the null): each end allows for the worse case
+    low, high = np.clip([value - mean - half, value + half], 0, 1)
+    return {
+        "tv": value,
+        "null_mean": mean,
+        "null_q95": float(np.quantile(null, 0.95)),
+        "debiased": max(0.0, value - mean),
+        "low": float(low),
+        "high": float(high),
+        "p_value": float((1 + np.sum(null >= value - 1e-12)) / (1 + len(null))),
+    }
+
+
 def train_test_tv(
     feature_train, predictions_train, feature_test, predictions_test, num_features, num_classes, **options
 ) -> TwoSample:
@@ -104,8 +120,7 @@ def two_sample_from_counts(
     both = (a.sum(1) > 0) & (b.sum(1) > 0)
     if not both.any():
         raise ValueError("train and test share no feature")
-    replicates = as_replicates(replicates)
-    z = float(norm.ppf(0.5 + as_confidence(confidence) / 2))
+    replicates, confidence = as_replicates(replicates), as_confidence(confidence)
     a, b = a[both], b[both]
     na, nb = a.sum(1), b.sum(1)
     weights = 0.5 * (na / na.sum() + nb / nb.sum())
@@ -124,16 +139,9 @@ def two_sample_from_counts(
         again = distance(*(rng.multinomial(n, x / n[:, None], (replicates, len(n))) for x, n in ((a, na), (b, nb))))
     else:
         null, again = _by_points(rng, a, b, weights, replicates)
-    half = z * float(again.std())
-    low, high = np.clip([value - float(null.mean()) - half, value + half], 0, 1)
-    return TwoSample(
-        tv=value,
-        null_mean=float(null.mean()),
-        null_q95=float(np.quantile(null, 0.95)),
-        debiased=max(0.0, value - float(null.mean())),
-        p_value=float((1 + np.sum(null >= value - 1e-12)) / (1 + replicates)),
-        interval=Interval(value, float(low), float(high), int(na.sum() + nb.sum())),
-    )
+    found = estimates(value, null, again, confidence)
+    interval = Interval(value, found.pop("low"), found.pop("high"), int(na.sum() + nb.sum()))
+    return TwoSample(**found, interval=interval)
 
 
 def _by_points(
