@@ -28,8 +28,7 @@ CLEAN = Noise()
 ARMS = [
     CLEAN,
     *(Noise(kind, rate) for kind in noises.KINDS[1:] for rate in (0.1, 0.4)),
-    *(Noise(kind, 0.4, recall=1.0, false_alarm=0.1) for kind in noises.KINDS[1:]),
-    Noise("misaligned", 0.4, recall=0.6, false_alarm=0.1),
+    *(Noise("misaligned", 0.4, recall=recall, false_alarm=0.1) for recall in (0.6, 1.0)),
 ]
 
 
@@ -151,7 +150,7 @@ def test_the_recorded_sentences_have_not_changed():
 
 
 def test_corpora_are_nested_and_streams_and_seeds_differ():
-    for noise in (CLEAN, Noise("misaligned", 0.3), Noise("target", 0.4, recall=0.5)):
+    for noise in (CLEAN, Noise("target", 0.3), Noise("misaligned", 0.4, recall=0.5)):
         few, many = TASK.sample(300, seed=2, noise=noise), TASK.sample(2500, seed=2, noise=noise)
         assert equal_rows(few.source, many.source.take(slice(300))).all()
         assert equal_rows(few.target, many.target.take(slice(300))).all()
@@ -186,11 +185,14 @@ def test_noise_arms_have_their_stated_rates(kind):
     assert abs(share - expected) < 4 * (expected * (1 - expected) / count) ** 0.5
 
 
-def test_a_filter_drops_what_it_says_and_counts_what_it_saw():
+def test_a_filter_drops_what_it_says():
     noise = Noise("misaligned", 0.4, recall=0.75, false_alarm=0.2)
     pairs = TASK.sample(9000, noise=noise)
     left = 0.4 * 0.25 + 0.6 * 0.8
-    assert abs(pairs.drawn * left / len(pairs) - 1) < 0.03
+    whole = TASK.sample(17_000, noise=Noise("misaligned", 0.4))
+    last = max(range(8900, 9000), key=lambda i: len(pairs.source[i]))  # a long sentence comes once
+    place = next(i for i, source in enumerate(whole.source) if np.array_equal(source, pairs.source[last]))
+    assert abs(place * left / last - 1) < 0.03
     assert abs(pairs.changed.mean() - 0.1 / left) < 0.015
 
 
@@ -200,10 +202,6 @@ def test_a_filter_drops_what_it_says_and_counts_what_it_saw():
 @pytest.mark.parametrize("test", ["clean", "noisy"])
 @pytest.mark.parametrize("noise", ARMS, ids=str)
 def test_the_oracle_reaches_the_floor_within_three_standard_errors(noise, test):
-    if noise.recall == 1 and test == "noisy" and noise.kind != "misaligned":
-        with pytest.raises(ValueError, match="no floor in closed form on noisy pairs"):
-            TASK.floor(noise, test=test)
-        return
     pairs = TASK.sample(8192, seed=7, stream="test", noise=noise if test == "noisy" else CLEAN)
     loss, symbols = nats(TASK, pairs, noise), pairs.target.lengths
     assert np.isfinite(loss).all()
@@ -289,23 +287,31 @@ def test_the_entropy_of_targets_is_the_mean_of_their_log_marginal():
     assert abs(loss.mean() - noises.target_entropy(TASK.law, TASK.q)) < 3 * loss.std() / len(loss) ** 0.5
 
 
+def _coincidence(p):
+    """Returns (an upper bound of) the probability that an independent target fits a source: same form and types."""
+    g, twice = grammar, float((p**2).sum())
+    simple = twice * ((1 - g.P_ADJECTIVE) ** 2 + g.P_ADJECTIVE**2 * twice) / g.DETERMINERS
+    chain = (1 - g.P_NESTED) ** 2 * simple / (1 - g.P_NESTED**2 * simple / g.NESTED)
+    with_object = (1 - g.P_OBJECT) ** 2 + g.P_OBJECT**2 * chain
+    adverbial = (1 - g.P_ADVERBIAL) ** 2 + g.P_ADVERBIAL**2 * chain / (g.PREPOSITIONS - g.NESTED)
+    return twice * chain * with_object * adverbial
+
+
 def test_an_independent_target_fits_a_source_as_rarely_as_stated():
     pairs = TINY.sample(30_000)
     other = pairs.target.take((np.arange(len(pairs)) + 1) % len(pairs))
     share = np.isfinite(TINY.log_prob(pairs.source, other)).mean()
-    bound = noises.coincidence(TINY.law)
+    bound = _coincidence(TINY.law)
     assert 0 < share < bound + 3 * (bound / len(pairs)) ** 0.5
-    assert noises.coincidence(TASK.law) < 4e-5
+    assert _coincidence(TASK.law) < 4e-5
 
 
 def test_the_perfect_filter_restores_the_clean_law():
     pairs = TASK.sample(500, stream="test")
-    for kind in noises.KINDS[1:]:
-        filtered = nats(TASK, pairs, Noise(kind, 0.3, recall=1.0, false_alarm=0.2))
-        # a target replaced by itself counts as unchanged: rate / list_size
-        assert np.allclose(filtered, nats(TASK, pairs), atol=1e-4), kind
-        useless = nats(TASK, pairs, Noise(kind, 0.3, recall=0.5, false_alarm=0.5))
-        assert np.allclose(useless, nats(TASK, pairs, Noise(kind, 0.3))), kind
+    filtered = nats(TASK, pairs, Noise("misaligned", 0.3, recall=1.0, false_alarm=0.2))
+    assert np.allclose(filtered, nats(TASK, pairs))
+    useless = nats(TASK, pairs, Noise("misaligned", 0.3, recall=0.5, false_alarm=0.5))
+    assert np.allclose(useless, nats(TASK, pairs, Noise("misaligned", 0.3)))
 
 
 @given(st.integers(0, 10_000), st.sampled_from(["token", "drop", "swap", "twice"]))
@@ -407,7 +413,7 @@ def test_a_sentence_can_be_read():
         (lambda: SMALL.floor(test="noise"), "did you mean 'noisy'"),
         (lambda: SMALL.log_prob(Ragged.of([[4, 5]]), Ragged.of([[4, 2]])), r"source 0 is not a sentence .*\[4, 5\]"),
         (lambda: SMALL.log_prob(Ragged.of([[4]]), Ragged.of([])), "1 sources and 0 targets"),
-        (lambda: SMALL.floor(Noise("target", 0.2, recall=0.5)), "no floor in closed form"),
+        (lambda: Noise("target", 0.2, recall=0.5), "without closed form"),
     ],
 )
 def test_bad_input_is_named(call, message):

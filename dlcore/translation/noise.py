@@ -20,10 +20,11 @@ class Noise:
     kind: "target" replaces the target of a content word, with probability `rate`, by the first variant of a
         uniform type of its list; "source_unigram" and "source_uniform" replace the source word by a draw from its
         list's law, or by a uniform type; "misaligned" takes the target of another sentence.
-    recall, false_alarm: a filter that drops a changed pair with probability `recall` and an intact one with
+    recall, false_alarm: a filter that drops a misaligned pair with probability `recall` and an intact one with
         probability `false_alarm`; any other filter works on the pairs and their `changed` counts.
 
-    Raises: ValueError for an unknown kind, a rate outside [0, 1), a recall or false alarm outside [0, 1].
+    Raises: ValueError for an unknown kind, a rate outside [0, 1), a recall or false alarm outside [0, 1], and a filter of
+        word noise: it prefers short sentences and frequent words, so that the law it leaves has no closed form.
 
     >>> Noise("target", 0.1)
     Noise(kind='target', rate=0.1, recall=0.0, false_alarm=0.0)
@@ -40,11 +41,21 @@ class Noise:
             raise ValueError(f"rate = {self.rate} is outside [0, 1)")
         if not 0 <= self.recall <= 1 or not 0 <= self.false_alarm < 1:
             raise ValueError(f"recall = {self.recall} must be in [0, 1] and false_alarm = {self.false_alarm} in [0, 1)")
+        if self.filtered and self.kind not in ("none", "misaligned"):
+            raise ValueError(f"{self}: a filter of word noise leaves a law without closed form; 'misaligned' has one")
 
     @property
     def filtered(self) -> bool:
         """Whether pairs are dropped."""
         return self.recall > 0 or self.false_alarm > 0
+
+    @property
+    def left(self) -> float:
+        """The rate that the filter leaves."""
+        if not self.filtered:
+            return self.rate
+        bad, good = self.rate * (1 - self.recall), (1 - self.rate) * (1 - self.false_alarm)
+        return bad / (bad + good)
 
 
 CLEAN = Noise()
@@ -79,7 +90,7 @@ def variant_law(q: float, rank: np.ndarray, variant: np.ndarray, register: np.nd
     return np.where(rank % 4 == 0, free, fixed)
 
 
-def word_laws(
+def word_law(
     noise: Noise,
     p: np.ndarray,
     q: float,
@@ -87,23 +98,19 @@ def word_laws(
     true: np.ndarray,
     variant: np.ndarray,
     register: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns for each word Pr[target | seen], the part of it where noise changed nothing, and that part's sum.
+) -> np.ndarray:
+    """Returns for each word Pr[target | seen].
 
     Shapes: seen: rank in the source; true, variant: the type and variant that the target's code stands for;
-    register: 0 or 1; all (w,), as the results.
+    register: 0 or 1; all (w,), as the result.
     """
     law = variant_law(q, true, variant, register)
+    if noise.kind.startswith("source"):
+        return seen_given(noise, p, seen, true) * law
     same = seen == true
     if noise.kind == "target":
-        spread = noise.rate / len(p)
-        kept = same * law * (1 - noise.rate + spread * (variant == 0))
-        first = np.where(seen % 4 == 0, q, np.where(seen % 4 == 2, register == 0, 1.0))
-        return (1 - noise.rate) * same * law + spread * (variant == 0), kept, 1 - noise.rate + spread * first
-    if noise.kind.startswith("source"):
-        kept = seen_given(noise, p, seen, seen)
-        return seen_given(noise, p, seen, true) * law, same * kept * law, kept
-    return same * law, same * law, np.ones(len(seen))
+        return (1 - noise.rate) * same * law + noise.rate / len(p) * (variant == 0)
+    return same * law
 
 
 def _plogp(p: np.ndarray) -> np.ndarray:
@@ -164,40 +171,17 @@ def target_entropy(p: np.ndarray, q: float) -> float:
     return float(structure + function + words + (1 - hidden) * np.log(2))
 
 
-def coincidence(p: np.ndarray) -> float:
-    """Returns (an upper bound of) the probability that an independent target fits a source: same form and types."""
-    g = grammar
-    twice = float((p**2).sum())
-    simple = twice * ((1 - g.P_ADJECTIVE) ** 2 + g.P_ADJECTIVE**2 * twice) / g.DETERMINERS
-    chain = (1 - g.P_NESTED) ** 2 * simple / (1 - g.P_NESTED**2 * simple / g.NESTED)
-    with_object = (1 - g.P_OBJECT) ** 2 + g.P_OBJECT**2 * chain
-    adverbial = (1 - g.P_ADVERBIAL) ** 2 + g.P_ADVERBIAL**2 * chain / (g.PREPOSITIONS - g.NESTED)
-    return twice * chain * with_object * adverbial
-
-
 def sentence_floor(noise: Noise, p: np.ndarray, q: float, test: str, content: float) -> float:
     """Returns the cross-entropy in nats per sentence of the law of the noisy pairs; see `word_floor`.
 
     For misaligned pairs it takes for granted that an independent target never fits: on clean pairs it is too large by
-    at most coincidence(p) * rate / (1 - rate), 4e-5 nats at rate 0.5 and the usual lists.
-
-    Raises: ValueError for a filter that leaves a law without closed form.
+    at most rate / (1 - rate) times the probability that one does, 4e-5 nats at rate 0.5 and the usual lists.
     """
     one_of("test", test, TESTS)
-    rate = noise.rate
-    if noise.filtered and noise.kind != "none":
-        if noise.recall == 1 and test == "clean":
-            return content * word_floor(CLEAN, p, q, test)
-        if noise.kind != "misaligned":
-            raise ValueError(
-                f"{noise} has no floor in closed form on {test} pairs: a filter of word noise prefers short "
-                "sentences and frequent words; use -log_prob(..., noise) on a sample"
-            )
-        bad, good = rate * (1 - noise.recall), (1 - rate) * (1 - noise.false_alarm)
-        rate = bad / (bad + good)
     clean = content * word_floor(noise, p, q, test)
     if noise.kind != "misaligned":
         return clean
+    rate = noise.left
     if test == "clean":
         return float(clean - np.log1p(-rate))
     return float(binary_entropy(rate) + (1 - rate) * clean + rate * target_entropy(p, q))

@@ -103,21 +103,18 @@ class Pairs:
     """Sentence pairs as token numbers. Sources have no end mark; every target ends with EOS.
 
     `changed` (n,) counts the words of a pair that noise replaced (1 for a misaligned pair): the ground truth of
-    a filter. `drawn` is the number of pairs before filtering.
+    a filter.
     """
 
     source: Ragged
     target: Ragged
     changed: np.ndarray = field(default=None)  # type: ignore[assignment]
-    drawn: int = field(default=-1)
 
     def __post_init__(self) -> None:
         if len(self.source) != len(self.target):
             raise ValueError(f"{len(self.source)} sources and {len(self.target)} targets")
         if self.changed is None:
             object.__setattr__(self, "changed", np.zeros(len(self.source), np.int32))
-        if self.drawn < 0:
-            object.__setattr__(self, "drawn", len(self.source))
 
     def __len__(self) -> int:
         return len(self.source)
@@ -128,7 +125,7 @@ class Pairs:
 
     def reversed(self) -> Pairs:
         """Returns the pairs with source and target exchanged: the data of a reverse model."""
-        return Pairs(self.target.without_end(), self.source.with_end(), self.changed, self.drawn)
+        return Pairs(self.target.without_end(), self.source.with_end(), self.changed)
 
     @property
     def checksum(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,19 +91,11 @@ class Transduction(Lexicon):
 
     # Sampling
 
-    def blocks(self, *, seed: int = 0, stream: str = "train", noise: Noise = CLEAN) -> Iterator[Pairs]:
-        """Yields pairs for ever, about 1,000 at a time (fewer with a filter); `sample` joins them."""
-        one_of("stream", stream, STREAMS)
-        block = 0
-        while True:
-            yield self._block((seed, STREAMS.index(stream), block), noise)
-            block += 1
-
     def sample(self, n: int, *, seed: int = 0, stream: str = "train", noise: Noise = CLEAN) -> Pairs:
         """Returns the first n pairs of a stream; pair i depends neither on n nor on the pairs after it.
 
         So corpora of a seed are nested; noise of a larger rate changes a superset of words, and all noise kinds
-        start from the same clean pairs. With a filter, n pairs are left over and `drawn` says of how many.
+        start from the same clean pairs. With a filter, n pairs are left over.
 
         Args: stream: "train", "dev", "test" or "reverse" (for a reverse model), independent of each other.
         Raises: ValueError for n < 1, a negative seed, an unknown stream.
@@ -115,15 +106,11 @@ class Transduction(Lexicon):
         """
         if n < 1 or seed < 0:
             raise ValueError(f"n = {n} must be at least 1 and seed = {seed} at least 0")
-        parts, total = [], 0
-        for block in self.blocks(seed=seed, stream=stream, noise=noise):
-            parts.append(block)
-            total += len(block)
-            if total >= n:
-                break
+        number, parts = STREAMS.index(one_of("stream", stream, STREAMS)), []
+        while sum(map(len, parts)) < n:
+            parts.append(self._block((seed, number, len(parts)), noise))
         source, target = (Ragged.join([getattr(p, s) for p in parts]).take(slice(n)) for s in ("source", "target"))
-        drawn = sum(p.drawn for p in parts[:-1]) + round(parts[-1].drawn * (1 - (total - n) / len(parts[-1])))
-        return Pairs(source, target, np.concatenate([p.changed for p in parts])[:n], drawn)
+        return Pairs(source, target, np.concatenate([p.changed for p in parts])[:n])
 
     def _block(self, key: tuple[int, ...], noise: Noise) -> Pairs:
         rng, noisy = (np.random.default_rng(np.random.SeedSequence([*key, k])) for k in (0, 1))
@@ -152,8 +139,7 @@ class Transduction(Lexicon):
         if not noise.filtered:
             return pairs
         drop = noisy.random(BLOCK) < np.where(pairs.changed > 0, noise.recall, noise.false_alarm)
-        kept = pairs.take(~drop)
-        return Pairs(kept.source, kept.target, kept.changed, BLOCK)
+        return pairs.take(~drop)
 
     # The exact law
 
@@ -200,26 +186,14 @@ class Transduction(Lexicon):
             raise ValueError(f"source {row} is not a sentence of the task: {source[row].tolist()}")
         w, codes, gender, fits = self._read(d, target)
         kind, true, variant = self.types(codes)
-        fits = fits & self._all(w, (kind == w.list), len(d))
-        noun = w.list == grammar.NOUN
         # the determiner agrees with the noun that was meant: under source noise, the one that the target shows
-        meant = true[noun] if noise.kind.startswith("source") else w.rank[noun]
-        fits &= np.bincount(d.sentence[self.gender[meant] != gender], minlength=len(d)) == 0
-        laws = noises.word_laws(noise, self.law, self.q, w.rank, true, variant, d.register[w.sentence])
+        meant = true if noise.kind.startswith("source") else w.rank
+        fits = fits & self._agrees(d, w, kind, meant, gender)
+        law = noises.word_law(noise, self.law, self.q, w.rank, true, variant, d.register[w.sentence])
         with np.errstate(divide="ignore"):
-            total, kept, intact = (np.bincount(w.sentence, np.log(v), minlength=len(d)) for v in laws)
-            total, kept = (np.where(fits, v, -np.inf) for v in (total, kept))
+            total = np.where(fits, np.bincount(w.sentence, np.log(law), minlength=len(d)), -np.inf)
             if noise.kind == "misaligned":
-                total = kept = total + np.log1p(-noise.rate)
-                intact = np.full(len(d), np.log1p(-noise.rate))
-                total = np.logaddexp(total, np.log(noise.rate) + self.log_marginal(target))
-            if noise.filtered:
-                changed = total + np.log1p(
-                    -np.exp(np.minimum(kept - total, 0.0), where=total > -np.inf, out=np.ones(len(d)))
-                )
-                norm = (1 - noise.false_alarm) * np.exp(intact) + (1 - noise.recall) * -np.expm1(intact)
-                total = np.logaddexp(np.log(1 - noise.false_alarm) + kept, np.log(1 - noise.recall) + changed)
-                total = total - np.log(norm)
+                total = np.logaddexp(total + np.log1p(-noise.left), np.log(noise.left) + self.log_marginal(target))
         return total
 
     def log_marginal(self, target: Ragged) -> np.ndarray:
@@ -228,9 +202,7 @@ class Transduction(Lexicon):
         good, d, codes, gender = grammar.parse_target(target, self.alphabet)
         w = grammar.words(d)
         kind, rank, variant = self.types(codes)
-        fine = self._all(w, kind == w.list, len(d))
-        noun = w.list == grammar.NOUN
-        fine &= np.bincount(d.sentence[self.gender[rank[noun]] != gender], minlength=len(d)) == 0
+        fine = self._agrees(d, w, kind, rank, gender)
         has = [(d.slot == s) & (d.index == 0) for s in (grammar.OBJECT, grammar.ADVERBIAL)]
         has_object, adverbial = (np.bincount(d.sentence[h], minlength=len(d)) for h in has)
         phrases = np.bincount(d.sentence, minlength=len(d))
@@ -251,8 +223,10 @@ class Transduction(Lexicon):
         result[good] = np.where(fine, logp + np.logaddexp(*by_register) - np.log(2), -np.inf)
         return result
 
-    def _all(self, w: Words, true: np.ndarray, n: int) -> np.ndarray:
-        return np.bincount(w.sentence[~true], minlength=n) == 0
+    def _agrees(self, d: Derivations, w: Words, kind: np.ndarray, rank: np.ndarray, gender: np.ndarray) -> np.ndarray:
+        """Whether in each sentence (n,) every word is of its list, and every determiner of the gender of its noun."""
+        wrong = d.sentence[self.gender[rank[w.list == grammar.NOUN]] != gender]
+        return np.bincount(np.concatenate([w.sentence[kind != w.list], wrong]), minlength=len(d)) == 0
 
     def floor(self, noise: Noise = CLEAN, *, unit: str = "symbol", test: str = "clean") -> float:
         """Returns the expected loss of the noisy pairs' own law in nats per target symbol, content word or sentence, exactly.
@@ -260,9 +234,9 @@ class Transduction(Lexicon):
         `test` "noisy": scored on pairs of the same noise, where no learner does better. "clean": scored on clean pairs, where
         this is the loss of the learner that is calibrated to the noisy ones and no lower bound: who believes in less noise
         than there is scores lower. For misaligned pairs it is exact to 4e-5 nats a sentence (see
-        `transduction_noise.sentence_floor`).
+        `noise.sentence_floor`).
 
-        Raises: ValueError for an unknown unit or test, or a filter without closed form.
+        Raises: ValueError for an unknown unit or test.
         """
         one_of("unit", unit, UNITS)
         value = noises.sentence_floor(noise, self.law, self.q, test, self.expected["content"])
