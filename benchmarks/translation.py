@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from dlcore import runtime
 from dlcore.translation.decoding import greedy
-from dlcore.translation.models import ARCHITECTURES, BOS, EOS, Shape, seq2seq
+from dlcore.translation.models import ARCHITECTURES, Shape, seq2seq
+from dlcore.translation.sentence_pairs import BOS, EOS
 
 VOCABULARY, WIDTH, HEADS, LAYERS, DROPOUT = 2000, 128, 4, 3, 0.1
 PAIRS, LENGTH = 64, 20

@@ -12,17 +12,12 @@ from torch.nn import functional
 Cache = dict[str, torch.Tensor]
 
 
-@functools.lru_cache(maxsize=8)
-def _sinusoids(length: int, width: int) -> torch.Tensor:
-    position = torch.arange(length, dtype=torch.float32)[:, None]
-    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
-    return torch.cat([(position * rate).sin(), (position * rate).cos()], 1)[:, :width]
-
-
 @functools.lru_cache(maxsize=16)
 def _table(length: int, width: int, where: torch.device, kind: torch.dtype) -> torch.Tensor:
+    position = torch.arange(length, dtype=torch.float32)[:, None]
+    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
     # kept on the device: a copy in every step makes the CPU wait for the GPU
-    return _sinusoids(length, width).to(where, kind)
+    return torch.cat([(position * rate).sin(), (position * rate).cos()], 1)[:, :width].to(where, kind)
 
 
 def positions(start: int, stop: int, like: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,41 +13,14 @@ from dlcore.translation.sentence_pairs import SPECIAL, Pairs, Ragged
 _LEAST = len(SPECIAL) + 256  # every byte is a token, so every string can be written
 
 
-def _library() -> Any:
-    try:
-        import tokenizers
-    except ImportError as error:
-        raise RuntimeError(f"BPE needs the tokenizers library: pip install tokenizers ({error})") from error
-    return tokenizers
-
-
 @dataclass(frozen=True, eq=False)
 class BPE:
-    """A trained vocabulary; numbers 0 to 3 are padding, begin, end, unknown. Made by `train_bpe` or `BPE.load`."""
+    """A trained vocabulary; numbers 0 to 3 are padding, begin, end, unknown. Made by `train_bpe`."""
 
     tokenizer: Any
 
-    @classmethod
-    def load(cls, text: str) -> BPE:
-        """Returns the vocabulary that `dump` wrote. Raises ValueError for any other text."""
-        try:
-            return cls(_prepared(_library().Tokenizer.from_str(text)))
-        except RuntimeError:
-            raise
-        except Exception as error:  # the library raises a bare Exception
-            raise ValueError(f"not a vocabulary of the tokenizers library: {error}") from None
-
-    def dump(self) -> str:
-        """Returns the vocabulary as JSON text."""
-        return self.tokenizer.to_str()
-
     def __len__(self) -> int:
         return self.tokenizer.get_vocab_size()
-
-    @property
-    def checksum(self) -> str:
-        """The first 16 hex digits of the SHA-256 of `dump()`."""
-        return hashlib.sha256(self.dump().encode()).hexdigest()[:16]
 
     def encode(self, sentences: Sequence[str]) -> Ragged:
         """Returns the token numbers of sentences, without begin or end marks."""
@@ -67,12 +39,6 @@ class BPE:
         return Pairs(source.take(keep), target.take(keep)), int(np.sum(~keep))
 
 
-def _prepared(tokenizer: Any) -> Any:
-    # a text that contains "<eos>" means these five letters
-    tokenizer.encode_special_tokens = True
-    return tokenizer
-
-
 def train_bpe(sentences: Iterable[str], size: int) -> BPE:
     """Returns a byte-level BPE vocabulary of at most `size` tokens, trained on sentences of both languages.
 
@@ -89,16 +55,21 @@ def train_bpe(sentences: Iterable[str], size: int) -> BPE:
     sentences = list(sentences)
     if not sentences:
         raise ValueError("there are no sentences to train a vocabulary on")
-    library = _library()
-    tokenizer = library.Tokenizer(library.models.BPE())
-    tokenizer.normalizer = library.normalizers.NFC()
-    tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=True)
-    tokenizer.decoder = library.decoders.ByteLevel()
-    trainer = library.trainers.BpeTrainer(
+    try:
+        import tokenizers
+    except ImportError as error:
+        raise RuntimeError(f"BPE needs the tokenizers library: pip install tokenizers ({error})") from error
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.normalizer = tokenizers.normalizers.NFC()
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=size,
         special_tokens=list(SPECIAL),
-        initial_alphabet=sorted(library.pre_tokenizers.ByteLevel.alphabet()),
+        initial_alphabet=sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
     tokenizer.train_from_iterator(sentences, trainer, length=len(sentences))
-    return BPE(_prepared(tokenizer))
+    # a text that contains "<eos>" means these five letters
+    tokenizer.encode_special_tokens = True
+    return BPE(tokenizer)

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from dlcore import borrowed, runtime
-from dlcore.translation.models import BOS, EOS, PAD, Seq2Seq
+from dlcore.translation.models import Seq2Seq
+from dlcore.translation.sentence_pairs import BOS, EOS, PAD, Ragged
 
 _NEVER = (PAD, BOS)  # a model may not write these
 
@@ -79,10 +80,8 @@ def translate(
         while at < len(order):
             count = max(1, batch_tokens // lengths[order[at]])
             rows = order[at : at + count]
-            batch = np.full((len(rows), lengths[rows].max()), PAD)
-            for i, row in enumerate(rows):
-                batch[i, : lengths[row]] = sources[row]
-            out = greedy(model, torch.from_numpy(batch).to(where), longest, drawn)
+            batch = torch.from_numpy(Ragged.of(sources[row] for row in rows).padded()).to(where)
+            out = greedy(model, batch, longest, drawn)
             for row, tokens in zip(rows, out.cpu().numpy(), strict=True):
                 result[row] = tokens[(tokens != PAD) & (tokens != EOS)]
             at += len(rows)

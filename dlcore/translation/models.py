@@ -14,9 +14,9 @@ from torch.nn import functional
 from dlcore import runtime
 from dlcore.config import one_of
 from dlcore.translation.attention import Cache, Layer, dropout, positions
+from dlcore.translation.sentence_pairs import BOS, PAD
 
 ARCHITECTURES = ("transformer", "decoder_only", "transformer_lstm")
-PAD, BOS, EOS = 0, 1, 2  # as in dlcore.translation.sentence_pairs
 
 
 @dataclass(frozen=True)
@@ -64,30 +64,6 @@ class Shape:
             )
         if not self.inner:
             object.__setattr__(self, "inner", 4 * self.width)
-
-
-def parameter_counts(shape: Shape) -> dict[str, int]:
-    """Returns the number of parameters by formula: embeddings, encoder, decoder, total.
-
-    With width d and inner size f, a linear layer counts its biases: attention 4 d^2 + 4 d, feed-forward
-    2 d f + d + f, LSTM 8 d^2 + 8 d, each with a layer norm of 2 d before it; one norm ends each stack. The output
-    layer is the target's embedding table. For "decoder_only" the whole stack counts as the decoder.
-
-    >>> parameter_counts(Shape(2000, 2000, encoder_layers=3, decoder_layers=3, shared=True))["total"]
-    1645056
-    """
-    d, f = shape.width, shape.inner
-    norm, attention, feed, lstm = 2 * d, 4 * d * d + 4 * d, 2 * d * f + d + f, 8 * d * d + 8 * d
-    block = norm + attention + norm + feed
-    embeddings = (shape.target_vocabulary + (0 if shape.shared else shape.source_vocabulary)) * d
-    if shape.architecture == "decoder_only":
-        encoder, embeddings = 0, embeddings + 2 * d  # the two segments
-        decoder = (shape.encoder_layers + shape.decoder_layers) * block + norm
-    else:
-        encoder = shape.encoder_layers * block + norm
-        layer = block + norm + attention if shape.architecture == "transformer" else 2 * norm + lstm + attention
-        decoder = shape.decoder_layers * layer + norm
-    return {"embeddings": embeddings, "encoder": encoder, "decoder": decoder, "total": embeddings + encoder + decoder}
 
 
 class Loss(NamedTuple):

@@ -69,12 +69,10 @@ class Ragged:
         starts = np.repeat(self.offsets[rows] - np.cumsum(lengths) + lengths, lengths)
         return Ragged.cut(self.flat[starts + np.arange(lengths.sum())], lengths)
 
-    def padded(self, rows: np.ndarray | None = None, width: int | None = None) -> np.ndarray:
-        """Returns sequences (n, width) int64, filled with PAD on the right; the width defaults to the longest."""
-        part = self if rows is None else self.take(rows)
-        width = int(part.lengths.max(initial=0)) if width is None else width
-        table = np.full((len(part), width), PAD, np.int64)
-        table[np.arange(width) < part.lengths[:, None]] = part.flat
+    def padded(self) -> np.ndarray:
+        """Returns the sequences (n, longest) int64, filled with PAD on the right."""
+        table = np.full((len(self), self.lengths.max(initial=0)), PAD, np.int64)
+        table[np.arange(table.shape[1]) < self.lengths[:, None]] = self.flat
         return table
 
     def without_end(self) -> Ragged:

@@ -15,7 +15,7 @@ from dlcore.studies.scaling import corpora
 from dlcore.studies.scaling.config import ARCHITECTURES, LEXICON, RECIPE, SCORED, SHAPE, SHOWN, TRAINING, Config
 from dlcore.translation import bleu as translation
 from dlcore.translation import decoding
-from dlcore.translation.models import Seq2Seq, Shape, parameter_counts, seq2seq
+from dlcore.translation.models import Seq2Seq, Shape, seq2seq
 from dlcore.translation.sentence_pairs import Ragged, back_translate
 from dlcore.translation.task import Transduction
 from dlcore.translation.training import SequenceConfig, fit_pairs, sentence_losses
@@ -116,7 +116,7 @@ def run(
     metrics: dict[str, Any] = {
         "num_train": len(train),
         "num_test": len(losses),
-        "parameters": parameter_counts(shape)["total"],
+        "parameters": sum(p.numel() for p in model.parameters()),
         "train_tokens": int(train.target.lengths.sum()),
         "tokens_seen": curves.tokens[-1],
         "steps_run": curves.steps[-1],
