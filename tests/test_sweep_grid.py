@@ -253,26 +253,31 @@ def _record(seconds, device="cpu: x", **fields):
 
 
 def test_the_estimate_is_the_median_of_the_most_alike_records():
-    history = plan.History(
-        [
-            _record(1.0, seed=1, n_train=200),
-            _record(3.0, seed=2, n_train=200, noise=0.1),
-            _record(50.0, n_train=900),
-            _record(70.0, n_train=200, neighbours=3),
-            _record(900.0, n_train=200, architecture="tree"),
-        ]
-    )
-    assert history.estimate(Config(n_train=200, noise=0.2).to_dict()) == (2.0, 2, ())
+    records = [
+        _record(1.0, seed=1, n_train=200),
+        _record(3.0, seed=2, n_train=200, noise=0.1),
+        _record(50.0, n_train=900),
+        _record(70.0, n_train=200, neighbours=3),
+        _record(900.0, n_train=200, architecture="tree"),
+    ]
+
+    def estimate(**asked):
+        fields = Config(**asked).to_dict()
+        return plan.estimate(records, {name: entry for name, entry in fields.items() if name not in plan.TIMELESS})
+
+    assert estimate(n_train=200, noise=0.2) == (2.0, ())
     # both others differ in one field; 900 samples are the nearer number
-    assert history.estimate(Config(n_train=1000).to_dict()) == (50.0, 1, ("n_train",))
-    assert history.estimate(Config(architecture="forest").to_dict()) is None
-    assert plan.History([]).estimate(Config().to_dict()) is None
+    assert estimate(n_train=1000) == (50.0, ("n_train",))
+    assert estimate(architecture="forest") is None
+    assert plan.estimate([], Config().to_dict()) is None
 
 
-def test_records_of_another_kind_of_device_do_not_count():
-    records = [_record(1.0, "cuda: x", n_train=200), _record(9.0, "cpu: x", n_train=300)]
-    assert plan.History(records, "cpu:").estimate(Config(n_train=200).to_dict()).seconds == 9.0
-    assert plan.History(records, "mps:").estimate(Config(n_train=200).to_dict()) is None
+def test_records_of_another_kind_of_device_do_not_count(tmp_path, monkeypatch):
+    records = [_record(1.0, "cuda: x", n_train=201), _record(9.0, "cpu: x", n_train=301)]
+    monkeypatch.setattr(plan.RecordStore, "records", lambda self, study: records)
+    made = plan.make("distributional", [{"n_train": 201, "seed": 7}], store=tmp_path, out=tmp_path, direct=True)
+    for device, told in (("cpu:", "9 s"), ("mps:", "no record")):
+        assert told in plan.describe_time(made, made.todo(), 1, device)[0]
 
 
 def test_each_worker_has_a_gpu_of_its_own_where_there_are_several(monkeypatch):

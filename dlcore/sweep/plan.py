@@ -7,11 +7,12 @@ import functools
 import hashlib
 import math
 import os
+import statistics
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -24,14 +25,6 @@ from dlcore.sweep.grid import Cell
 # how long a run takes does not depend on these
 TIMELESS = ("seed", "preset", "noise")
 NEEDED = ("architecture", "dataset", "objective")
-
-
-class Estimate(NamedTuple):
-    """Seconds that a cell should take, from how many records, and the fields in which these differ from it."""
-
-    seconds: float
-    records: int
-    differ: tuple[str, ...]
 
 
 @dataclass
@@ -217,75 +210,57 @@ def _with_notebook(place: Place, source: Path) -> tuple[Place, dict[str, Any]]:
     return dataclasses.replace(place, folder=folder, source=source, cwd=source.parent), base
 
 
-class History:
-    """Earlier records of a study, to tell how long a configuration takes.
+def estimate(records: Iterable[Record], fields: Mapping[str, Any]) -> tuple[float, tuple[str, ...]] | None:
+    """Returns the seconds that a configuration should take, and the fields in which the records behind that differ from it.
 
-    The rule: of the records with the same architecture, data set and objective, made on the same kind of device,
-    take those that differ from the configuration in the fewest fields (seed, noise and preset do not count) and,
-    among these, those whose numbers are nearest in proportion; the estimate is the median of their seconds. Nothing
-    is scaled: twice the epochs by a record of half as many is an estimate too low, and the fields that differ are named.
+    The rule: of the records with the same architecture, data set and objective take those that differ in the fewest of the
+    fields and, among these, those whose numbers are nearest in proportion; the estimate is the median of their seconds, None
+    without any. Nothing is scaled: twice the epochs by a record of half as many is an estimate too low, and the fields that
+    differ are named.
     """
-
-    def __init__(self, records: Iterable[Record], device: str | None = None) -> None:
-        rows = [{"_seconds": r.seconds, "_device": r.environment.get("device", ""), **r.config} for r in records]
-        table = pd.DataFrame([row for row in rows if row["_seconds"] > 0])
-        if device is not None and len(table):
-            table = table[table["_device"].str.startswith(device)]
-        self._table = table.astype(object).where(table.notna(), None)
-        self._known: dict[tuple, Estimate | None] = {}
-
-    def estimate(self, fields: Mapping[str, Any]) -> Estimate | None:
-        """Returns the estimate for a configuration, or None when there is no record to go by."""
-        alike = tuple(entry for name, entry in fields.items() if name not in TIMELESS)
-        if alike not in self._known:
-            self._known[alike] = self._estimate(fields)
-        return self._known[alike]
-
-    def _estimate(self, fields: Mapping[str, Any]) -> Estimate | None:
-        table = self._table
-        for name in NEEDED:
-            if name in table and name in fields:
-                table = table[[entry == fields[name] for entry in table[name]]]
-        if not len(table):
-            return None
-        apart = {n: pd.Series([e != v for e in table[n]], table.index) for n, v in fields.items() if n in table}
-        apart = pd.DataFrame({name: column for name, column in apart.items() if name not in TIMELESS})
-        near = apart.sum(axis=1)
-        table, apart = table[near == near.min()], apart[near == near.min()]
-        far = sum((_ratios(table[n], fields[n]) for n in apart if apart[n].any()), pd.Series(0.0, table.index))
-        table, apart = table[far <= far.min() + 1e-9], apart[far <= far.min() + 1e-9]
-        return Estimate(float(table["_seconds"].median()), len(table), tuple(n for n in apart if apart[n].any()))
+    found: dict[tuple[int, float], list[tuple[float, list[str]]]] = {}
+    for record in records:
+        if any(record.config.get(name) != fields.get(name) for name in NEEDED):
+            continue
+        differ = [name for name, entry in fields.items() if record.config.get(name, entry) != entry]
+        pairs = [(record.config[name], fields[name]) for name in differ]
+        far = sum(abs(math.log(a / b)) for a, b in pairs if all(isinstance(v, (int, float)) and v > 0 for v in (a, b)))
+        found.setdefault((len(differ), round(far, 9)), []).append((record.seconds, differ))
+    if not found:
+        return None
+    nearest = found[min(found)]
+    names = {name for _, differ in nearest for name in differ}
+    return statistics.median(seconds for seconds, _ in nearest), tuple(name for name in fields if name in names)
 
 
-def _ratios(column: pd.Series, entry: Any) -> pd.Series:
-    """Returns |log ratio| of positive numbers; 0 for what has none."""
-    if not isinstance(entry, (int, float)) or entry <= 0:
-        return pd.Series(0.0, column.index)
-    numbers = pd.to_numeric(column, errors="coerce")
-    return numbers.where(numbers > 0).map(lambda number: abs(math.log(number / entry))).fillna(0.0)
-
-
-def describe_time(plan: Plan, todo: Sequence[Cell], workers: int, device: str | None = None) -> list[str]:
-    """Returns lines: how many cells take about how long, by which records, and the whole for the workers."""
-    history = History(RecordStore(plan.place.store).records(plan.place.study), device)
+def describe_time(plan: Plan, todo: Sequence[Cell], workers: int, device: str = "") -> list[str]:
+    """Returns lines: how many cells take about how long, by which records of this kind of device, and the whole for the workers."""
+    records = [
+        record
+        for record in RecordStore(plan.place.store).records(plan.place.study)
+        if record.seconds > 0 and record.environment.get("device", "").startswith(device)
+    ]
+    known: dict[tuple, tuple[float, tuple[str, ...]] | None] = {}
     groups: dict[tuple[str, ...] | None, list[float]] = {}
     for cell in todo:
+        fields = {name: entry for name, entry in cell.config.to_dict().items() if name not in TIMELESS}
+        if (alike := tuple(fields.values())) not in known:
+            known[alike] = estimate(records, fields)
         # a notebook whose record is there runs its own cells only
-        known = Estimate(0.0, 1, ()) if cell.key in plan.records else history.estimate(cell.config.to_dict())
-        groups.setdefault(None if known is None else known.differ, []).append(known.seconds if known else math.nan)
+        seconds, differ = (0.0, ()) if cell.key in plan.records else known[alike] or (math.nan, None)
+        groups.setdefault(differ, []).append(seconds)
     lines = []
     for differ, seconds in groups.items():
         if differ is None:
             lines.append(f"{len(seconds)} cells: no record to go by")
             continue
-        low, high = min(seconds), max(seconds)
-        span = duration(low) if duration(low) == duration(high) else f"{duration(low)} to {duration(high)}"
+        span = " to ".join(dict.fromkeys(map(duration, (min(seconds), max(seconds)))))
         like = f"records that differ in {', '.join(differ)}" if differ else "records alike but for seed and noise"
         lines.append(f"{len(seconds)} cells: about {span} each, by {like}")
-    known = [s for group in groups.values() for s in group if not math.isnan(s)]
-    if known:
-        total = max(max(known), sum(known) / workers)
-        rest = f" for the {len(known)} of {len(todo)} cells with an estimate" if len(known) < len(todo) else ""
+    told = [s for differ, group in groups.items() if differ is not None for s in group]
+    if told:
+        total = max(max(told), sum(told) / workers)
+        rest = f" for the {len(told)} of {len(todo)} cells with an estimate" if len(told) < len(todo) else ""
         own = "; the notebooks' own cells come on top" if plan.place.source is not None else ""
         lines.append(f"in all about {duration(total)} on {workers} worker{'s' * (workers > 1)}{rest}{own}")
     return lines
