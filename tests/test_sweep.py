@@ -135,7 +135,7 @@ def test_a_dry_run_runs_nothing_and_says_by_what_it_estimates(tmp_path, capsys):
             "1 of 2 cells are not valid; the first, noise=1.5: noise = 1.5 is out",
         ),
         (["--grid", "noise", "--direct"], "write name=value"),
-        (["--grid", "noise=0.1", "--grid", "noise=0.2", "--direct"], "names 'noise' twice"),
+        (["--grid", "noise=0.1", "--grid", "noise=0.2", "--direct"], "'noise' is given twice"),
         (["--grid", "neighbours=1,3"], "does not set 'neighbours', only preset, experiment, dataset, architecture"),
         (["--grid", "noise=0.1", "--direct", "--only", "1"], "has the cells 0 to 0"),
         (["--direct", "--slurm-option", "a=1"], "is for --slurm"),

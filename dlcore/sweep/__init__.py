@@ -12,6 +12,7 @@ killed goes on when it is started again.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -77,7 +78,7 @@ def sweep(
         grid: field -> values (one, or any collection of them); their product.
         rows: cells of their own (mappings, or a data frame), each times the grid.
         seeds: seeds 0 to `seeds` - 1, times the rest.
-        workers: processes; None is one a GPU, else one a core; 0 runs the cells here, without Dask.
+        workers: processes; None is one a GPU, else one a core, and one job of SLURM; 0 runs the cells here, without Dask.
         scheduler: the address of a running Dask scheduler, instead of own workers.
         slurm: options of dask_jobqueue.SLURMCluster, for `workers` jobs; {} takes those of its own files.
         threads: of each worker; None is $OMP_NUM_THREADS, else its share of the cores.
@@ -96,68 +97,69 @@ def sweep(
     from dlcore.sweep import grid as grids
     from dlcore.sweep import plan as plans
 
+    where, out = Workers(workers, scheduler, slurm, threads, dashboard), expanded(out).resolve()
     wanted = grids.expand(grid or {}, rows, seeds, fixed)
-    out = expanded(out).resolve()
     plan = plans.make(study, wanted, store=store, out=out, notebook=notebook, direct=direct, timeout=timeout)
-    stopped = execute(
-        plan,
-        plan.todo(retry_failed),
-        workers=workers,
-        scheduler=scheduler,
-        slurm=slurm,
-        threads=threads,
-        dashboard=dashboard,
-        progress=progress,
-    )
+    stopped = execute(plan, plan.todo(retry_failed), where, progress=progress)
     return finish(plan, out, stopped)
 
 
-def check(workers: int | None, threads: int | None, scheduler: str | None, slurm: Mapping[str, Any] | None) -> None:
-    """Raises ValueError or RuntimeError when cells could not run where they should; nothing is started."""
-    from dlcore.sweep import cluster
+@dataclasses.dataclass(frozen=True)
+class Workers:
+    """Where cells run: `count` processes or SLURM jobs, or the workers of a scheduler; the options are those of `sweep`.
 
-    if (workers is not None and workers < 0) or (threads is not None and threads < 1):
-        raise ValueError(f"workers = {workers} and threads = {threads}: neither can be negative, nor threads 0")
-    if scheduler is not None:
-        cluster.check_address(scheduler)
-    if slurm is not None:
-        cluster.slurm_job(threads or 1, slurm)
+    Raises: ValueError or RuntimeError when cells could not run there; nothing is started.
+    """
+
+    count: int | None = None
+    scheduler: str | None = None
+    slurm: Mapping[str, Any] | None = None
+    threads: int | None = None
+    dashboard: bool = False
+
+    def __post_init__(self) -> None:
+        from dlcore.sweep import cluster
+
+        if (self.count is not None and self.count < 0) or (self.threads is not None and self.threads < 1):
+            raise ValueError(
+                f"workers = {self.count} and threads = {self.threads}: neither can be negative, nor threads 0"
+            )
+        if self.scheduler is not None:
+            cluster.check_address(self.scheduler)
+        if self.slurm is not None:
+            cluster.slurm_job(self.threads or 1, self.slurm)
+
+    def number(self, todo: int) -> int:
+        """Returns how many workers so many cells have."""
+        from dlcore.sweep import cluster
+
+        if self.count is None and self.scheduler is None and self.slurm is None:
+            return cluster.default_workers(todo, cluster.gpus(), self.threads)
+        return 1 if self.count is None else self.count
 
 
-def execute(
-    plan: Plan,
-    todo: Sequence[Any],
-    *,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    slurm: Mapping[str, Any] | None = None,
-    threads: int | None = None,
-    dashboard: bool = False,
-    progress: bool = True,
-) -> bool:
+def execute(plan: Plan, todo: Sequence[Any], where: Workers, *, progress: bool = True) -> bool:
     """Runs cells of a plan where they should run; returns whether the sweep was stopped."""
     from dlcore.sweep import cluster, engine, signals
 
-    check(workers, threads, scheduler, slurm)
     if not todo:
         return False
-    if workers is None:
-        workers = cluster.default_workers(len(todo), cluster.gpus(), threads)
-    threads = cluster.threads_each(workers, threads)
+    count = where.number(len(todo))
+    threads = cluster.threads_each(count, where.threads)
     engine.freeze(plan)
-    if not workers and scheduler is None and slurm is None:
+    if not count and where.scheduler is None and where.slurm is None:
         with cluster.environment(dict.fromkeys(cluster.THREADS, str(threads))):
             return engine.here(plan, todo, progress)
     # SIGTERM, which a batch system sends, is Ctrl-C: without it workers would go on for a while
     with signals.heard(), signals.handled(signals.interrupted, signal.SIGTERM), contextlib.ExitStack() as stack:
+        if where.scheduler is not None:
+            workers = cluster.existing(where.scheduler, plan.place)
+        elif where.slurm is not None:
+            workers = cluster.slurm(count or 1, threads, where.slurm, plan.place)
+        else:
+            workers = cluster.local(min(count, len(todo)), threads, plan.place, dashboard=where.dashboard)
         try:
-            if scheduler is not None:
-                client = stack.enter_context(cluster.existing(scheduler, plan.place))
-            elif slurm is not None:
-                client = stack.enter_context(cluster.slurm(workers or 1, threads, slurm, plan.place))
-            else:
-                few = min(workers, len(todo))
-                client = stack.enter_context(cluster.local(few, threads, plan.place, dashboard=dashboard))
+            client = stack.enter_context(workers)
         except KeyboardInterrupt:
             return True
         return engine.on(client, plan, todo, progress)

@@ -20,7 +20,7 @@ from dlcore import machine
 from dlcore.studies import STUDIES
 from dlcore.sweep import cells
 from dlcore.sweep.cells import Place
-from dlcore.sweep.signals import put_off, restored
+from dlcore.sweep.signals import handled, interrupted, put_off
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # a cell that has killed its worker this often is the reason, not its victim
@@ -150,7 +150,7 @@ def local(workers: int, threads: int, place: Place, *, dashboard: bool = False) 
                 "nthreads": 1,
                 "memory_limit": None,
                 "env": {**dict.fromkeys(THREADS, str(threads)), **own},
-                "preload": ["dlcore.sweep.worker", *slow],
+                "preload": ["dlcore.sweep.signals", *slow],
                 "dashboard": False,
                 "dashboard_address": None,
             },
@@ -212,7 +212,8 @@ def slurm_job(threads: int, options: Mapping[str, Any]) -> tuple[type, dict[str,
     """
     need_dask()
     try:
-        with restored(signal.SIGINT, signal.SIGTERM):  # dask-jobqueue 0.9 makes Ctrl-C end the process when imported
+        # dask-jobqueue 0.9 makes Ctrl-C end the process when imported: the handlers are put back
+        with handled(interrupted, signal.SIGINT, signal.SIGTERM):
             from dask_jobqueue import SLURMCluster
     except ImportError as error:
         raise RuntimeError(f"--slurm needs dask-jobqueue: pip install dask-jobqueue ({error})") from error

@@ -67,9 +67,10 @@ def call(args: argparse.Namespace) -> int:
     if args.scheduler and args.workers is not None:
         raise ValueError("--workers is for workers of this sweep's own; those of --scheduler are there already")
     slurm = grid.parameters(args.slurm_option) if args.slurm else None
-    package.check(args.workers, args.threads, args.scheduler, slurm)
+    where = package.Workers(args.workers, args.scheduler, slurm, args.threads, args.dashboard)
     rows = grid.read_file(args.grid_file) if args.grid_file else None
-    wanted = grid.expand(grid.axes(args.grid), rows, args.seeds, grid.parameters(args.parameters))
+    axes, fixed = grid.parameters(args.grid, grid.values), grid.parameters(args.parameters)
+    wanted = grid.expand(axes, rows, args.seeds, fixed)
     made = plan.make(
         args.study,
         wanted,
@@ -87,23 +88,12 @@ def call(args: argparse.Namespace) -> int:
     if args.only is not None:
         return _only(args, made)
     print(f"{made.place.study}: {made.counts()}")
-    workers = args.workers
-    if workers is None:
-        workers = (
-            1 if args.slurm or args.scheduler else cluster.default_workers(len(todo), cluster.gpus(), args.threads)
-        )
     if args.dry_run:
-        _dry_run(made, todo, max(1, workers))
+        print(made.table()[[*made.fields, "status", "key"]].to_string(index=False, max_rows=60))
+        if todo:
+            print("\n".join(plan.describe_time(made, todo, max(1, where.number(len(todo))), f"{cluster.device()}:")))
         return 0
-    stopped = package.execute(
-        made,
-        todo,
-        workers=workers,
-        scheduler=args.scheduler,
-        slurm=slurm,
-        threads=args.threads,
-        dashboard=args.dashboard,
-    )
+    stopped = package.execute(made, todo, where)
     found = package.finish(made, Path(args.out).resolve(), stopped)
     print(made.summary(found.table))
     print(f"table: {found.file}; records: {made.place.store / made.place.study}")
@@ -126,15 +116,6 @@ def _end(found: Any, retried: bool) -> int:
         print("stopped; finished records are kept, run again to go on", file=sys.stderr)
         return 130
     return 1 if found.failures else 0
-
-
-def _dry_run(made: Any, todo: list[Any], workers: int) -> None:
-    from dlcore.sweep import cluster, plan
-
-    table = made.table()
-    print(table[[*made.fields, "status", "key"]].to_string(index=False, max_rows=60))
-    if todo:
-        print("\n".join(plan.describe_time(made, todo, workers, f"{cluster.device()}:")))
 
 
 def _job_array(args: argparse.Namespace, made: Any) -> int:
@@ -162,7 +143,7 @@ def _only(args: argparse.Namespace, made: Any) -> int:
         raise ValueError(f"--only {args.only}: the sweep has the cells 0 to {len(made.cells) - 1}")
     cell = made.cells[args.only]
     todo = [c for c in made.todo(args.retry_failed) if c is cell]
-    stopped = package.execute(made, todo, workers=0, threads=args.threads, progress=False)
+    stopped = package.execute(made, todo, package.Workers(0, threads=args.threads), progress=False)
     failures = []
     if made.status[cell.key] == FAILED:
         failures = [made.place.read_failure(cell.key)]

@@ -7,7 +7,7 @@ import dataclasses
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from dlcore import cache
@@ -59,7 +59,7 @@ def here(plan: Plan, todo: Iterable[Cell], progress: bool = True) -> bool:
         cells.stop(plan.place.token)
 
     todo = list(todo)
-    with handled(stop, signal.SIGINT, signal.SIGTERM), Progress(plan, todo, progress) as told:
+    with handled(stop, signal.SIGINT, signal.SIGTERM), _progress(plan, todo, progress) as told:
         for cell in todo:
             told(cells.run(plan.at(cell), cell.key, cell.given, cell.config.to_dict()))
             if plan.place.token in cells._STOPPING:
@@ -72,7 +72,7 @@ def on(client: Any, plan: Plan, todo: Iterable[Cell], progress: bool = True) -> 
     from distributed import as_completed
 
     todo = list(todo)
-    with Progress(plan, todo, progress) as told:
+    with _progress(plan, todo, progress) as told:
         # only plain values travel: a scheduler unpacks what it passes on, and need not have torch
         futures = {
             client.submit(
@@ -129,27 +129,23 @@ def _stop(client: Any, plan: Plan, futures: list[Any]) -> None:
     client.cancel(waiting)
 
 
-class Progress:
-    """A bar with the number of failed cells and the time left. Called with each outcome."""
+@contextlib.contextmanager
+def _progress(plan: Plan, todo: list[Cell], shown: bool) -> Iterator[Callable[[Outcome], None]]:
+    """A bar with the number of failed cells and the time left; yields what takes each outcome down."""
+    from tqdm.auto import tqdm
 
-    def __init__(self, plan: Plan, todo: list[Cell], shown: bool) -> None:
-        from tqdm.auto import tqdm
+    named, failed = {cell.key: cell for cell in todo}, 0
+    with tqdm(total=len(todo), desc=plan.place.study, unit="cell", disable=not shown or not todo) as bar:
 
-        self._plan, self._cells, self._failed = plan, {cell.key: cell for cell in todo}, 0
-        self._bar = tqdm(total=len(todo), desc=plan.place.study, unit="cell", disable=not shown or not todo)
+        def told(outcome: Outcome) -> None:
+            nonlocal failed
+            if outcome.status == STOPPED:
+                return
+            if outcome.status == FAILED:
+                failed += 1
+                bar.write(f"failed: {named[outcome.key]}: {outcome.error}", file=sys.stderr)
+            plan.status[outcome.key] = DONE if outcome.status == DONE else FAILED
+            bar.set_postfix(failed=failed, refresh=False)
+            bar.update()
 
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def __call__(self, outcome: Outcome) -> None:
-        if outcome.status == STOPPED:
-            return
-        if outcome.status == FAILED:
-            self._failed += 1
-            self._bar.write(f"failed: {self._cells[outcome.key]}: {outcome.error}", file=sys.stderr)
-        self._plan.status[outcome.key] = DONE if outcome.status == DONE else FAILED
-        self._bar.set_postfix(failed=self._failed, refresh=False)
-        self._bar.update()
+        yield told

@@ -7,7 +7,7 @@ import functools
 import itertools
 import reprlib
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -62,13 +62,13 @@ def pair(text: str) -> tuple[str, str]:
     return name, rest
 
 
-def parameters(pairs: Iterable[str]) -> dict[str, Any]:
-    """Returns the parameters of `name=value` words. Raises ValueError for a name that is there twice."""
+def parameters(pairs: Iterable[str], read: Callable[[str], Any] = value) -> dict[str, Any]:
+    """Returns what `name=text` words say, the text as `read` takes it. Raises ValueError for a name that is there twice."""
     found: dict[str, Any] = {}
     for name, text in map(pair, pairs):
         if name in found:
-            raise ValueError(f"{name!r} is given twice: {name}={found[name]} and {name}={text}")
-        found[name] = value(text)
+            raise ValueError(f"{name!r} is given twice, as {found[name]!r} and as {text}")
+        found[name] = read(text)
     return found
 
 
@@ -110,16 +110,6 @@ def _range(text: str) -> list[float | int]:
     )
     numbers = (start + i * step for i in range(int(count) + 1))
     return [int(number) if whole else float(number) for number in numbers]
-
-
-def axes(items: Iterable[str]) -> dict[str, list[Any]]:
-    """Returns name -> values of the `--grid name=values` words."""
-    found: dict[str, list[Any]] = {}
-    for name, text in map(pair, items):
-        if name in found:
-            raise ValueError(f"the grid names {name!r} twice")
-        found[name] = values(text)
-    return found
 
 
 def read_file(path: str | Path) -> list[dict[str, Any]]:
@@ -257,10 +247,8 @@ def expand(
         if isinstance(seeds, bool) or _several(seeds) or seeds != int(seeds):
             raise ValueError(f"--seeds {seeds}: a number of seeds is needed; a grid names seeds of your own")
         seeds = int(seeds)
-        if seeds < 1:
-            raise ValueError(f"--seeds {seeds}: at least one is needed")
-        if seeds > LARGEST:
-            raise ValueError(f"--seeds {seeds:,}: at most {LARGEST:,}")
+        if not 1 <= seeds <= LARGEST:
+            raise ValueError(f"--seeds {seeds:,}: at least one is needed, and at most {LARGEST:,}")
         if "seed" in grid:
             raise ValueError("'seed' is given twice: by --seeds and by --grid")
         grid["seed"] = list(range(seeds))

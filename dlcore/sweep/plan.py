@@ -96,25 +96,16 @@ class Plan:
         return table[[name for name in table.columns if name not in last] + last]
 
     @property
-    def _metrics(self) -> list[str]:
-        return list(dict.fromkeys(name for record in self.records.values() for name in record.metrics))
-
-    @property
     def name(self) -> str:
         """What the table's file is called: the study and a hash of the cells, so that no sweep overwrites another's."""
         text = " ".join([self.place.folder.name, *sorted(cell.key for cell in self.cells)])
         return f"{self.place.study}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.csv"
 
-    def summary(self, table: pd.DataFrame | None = None) -> str:
+    def summary(self, table: pd.DataFrame) -> str:
         """Returns the table's main columns as text."""
-        table = self.table() if table is None else table
-        names = [
-            *self.fields,
-            *(n for n in _of(self.place.study, "SUMMARY", self._metrics) if n in table),
-            "seconds",
-            "status",
-        ]
-        shown = table[list(dict.fromkeys(names))]
+        metrics = [name for record in self.records.values() for name in record.metrics]
+        names = [*self.fields, *_of(self.place.study, "SUMMARY", metrics), "seconds", "status"]
+        shown = table[[name for name in dict.fromkeys(names) if name in table]]
         return shown.to_string(index=False, max_rows=60, float_format=lambda v: f"{v:.4g}", na_rep="-")
 
 

@@ -74,7 +74,7 @@ def run_groups(
         f"{', '.join(names)}: {len(plan.cells)} configurations, {len(plan.cells) - len(todo)} done, {len(todo)} to run"
     )
     with _ending(budget):
-        stopped = sweep.execute(plan, todo, workers=workers)
+        stopped = sweep.execute(plan, todo, sweep.Workers(workers))
     failed = [place.read_failure(cell.key) for cell in todo if plan.status[cell.key] not in (DONE, MISSING)]
     for failure in failed:
         print(f"failed: {failure['key']} {failure['error']}; {failure['file']} says where")

@@ -32,18 +32,6 @@ def handled(call: Callable[..., None], *signals: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def restored(*signals: int) -> Iterator[None]:
-    """Puts the handlers of the signals back after the block: a package may set its own when it is imported."""
-    before = {number: signal.getsignal(number) for number in signals}
-    try:
-        yield
-    finally:
-        if _main():
-            for number, old in before.items():
-                signal.signal(number, old)
-
-
-@contextlib.contextmanager
 def heard() -> Iterator[None]:
     """Hears Ctrl-C inside the block, and the end of child processes, although the parent told this process not to.
 
@@ -95,7 +83,7 @@ def put_off() -> Iterator[None]:
     """Raises KeyboardInterrupt for a signal inside the block when the block is over: half-started workers cannot be ended.
 
     SIGINT is blocked rather than handled, because a terminal sends it to the workers too, and those that are started
-    inside the block, or later by its threads, inherit that. `worker.dask_setup` lets them hear it again.
+    inside the block, or later by its threads, inherit that. `dask_setup` lets them hear it again.
     """
     if not _main() or not hasattr(signal, "pthread_sigmask"):
         yield
@@ -110,3 +98,12 @@ def put_off() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if late:
         raise KeyboardInterrupt
+
+
+def dask_setup(worker: Any) -> None:
+    """Called by Dask when a worker of this machine starts: Ctrl-C is for the sweep, which tells its workers what to do."""
+    if _main():
+        # a function, not SIG_IGN, which the kernels would inherit, as they would the sweep's blocked signal
+        signal.signal(signal.SIGINT, lambda *_: None)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
