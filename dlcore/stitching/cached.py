@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -41,25 +42,25 @@ class Kept:
             self._networks[id(of)] = of, _digest(str(of.model), *of.model.state_dict().values(), out)
         return self._networks[id(of)][1]
 
-    def path(self, bottom: Subject, top: Subject, names: tuple) -> Path:
-        """Returns where a stitch is kept."""
-        return self.folder / f"{_digest(self._data, self._network(bottom), self._network(top), repr(names))[:24]}.pt"
+    def stitch(self, bottom: Subject, top: Subject, names: tuple, make: Callable[[], Stitch]) -> Stitch:
+        """Returns the stitch that is kept under all it depends on, without curves and model, or makes and keeps it.
 
-    def read(self, path: Path) -> Stitch | None:
-        """Returns the stitch of a file, None where there is none. A damaged file costs time, never the run."""
+        A damaged file costs time, never the run.
+        """
 
-        def loaded(path: Path) -> Stitch:
+        def read(path: Path) -> Stitch:
             fields = torch.load(path, map_location="cpu", weights_only=True)
             arrays = {name: fields.pop(name).numpy() for name in ("wrong", "top_wrong")}
             return Stitch(**{**fields, **arrays, "curves": Curves(), "model": None})
 
-        return cache.kept(path, loaded)
-
-    def write(self, path: Path, stitch: Stitch) -> None:
-        """Keeps a stitch, without its curves and model."""
-        fields = {k: v for k, v in vars(stitch).items() if k not in ("curves", "model")}
-        fields = {k: torch.from_numpy(v) if k.endswith("wrong") else v for k, v in fields.items()}
-        cache.keep(path, lambda file: torch.save(fields, file))
+        name = _digest(self._data, self._network(bottom), self._network(top), repr(names))
+        path = self.folder / f"{name[:24]}.pt"
+        if (found := cache.kept(path, read)) is None:
+            found = make()
+            fields = {k: v for k, v in vars(found).items() if k not in ("curves", "model")}
+            fields = {k: torch.from_numpy(v) if k.endswith("wrong") else v for k, v in fields.items()}
+            cache.keep(path, lambda file: torch.save(fields, file))
+        return found
 
 
 def _digest(*parts) -> str:

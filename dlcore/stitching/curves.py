@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from math import nan
 from pathlib import Path
@@ -112,25 +113,20 @@ def penalty_curve(
     >>> [(row.top_stage, row.self_penalty) for row in rows]
     [('hidden1', 0.0), ('hidden2', 0.0)]
     """
-    chosen = StitchOptions.of(options)
-    checked = checked_data(data)
-    where = runtime.device(chosen.device)
-    pairs = stage_pairs(bottom, top, checked, where, stages)
+    first, second, pairs, chosen = prepared(bottom, top, data, stages, options)
+    checked = first.data
     if not seeds:
         raise ValueError("seeds are needed, one or more")
     if keep is not None and fit is not None:
         raise ValueError("keep needs the usual fit: the names of kept controls do not say how they were made")
-    below, above = [list(side) for side in zip(*pairs, strict=True)]
-
-    def subject(model: nn.Module, role: str, plan: list[str]) -> Subject:
-        return Subject(model, role, checked, where, chosen.cache_bytes, tuple(plan))
-
-    first, second = subject(bottom, "the bottom", below), subject(top, "the top", above)
-    for pair in pairs:  # every name is checked before anything is trained
-        first.shape(pair[0])
-        second.shape(pair[1])
     controls = {seed: _untrained(random, bottom, seed) for seed in seeds}
     kept = None if keep is None else Kept(keep, checked, chosen)
+
+    def alone(kind: str, one: Subject, stage: str, high: str, options: StitchOptions) -> Stitch:
+        make = functools.partial(fit or stitch_subjects, one, second, stage, high, family, checked, options)
+        if kept is None or kind == "main":
+            return make()
+        return kept.stitch(one, second, (stage, high, family, options.training.seed), make)
 
     rows = Penalties()
     done: dict[tuple, Stitch] = {}
@@ -138,9 +134,9 @@ def penalty_curve(
     with tqdm(total=runs, desc="stitching", unit="stage", disable=not progress) as bar:
         for seed in seeds:
             with_seed = dataclasses.replace(chosen, training=dataclasses.replace(chosen.training, seed=seed))
-            drawn = controls[seed]
-            third = None if drawn is None else subject(drawn, "the random bottom", below)
-
+            third = None
+            if (drawn := controls[seed]) is not None:
+                third = Subject(drawn, "the random bottom", checked, first.where, chosen.cache_bytes, first.plan)
             for low, high in pairs:
                 asked = {"main": (first, low)} | ({"self": (second, high)} if self_stitch else {})
                 asked |= {"random": (third, low)} if third else {}
@@ -149,24 +145,13 @@ def penalty_curve(
                     kind: (kind, stage, high, seed if family not in CLOSED or kind == "random" else None)
                     for kind, (_, stage) in asked.items()
                 }
-                files = {}
-                for kind in [kind for kind, key in keys.items() if key not in done and kind != "main"]:
-                    if kept is None:
-                        break
-                    one, stage = asked[kind]
-                    files[kind] = kept.path(one, second, (stage, high, family, seed))
-                    if (found := kept.read(files[kind])) is not None:
-                        done[keys[kind]] = found
                 missing = [kind for kind, key in keys.items() if key not in done]
-                sides, rest = [asked[kind] for kind in missing], (high, family, checked, with_seed)
                 if together and kept is None and fit is None:
-                    made = stitch_all(sides, second, *rest)
+                    made = stitch_all([asked[kind] for kind in missing], second, high, family, checked, with_seed)
                 else:
-                    made = [(fit or stitch_subjects)(one, second, stage, *rest) for one, stage in sides]
+                    made = (alone(kind, *asked[kind], high, with_seed) for kind in missing)
                 for kind, stitch in zip(missing, made, strict=True):
                     done[keys[kind]] = dataclasses.replace(stitch, model=None)
-                    if kept is not None and kind in files:
-                        kept.write(files[kind], stitch)
                 own, control = (done[keys[kind]] if kind in keys else None for kind in ("self", "random"))
                 rows.append(_row(done[keys["main"]], own, control, seed))
                 bar.update()
@@ -192,22 +177,30 @@ def _row(main: Stitch, own: Stitch | None, control: Stitch | None, seed: int) ->
     )
 
 
-def stage_pairs(
-    bottom: nn.Module, top: nn.Module, data: StitchData, where: torch.device, stages: Sequence | None
-) -> list[tuple[str, str]]:
+def prepared(
+    bottom: nn.Module, top: nn.Module, data: StitchData | tuple, stages: Sequence | None, options: dict[str, Any]
+) -> tuple[Subject, Subject, list[tuple[str, str]], StitchOptions]:
+    """Returns both networks, the pairs of stages and the options, all checked before anything is trained."""
+    chosen, checked = StitchOptions.of(options), checked_data(data)
+    where = runtime.device(chosen.device)
     if stages is not None:
-        found = [(stage, stage) if isinstance(stage, str) else tuple(stage) for stage in stages]
-        if bad := [pair for pair in found if len(pair) != 2]:
+        pairs = [(stage, stage) if isinstance(stage, str) else tuple(stage) for stage in stages]
+        if bad := [pair for pair in pairs if len(pair) != 2]:
             raise ValueError(f"stages are names or pairs (bottom's stage, top's stage), not {bad[0]}")
     else:
         names = []
         for model in (bottom, top):
             at = borrowed.device_of(model, torch.device("cpu"))
-            names.append(stage_names(model, data.train_inputs[:2].to(at)))
-        found = [(name, name) for name in names[0] if name in names[1]]
-    if not found:
+            names.append(stage_names(model, checked.train_inputs[:2].to(at)))
+        pairs = [(name, name) for name in names[0] if name in names[1]]
+    if not pairs:
         raise ValueError("no stages: the two networks have no part of the same name; give pairs of names")
-    return found
+    subjects = []
+    for model, role, plan in zip((bottom, top), ("the bottom", "the top"), zip(*pairs, strict=True), strict=True):
+        subjects.append(Subject(model, role, checked, where, chosen.cache_bytes, plan))
+        for stage in plan:
+            subjects[-1].shape(stage)
+    return (*subjects, pairs, chosen)
 
 
 def _untrained(random: Any, bottom: nn.Module, seed: int) -> nn.Module | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from dlcore import borrowed, runtime
 from dlcore.results import usable
 from dlcore.stitching import CLOSED, TRAINED, families, together
-from dlcore.stitching.halves import Head, Tail, find_stage
+from dlcore.stitching.halves import Head, Tail, activations, find_stage
 from dlcore.stitching.layouts import layout_of
 from dlcore.stitching.options import StitchOptions, check_options
 from dlcore.stitching.subject import StitchData, Subject, checked_data, evaluated, pass_over
@@ -125,12 +125,9 @@ def stitch(
         raise ValueError("data is needed: train inputs, train labels, test inputs, test labels")
     where = runtime.device(chosen.device)
     checked = checked_data(data)
-    first, second = (Subject(model, role, checked, where, chosen.cache_bytes) for model, role in _roles(bottom, top))
+    first = Subject(bottom, "the bottom", checked, where, chosen.cache_bytes)
+    second = Subject(top, "the top", checked, where, chosen.cache_bytes)
     return stitch_subjects(first, second, bottom_stage, top_stage or bottom_stage, family, checked, chosen)
-
-
-def _roles(bottom: nn.Module, top: nn.Module) -> tuple[tuple[nn.Module, str], tuple[nn.Module, str]]:
-    return (bottom, "the bottom"), (top, "the top")
 
 
 def stitch_subjects(
@@ -304,18 +301,12 @@ def _recalibrate(model: Stitched, norms: list[_BatchNorm], inputs: torch.Tensor,
     model.train()
     model.stitcher.eval()
     with torch.no_grad():
-        for batch in _batches(inputs):
+        # a last batch of a single row is joined to the one before
+        cuts = range(256, len(inputs) - 1, 256)
+        for batch in torch.tensor_split(inputs, list(cuts)):
             model(batch.to(where))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-
-
-def _batches(inputs: torch.Tensor, size: int = 256) -> Iterator[torch.Tensor]:
-    """Yields batches; a last one of a single row is joined to the one before."""
-    cuts = list(range(size, len(inputs), size))
-    if cuts and len(inputs) - cuts[-1] == 1:
-        cuts.pop()
-    yield from torch.tensor_split(inputs, cuts)
 
 
 def _objective(top: Subject, data: StitchData, options: StitchOptions, later: nn.Module | None):
@@ -343,7 +334,7 @@ def _objective(top: Subject, data: StitchData, options: StitchOptions, later: nn
         return targets, on_soft
     if later is None or options.match_stage is None:
         raise ValueError(f"objective {options.objective!r} needs match_stage, the stage whose output is matched")
-    targets = top.collect(options.match_stage, data.train_inputs)
+    targets = activations(top.model, data.train_inputs, [options.match_stage])[options.match_stage]
     variance = targets.float().var().clamp(min=1e-12)
 
     def on_features(model, inputs, targets):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import torch
 from torch import nn
@@ -241,13 +240,10 @@ def watching(
         for stage in names:
             checked_stage(model, stage, example, "the network")
     with borrowed.hooked(
-        find_stage(model, stage).register_forward_hook(functools.partial(_taken, take, stage)) for stage in names
+        find_stage(model, stage).register_forward_hook(lambda _m, _a, out, stage=stage: take(stage, out))
+        for stage in names
     ):
         yield
-
-
-def _taken(take: Callable[[str, torch.Tensor], None], stage: str, _m: nn.Module, _a: Any, out: torch.Tensor) -> None:
-    take(stage, out)
 
 
 def private(model: nn.Module, where: torch.device, role: str) -> nn.Module:

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from dlcore import borrowed, runtime
+from dlcore import borrowed
 from dlcore.results import usable
-from dlcore.stitching.curves import stage_pairs
+from dlcore.stitching.curves import prepared
 from dlcore.stitching.fitting import standard_error, stitch_subjects
-from dlcore.stitching.options import StitchOptions
-from dlcore.stitching.subject import StitchData, Subject, checked_data
+from dlcore.stitching.subject import StitchData
 
 
 @usable(plot="path")
@@ -67,25 +66,16 @@ def connectivity(
     >>> path.stage, path.barrier
     (['', 'hidden1', 'hidden2', 'the whole bottom'], 0.0)
     """
-    chosen = StitchOptions.of(options)
-    checked = checked_data(data)
-    where = runtime.device(chosen.device)
-    pairs = stage_pairs(bottom, top, checked, where, stages)
-    low, high = [list(side) for side in zip(*pairs, strict=True)]
-    first = Subject(bottom, "the bottom", checked, where, chosen.cache_bytes, tuple(low))
-    second = Subject(top, "the top", checked, where, chosen.cache_bytes, tuple(high))
-    classes = [one.check_labels(checked) for one in (first, second)]
+    first, second, pairs, chosen = prepared(bottom, top, data, stages, options)
+    classes = [one.check_labels(first.data) for one in (first, second)]
     if classes[0] != classes[1]:
         raise ValueError(
             f"the bottom has {classes[0]} classes, the top {classes[1]}: a path leads from one network to "
             "another of the same task; penalty_curve stitches networks of different tasks"
         )
-    for a, b in pairs:
-        first.shape(a)
-        second.shape(b)
     wrongs, losses = [second.wrong], [second.loss]
     for a, b in pairs:
-        found = stitch_subjects(first, second, a, b, family, checked, chosen)
+        found = stitch_subjects(first, second, a, b, family, first.data, chosen)
         wrongs.append(found.wrong)
         losses.append(found.loss)
     wrongs.append(first.wrong)
@@ -96,7 +86,7 @@ def connectivity(
     count = len(wrongs) - 1
     return Path(
         share=[i / count for i in range(count + 1)],
-        stage=["", *low, "the whole bottom"],
+        stage=["", *(low for low, _ in pairs), "the whole bottom"],
         error=[float(wrong.mean()) for wrong in wrongs],
         error_se=[standard_error(wrong.astype(float)) for wrong in wrongs],
         loss=losses,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -94,18 +95,15 @@ class Subject:
         self.model, self.role, self.data, self.where = private(model, where, role), role, data, where
         self.cache_bytes, self.plan = cache_bytes, tuple(dict.fromkeys(plan))
         self.example = data.train_inputs[:2].to(where)
-        self._check_runs()
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        self._kept: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-        self._evaluated: tuple[np.ndarray, float] | None = None
-
-    def _check_runs(self) -> None:
-        """Raises ValueError, before any work, for a network of another precision or inputs that it does not take."""
         kinds = {p.dtype for p in self.model.parameters() if p.is_floating_point()} - {torch.float32}
         if kinds:
-            raise ValueError(f"{self.role} has weights of {kinds.pop()}; stitching works in float32: model.float()")
+            raise ValueError(f"{role} has weights of {kinds.pop()}; stitching works in float32: model.float()")
         with torch.no_grad():
-            borrowed.run(self.model, self.example, role=self.role)
+            borrowed.run(
+                self.model, self.example, role=role
+            )  # an error, before any work, for inputs that it does not take
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._kept: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def shape(self, stage: str) -> tuple[int, ...]:
         """Returns the shape of one activation. Raises ValueError for a stage that cannot be cut at."""
@@ -116,18 +114,16 @@ class Subject:
     @property
     def wrong(self) -> np.ndarray:
         """Which test samples the whole network misclassifies (n,)."""
-        return self._whole()[0]
+        return self._whole[0]
 
     @property
     def loss(self) -> float:
         """Mean test cross-entropy of the whole network, nats."""
-        return self._whole()[1]
+        return self._whole[1]
 
+    @functools.cached_property
     def _whole(self) -> tuple[np.ndarray, float]:
-        if self._evaluated is None:
-            x, y = self.data.test_inputs, self.data.test_labels
-            self._evaluated = evaluated(self.model, x, y, self.where, self.role)
-        return self._evaluated
+        return evaluated(self.model, self.data.test_inputs, self.data.test_labels, self.where, self.role)
 
     def check_labels(self, data: StitchData) -> int:
         """Returns the number of classes. Raises ValueError unless the output is (n, classes) and every label is one of the classes."""
@@ -174,7 +170,3 @@ class Subject:
         for batch in self.data.train_inputs.split(BATCH):
             with torch.no_grad():
                 yield head(batch.to(self.where))
-
-    def collect(self, stage: str, inputs: torch.Tensor) -> torch.Tensor:
-        """Returns the activations of some inputs at a stage."""
-        return activations(self.model, inputs, [stage], batch_size=BATCH)[stage]
