@@ -23,7 +23,6 @@ USES: dict[str, tuple[str, ...]] = {
     "sweeps": ("dask", "distributed"),
     "sweeps on SLURM": ("dask-jobqueue",),
     "real text": ("tokenizers",),
-    "text from the hub": ("datasets",),
 }
 
 

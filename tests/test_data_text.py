@@ -4,7 +4,6 @@ import gzip
 import os
 import random
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -205,48 +204,6 @@ def test_noise_of_a_subset_is_that_of_the_whole_and_a_larger_rate_changes_a_supe
         noise.replace_words(texts, 0.1, 1, side="targets")
     with pytest.raises(ValueError, match="at least two pairs"):
         noise.misalign(texts[:1], 0.1, 1)
-
-
-# The hub
-
-
-def hub(sizes, fails=None):
-    """A stand-in for the datasets library."""
-
-    class Data(list):
-        def select(self, rows):
-            return {"translation": [self[i] for i in rows]}
-
-    def load_dataset(path, name, split):
-        if fails:
-            raise fails
-        n = sizes[split]
-        offset = {"train": 0, "validation": 5000, "test": 6000}[split]
-        rows = [{"en": f"e{offset + i}", "de": f"d{offset + i}"} for i in range(n)]
-        if split == "train":
-            rows[0]["en"] = "e6000"  # in the test set
-        return Data(rows)
-
-    return types.SimpleNamespace(load_dataset=load_dataset)
-
-
-def test_the_hub_gives_official_splits_without_leaks(monkeypatch):
-    monkeypatch.setitem(sys.modules, "datasets", hub({"train": 2500, "validation": 20, "test": 30}))
-    found = text.load("opus100_eng-deu", n_train=2400, n_dev=10)
-    assert (len(found.train), len(found.dev), len(found.test)) == (2400, 10, 30)
-    assert leaks(found) == 0
-    assert found.train[:50] == text.load("opus100_eng-deu", n_train=50).train
-    with pytest.raises(ValueError, match="n_train = 2500 is too large: opus100_eng-deu has 2499"):
-        text.load("opus100_eng-deu", n_train=2500)
-
-
-def test_without_the_library_or_the_network_the_hub_says_so(monkeypatch):
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(RuntimeError, match="wmt14_eng-deu needs the datasets library: pip install datasets"):
-        text.load("wmt14_eng-deu")
-    monkeypatch.setitem(sys.modules, "datasets", hub({}, ConnectionError("no network")))
-    with pytest.raises(RuntimeError, match=r"opus100_eng-fra could not be downloaded from .*no network"):
-        text.load("opus100_eng-fra")
 
 
 # The vocabulary

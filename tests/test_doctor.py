@@ -7,12 +7,12 @@ from dlcore import doctor
 
 def test_what_is_missing_comes_with_its_command(monkeypatch):
     known = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda p: None if p in ("dask", "datasets") else known(p) or "1.0")
+    monkeypatch.setattr(doctor, "_version", lambda p: None if p in ("dask", "tokenizers") else known(p) or "1.0")
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
     monkeypatch.delenv("DLCORE_DATA", raising=False)
     lines = {line[:18].strip(): line[19:] for line in doctor.report().splitlines()}
     assert lines["sweeps"] == "no: pip install dask"
-    assert lines["text from the hub"] == "no: pip install datasets"
+    assert lines["real text"] == "no: pip install tokenizers"
     assert lines["figures"].startswith("yes (altair")
     assert "apt-get install chromium" in lines["tests of the page"]
 

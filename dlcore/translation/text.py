@@ -1,4 +1,4 @@
-"""Parallel text: Tatoeba, a verse-aligned Bible, any two-column file, OPUS-100 and WMT; splits that do not leak."""
+"""Parallel text: Tatoeba, a verse-aligned Bible, any two-column file; splits that do not leak."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,13 +25,6 @@ SETS = {
         "fbeef7a67d517bab351e704f1a8d80f06399e8922c4330fb51dd60741c8a0564",
         "Berean Standard Bible (CC0) and Elberfelder Bible of 1905 (public domain).",
     ),
-}
-# name -> (repository of the `datasets` library, its configuration, source and target language)
-HUB = {
-    "opus100_eng-deu": ("Helsinki-NLP/opus-100", "de-en", ("en", "de")),
-    "opus100_eng-fra": ("Helsinki-NLP/opus-100", "en-fr", ("en", "fr")),
-    "wmt14_eng-deu": ("wmt/wmt14", "de-en", ("en", "de")),
-    "wmt14_eng-fra": ("wmt/wmt14", "fr-en", ("en", "fr")),
 }
 # bytes, unpacked: of a set that we know (Tatoeba has 14 million), of a corpus of one's own
 LARGEST, OWN = 2**26, 2**34
@@ -204,24 +196,22 @@ def load(
     root: str | Path | None = None,
     columns: tuple[int, int] | None = None,
 ) -> ParallelText:
-    """Returns a parallel corpus by name (a key of SETS or HUB), or from a tab-separated file by its path.
+    """Returns a parallel corpus by name (a key of SETS), or from a tab-separated file by its path.
 
     Tatoeba and two-column files are split by connected component of the sentence graph (one English sentence has
     several translations, which may in turn translate others), files with a reference column by chapter.
 
     Args:
         n_train, n_dev, n_test: numbers of pairs, None for all; subsets of a seed are nested.
-        root: data folder; default $DLCORE_DATA. Sets of HUB need the network and the `datasets` library instead.
+        root: data folder; default $DLCORE_DATA.
         columns: of a file with other columns than two or three, which are source and target.
     Raises: ValueError for an unknown name or more pairs than there are; FileNotFoundError for a set that was not found;
-        OSError for a damaged file; RuntimeError when `datasets` or the network is missing.
+        OSError for a damaged file.
     """
     options = {"n_train": n_train, "n_dev": n_dev, "n_test": n_test, "seed": seed}
-    if str(name) in HUB:
-        return _hub(str(name), options)
     known = str(name) in SETS
     if not known and not isinstance(name, Path) and "." not in name and os.sep not in name:
-        raise unknown_choice("corpus", name, [*SETS, *HUB])
+        raise unknown_choice("corpus", name, SETS)
     file = _locate(str(name), root) if known else cache.expanded(name)
     rows, sha256, attribution = SETS[str(name)] if known else (None, None, "")
     source, target, *rest = read_tsv(file, columns, sha256)
@@ -245,39 +235,3 @@ def _locate(name: str, root: str | Path | None) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{name} was not found: no {folder}/{file} in {place}; a corpus of your own is a path")
     return path
-
-
-def _hub(name: str, options: dict[str, Any]) -> ParallelText:
-    """Returns a corpus with its official splits, without training pairs that share a sentence with a held-out one."""
-    repository, configuration, (source, target) = HUB[name]
-    try:
-        import datasets  # pyright: ignore[reportMissingImports]  # of the extra "hub", which need not be there
-    except ImportError as error:
-        raise RuntimeError(f"{name} needs the datasets library: pip install datasets ({error})") from error
-    try:
-        parts = {s: datasets.load_dataset(repository, configuration, split=s) for s in ("train", "validation", "test")}
-    except (OSError, RuntimeError, ValueError) as error:
-        raise RuntimeError(f"{name} could not be downloaded from {repository}: {error}") from error
-    rng = np.random.default_rng([options["seed"], 17])
-    held: list[set[str]] = [set(), set()]
-    texts: dict[str, Texts] = {}
-    for key, part in (("n_test", "test"), ("n_dev", "validation"), ("n_train", "train")):
-        n, data = options[key], parts[part]
-        rows = rng.permutation(len(data)) if part == "train" else np.arange(len(data))
-        found: Texts = []
-        # a thousand at a time: WMT's training set has millions, of which few may be wanted
-        for start in range(0, len(rows), 1000):
-            for entry in data.select(rows[start : start + 1000])["translation"]:
-                pair = (entry[source].strip(), entry[target].strip())
-                if all(pair) and (part != "train" or not (pair[0] in held[0] or pair[1] in held[1])):
-                    found.append(pair)
-            if n is not None and len(found) >= n:
-                break
-        if n is not None and len(found) < n:
-            raise ValueError(f"{key} = {n} is too large: {name} has {len(found)}")
-        texts[part] = found[:n]
-        if part != "train":
-            for side, seen in enumerate(held):
-                seen.update(p[side] for p in found)
-    sentence = "official splits; training pairs that share a sentence with a held-out pair are dropped"
-    return ParallelText(name, texts["train"], texts["validation"], texts["test"], sentence, len(parts["train"]))
