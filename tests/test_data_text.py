@@ -124,18 +124,13 @@ def test_components_are_those_of_the_graph(edges):
     assert [sorted(set(label)).index(v) for v in label] == found.tolist()
 
 
-def test_a_split_does_not_leak_and_is_nested(tmp_path):
+def test_a_split_does_not_leak(tmp_path):
     path = write(tmp_path / "pairs.tsv", [f"{s}\t{t}" for s, t in zip(*corpus(), strict=True)])
     whole = text.load(path)
     assert leaks(whole) == 0
     assert len(whole.train) + len(whole.dev) + len(whole.test) == 600
     assert min(len(whole.dev), len(whole.test)) > 3
-    few, more, other = (text.load(path, n_train=n, seed=s) for n, s in ((20, 1), (60, 1), (60, 2)))
-    assert few.train == more.train[:20]
-    assert more.train != other.train
-    assert few.test == other.test == whole.test
-    assert text.load(path, n_test=3).test == whole.test[:3]
-    assert few.checksum == text.load(path, n_train=20, seed=1).checksum != more.checksum
+    assert text.load(path).checksum == whole.checksum
     assert "connected component" in whole.split
 
 
@@ -155,11 +150,6 @@ def test_a_file_with_references_is_split_by_chapter(tmp_path):
 
 
 def test_a_split_says_what_is_impossible(tmp_path):
-    path = write(tmp_path / "pairs.tsv", [f"{s}\t{t}" for s, t in zip(*corpus(), strict=True)])
-    with pytest.raises(ValueError, match="n_train = 99999 must be between 1 and the"):
-        text.load(path, n_train=99999)
-    with pytest.raises(ValueError, match="n_test = 0 must be between"):
-        text.load(path, n_test=0)
     path = write(tmp_path / "one.tsv", ["a\tb", "a\tc"])
     with pytest.raises(ValueError, match="1 groups of pairs that belong together cannot be split"):
         text.load(path)

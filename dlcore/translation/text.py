@@ -15,16 +15,12 @@ import numpy as np
 from dlcore import cache, reading
 from dlcore.config import unknown_choice
 
-# name -> (pairs, SHA-256 of the uncompressed file, what to print beside results)
-_TATOEBA = "Sentence pairs from the Tatoeba Project (tatoeba.org), CC BY 2.0 FR, as packaged by manythings.org/anki."
+# name -> pairs, SHA-256 of the uncompressed file. Tatoeba (tatoeba.org): CC BY 2.0 FR, as packaged by manythings.org/anki;
+# Berean Standard Bible: CC0, Elberfelder Bible of 1905: public domain
 SETS = {
-    "tatoeba_eng-deu": (169_813, "a79c90b3cd3102decffa49cc00fb6f20023974f2ae5c4782515bebe133fcc07b", _TATOEBA),
-    "tatoeba_eng-fra": (167_130, "0bb85dbaa1c896844649094d7eaf2e34bee34e84fe362b26ce7e8f2e12aae104", _TATOEBA),
-    "bible_eng-deu": (
-        31_086,
-        "fbeef7a67d517bab351e704f1a8d80f06399e8922c4330fb51dd60741c8a0564",
-        "Berean Standard Bible (CC0) and Elberfelder Bible of 1905 (public domain).",
-    ),
+    "tatoeba_eng-deu": (169_813, "a79c90b3cd3102decffa49cc00fb6f20023974f2ae5c4782515bebe133fcc07b"),
+    "tatoeba_eng-fra": (167_130, "0bb85dbaa1c896844649094d7eaf2e34bee34e84fe362b26ce7e8f2e12aae104"),
+    "bible_eng-deu": (31_086, "fbeef7a67d517bab351e704f1a8d80f06399e8922c4330fb51dd60741c8a0564"),
 }
 # bytes, unpacked: of a set that we know (Tatoeba has 14 million), of a corpus of one's own
 LARGEST, OWN = 2**26, 2**34
@@ -37,7 +33,7 @@ Texts = list[tuple[str, str]]
 class ParallelText:
     """Sentence pairs (source, target), split; `split` is an honest sentence on what is held out.
 
-    `attribution` is to be printed beside results; `groups` counts the units that were kept together.
+    `groups` counts the units that were kept together.
     """
 
     name: str
@@ -46,7 +42,6 @@ class ParallelText:
     test: Texts
     split: str
     groups: int
-    attribution: str = ""
 
     @functools.cached_property
     def checksum(self) -> str:
@@ -138,20 +133,13 @@ def split(
     targets: Sequence[str],
     groups: np.ndarray,
     what: str,
-    *,
-    n_train: int | None = None,
-    n_dev: int | None = None,
-    n_test: int | None = None,
-    seed: int = 0,
-    attribution: str = "",
 ) -> ParallelText:
-    """Returns pairs split into training, development and test by whole groups; the last two do not depend on `seed`.
+    """Returns pairs split into training, development and test by whole groups, each part shuffled: its first n are a sample.
 
-    About 4 % and 2 % of the pairs are the test and development pools; of both, and of the training pool in the seed's
-    order, the first n are taken, so subsets are nested. Training pairs that share a sentence with a held-out
+    About 4 % and 2 % of the pairs are for test and development. Training pairs that share a sentence with a held-out
     pair are dropped.
 
-    Raises: ValueError for fewer than three groups, lengths that disagree, or more pairs than there are.
+    Raises: ValueError for fewer than three groups, or lengths that disagree.
     """
     if not len(sources) == len(targets) == len(groups):
         raise ValueError(f"{len(sources)} sources, {len(targets)} targets and {len(groups)} groups")
@@ -171,55 +159,37 @@ def split(
     rows_train = np.array(
         [i for i in rows_train.tolist() if sources[i] not in held[0] and targets[i] not in held[1]], int
     )
-    fixed = np.random.default_rng(20220602)
-    parts = {
-        "n_test": (fixed.permutation(rows_test), n_test),
-        "n_dev": (fixed.permutation(rows_dev), n_dev),
-        "n_train": (np.random.default_rng([seed, 17]).permutation(rows_train), n_train),
-    }
-    for key, (rows, n) in parts.items():
-        if n is not None and not 1 <= n <= len(rows):
-            raise ValueError(f"{key} = {n} must be between 1 and the {len(rows)} pairs that {name} has for it")
-    test, dev, train = ([(sources[i], targets[i]) for i in map(int, rows[:n])] for rows, n in parts.values())
+    held_out, learnt = np.random.default_rng(20220602), np.random.default_rng([0, 17])
+    shuffled = held_out.permutation(rows_test), held_out.permutation(rows_dev), learnt.permutation(rows_train)
+    test, dev, train = ([(sources[i], targets[i]) for i in map(int, rows)] for rows in shuffled)
     sizes = f"{len(rows_train):,} train, {len(rows_dev):,} development, {len(rows_test):,} test"
     sentence = f"{len(groups):,} pairs split by {what}: {sizes}"
-    return ParallelText(name, train, dev, test, sentence, len(count), attribution)
+    return ParallelText(name, train, dev, test, sentence, len(count))
 
 
-def load(
-    name: str | Path,
-    *,
-    n_train: int | None = None,
-    n_dev: int | None = None,
-    n_test: int | None = None,
-    seed: int = 0,
-    root: str | Path | None = None,
-    columns: tuple[int, int] | None = None,
-) -> ParallelText:
+def load(name: str | Path, *, root: str | Path | None = None, columns: tuple[int, int] | None = None) -> ParallelText:
     """Returns a parallel corpus by name (a key of SETS), or from a tab-separated file by its path.
 
     Tatoeba and two-column files are split by connected component of the sentence graph (one English sentence has
     several translations, which may in turn translate others), files with a reference column by chapter.
 
     Args:
-        n_train, n_dev, n_test: numbers of pairs, None for all; subsets of a seed are nested.
         root: data folder; default $DLCORE_DATA.
         columns: of a file with other columns than two or three, which are source and target.
-    Raises: ValueError for an unknown name or more pairs than there are; FileNotFoundError for a set that was not found;
+    Raises: ValueError for an unknown name; FileNotFoundError for a set that was not found;
         OSError for a damaged file.
     """
-    options = {"n_train": n_train, "n_dev": n_dev, "n_test": n_test, "seed": seed}
     known = str(name) in SETS
     if not known and not isinstance(name, Path) and "." not in name and os.sep not in name:
         raise unknown_choice("corpus", name, SETS)
     file = _locate(str(name), root) if known else cache.expanded(name)
-    rows, sha256, attribution = SETS[str(name)] if known else (None, None, "")
+    rows, sha256 = SETS[str(name)] if known else (None, None)
     source, target, *rest = read_tsv(file, columns, sha256)
     if rows is not None and len(source) != rows:
         raise OSError(f"{file} has {len(source):,} pairs, not {rows:,}")
     groups = _chapters(rest[0], file.name) if rest else components(source, target)
     what = "chapter" if rest else "connected component of the sentence graph"
-    return split(str(name), source, target, groups, what, attribution=attribution, **options)
+    return split(str(name), source, target, groups, what)
 
 
 def _locate(name: str, root: str | Path | None) -> Path:
