@@ -172,7 +172,6 @@ VECTORS = {
     "welch_interval": (statistics.welch_interval, [LOSSES, LOSSES * 0.5]),
     "largest_interval": (lambda a: statistics.largest_interval([a, LOSSES]), [LOSSES * 2]),
     "confusion, rates": (lambda r: noise.confusion("symmetric", 4, r), [np.array([0.25, 0.5, 0.125, 0.125])]),
-    "paired_difference": (statistics.paired_difference, [LOSSES, LOSSES * 0.5]),
     "sampler_agreement": (lambda w: dg.sampler_agreement(LAW, w), [np.array([0.5, 0.25, 0.125, 0.125])]),
     "symmetric_noise_agreement": (lambda r: dg.symmetric_noise_agreement(r, 10), [np.array([0.25, 0.5])]),
     "knn_flip_rate": (lambda r: dg.knn_flip_rate(3, r), [np.array([0.25, 0.5])]),

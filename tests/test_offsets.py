@@ -205,9 +205,7 @@ def test_a_row_is_its_own_first_neighbour_however_often_it_occurs(d, offset):
 
 
 @pytest.mark.parametrize("scale", [2.0**-600, 2.0**-30, 2.0**1015])
-@pytest.mark.parametrize(
-    "interval", [lambda a, b: statistics.mean_interval(a), statistics.paired_difference, statistics.welch_interval]
-)
+@pytest.mark.parametrize("interval", [lambda a, b: statistics.mean_interval(a), statistics.welch_interval])
 def test_a_scale_changes_no_interval(interval, scale):
     a, b = np.linspace(1, 5, 9) ** 2, np.sin(np.arange(9.0))
     assert interval(a * scale, b * scale)[:3] == tuple(scale * v for v in interval(a, b)[:3])

@@ -80,20 +80,6 @@ def mean_interval(values, *, confidence: float = 0.95) -> Interval:
     return _interval(array.mean(), half, power, array.size)
 
 
-def paired_difference(a, b, *, confidence: float = 0.95) -> Interval:
-    """Returns the mean of a - b, pair by pair (the same seeds), with its t interval.
-
-    Raises: ValueError for unequal lengths, and as `mean_interval` does.
-
-    >>> paired_difference([3.0, 4.0], [1.0, 2.0]).value
-    2.0
-    """
-    a, b = _values(a), _values(b)
-    if a.shape != b.shape:
-        raise ValueError(f"pairs are needed: {a.size} and {b.size} values")
-    return mean_interval(a - b, confidence=confidence)
-
-
 def welch_interval(a, b, *, confidence: float = 0.95) -> Interval:
     """Returns the mean of a minus that of b with Welch's t interval: independent samples, spreads that may differ.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -128,7 +129,10 @@ class Transduction(Lexicon):
         elif noise.kind.startswith("source"):
             new = np.where(hit, unigram if noise.kind == "source_unigram" else uniform, w.rank)
             changed = np.bincount(w.sentence[new != w.rank], minlength=BLOCK)
-            seen = _with_ranks(d, w, new)
+            adjective = d.adjective.copy()
+            adjective[d.adjective >= 0] = new[w.list == grammar.ADJECTIVE]
+            verb, noun = new[w.list == grammar.VERB], new[w.list == grammar.NOUN]
+            seen = dataclasses.replace(d, verb=verb, noun=noun, adjective=adjective)
         source = grammar.write_source(seen, self.list_size)
         target = grammar.write_target(d, codes, gender, self.alphabet)[0]
         if noise.kind == "misaligned":
@@ -241,11 +245,3 @@ class Transduction(Lexicon):
         one_of("unit", unit, UNITS)
         value = noises.sentence_floor(noise, self.law, self.q, test, self.expected["content"])
         return value / {"symbol": self.expected["target"], "word": self.expected["content"], "sentence": 1.0}[unit]
-
-
-def _with_ranks(d: Derivations, w: Words, ranks: np.ndarray) -> Derivations:
-    adjective = d.adjective.copy()
-    adjective[d.adjective >= 0] = ranks[w.list == grammar.ADJECTIVE]
-    rest = (d.sentence, d.slot, d.index, d.determiner)
-    verb, noun = ranks[w.list == grammar.VERB], ranks[w.list == grammar.NOUN]
-    return Derivations(d.register, verb, *rest, noun, adjective, d.preposition)

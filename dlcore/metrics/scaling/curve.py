@@ -94,10 +94,14 @@ def as_curve(sizes, losses, law: Law) -> tuple[np.ndarray, np.ndarray]:
     x, y = log_positive("sizes", sizes), log_positive("losses", losses)
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError(f"sizes and losses must be equally long lists, not of shapes {x.shape} and {y.shape}")
-    distinct = np.unique(x).size
+    check_enough(law, np.unique(x).size, "sizes")
+    return x, y
+
+
+def check_enough(law: Law, distinct: int, what: str) -> None:
+    """Raises ValueError where a law has more parameters than there are distinct sizes, or pairs of them."""
     if distinct < len(law.parameters):
         raise ValueError(
             f"{law.name} has {len(law.parameters)} parameters ({', '.join(law.parameters)}) and needs as many distinct "
-            f"sizes: {distinct} given"
+            f"{what}: {distinct} given"
         )
-    return x, y

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from dlcore.config import one_of
 from dlcore.metrics.checks import as_confidence
-from dlcore.metrics.scaling.curve import DELTA, Curve, as_delta, log_positive
+from dlcore.metrics.scaling.curve import DELTA, Curve, as_delta, check_enough, log_positive
 from dlcore.metrics.scaling.fit import Fit, solve
 from dlcore.metrics.scaling.laws import MAX_EXPONENT, NAMED, NEGLIGIBLE, Law, columns, regress
 from dlcore.metrics.scaling.solver import multistart
@@ -125,11 +125,7 @@ def _curve(law: Law, N, D, loss, delta: float) -> Curve:
             "model size with other data sizes, or see fit"
         )
     pairs, group = np.unique(both, axis=1, return_inverse=True)
-    if pairs.shape[1] < len(law.parameters):
-        raise ValueError(
-            f"{law.name} has {len(law.parameters)} parameters ({', '.join(law.parameters)}) and needs as many distinct "
-            f"pairs of sizes: {pairs.shape[1]} given"
-        )
+    check_enough(law, pairs.shape[1], "pairs of sizes")
     shift = both.mean(1, keepdims=True)
     return Curve(law, both - shift, y, shift, group.ravel(), delta)
 

@@ -92,25 +92,18 @@ def report_joint(
     >>> report_joint(N=n.ravel(), D=d.ravel(), loss=loss.ravel(), bootstrap=0).best
     'hoffmann'
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", OutlierWarning)  # the sentence says it
-        return _report_joint(N, D, loss, bootstrap, seed, holdout, delta)
-
-
-def _report_joint(N, D, loss, bootstrap: int, seed: int, holdout: float, delta: float) -> LawReport:
     n, d, y = (np.exp(log_positive(name, v)) for name, v in (("N", N), ("D", D), ("loss", loss)))
     if not 0 < holdout < 1:
         raise ValueError(f"holdout = {holdout} is outside (0, 1): the share of runs to predict")
-    fits = {
-        law: fit_joint(N=n, D=d, loss=y, law=law, bootstrap=bootstrap, seed=seed, delta=delta) for law in JOINT_LAWS
-    }
-    product = n * d
+    product, fits, held = n * d, {}, {}
     out = product >= np.sort(product)[-max(1, round(holdout * len(product)))]
-    held = {}
-    for law in JOINT_LAWS:
-        part = fit_joint(N=n[~out], D=d[~out], loss=y[~out], law=law, delta=delta)
-        errors = np.log(part.predict(N=n[out], D=d[out]) / y[out])
-        held[law] = Holdout(law, part, product[out], y[out], errors, float(np.abs(errors).mean()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OutlierWarning)  # the sentence says it
+        for law in JOINT_LAWS:
+            fits[law] = fit_joint(N=n, D=d, loss=y, law=law, bootstrap=bootstrap, seed=seed, delta=delta)
+            part = fit_joint(N=n[~out], D=d[~out], loss=y[~out], law=law, delta=delta)
+            errors = np.log(part.predict(N=n[out], D=d[out]) / y[out])
+            held[law] = Holdout(law, part, product[out], y[out], errors, float(np.abs(errors).mean()))
     held = by_error(held)
     best = next((law for law in held if not fits[law].flags), next(iter(held)))
     found = fits[best]
