@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlcore.arrays import as_integers, as_reals, as_whole
+from dlcore.arrays import as_integers, as_reals
 
 
 def as_counts(name: str, table, shape: tuple[int, ...] | None = None) -> np.ndarray:
@@ -50,11 +50,6 @@ def as_confidence(confidence: float) -> float:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence = {confidence} is outside (0, 1)")
     return confidence
-
-
-def as_replicates(replicates: int) -> int:
-    """Returns the number of simulated draws; raises ValueError below 2, where there is no spread."""
-    return as_whole("replicates", replicates, 2)
 
 
 def tally(feature, predictions, num_features: int, num_classes: int) -> np.ndarray:

@@ -127,11 +127,6 @@ class MinibatchCKA:
         self._sums.append((len(a.values), hsic.xy, hsic.xx, hsic.yy, *sizes))
         return self
 
-    def merge(self, other: MinibatchCKA) -> MinibatchCKA:
-        """Adds the batches of another object (of another process, say) and returns this one."""
-        self._sums.extend(other._sums)
-        return self
-
     def compute(self, *, confidence: float = 0.95) -> Interval:
         """Returns the alignment with its interval; `n` is the number of batches.
 

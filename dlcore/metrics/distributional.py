@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from dlcore.arrays import as_integers, as_reals
-from dlcore.metrics.checks import as_confidence, as_counts, as_law, as_rate, as_replicates, as_weights, tally
+from dlcore.arrays import as_integers, as_reals, as_whole
+from dlcore.metrics.checks import as_confidence, as_counts, as_law, as_rate, as_weights, tally
 from dlcore.metrics.statistics import Interval, wilson_interval
 from dlcore.metrics.two_sample import DENSE, Cells, TwoSample, estimates, train_test_tv, two_sample_from_counts
 from dlcore.results import usable
@@ -161,7 +161,7 @@ def calibration_from_counts(
     """
     law = as_law("conditional", conditional)
     table = as_counts("counts", counts, law.shape)
-    replicates, confidence = as_replicates(replicates), as_confidence(confidence)
+    replicates, confidence = as_whole("replicates", replicates, 2), as_confidence(confidence)
     sizes = table.sum(1)
     there = sizes > 0
     table, law, sizes = table[there], law[there], sizes[there]
@@ -301,7 +301,7 @@ def agreement_gap(
     # each point contributes one of -1, -1/2, 0, 1/2, 1: resampling the five counts is resampling the points
     per_point = (a == b) - 0.5 * ((a == y).astype(float) + (b == y))
     values, counts = np.unique(per_point, return_counts=True)
-    draws = np.random.default_rng(seed).multinomial(a.size, counts / a.size, size=as_replicates(replicates))
+    draws = np.random.default_rng(seed).multinomial(a.size, counts / a.size, size=as_whole("replicates", replicates, 2))
     draws = draws @ values / a.size
     low, high = np.quantile(draws, [tail, 1 - tail])
     acc_a, acc_b = float((a == y).mean()), float((b == y).mean())

@@ -258,7 +258,6 @@ def deviation_complexity(
     >>> deviation_complexity([[0, 1], [0, 1]], [[0, 1], [1, 1]], [0, 1], 2)  # the classifier ignores the noise
     0.0
     """
-    check_correction(correction)
     found, noisy, given = _draws(predictions, noisy_labels, labels, num_classes)
     delta, shift = (found - given) % num_classes, (noisy - given) % num_classes
     code = delta * num_classes + shift

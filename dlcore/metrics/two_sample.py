@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import norm
 
-from dlcore.metrics.checks import as_confidence, as_counts, as_replicates, tally
+from dlcore.arrays import as_whole
+from dlcore.metrics.checks import as_confidence, as_counts, tally
 from dlcore.metrics.statistics import Interval
 from dlcore.results import usable
 
@@ -120,7 +121,7 @@ def two_sample_from_counts(
     both = (a.sum(1) > 0) & (b.sum(1) > 0)
     if not both.any():
         raise ValueError("train and test share no feature")
-    replicates, confidence = as_replicates(replicates), as_confidence(confidence)
+    replicates, confidence = as_whole("replicates", replicates, 2), as_confidence(confidence)
     a, b = a[both], b[both]
     na, nb = a.sum(1), b.sum(1)
     weights = 0.5 * (na / na.sum() + nb / nb.sum())

@@ -82,10 +82,6 @@ class Place:
         """Returns the path of the file that says why a cell failed."""
         return self.folder / f"{key}.failed.json"
 
-    def record(self, key: str) -> Record | None:
-        """Returns the cell's record, or None."""
-        return RecordStore(self.store).load(Name(self.study, key))
-
     def status(self, key: str, record: Record | None, copies: Mapping[str, Path]) -> str:
         """Returns "done" (a record, and the executed copy where there is a notebook), "failed" or "to run"."""
         if record is not None and (self.source is None or key in copies):
@@ -165,14 +161,14 @@ class TimeIsUp(TimeoutError):
 
 
 def _too_long(place: Place) -> str:
-    return f"TimeIsUp: it had not ended after {place.timeout} s (--timeout)"
+    return f"it had not ended after {place.timeout} s (--timeout)"
 
 
 def _hung(place: Place, key: str) -> Outcome | None:
     """Returns the failure of a cell that this sweep has ended together with its worker, so that it is not run again."""
     if place.timeout and place.failure(key).exists():
         about = place.read_failure(key)
-        if about.get("sweep") == place.token and about["error"] == _too_long(place):
+        if about.get("sweep") == place.token and about["error"] == f"TimeIsUp: {_too_long(place)}":
             return Outcome(key, FAILED, about["error"])
     return None
 
@@ -192,7 +188,7 @@ def limited(place: Place, key: str, given: Mapping[str, Any]) -> Iterator[None]:
             raise RuntimeError("--timeout needs workers on this system: --workers 1")
 
         def alarm(*_: Any) -> None:
-            raise TimeIsUp(_too_long(place).partition(": ")[2])
+            raise TimeIsUp(_too_long(place))
 
         with handled(alarm, signal.SIGALRM):
             signal.setitimer(signal.ITIMER_REAL, place.timeout)
@@ -201,29 +197,26 @@ def limited(place: Place, key: str, given: Mapping[str, Any]) -> Iterator[None]:
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
         return
-    over = threading.Event()
-    watch = threading.Thread(
-        target=_watch, args=(over, threading.get_ident(), place, key, dict(given)), daemon=True, name="dlcore-timeout"
-    )
-    watch.start()
+    over, ident = threading.Event(), threading.get_ident()
+
+    def watch() -> None:
+        if over.wait(place.timeout):
+            return
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(TimeIsUp))
+        if over.wait(LAST_WORDS):
+            return
+        stack = sys._current_frames().get(ident)
+        trace = "".join(traceback.format_stack(stack)) if stack else ""
+        fail(place, key, given, f"TimeIsUp: {_too_long(place)}", trace)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="dlcore-timeout").start()
     try:
         yield
     except TimeIsUp:
-        raise TimeIsUp(_too_long(place).partition(": ")[2]) from None
+        raise TimeIsUp(_too_long(place)) from None
     finally:
         over.set()
-
-
-def _watch(over: threading.Event, ident: int, place: Place, key: str, given: dict[str, Any]) -> None:
-    """Ends a cell of another thread that takes too long: by an exception, and if that is not heard with its process."""
-    if over.wait(place.timeout):
-        return
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(TimeIsUp))
-    if over.wait(LAST_WORDS):
-        return
-    stack = sys._current_frames().get(ident)
-    fail(place, key, given, _too_long(place), "".join(traceback.format_stack(stack)) if stack else "")
-    os._exit(1)
 
 
 def _last_line(error: BaseException) -> str:
@@ -257,7 +250,7 @@ def _notebook(place: Place, key: str, given: Mapping[str, Any]) -> None:
     notebook.execute(
         place.source, place.copy(key, given), given, cwd=place.cwd, timeout=place.timeout, env=env, retries=1
     )
-    if place.record(key) is None:
+    if RecordStore(place.store).load(Name(place.study, key)) is None:
         raise RuntimeError(
             f"the notebook ran, but left no record {key} in {place.store}; does it call RecordStore().load_or_run "
             "with Config.from_namespace(globals())? --direct runs the study without a notebook"

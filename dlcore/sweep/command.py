@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import csv
+import io
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -119,16 +122,46 @@ def _end(found: Any, retried: bool) -> int:
 
 
 def _job_array(args: argparse.Namespace, made: Any) -> int:
-    from dlcore.sweep import job_array
+    """Writes a job array of SLURM, for clusters without Dask: a script, and the cells beside it, one row a task.
 
-    options = ["--store", str(made.place.store), "--out", str(Path(args.out).resolve())]
-    options += ["--direct"] if args.direct else ["--notebook", str(made.place.source)]
-    options += ["--timeout", str(args.timeout)] if args.timeout else []
-    options += ["--retry-failed"] if args.retry_failed else []
-    options += [word for module in made.place.plugins for word in ("--plugin", module)]
-    script, rows = job_array.write(
-        made, Path(args.job_array), threads=args.threads or 1, together=args.workers or None, options=options
-    )
+    A task runs one cell and ends; a done cell costs seconds.
+    """
+    from dlcore.cache import write_atomically
+    from dlcore.sweep.cluster import THREADS
+
+    script, threads, study = Path(args.job_array).resolve(), args.threads or 1, made.place.study
+    rows = script.with_suffix(".cells.csv")
+    # one name at least, and its value in every row: a row without an entry is none
+    names = list(dict.fromkeys(name for cell in made.cells for name in cell.given)) or ["preset"]
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(names)
+    for cell in made.cells:
+        # as Python writes it, so that the reader sees the same type; an empty entry is the default
+        entries = [cell.given.get(name, getattr(cell.config, name)) for name in names]
+        lines.writerow(["" if e is None else e if isinstance(e, str) else repr(e) for e in entries])
+    write_atomically(rows, text.getvalue())
+    command = [sys.executable, "-m", "dlcore", "sweep", study, "--grid-file", str(rows)]
+    command += ["--store", str(made.place.store), "--out", str(Path(args.out).resolve())]
+    command += ["--direct"] if args.direct else ["--notebook", str(made.place.source)]
+    command += ["--timeout", str(args.timeout)] if args.timeout else []
+    command += ["--retry-failed"] if args.retry_failed else []
+    command += [word for module in made.place.plugins for word in ("--plugin", module)]
+    at_once = f"%{args.workers}" if args.workers else ""
+    head = [
+        "#!/bin/bash",
+        f"# {len(made.cells)} cells of {rows.name}, one a task; add what your cluster wants (partition, time, memory)",
+        f"#SBATCH --job-name=dlcore-{study}",
+        f"#SBATCH --array=0-{len(made.cells) - 1}{at_once}",
+        f"#SBATCH --cpus-per-task={threads}",
+        f"#SBATCH --output={script.with_suffix('')}.%a.log",
+        "# the task has a minute to write its checkpoint before its time is over",
+        "#SBATCH --signal=TERM@60",
+        *(f"export {name}={threads}" for name in THREADS),
+        f"cd {shlex.quote(str(Path.cwd()))}",
+        f'exec {shlex.join(command)} --only "$SLURM_ARRAY_TASK_ID"',
+    ]
+    write_atomically(script, "\n".join(head) + "\n")
     print(f"wrote {script} and {rows}: {made.counts()}")
     print(f"sbatch {script}; when it is done, the same sweep without --job-array makes the table")
     return 0

@@ -106,13 +106,12 @@ def _outcome(future: Any, cell: Cell, plan: Plan) -> Outcome:
     if future.status == "cancelled":
         raise RuntimeError("the scheduler is gone; finished records are kept, run again to go on")
     error = future.exception()
+    text = f"{type(error).__name__}: {error}".splitlines()[0]
     if isinstance(error, KilledWorker):
         text = f"the worker died {DEATHS} times while it ran this cell; out of memory, or of time?"
         unfinished = plan.place.folder.glob(f".*{cell.key}.ipynb.*.tmp/*.ipynb")
         if last := max(unfinished, key=lambda path: path.stat().st_mtime, default=None):
             last.replace(plan.place.copy(cell.key, cell.given).with_suffix(".failed.ipynb"))
-        return cells.fail(plan.at(cell), cell.key, cell.given, text, str(error))
-    text = f"{type(error).__name__}: {error}".splitlines()[0]
     return cells.fail(plan.at(cell), cell.key, cell.given, text, str(error))
 
 

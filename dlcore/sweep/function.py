@@ -13,6 +13,8 @@ from dlcore.config import unknown_choice
 from dlcore.records import Record
 from dlcore.sweep.grid import Cell
 
+PLAIN = (bool, int, float, str, type(None))
+
 
 class Call:
     """The parameters of one call, in the place of a study's configuration: hashed, with the function's code, into a key."""
@@ -55,11 +57,7 @@ def cells(function: Callable[..., Any], wanted: Iterable[Mapping[str, Any]]) -> 
     for given in wanted:
         plain = {key: value.item() if hasattr(value, "item") else value for key, value in given.items()}
         for key, value in plain.items():
-            if not (
-                value is None
-                or isinstance(value, (bool, int, str))
-                or (isinstance(value, float) and math.isfinite(value))
-            ):
+            if not isinstance(value, PLAIN) or (isinstance(value, float) and not math.isfinite(value)):
                 raise ValueError(f"{key} = {value!r} is not a plain value: a number, a word, True, False or None")
         try:
             bound = signature.bind(**plain)
@@ -68,7 +66,7 @@ def cells(function: Callable[..., Any], wanted: Iterable[Mapping[str, Any]]) -> 
                 raise unknown_choice("parameter", unknown[0], signature.parameters) from None
             raise ValueError(f"{name(function)}: {error}") from None
         bound.apply_defaults()
-        defaults = {k: v for k, v in bound.arguments.items() if isinstance(v, (bool, int, float, str, type(None)))}
+        defaults = {k: v for k, v in bound.arguments.items() if isinstance(v, PLAIN)}
         call = Call(name(function), {**defaults, **plain, "code": text})
         found.setdefault(call.key, Cell(plain, call))
     return list(found.values()), len(wanted) - len(found)

@@ -123,7 +123,10 @@ def read_file(path: str | Path) -> list[dict[str, Any]]:
     """
     path = cache.expanded(path)
     if path.suffix.lower() == ".csv":
-        return _read_csv(path)
+        names, body = reading.rows(path)
+        if not body:
+            raise ValueError(f"{path} has no rows")
+        return [{name: value(text) for name, text in zip(names, row, strict=True) if text} for _, row in body]
     if path.suffix.lower() not in (".yml", ".yaml"):
         raise ValueError(f"{path}: a grid file is .yml, .yaml or .csv")
     import yaml
@@ -154,26 +157,18 @@ def _loader() -> type:
 
 
 def _listed(path: Path, name: Any, entry: Any) -> list[Any]:
-    found = [v for e in (entry if isinstance(entry, list) else [entry]) for v in _scalar(path, name, e)]
+    found: list[Any] = []
+    for one in entry if isinstance(entry, list) else [entry]:
+        if isinstance(one, str):
+            found += values(one)  # YAML takes 1e-3 and 0:0.9:0.1 for strings
+        elif one is None or isinstance(one, (bool, int, float)):
+            found.append(one)
+        else:
+            # of a list of lists of lists by reference, the whole text may fill the memory
+            raise ValueError(f"{path}: {name} = {reprlib.repr(one)} is not a plain value")
     if not found:
         raise ValueError(f"{path}: {name} has no value")
     return found
-
-
-def _scalar(path: Path, name: Any, entry: Any) -> list[Any]:
-    if isinstance(entry, str):
-        return values(entry)  # YAML takes 1e-3 and 0:0.9:0.1 for strings
-    if entry is not None and not isinstance(entry, (bool, int, float)):
-        # of a list of lists of lists by reference, the whole text may fill the memory
-        raise ValueError(f"{path}: {name} = {reprlib.repr(entry)} is not a plain value")
-    return [entry]
-
-
-def _read_csv(path: Path) -> list[dict[str, Any]]:
-    names, body = reading.rows(path)
-    if not body:
-        raise ValueError(f"{path} has no rows")
-    return [{name: value(text) for name, text in zip(names, row, strict=True) if text} for _, row in body]
 
 
 def product(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

@@ -151,33 +151,32 @@ def make(
         ValueError: an unknown study, a parameter or a value that is not valid, a field that the notebook does not set.
         FileNotFoundError: the study's notebook was not found.
     """
-    out, local = cache.expanded(out).resolve(), RecordStore(store).path.resolve()
+    out, name = cache.expanded(out).resolve(), function.name(study) if callable(study) else study
+    local, token = RecordStore(store).path.resolve(), uuid.uuid4().hex[:12]
+    place = Place(name, local, out / name / "direct", token, timeout=timeout)
     if callable(study):
         if notebook is not None:
             raise ValueError("a function runs without a notebook; leave notebook out")
-        name = function.name(study)
-        place = Place(name, local, out / name / "direct", uuid.uuid4().hex[:12], timeout=timeout, function=study)
-        plan = Plan(place, *function.cells(study, wanted), {}, {})
-        plan.look()
-        return plan
-    config = studies.study(study).Config
-    if direct and notebook is not None:
-        raise ValueError("--direct runs the study without a notebook; leave --notebook out")
-    base: dict[str, Any] = dict(_of(study, "CHAPTER", {}))
-    known = tuple(filter(None, os.environ.get("DLCORE_PLUGINS", "").split(",")))
-    place = Place(study, local, out / study / "direct", uuid.uuid4().hex[:12], timeout=timeout, plugins=known)
-    if not direct:
-        place, base = _with_notebook(place, cache.expanded(notebook) if notebook is not None else find_notebook(study))
-        known = list(base)
-        base = {name: entry for name, entry in base.items() if name in config.names()}
-        for name in dict.fromkeys(name for given in wanted for name in given):
-            if name in config.names() and name not in known:
-                raise ValueError(
-                    f"the parameters cell of {place.source.name} does not set {name!r}, only {', '.join(known)}; "
-                    "--direct sweeps every field of the study"
-                )
-    cells, repeated = grid.cells(config, wanted, base)
-    plan = Plan(place, cells, repeated, {}, {})
+        place, found = dataclasses.replace(place, function=study), function.cells(study, wanted)
+    else:
+        config, base = studies.study(study).Config, dict(_of(study, "CHAPTER", {}))
+        if direct and notebook is not None:
+            raise ValueError("--direct runs the study without a notebook; leave --notebook out")
+        plugins = tuple(filter(None, os.environ.get("DLCORE_PLUGINS", "").split(",")))
+        place = dataclasses.replace(place, plugins=plugins)
+        if not direct:
+            place, known = _with_notebook(
+                place, cache.expanded(notebook) if notebook is not None else find_notebook(study)
+            )
+            base = {name: entry for name, entry in known.items() if name in config.names()}
+            for name in dict.fromkeys(name for given in wanted for name in given):
+                if name in config.names() and name not in known:
+                    raise ValueError(
+                        f"the parameters cell of {place.source.name} does not set {name!r}, only {', '.join(known)}; "
+                        "--direct sweeps every field of the study"
+                    )
+        found = grid.cells(config, wanted, base)
+    plan = Plan(place, *found, {}, {})
     plan.look()
     return plan
 

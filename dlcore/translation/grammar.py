@@ -90,17 +90,14 @@ def write_source(d: Derivations, size: int) -> Ragged:
     whole = np.arange(len(d))
     zero = np.zeros(len(d), np.int64)
 
-    def np_key(rows, within):
-        return _key(d.sentence[rows], place[rows], d.index[rows], within)
-
     every = slice(None)
     keys = (
         _key(whole, zero, zero, 0),
         _key(whole, zero + 2, zero, 0),
-        np_key(prep, 0),
-        np_key(every, 1),
-        np_key(has, 2),
-        np_key(every, 3),
+        _phrase_key(d, place, prep, 0),
+        _phrase_key(d, place, every, 1),
+        _phrase_key(d, place, has, 2),
+        _phrase_key(d, place, every, 3),
     )
     tokens = (
         REGISTER + d.register,
@@ -128,18 +125,15 @@ def write_target(
     first, second = SYMBOL + codes // alphabet, SYMBOL + codes % alphabet
     verb, noun, adj = slice(0, n), slice(n, n + m), slice(n + m, None)
 
-    def np_key(rows, within):
-        return _key(d.sentence[rows], d.slot[rows], d.index[rows], within)
-
     every = slice(None)
     keys = (
         _key(whole, zero + 3, zero, 0),
-        np_key(every, 1),
-        np_key(has, 3),
+        _phrase_key(d, d.slot, every, 1),
+        _phrase_key(d, d.slot, has, 3),
         _key(whole, zero + 3, zero, 1),
-        np_key(every, 2),
-        np_key(has, 4),
-        np_key(every, 0),
+        _phrase_key(d, d.slot, every, 2),
+        _phrase_key(d, d.slot, has, 4),
+        _phrase_key(d, d.slot, every, 0),
         _key(d.sentence[prep], d.slot[prep], 2 * _CHAIN - 1 - d.index[prep], 0),
         _key(whole, zero + 4, zero, 0),
     )
@@ -156,6 +150,10 @@ def write_target(
 
 def _key(sentence, place, index, within) -> np.ndarray:
     return ((sentence * 8 + place) * (2 * _CHAIN) + index) * 8 + within
+
+
+def _phrase_key(d: Derivations, place: np.ndarray, rows, within: int) -> np.ndarray:
+    return _key(d.sentence[rows], place[rows], d.index[rows], within)
 
 
 def _sorted(keys, tokens, n: int) -> tuple[Ragged, np.ndarray]:
@@ -253,8 +251,8 @@ def parse_target(target: Ragged, alphabet: int) -> tuple[np.ndarray, Derivations
     start = np.searchsorted(number, number)
     whole = np.bincount(number, weights=outer, minlength=number[-1] + 1)[number] > 0
     slot = np.where(whole, ADVERBIAL, np.minimum(chain, OBJECT))
-    noun_code = _code(t, at + 1, alphabet)
-    codes = [_code(t, end - 3, alphabet), noun_code, _code(t, at + 3, alphabet)[has]]
+    noun_code = codes_at(t, at + 1, alphabet)
+    codes = [codes_at(t, end - 3, alphabet), noun_code, codes_at(t, at + 3, alphabet)[has]]
     zero, m = np.zeros(len(target), np.int64), np.zeros(len(at), np.int64)
     index = np.minimum(np.arange(len(at)) - start, _CHAIN - 1)
     d = Derivations(zero, zero, sentence, slot, index, (t[at] - TARGET_DET) // 2, m, np.where(has, 0, -1), prep)
@@ -264,7 +262,8 @@ def parse_target(target: Ragged, alphabet: int) -> tuple[np.ndarray, Derivations
     return (good, d, codes, gender) if good.all() else _again(good, target, alphabet, parse_target)
 
 
-def _code(t: np.ndarray, at: np.ndarray, alphabet: int) -> np.ndarray:
+def codes_at(t: np.ndarray, at: np.ndarray, alphabet: int) -> np.ndarray:
+    """Returns the codes of the words that begin at the places `at` of target tokens t, -1 for what is no word."""
     a, b = (t[np.minimum(at + k, len(t) - 1)] - SYMBOL for k in (0, 1))
     return np.where((a >= 0) & (b >= 0) & (a < alphabet) & (b < alphabet), a * alphabet + b, -1)
 

@@ -167,9 +167,7 @@ class Transduction(Lexicon):
         inside = Ragged.cut(np.where(np.repeat(fits, text.lengths), 0, text.flat), text.lengths)
         flat = inside.flat.astype(np.int64)
         flat[np.repeat(fits, text.lengths)] = target.take(fits).flat
-        a, b = flat[where] - grammar.SYMBOL, flat[where + 1] - grammar.SYMBOL
-        known = (a >= 0) & (b >= 0) & (a < self.alphabet) & (b < self.alphabet)
-        codes, gender = np.where(known, a * self.alphabet + b, -1), (flat[dets] - grammar.TARGET_DET) % 2
+        codes, gender = grammar.codes_at(flat, where, self.alphabet), (flat[dets] - grammar.TARGET_DET) % 2
         again = grammar.write_target(d, codes, gender, self.alphabet)[0]
         return w, codes, gender, grammar.equal_rows(again, target)
 

@@ -105,13 +105,6 @@ def _bansal_starts(x, y):
     return columns(ap[..., 0], np.broadcast_to(c, ap.shape[:2]), ap[..., 1])
 
 
-def _bansal_shift(theta, s):
-    moved = np.array(theta, dtype=float)
-    moved[:, 0] += moved[:, 2] * s
-    moved[:, 1] -= s
-    return moved
-
-
 # power: log L = b - c log D
 
 
@@ -202,14 +195,14 @@ def _broken_starts(x, y):
     return np.concatenate(found, axis=1)
 
 
-def _move(prefactor: int, exponent: int, place: int | None = None):
-    """Returns the change of unit of a law beta (D / unit)^-exponent, with a location in log D at `place`."""
+def _move(prefactor: int, exponent: int, place: int | None = None, sign: int = 1):
+    """Returns the change of unit of a law beta (D / unit)^-exponent, with `sign` times a location in log D at `place`."""
 
     def shift(theta, s):
         moved = np.array(theta, dtype=float)
         moved[:, prefactor] += moved[:, exponent] * s
         if place is not None:
-            moved[:, place] += s
+            moved[:, place] += sign * s
         return moved
 
     return shift
@@ -235,7 +228,7 @@ LAWS = {
         slope=lambda theta, x: theta[:, 2:] * expit(-theta[:, 1:2] - x),
         bounds=_bansal_bounds,
         starts=_bansal_starts,
-        shift=_bansal_shift,
+        shift=_move(0, 2, place=1, sign=-1),
     ),
     "power": Law(
         name="power",
