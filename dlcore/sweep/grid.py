@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import itertools
+import math
 import reprlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,18 +55,16 @@ def value(text: str) -> Any:
         return text
 
 
-def pair(text: str) -> tuple[str, str]:
-    """Returns the name and the text of `name=value`."""
-    name, sign, rest = text.partition("=")
-    if not sign or not name:
-        raise ValueError(f"{text!r} is not a parameter; write name=value, for example noise=0.4")
-    return name, rest
-
-
 def parameters(pairs: Iterable[str], read: Callable[[str], Any] = value) -> dict[str, Any]:
-    """Returns what `name=text` words say, the text as `read` takes it. Raises ValueError for a name that is there twice."""
+    """Returns what `name=text` words say, the text as `read` takes it.
+
+    Raises: ValueError for other words, and for a name that is there twice.
+    """
     found: dict[str, Any] = {}
-    for name, text in map(pair, pairs):
+    for word in pairs:
+        name, sign, text = word.partition("=")
+        if not sign or not name:
+            raise ValueError(f"{word!r} is not a parameter; write name=value, for example noise=0.4")
         if name in found:
             raise ValueError(f"{name!r} is given twice, as {found[name]!r} and as {text}")
         found[name] = read(text)
@@ -105,9 +104,7 @@ def _range(text: str) -> list[float | int]:
         count = Decimal(LARGEST)
     if count >= LARGEST:
         raise ValueError(f"the range {text!r} has more than {LARGEST:,} values")
-    whole = all(
-        number == number.to_integral_value() and number.as_tuple().exponent == 0 for number in (start, stop, step)
-    )
+    whole = all(number.as_tuple().exponent == 0 for number in (start, stop, step))
     numbers = (start + i * step for i in range(int(count) + 1))
     return [int(number) if whole else float(number) for number in numbers]
 
@@ -177,10 +174,7 @@ def product(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     >>> product({"noise": [0.1, 0.2], "seed": [0, 1]})[1]
     {'noise': 0.1, 'seed': 1}
     """
-    count = 1
-    for entries in grid.values():
-        count *= len(entries)
-    if count > LARGEST:
+    if (count := math.prod(map(len, grid.values()))) > LARGEST:
         raise ValueError(f"the grid has {count:,} cells; at most {LARGEST:,}")
     return [dict(zip(grid, entries, strict=True)) for entries in itertools.product(*grid.values())]
 
