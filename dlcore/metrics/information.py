@@ -60,7 +60,7 @@ def jackknife_information(total: np.ndarray, tables: Iterable[np.ndarray], draws
 
     It makes no assumption on the counts inside one draw, which share their classifier and are not independent.
 
-    Shapes: total (R, C), the sum of the tables; tables, one (R, C) for each of K draws, may come one by one, so that none is kept.
+    Shapes: total (R, C), the sum of the tables; tables, one (R, C) for each of K draws, which may come one by one.
     """
     left = [float(mutual_information(total - table)) for table in tables]
     return float(draws * mutual_information(total) - (draws - 1) * np.mean(left))

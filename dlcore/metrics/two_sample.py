@@ -60,7 +60,7 @@ class TwoSample:
 
 
 def estimates(value: float, null: np.ndarray, again: np.ndarray, confidence: float) -> dict[str, float]:
-    """Returns what is said of a distance, from simulated ones of equal laws (`null`) and of laws as they were found (`again`)."""
+    """Returns what is said of a distance, from simulated ones of equal laws (`null`) and of the laws found (`again`)."""
     mean, half = float(null.mean()), float(norm.ppf(0.5 + confidence / 2)) * float(again.std())
     # the bias lies between 0 (far from the null) and null_mean (at the null): each end allows for the worse case
     low, high = np.clip([value - mean - half, value + half], 0, 1)

@@ -224,7 +224,7 @@ def estimate(records: Iterable[Record], fields: Mapping[str, Any]) -> tuple[floa
 
 
 def describe_time(plan: Plan, todo: Sequence[Cell], workers: int, device: str = "") -> list[str]:
-    """Returns lines: how many cells take about how long, by which records of this kind of device, and the whole for the workers."""
+    """Returns lines: how many cells take about how long, by which records of a kind of device, and the whole for the workers."""
     records = [
         record
         for record in RecordStore(plan.place.store).records(plan.place.study)
