@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeGuard
 
 import torch
 from torch import nn
@@ -270,12 +269,8 @@ def _chain(model: nn.Module, stage: str) -> tuple[nn.Module, nn.Module] | None:
     return nn.Sequential(*before, here), nn.Sequential(*after)
 
 
-def _tracked(module: nn.Module) -> TypeGuard[_BatchNorm]:
-    return isinstance(module, _BatchNorm) and module.running_mean is not None
-
-
 def _norms(model: nn.Module) -> list[_BatchNorm]:
-    return [module for module in model.modules() if _tracked(module)]
+    return [part for part in model.modules() if isinstance(part, _BatchNorm) and part.running_mean is not None]
 
 
 @torch.no_grad()
