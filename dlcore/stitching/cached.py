@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -30,17 +31,7 @@ class Kept:
             options, device="", cache_bytes=0, training=dataclasses.replace(options.training, seed=0)
         )
         self._data = _digest(FORMAT, repr(how), *data)
-        self._networks: dict[int, tuple[Subject, str]] = {}
-
-    def _network(self, of: Subject) -> str:
-        if id(of) not in self._networks:
-            # a network is more than its weights: what else it computes with shows in its outputs
-            with torch.no_grad():
-                out = borrowed.run(of.model, of.example)
-            out = out if isinstance(out, torch.Tensor) else repr(out)
-            # it is held, so that its id stays its own
-            self._networks[id(of)] = of, _digest(str(of.model), *of.model.state_dict().values(), out)
-        return self._networks[id(of)][1]
+        self._network = functools.cache(_of_network)
 
     def stitch(self, bottom: Subject, top: Subject, names: tuple, make: Callable[[], Stitch]) -> Stitch:
         """Returns the stitch that is kept under all it depends on, without curves and model, or makes and keeps it.
@@ -61,6 +52,14 @@ class Kept:
             fields = {k: torch.from_numpy(v) if k.endswith("wrong") else v for k, v in fields.items()}
             cache.keep(path, lambda file: torch.save(fields, file))
         return found
+
+
+def _of_network(of: Subject) -> str:
+    # a network is more than its weights: what else it computes with shows in its outputs
+    with torch.no_grad():
+        out = borrowed.run(of.model, of.example)
+    out = out if isinstance(out, torch.Tensor) else repr(out)
+    return _digest(str(of.model), *of.model.state_dict().values(), out)
 
 
 def _digest(*parts) -> str:
