@@ -19,7 +19,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -37,9 +37,8 @@ class KeptWarning(UserWarning):
 
 def path_of(variable: str) -> Path | None:
     """Returns the folder that an environment variable names, `~` expanded; None where it is unset or empty."""
-    if not (given := os.environ.get(variable)):
-        return None
-    return expanded(given)
+    given = os.environ.get(variable)
+    return expanded(given) if given else None
 
 
 def expanded(path: str | Path) -> Path:
@@ -81,58 +80,34 @@ def folder(name: str) -> Path:
     if given is not None and given.is_absolute():
         return given / "dlcore" / name
     if (found := home()) is None:
-        raise ValueError(
-            "there is no home folder for the cache; set XDG_CACHE_HOME to an absolute path "
-            "(or DLCORE_RECORDS and DLCORE_DATA to the folders of records and data)"
-        )
+        todo = "set XDG_CACHE_HOME to an absolute path (or DLCORE_RECORDS and DLCORE_DATA to folders of their own)"
+        raise ValueError(f"there is no home folder for the cache; {todo}")
     return found / ".cache" / "dlcore" / name
 
 
-class _File(io.RawIOBase):
+def possible(place: Callable[[], Path]) -> Path | None:
+    """Returns the folder that a function finds, None where there is no home to have it in."""
+    try:
+        return place()
+    except ValueError:
+        return None
+
+
+class _File(io.BufferedWriter):
     """A binary file that remembers why a write failed: torch.save says "unexpected pos 128 vs 0" instead."""
 
-    def __init__(self, path: Path) -> None:
-        # a descriptor of its own name: "x" refuses one that is there
-        self.inner = open(path, "xb")  # noqa: SIM115
-        self.error: OSError | None = None
+    error: OSError | None = None
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: Any) -> int:
         try:
-            return self.inner.write(data)
-        except OSError as error:
-            self.error = error
-            raise
-
-    def finish(self, sync: bool) -> None:
-        """Hands everything to the system, and to the disk when `sync`."""
-        try:
-            self.inner.flush()
-            if sync:
-                os.fsync(self.inner.fileno())
+            return super().write(data)
         except OSError as error:
             self.error = error
             raise
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # what could not be written was said before
-            self.inner.close()
-        super().close()
-
-    def seekable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self.inner.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self.inner.tell()
-
-    def flush(self) -> None:
-        if not self.inner.closed:
-            self.finish(sync=False)
+            super().close()
 
 
 def temporary_name(path: Path) -> Path:
@@ -157,9 +132,12 @@ def writing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
     sweep(path.parent)
     temporary, file = temporary_name(path), None
     try:
-        with contextlib.closing(_File(temporary)) as file:
-            yield cast(BinaryIO, file)  # as every file of io is, for what writes into it
-            file.finish(sync)
+        # "x" refuses a file that is there
+        with _File(open(temporary, "xb", buffering=0)) as file:
+            yield file
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException as error:
         failed = error if isinstance(error, OSError) else file and file.error
@@ -219,12 +197,9 @@ def remembered(name: str, make: Callable[[], T], of: str = "") -> T:
     where it cannot be kept, or was made with a warning, it is made again. Every call returns an object of its own. Only the last
     `of` of a name is kept. A page of the book remembers nothing: it is made again when a file changes that it was made of.
     """
-    if "DLCORE_TRACE" in os.environ:
+    if "DLCORE_TRACE" in os.environ or (place := possible(lambda: folder("remembered"))) is None:
         return make()
-    try:
-        path = folder("remembered") / f"{name}-{contents()}{of and f'-{of}'}.pickle"
-    except ValueError:  # no home
-        return make()
+    path = place / f"{name}-{contents()}{of and f'-{of}'}.pickle"
     found = kept(path, lambda path: pickle.loads(path.read_bytes()))
     if found is None:
         with warnings.catch_warnings(record=True) as told:

@@ -10,7 +10,7 @@ import shutil
 import torch
 
 import dlcore
-from dlcore import data, machine, runtime, studies
+from dlcore import cache, data, machine, runtime, studies
 from dlcore.record_files import entries
 from dlcore.records import PACKAGED, default_path
 
@@ -41,22 +41,14 @@ def _device() -> str:
     return f"{f'{count} x ' if count > 1 else ''}{name}; {low} for images, float32 for the rest"
 
 
-def _dlcore() -> str:
-    commit = runtime.commit()
-    return dlcore.__version__ if commit == "unknown" else f"{dlcore.__version__} at {commit}"
-
-
 def _packages() -> list[str]:
     lines = []
     for use, packages in USES.items():
         versions = {p: _version(p) for p in packages}
-        absent = [p for p, v in versions.items() if v is None]
-        if absent:
-            # 2.x of jupyter-book is another program
-            command = " ".join("'jupyter-book<2'" if p == "jupyter-book" else p for p in absent)
-            lines.append(f"{use:18} no: pip install {command}")
-        else:
-            lines.append(f"{use:18} yes ({', '.join(f'{p} {v}' for p, v in versions.items())})")
+        # 2.x of jupyter-book is another program
+        absent = " ".join("'jupyter-book<2'" if p == "jupyter-book" else p for p, v in versions.items() if v is None)
+        there = ", ".join(f"{p} {v}" for p, v in versions.items())
+        lines.append(f"{use:18} {f'no: pip install {absent}' if absent else f'yes ({there})'}")
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     tests = f"yes ({browser})" if browser else "no: install chromium, for example apt-get install chromium"
     return [*lines, f"{'tests of the page':18} {tests}"]
@@ -68,13 +60,14 @@ def report() -> str:
     >>> "figures" in report()
     True
     """
-    memory = ""
+    memory, commit = "", runtime.commit()
+    version = dlcore.__version__ if commit == "unknown" else f"{dlcore.__version__} at {commit}"
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB of memory"
     lines = [
         f"{'device':18} {_device()}",
         f"{'threads':18} {torch.get_num_threads()} of {machine.cores()} cores{memory}",
-        f"{'python':18} {platform.python_version()}, torch {torch.__version__}, dlcore {_dlcore()}",
+        f"{'python':18} {platform.python_version()}, torch {torch.__version__}, dlcore {version}",
         *_packages(),
     ]
     found = data.available(os.environ.get("DLCORE_DATA"))
@@ -84,12 +77,9 @@ def report() -> str:
         few = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
         lines.append(f"{'':18} not here: {few}")
         lines.append(f"{'':18} set DLCORE_DATA to their folder, or: python -m dlcore data --download NAME")
-    own, why = None, ""
-    try:
-        own = default_path()
-    except ValueError as error:
-        why = str(error)
+    own = cache.possible(default_path)
     for study in studies.STUDIES:
         shipped, local = (len(entries(f / study)) if f else 0 for f in (PACKAGED, own))
         lines.append(f"{'records':18} {study}: {shipped} shipped, {local} of your own")
-    return "\n".join([*lines, f"{'':18} your own {f'are in {own}' if own else f'go nowhere: {why}'}"])
+    where = f"are in {own}" if own else "go nowhere: there is no home folder; set DLCORE_RECORDS"
+    return "\n".join([*lines, f"{'':18} your own {where}"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import gzip
 import io
 import lzma
 import math
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 LARGEST = 2**28  # bytes of a table, packed or not
 LARGEST_ARRAYS = 2**33  # bytes of an npz file's arrays
 # what reading a damaged file may raise, beside OSError
-DAMAGE = (
+_DAMAGE = (
     *(ValueError, KeyError, EOFError, MemoryError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, pickle.UnpicklingError),
 )
@@ -51,42 +52,33 @@ def read_bytes(path: str | Path, most: int = LARGEST) -> bytes:
     if raw[:2] != b"\x1f\x8b":
         return raw
     try:
-        return b"".join(_unpacked(raw, most))
-    except (zlib.error, EOFError) as error:
+        with gzip.open(io.BytesIO(raw)) as packed:
+            raw = packed.read(most + 1)  # a bomb is noticed before it is large
+    except (zlib.error, EOFError, gzip.BadGzipFile) as error:
         raise OSError(f"{path} is damaged: {error}") from error
-    except OverflowError:
-        raise OSError(f"{path} has more than {most:,} bytes when it is unpacked") from None
-
-
-def _unpacked(raw: bytes, most: int) -> Iterator[bytes]:
-    """Yields what a gzipped file holds, of all its members; a bomb is noticed before it is large."""
-    left = most
-    while raw:
-        member = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        part = member.decompress(raw, left + 1)
-        if (left := left - len(part)) < 0:
-            raise OverflowError
-        if not member.eof:
-            raise EOFError("it ends before its end-of-stream marker was reached")
-        yield part
-        raw = member.unused_data.lstrip(b"\0")  # gzip allows zeros after the last member
+    if len(raw) > most:
+        raise OSError(f"{path} has more than {most:,} bytes when it is unpacked")
+    return raw
 
 
 @contextlib.contextmanager
 def arrays(path: str | Path, most: int = LARGEST_ARRAYS) -> Iterator[Mapping[str, np.ndarray]]:
     """Yields the arrays of an npz file, which are read as they are asked for; `most` bytes, unpacked, together.
 
-    Raises: ValueError for more bytes; OSError or one of `DAMAGE` as the file is.
+    Raises: OSError for more bytes, and where the file, or an array that is asked for, cannot be read; it names the file.
     """
     import numpy as np
 
-    with open(cache.expanded(path), "rb") as file:
-        with zipfile.ZipFile(file) as parts:  # no more is unpacked than the file says here
-            if (size := sum(part.file_size for part in parts.infolist())) > most:
-                raise ValueError(f"its parts have {size:,} bytes, more than {most:,}")
-        file.seek(0)
-        with np.load(file) as found:
-            yield found
+    try:
+        with open(cache.expanded(path), "rb") as file:
+            with zipfile.ZipFile(file) as parts:  # no more is unpacked than the file says here
+                if (size := sum(part.file_size for part in parts.infolist())) > most:
+                    raise ValueError(f"its parts have {size:,} bytes, more than {most:,}")
+            file.seek(0)
+            with np.load(file) as found:
+                yield found
+    except _DAMAGE as error:
+        raise OSError(f"{path} is damaged: {error}") from error
 
 
 def read_text(path: str | Path, most: int = LARGEST) -> str:

@@ -5,6 +5,7 @@ A folder holds records one a file, `<key>.json`, or one a line of `<group>.jsonl
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import lzma
@@ -133,7 +134,8 @@ def _check(raw: dict[str, Any], text: bytes) -> None:
     metrics = raw["metrics"]
     if not set(map(type, metrics.values())) <= _WHOLE or not -_MOST < sum(filter(None, metrics.values())) < _MOST:
         for name, value in metrics.items():
-            if not (value is None or type(value) is bool or keys.number(value) or _is_word(name, value)):
+            word = type(value) is str and name in WORDS
+            if not (value is None or type(value) is bool or keys.number(value) or word):
                 raise NotUnderstoodError(f"metrics: {name} = {_short(value)} is not a finite number")
     # the last digits of a checksum look like an exponent, too
     if any(kind.search(text) for kind in _EXPONENTS) or b"0" * 300 in text.translate(_DIGITS):
@@ -159,10 +161,6 @@ def _finite(value: Any) -> bool:
     if kind is dict:
         return all(map(_finite, value.values()))
     return kind is not float or math.isfinite(value)
-
-
-def _is_word(name: str, value: Any) -> bool:
-    return name in WORDS and type(value) is str
 
 
 def _short(value: Any) -> str:
@@ -204,11 +202,7 @@ def read(path: str | Path, study: str, key: str) -> dict[str, Any]:
 
 def entries(folder: Path) -> list[Entry]:
     """Returns what may be records in a folder, sorted by key, one a line or one a file; half-written files are not."""
-    try:
-        with os.scandir(folder) as found:
-            alone = [Entry(f.name[:-5], f.path) for f in found if f.name.endswith(".json") and f.name[0] != "."]
-    except FileNotFoundError:
-        return []
+    alone = [Entry(file.name[:-5], file.path) for file in _files(folder, ".json")]
     return sorted([*alone, *(e for group in lines(folder).values() for e in group)])
 
 
@@ -221,12 +215,15 @@ def find(folder: Path, key: str) -> Entry | None:
 
 def lines(folder: Path) -> dict[str, list[Entry]]:
     """Returns the lines of a folder's groups by key; those whose key cannot be told are under ""."""
-    try:
-        with os.scandir(folder) as found:
-            files = [(f.path, f.stat(follow_symlinks=False)) for f in found if f.name.endswith((GROUP, PACKED))]
-    except FileNotFoundError:
-        return {}
+    files = [(file.path, file.stat(follow_symlinks=False)) for file in _files(folder, GROUP, PACKED)]
     return _lines(tuple((path, about.st_mtime_ns, about.st_size) for path, about in sorted(files)))
+
+
+def _files(folder: Path, *endings: str) -> list[os.DirEntry[str]]:
+    """Returns the files of a folder with these endings, without half-written ones; none where there is no folder."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as found:
+        return [file for file in found if file.name.endswith(endings) and file.name[0] != "."]
+    return []
 
 
 @functools.lru_cache(8)

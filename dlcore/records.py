@@ -23,16 +23,6 @@ from dlcore.config import Config, registered
 from dlcore.record_files import FORMAT, DamagedError, NotUnderstoodError
 from dlcore.results import usable
 
-__all__ = [
-    "FORMAT",
-    "PACKAGED",
-    "DamagedRecordWarning",
-    "Record",
-    "RecordStore",
-    "default_path",
-    "export",
-    "write_atomically",
-]
 PACKAGED = Path(__file__).with_name("records")
 
 
@@ -63,17 +53,7 @@ class Record:
     def to_json(self) -> str:
         """Returns the file's text; not-a-number becomes null, as JSON has none."""
         # the configuration keeps its digits: its hash is the record's name
-        fields = _plain(asdict(self)) | {"config": self.config}
-        return json.dumps(fields, indent=None, separators=(",", ":"), allow_nan=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str, study: str, key: str) -> Record:
-        """Returns the record of a study and a key in a file's text, checked by `record_files.parse`.
-
-        Raises:
-            ValueError: not such a record, or one of a later format; the message says what is wrong.
-        """
-        return cls(**record_files.parse(text.encode(), study, key))
+        return json.dumps(_plain(asdict(self)) | {"config": self.config}, separators=(",", ":"), allow_nan=False) + "\n"
 
 
 def _plain(value: Any) -> Any:
@@ -121,10 +101,9 @@ class RecordStore:
     def _folders(self) -> list[Path]:
         if not self._packaged:
             return [self.path]
-        try:
-            return [self.path, PACKAGED]
-        except ValueError:  # without a home there are no records of one's own, but the shipped ones can be read
-            return [PACKAGED]
+        # without a home there are no records of one's own, but the shipped ones can be read
+        own = cache.possible(lambda: self.path)
+        return [PACKAGED] if own is None else [own, PACKAGED]
 
     def _file(self, study: str, key: str) -> Path:
         return self.path / study / f"{key}.json"
@@ -153,10 +132,9 @@ class RecordStore:
             if here is None or made in (None, here):
                 return record
             if folder != PACKAGED:
-                raise ValueError(
-                    f"{entry.place} was made with the {record.data.get('name', 'data')} of checksum {made}, but the file that is "
-                    f"here now has {here}; put the other back, or keep runs on this one in another folder (--store)"
-                )
+                what = f"{entry.place} was made with the {record.data.get('name', 'data')} of checksum {made}"
+                todo = "put the other back, or keep runs on this one in another folder (--store)"
+                raise ValueError(f"{what}, but the file that is here now has {here}; {todo}")
         return None
 
     def save(self, config: Config, record: Record) -> Record:
@@ -172,7 +150,7 @@ class RecordStore:
         made = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         more = {"config": config.to_dict(), "key": config.key, "created": record.created or made}
         text = Record(**{**asdict(record), **more}).to_json()
-        saved = Record.from_json(text, config.STUDY, config.key)
+        saved = Record(**record_files.parse(text.encode(), config.STUDY, config.key))
         if (there := self._there(config)) is not None:
             return there
         write_atomically(self._file(config.STUDY, config.key), text)
@@ -189,9 +167,8 @@ class RecordStore:
         except (FileNotFoundError, DamagedError):
             return None
         except (OSError, NotUnderstoodError) as error:
-            raise ValueError(
-                f"{path} is not replaced: {error}; move it away, or take another folder (--store)"
-            ) from None
+            todo = "move it away, or take another folder (--store)"
+            raise ValueError(f"{path} is not replaced: {error}; {todo}") from None
 
     def load_or_run(self, config: Config, *, run: Callable[..., Record] | None = None, **options: Any) -> Record:
         """Returns the stored record of `config`, or runs it and stores the result.
@@ -214,12 +191,10 @@ class RecordStore:
         checkpoint = self.checkpoint(config)
         if run is None:
             own = registered("study").get(config.STUDY)
-            call = (own or importlib.import_module(f"dlcore.studies.{config.STUDY}")).run
-        else:
-            call = run
+            run = (own or importlib.import_module(f"dlcore.studies.{config.STUDY}")).run
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        record = call(config, checkpoint=checkpoint, **options)
+        record = run(config, checkpoint=checkpoint, **options)
         seconds = record.seconds or round(time.perf_counter() - start, 2)
         saved = self.save(config, Record(**{**asdict(record), "seconds": seconds}))
         self._forget(config)

@@ -77,23 +77,12 @@ def keep_memory() -> bool:
 
     Raises: ValueError for another value of DLCORE_MALLOC.
     """
-    choice = os.environ.get("DLCORE_MALLOC", "keep")
-    one_of("DLCORE_MALLOC", choice, ("keep", "default"))
-    if choice == "default" or not _glibc():
+    choice = one_of("DLCORE_MALLOC", os.environ.get("DLCORE_MALLOC", "keep"), ("keep", "default"))
+    if choice == "default" or platform.libc_ver()[0] != "glibc":
         return False
     mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD of malloc.h
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(trim_threshold, 2**31 - 1) and mallopt(mmap_max, 0))
-
-
-def _glibc() -> bool:
-    """Whether this process runs on glibc: only its `confstr` knows its version."""
-    if not hasattr(os, "confstr") or "CS_GNU_LIBC_VERSION" not in os.confstr_names:
-        return False
-    try:
-        return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
-    except (OSError, ValueError):
-        return False
 
 
 def fast_bfloat16(where: torch.device) -> bool:

@@ -37,7 +37,7 @@ class _Full:
     """A file on a disk that is full after some bytes."""
 
     def __init__(self, path, room):
-        self.file, self.room = open(path, "xb"), room  # noqa: SIM115
+        self.file, self.room = open(path, "xb", buffering=0), room  # noqa: SIM115
 
     def write(self, data):
         data = memoryview(data).cast("B")
@@ -53,7 +53,7 @@ class _Full:
 @pytest.fixture(params=[0, 128, 3000], ids=lambda room: f"{room} bytes left")
 def full_disk(request, monkeypatch):
     """Every file that is written whole meets a full disk."""
-    monkeypatch.setattr(cache, "open", lambda path, mode: _Full(path, request.param), raising=False)
+    monkeypatch.setattr(cache, "open", lambda path, mode, buffering: _Full(path, request.param), raising=False)
 
 
 def _writers():

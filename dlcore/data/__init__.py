@@ -32,8 +32,7 @@ class Dataset:
     float32 (N, p), standardised with the training rows; labels int64 in 0..num_classes-1.
 
     `extra` holds "train_index" and "test_index", the rows' numbers in their pools (not for generated data). For
-    CIFAR-10 also, where the files are found: "human_labels", CIFAR-10N's annotator -> (train, test) labels of
-    the returned rows, and "official_test_1000", the first 1,000 official test images and their labels.
+    CIFAR-10 also, where the file is found, "human_labels": CIFAR-10N's annotator -> (train, test) labels of the returned rows.
     """
 
     name: str
@@ -68,15 +67,8 @@ def _places(root: str | Path | None) -> list[Path]:
         raise FileNotFoundError(
             f"the data folder {given} does not exist; set DLCORE_DATA to one in torchvision's layout"
         )
-    return [place for place in (given, None if root else _cache()) if place is not None]
-
-
-def _cache() -> Path | None:
-    """Returns the folder of downloaded sets, or None: without a home, nothing was downloaded into it."""
-    try:
-        return cache_folder()
-    except ValueError:
-        return None
+    # without a home, nothing was downloaded into its cache
+    return [place for place in (given, None if root else cache.possible(cache_folder)) if place is not None]
 
 
 def _find(name: str, places: Sequence[Path]) -> tuple[Path | None, str]:
@@ -156,69 +148,41 @@ def load(
     n_train = None if n_train is None else as_whole("n_train", n_train, 1)
     n_test = None if n_test is None else as_whole("n_test", n_test, 1)
     seed = as_whole("seed", seed, 0)
-    if own.is_own(name):
-        return _own(name, n_train, n_test, seed)
-    if name in EMBEDDED:
-        return kept.get((name, n_train, n_test, seed), lambda: _read(name, n_train, n_test, seed, None))
-    path = _locate(name, root, download)
-    files = [*sorted(path.iterdir()), path.parent / "cifar10" / "cifar10n_labels.npz"]
-    stamp, changed = kept.changed(path, files)
-    if changed:  # the decoders keep what they read, too
-        vision._decoded.cache_clear()
-        tabular._decoded.cache_clear()
-    key = (name, n_train, n_test, seed, path.resolve(), stamp)
-    return kept.get(key, lambda: _read(name, n_train, n_test, seed, path))
+    if own.is_own(name):  # `own` keeps the file, a function may give something else each time
+        return _read(name, n_train, n_test, seed)
+    source: tuple[Any, ...] = ()
+    if name not in EMBEDDED:
+        path = _locate(name, root, download).resolve()
+        source = path, kept.stamp(*sorted(path.iterdir()), path.parent / "cifar10" / "cifar10n_labels.npz")
+    return kept.get((name, n_train, n_test, seed, source), lambda: _read(name, n_train, n_test, seed, source))
 
 
-def _own(name: str, n_train: int | None, n_test: int | None, seed: int) -> Dataset:
-    """Returns random subsets of a set of one's own."""
-    x, y, x_test, y_test = own.arrays(name, seed)
-    rows = _first(np.random.default_rng([seed, 3]).permutation(len(y)), n_train, name, "n_train")
-    rows_test = _first(np.random.default_rng(20200917).permutation(len(y_test)), n_test, name, "n_test")
-    classes = int(max(y.max(), y_test.max())) + 1
-    given = (x[rows], y[rows], x_test[rows_test], y_test[rows_test])
-    names, index = tuple(map(str, range(classes))), {"train_index": rows, "test_index": rows_test}
-    return Dataset(name, *given, classes, names, f"train and test as in {name}", index)
-
-
-def _read(name: str, n_train: int | None, n_test: int | None, seed: int, path: Path | None) -> Dataset:
-    """Returns a data set from its folder, with what `load` checked."""
+def _read(name: str, n_train: int | None, n_test: int | None, seed: int, source: tuple[Any, ...] = ()) -> Dataset:
+    """Returns a data set, with what `load` checked; `source` is the folder of its files and their stamp."""
     if name == "mnist1d":
         x, y = mnist1d.generate(n_train or 4000, seed=seed, stream=0)
         x_test, y_test = mnist1d.generate(n_test or 1000, seed=seed, stream=1)
         split = f"generated: train and test are independent streams of seed {seed}"
         return Dataset(name, x, y, x_test, y_test, 10, tuple("0123456789"), split)
     if name == "digits" or name in tabular.TABLES:
-        return _split_pool(name, n_train, n_test, seed, path)
-    pools = vision.pools(name, _here(name, path))
+        return _split_pool(name, n_train, n_test, seed, source)
+    if mine := own.is_own(name):
+        given = own.arrays(name, seed)
+        names = tuple(map(str, range(max(given[1].max(), given[3].max()) + 1)))
+        pools = vision.Pools(*given, names, f"train and test as in {name}")
+    else:
+        pools = vision.pools(name, *source)
     rows = _first(np.random.default_rng([seed, 3]).permutation(len(pools.train_labels)), n_train, name, "n_train")
     order = np.arange(len(pools.test_labels))
-    if n_test is not None:  # one order for every seed
+    if mine or n_test is not None:  # one order for every seed
         order = np.random.default_rng(20200917).permutation(order)
     rows_test = _first(order, n_test, name, "n_test")
     extra: dict[str, Any] = {"train_index": rows, "test_index": rows_test}
     if pools.human_labels:
         extra["human_labels"] = {k: (a[rows], b[rows_test]) for k, (a, b) in pools.human_labels.items()}
-    if pools.official is not None:
-        extra["official_test_1000"] = pools.official
-    return Dataset(
-        name,
-        pools.train_inputs[rows],
-        pools.train_labels[rows],
-        pools.test_inputs[rows_test],
-        pools.test_labels[rows_test],
-        10,
-        pools.class_names,
-        pools.split,
-        extra,
-    )
-
-
-def _here(name: str, path: Path | None) -> Path:
-    """Returns the place of a set that is read from a file, which `load` has found. Raises: ValueError without one."""
-    if path is None:
-        raise ValueError(f"{name} is read from a file, and none is given")
-    return path
+    train, test = (pools.train_inputs, pools.train_labels), (pools.test_inputs, pools.test_labels)
+    arrays = [*(a[rows] for a in train), *(a[rows_test] for a in test)]
+    return Dataset(name, *arrays, len(pools.class_names), pools.class_names, pools.split, extra)
 
 
 def _first(order: np.ndarray, count: int | None, name: str, what: str) -> np.ndarray:
@@ -227,7 +191,7 @@ def _first(order: np.ndarray, count: int | None, name: str, what: str) -> np.nda
     return order[:count]
 
 
-def _split_pool(name: str, n_train: int | None, n_test: int | None, seed: int, path: Path | None) -> Dataset:
+def _split_pool(name: str, n_train: int | None, n_test: int | None, seed: int, source: tuple[Any, ...]) -> Dataset:
     """Splits one pool of rows at random: digits 1,200/597, tables two thirds to one third."""
     if name == "digits":
         from sklearn.datasets import load_digits
@@ -237,7 +201,7 @@ def _split_pool(name: str, n_train: int | None, n_test: int | None, seed: int, p
         y, names = raw.target.astype(np.int64), tuple("0123456789")
         usual = 1200
     else:
-        x, y, names = tabular.table(name, _here(name, path))
+        x, y, names = tabular.table(name, *source)
         usual = 2 * len(y) // 3
     order = np.random.default_rng([seed, 5]).permutation(len(y))
     # at least one row is left to test on
@@ -315,13 +279,14 @@ def available(root: str | Path | None = None) -> dict[str, str]:
         places = _places(root)
     except FileNotFoundError as error:
         return found | {name: f"missing: {error}" for name in (*NAMES, *text.SETS) if name not in found}
+    downloads = cache.possible(cache_folder)
     for name in (*NAMES[len(EMBEDDED) :], *text.SETS):
         # `text.load` has no download, so it does not look into the cache
-        path, missing = _find(name, [p for p in places if name not in text.SETS or p != _cache()])
+        path, missing = _find(name, [p for p in places if name not in text.SETS or p != downloads])
         if path is None:
             found[name] = f"missing: {missing}"
             continue
         place = next(p for p in places if path.is_relative_to(p))
-        cached = place == _cache()
-        found[name] = f"found in {'the download cache, ' if cached else ''}{path.relative_to(place).as_posix()}"
+        where = "the download cache, " if place == downloads else ""
+        found[name] = f"found in {where}{path.relative_to(place).as_posix()}"
     return found

@@ -71,10 +71,8 @@ def _single(name: str, given: Any) -> np.ndarray:
         bad = np.isinf(lost) | ((lost > 1e-3 * spread) & (spread > 1e-10 * np.abs(exact.mean(0))))
     if bad.any():
         at = tuple(np.argwhere(bad)[0].tolist())
-        raise ValueError(
-            f"{name}: input {at} varies by {spread[at]:.2g}, and float32, in which networks compute, rounds it by "
-            f"{lost[at]:.2g}; take its mean off, or rescale it"
-        )
+        why = f"varies by {spread[at]:.2g}, and float32, in which networks compute, rounds it by {lost[at]:.2g}"
+        raise ValueError(f"{name}: input {at} {why}; take its mean off, or rescale it")
     return single
 
 
@@ -104,6 +102,6 @@ def _read(path: str, stamp: tuple[int, int]) -> tuple[np.ndarray, ...]:
         with reading.arrays(path) as file:
             if not (missing := [array for array in ARRAYS if array not in file]):
                 return tuple(file[array] for array in ARRAYS)
-    except (OSError, *reading.DAMAGE) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise ValueError(str(error)) from None
     raise ValueError(f"{path} has no array {missing[0]!r}; it needs {', '.join(ARRAYS)}")

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import io
 import warnings
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,11 @@ def layouts(name: str) -> dict[str, tuple[str, ...]]:
     return {"uci": (f"{name}.csv.gz",)}
 
 
-def table(name: str, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Returns (values, labels, class names) of the table in the folder `path`. Treat the arrays as read-only.
+@functools.lru_cache(maxsize=4)
+def table(name: str, path: Path, stamp: Hashable = None) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Returns (values, labels, class names) of the table in the folder `path`, read once for each `stamp` of its file.
+
+    Treat the arrays as read-only.
 
     Classes are numbered in sorted order and all are kept, rare ones too: abalone's rings 1 to 29 (28 occur) and
     the wines' grades have classes of one to five rows, which a random split may leave out of train or test. Text
@@ -51,31 +55,24 @@ def table(name: str, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...
     Raises: OSError when the file is damaged or has another shape; the message names it. A file of the right
         shape but other contents is used with a warning: it may be the reader's own copy, in another order.
     """
-    return _decoded(name, (path / f"{name}.csv.gz").resolve())
-
-
-@functools.lru_cache(maxsize=4)
-def _decoded(name: str, file: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     import pandas as pd  # half of the time of a refusal, where configurations need the names alone
 
-    rows, features, classes, sha256 = TABLES[name]
+    file, (rows, features, classes, sha256) = path / f"{name}.csv.gz", TABLES[name]
     try:
         raw = reading.read_bytes(file, LARGEST)
         frame = pd.read_csv(io.BytesIO(raw))
     except (OSError, ValueError) as error:
         raise OSError(f"{file} cannot be read: {error}") from error
     if frame.shape != (rows, features + 1) or frame.columns[-1] != "class":
-        raise OSError(
-            f"{file} has {frame.shape[0]} rows, {frame.shape[1]} columns and the last column "
-            f"{frame.columns[-1]!r}, not {rows} rows, {features + 1} columns and 'class'"
-        )
+        there = f"{frame.shape[0]} rows, {frame.shape[1]} columns and the last column {frame.columns[-1]!r}"
+        raise OSError(f"{file} has {there}, not {rows} rows, {features + 1} columns and 'class'")
     if frame.isna().to_numpy().any():
         raise OSError(f"{file} contains missing values")
     names, labels = np.unique(frame["class"].to_numpy(), return_inverse=True)
     if len(names) != classes:
         raise OSError(f"{file} has {len(names)} classes, not {classes}")
     if hashlib.sha256(raw).hexdigest() != sha256:
-        warnings.warn(f"{file} differs from the table behind the recorded runs: results may differ", stacklevel=4)
+        warnings.warn(f"{file} differs from the table behind the recorded runs: results may differ", stacklevel=3)
     values = pd.get_dummies(frame.drop(columns="class"), dtype=float).to_numpy(np.float64)
     if not np.isfinite(values).all():
         raise OSError(f"{file} contains infinite values")

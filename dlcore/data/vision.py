@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import math
 import os
 import pickle
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,8 +56,9 @@ _ARRAYS = {
     "train_3.npz": "a2b8653fc457df407af6c38b7e0d1a12530f3b5f81fce9f81516efd065daf722",
     "train_4.npz": "133e6292c377755074c305db8a684d48d5397372cb0aba34f52b4335eab35d97",
     "train_5.npz": "eb08cdc11fd1267ef871cf4790f193684b3f556d13317be68f4eb374a078ea87",
-    "test_first1000.npz": "2c7f1e2769a741f695dfd5f74aa4a4ef08a7d20b9ec8576214dabab76c75c784",
 }
+# NumPy 2.4.0 to 2.4.4 warns of CIFAR-10's pickles, which are older than its rules; nothing is wrong with them
+_OLD_PICKLES = r"dtype\(\): align should be passed"
 LARGEST = 2**26  # bytes of any file that we know, unpacked; an image file of CIFAR-10 has thirty million
 
 
@@ -64,8 +66,7 @@ LARGEST = 2**26  # bytes of any file that we know, unpacked; an image file of CI
 class Pools:
     """All training and test rows of a set, before subsets are drawn.
 
-    `human_labels`: name -> (train, test), CIFAR-10N; `official`: the first 1,000 official test images of
-    CIFAR-10 and their labels, where they were found.
+    `human_labels`: name -> (train, test), CIFAR-10N, where they were found.
     """
 
     train_inputs: np.ndarray
@@ -75,7 +76,6 @@ class Pools:
     class_names: tuple[str, ...]
     split: str
     human_labels: dict[str, Batch] = field(default_factory=dict)
-    official: Batch | None = None
 
 
 def layouts(name: str) -> dict[str, tuple[str, ...]]:
@@ -89,7 +89,7 @@ def layouts(name: str) -> dict[str, tuple[str, ...]]:
     pickles = tuple(_PICKLES)
     if name == "cifar10_full":
         return {"cifar-10-batches-py": pickles}
-    return {"cifar-10-batches-py": pickles[:5], "cifar10": tuple(_ARRAYS)[:5]}
+    return {"cifar-10-batches-py": pickles[:5], "cifar10": tuple(_ARRAYS)}
 
 
 def fetch(name: str, target: Path) -> None:
@@ -109,7 +109,7 @@ def fetch(name: str, target: Path) -> None:
         stack.callback(shutil.rmtree, temporary, ignore_errors=True)
         try:
             with warnings.catch_warnings():
-                _ignore_old_pickles()
+                warnings.filterwarnings("ignore", message=_OLD_PICKLES)
                 getattr(datasets, _TORCHVISION[name])(str(temporary), download=True)
         except (OSError, RuntimeError) as error:
             raise RuntimeError(f"{name} could not be downloaded: {error}") from error
@@ -119,8 +119,9 @@ def fetch(name: str, target: Path) -> None:
                 os.replace(file, target / folder / file.name)
 
 
-def pools(name: str, path: Path) -> Pools:
-    """Returns a set's pools from the folder `path` of one of its layouts; its files are checked.
+@functools.lru_cache(maxsize=4)
+def pools(name: str, path: Path, stamp: Hashable = None) -> Pools:
+    """Returns a set's pools from the folder `path` of one of its layouts; its files are checked, for each `stamp` of them.
 
     "cifar10" trains on data batches 1 to 4 and tests on batch 5, in every layout, so that results made with and
     without the official test file compare; "cifar10_full" is the official split. Decoded arrays are kept for
@@ -128,57 +129,32 @@ def pools(name: str, path: Path) -> Pools:
 
     Raises: OSError when a file is not the published one; the message names it.
     """
-    return _decoded(name, path.resolve())
-
-
-@functools.lru_cache(maxsize=4)
-def _decoded(name: str, path: Path) -> Pools:
     if name in _IDX:
         x, y, x_test, y_test = (_idx(path / file, sha256) for file, sha256 in _IDX[name].items())
         names = _FASHION if name == "fashion_mnist" else tuple("0123456789")
         return Pools(x[:, None], y, x_test[:, None], y_test, names, "official 60,000 train and 10,000 test images")
     files = [path / file for file in layouts(name)[path.name]]
-    pickled = path.name == "cifar-10-batches-py"
-    if pickled:
+    if path.name == "cifar-10-batches-py":
         batches = [_pickled(file) for file in files]
     else:  # LZMA takes 2 to 3 s a part and releases the interpreter's lock
         with ThreadPoolExecutor() as threads:
             batches = list(threads.map(_array, files))
     if name == "cifar10_full":
-        (x, y), (x_test, y_test) = _join(batches[:5]), batches[5]
+        (x, y), (x_test, y_test) = map(np.concatenate, zip(*batches[:5], strict=True)), batches[5]
         return Pools(x, y, x_test, y_test, _CIFAR, "official 50,000 train and 10,000 test images")
-    (x, y), (x_test, y_test) = _join(batches[:4]), batches[4]
+    (x, y), (x_test, y_test) = map(np.concatenate, zip(*batches[:4], strict=True)), batches[4]
     split = "train: data batches 1 to 4 of CIFAR-10; test: data batch 5, held out (not the official test set)"
     human = _human(path.parent / "cifar10" / "cifar10n_labels.npz", np.concatenate([y, y_test]))
-    rest = path / ("test_batch" if pickled else "test_first1000.npz")
-    official = None
-    if rest.exists():
-        x_rest, y_rest = (_pickled if pickled else _array)(rest)
-        official = x_rest[:1000], y_rest[:1000]
-    return Pools(x, y, x_test, y_test, _CIFAR, split, human, official)
-
-
-def _join(batches: Sequence[Batch]) -> Batch:
-    return np.concatenate([x for x, _ in batches]), np.concatenate([y for _, y in batches])
-
-
-def _read(file: Path, size: int | None = None) -> bytes:
-    """Returns a file's bytes; `size` is how many there must be."""
-    if not file.exists():
-        raise FileNotFoundError(f"{file} is missing")
-    found = file.stat().st_size
-    if size is not None and found != size:
-        raise OSError(f"{file} has {found:,} bytes, not {size:,}: truncated, or not the published file")
-    if found > LARGEST:
-        raise OSError(f"{file} has {found:,} bytes, more than {LARGEST:,}: not the published file")
-    return file.read_bytes()
+    return Pools(x, y, x_test, y_test, _CIFAR, split, human)
 
 
 def _idx(file: Path, sha256: str) -> np.ndarray:
     """Returns the images (N, 28, 28) uint8 or the labels (N,) int64 of an idx file."""
     images, rows = "images" in file.name, 60_000 if file.name.startswith("train") else 10_000
     shape, header = ((rows, 28, 28), 16) if images else ((rows,), 8)
-    raw = _read(file, header + int(np.prod(shape)))
+    raw, size = reading.read_bytes(file, LARGEST), header + math.prod(shape)
+    if len(raw) != size:
+        raise OSError(f"{file} has {len(raw):,} bytes, not {size:,}: truncated, or not the published file")
     given = tuple(int(v) for v in np.frombuffer(raw, ">i4", count=header // 4)[1:])
     if given != shape:
         raise OSError(f"{file} holds an array of shape {given}, not {shape}: not the published file")
@@ -189,17 +165,12 @@ def _idx(file: Path, sha256: str) -> np.ndarray:
     return values if images else values.astype(np.int64)
 
 
-def _ignore_old_pickles() -> None:
-    # NumPy 2.4.0 to 2.4.4 warns of CIFAR-10's pickles, which are older than its rules; nothing is wrong with them
-    warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
-
-
 def _pickled(file: Path) -> Batch:
-    raw = _read(file)
+    raw = reading.read_bytes(file, LARGEST)
     if hashlib.md5(raw, usedforsecurity=False).hexdigest() != _PICKLES[file.name]:
         raise OSError(f"{file} ({len(raw):,} bytes) has the wrong MD5: damaged, or not the published file")
     with warnings.catch_warnings():
-        _ignore_old_pickles()
+        warnings.filterwarnings("ignore", message=_OLD_PICKLES)
         values = pickle.loads(raw, encoding="latin1")
     x = values["data"].reshape(-1, 3, 32, 32)
     return np.ascontiguousarray(x), np.asarray(values["labels"], np.int64)
@@ -207,17 +178,11 @@ def _pickled(file: Path) -> Batch:
 
 def _array(file: Path) -> Batch:
     """Returns images (N, 3, 32, 32) and labels of an npz file with `images` (N, 32, 32, 3) and `labels` (N,)."""
-    rows = 10_000 if file.name.startswith("train") else 1_000
-    try:
-        with reading.arrays(file, LARGEST) as raw:
-            x, y = raw["images"], raw["labels"]
-    except reading.DAMAGE as error:
-        raise OSError(f"{file} is damaged: {error}") from error
-    if x.shape != (rows, 32, 32, 3) or x.dtype != np.uint8 or y.shape != (rows,):
-        raise OSError(
-            f"{file}: images {x.shape} {x.dtype} and labels {y.shape}, "
-            f"not {(rows, 32, 32, 3)} uint8 and {(rows,)}: not the CIFAR-10 batch"
-        )
+    with reading.arrays(file, LARGEST) as raw:
+        x, y = raw["images"], raw["labels"]
+    if x.shape != (10_000, 32, 32, 3) or x.dtype != np.uint8 or y.shape != (10_000,):
+        what = f"images {x.shape} {x.dtype} and labels {y.shape}"
+        raise OSError(f"{file}: {what}, not (10000, 32, 32, 3) uint8 and (10000,): not the CIFAR-10 batch")
     x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
     digest = hashlib.sha256(x.data)
     digest.update(y.astype(np.uint8).data)
@@ -231,11 +196,8 @@ def _human(file: Path, labels: np.ndarray) -> dict[str, Batch]:
     if not file.exists():
         return {}
     names = {"aggre": "aggre_label", "worse": "worse_label"} | {f"random{k}": f"random_label{k}" for k in (1, 2, 3)}
-    try:
-        with reading.arrays(file, LARGEST) as raw:
-            clean, whole = raw["clean_label"], {k: raw[v].astype(np.int64) for k, v in names.items()}
-    except reading.DAMAGE as error:
-        raise OSError(f"{file} is damaged: {error}") from error
+    with reading.arrays(file, LARGEST) as raw:
+        clean, whole = raw["clean_label"], {k: raw[v].astype(np.int64) for k, v in names.items()}
     if not np.array_equal(clean, labels):
         raise OSError(f"{file}: its clean labels are not those of the images, so the order differs")
     for key, values in whole.items():
