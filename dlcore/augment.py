@@ -284,8 +284,4 @@ def chain(*steps: Augment) -> Augment:
 
 def two_views(view: Augment) -> Augment:
     """Returns the augmentation that makes a batch of 2n inputs from n: rows i and n + i are two views of input i."""
-
-    def apply(inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        return view(torch.cat([inputs, inputs]), generator)
-
-    return apply
+    return lambda inputs, generator: view(torch.cat([inputs, inputs]), generator)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from dlcore.arrays import as_array, as_integers, as_reals
-from dlcore.config import one_of, unknown_choice
+from dlcore.config import one_of
 from dlcore.results import usable
 
 KINDS = ("symmetric", "uniform", "pair", "asymmetric")
@@ -36,14 +36,22 @@ def flip_labels(labels, num_classes: int, rate: float, seed: int) -> NoisyLabels
     """
     if num_classes < 2:
         raise ValueError(f"num_classes = {num_classes}: a flip needs at least two classes")
-    if not 0 <= rate < 1:
-        raise ValueError(f"rate = {rate} is outside [0, 1)")
+    _rates(rate)
     values = as_integers("labels", labels, num_classes, ndim=1)
     rng = np.random.default_rng(seed)
     # drawn for every label, so that a larger rate flips a superset: noise levels are then nested and comparable
     mask = rng.random(values.shape) < rate
     shift = rng.integers(1, num_classes, size=values.shape)
     return NoisyLabels(np.where(mask, (values + shift) % num_classes, values), mask)
+
+
+def _rates(rate, count: int | None = None, of: str = "") -> np.ndarray:
+    """Returns a rate, or one for each of `count`, as an array; raises ValueError for one outside [0, 1)."""
+    rates = as_reals("rate", rate)
+    if rates.shape not in ((), (count,)) or not ((rates >= 0) & (rates < 1)).all():
+        many = f", or not one for each of the {count} {of}" if count else ""
+        raise ValueError(f"rate = {rate} is outside [0, 1){many}")
+    return rates
 
 
 def apply_confusion(labels, confusion, seed: int) -> NoisyLabels:
@@ -65,10 +73,8 @@ def apply_confusion(labels, confusion, seed: int) -> NoisyLabels:
     rows, columns = matrix.shape
     # labels beyond the columns can only be finer classes
     if rows == len(values) != columns and values.max() < columns:
-        raise ValueError(
-            f"confusion has {rows} rows, one for each label, and {columns} columns: it needs a row for each class, "
-            f"({columns}, {columns}); for probabilities of each sample use apply_probabilities"
-        )
+        need = f"it needs a row for each class, ({columns}, {columns})"
+        raise ValueError(f"confusion has a row for each label: {need}; for such laws use apply_probabilities")
     draws = np.random.default_rng(seed).random(len(values))
     drawn = np.empty_like(values)
     edges = _edges(matrix)
@@ -131,13 +137,10 @@ def confusion(kind: str, num_classes: int, rate, *, flips: Mapping[int, int] | N
     >>> confusion("asymmetric", 3, 0.25, flips={2: 0}).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.25, 0.0, 0.75]]
     """
-    if kind not in KINDS:
-        raise unknown_choice("kind of noise", kind, KINDS)
+    one_of("kind of noise", kind, KINDS)
     if num_classes < 2:
         raise ValueError(f"num_classes = {num_classes}: noise needs at least two classes")
-    rates = as_reals("rate", rate)
-    if rates.shape not in ((), (num_classes,)) or not ((rates >= 0) & (rates < 1)).all():
-        raise ValueError(f"rate = {rate} must be a number in [0, 1), or one for each of the {num_classes} classes")
+    rates = _rates(rate, num_classes, "classes")
     if (flips is None) == (kind == "asymmetric"):
         raise ValueError('flips, as {9: 1, 2: 0}, belong to "asymmetric", which needs them')
     eye = np.eye(num_classes)
@@ -183,8 +186,7 @@ def instance_probabilities(features, labels, num_classes: int, rate: float, seed
     >>> instance_probabilities([[1.0], [2.0]], [0, 1], 2, 0.0, seed=0).shape
     (2, 2)
     """
-    if not 0 <= rate < 1:
-        raise ValueError(f"rate = {rate} is outside [0, 1)")
+    _rates(rate)
     x, y = as_reals("features", features), as_integers("labels", labels, num_classes, ndim=1)
     if x.ndim < 2 or len(x) != len(y) or not np.isfinite(x).all():
         raise ValueError(f"finite features (n, ...) and labels (n,) are needed, not {x.shape} and {y.shape}")
@@ -214,8 +216,7 @@ def subgroup_confusion(grouping, num_classes: int, flipped, target: int, rate: f
     >>> subgroup_confusion([0, 1, 1], 2, flipped=[1], target=0, rate=0.25).tolist()
     [[1.0, 0.0], [0.25, 0.75], [0.0, 1.0]]
     """
-    if not 0 <= rate < 1:
-        raise ValueError(f"rate = {rate} is outside [0, 1)")
+    _rates(rate)
     matrix = np.eye(num_classes)[as_integers("grouping", grouping, num_classes, ndim=1)]
     as_integers("target", target, num_classes, ndim=0)
     noisy = as_array(flipped, "flipped").ravel()
@@ -229,9 +230,7 @@ def subgroup_confusion(grouping, num_classes: int, flipped, target: int, rate: f
 
 def cyclic_confusion(num_classes: int, rate: float) -> np.ndarray:
     """Returns the K x K matrix that moves class l to l + 1 (modulo K) with probability `rate`."""
-    if not 0 <= rate < 1:
-        raise ValueError(f"rate = {rate} is outside [0, 1)")
-    return (1 - rate) * np.eye(num_classes) + rate * np.roll(np.eye(num_classes), 1, axis=1)
+    return confusion("pair", num_classes, rate)
 
 
 def sparse_confusion(num_classes: int, rate: float, seed: int, *, targets: int = 2) -> np.ndarray:
@@ -267,11 +266,7 @@ class NoisyTexts:
 
 
 def _texts(texts: Sequence[tuple[str, str]], rate: float, reference: Sequence[tuple[str, str]] | None) -> Sequence:
-    rates = as_reals("rate", rate)
-    if rates.shape not in ((), (len(texts),)) or not ((rates >= 0) & (rates < 1)).all():
-        raise ValueError(
-            f"rate = {rate} is outside [0, 1)" if rates.ndim == 0 else "one rate in [0, 1) a pair is needed"
-        )
+    _rates(rate, len(texts), "pairs")
     if not len(texts):
         raise ValueError("there are no sentence pairs")
     return texts if reference is None else reference
@@ -300,8 +295,7 @@ def replace_words(
     [('a b', 'c d')]
     """
     pool = _texts(texts, rate, reference)
-    one_of("side", side, ("source", "target"))
-    at = ("source", "target").index(side)
+    at = ("source", "target").index(one_of("side", side, ("source", "target")))
     words = [word for pair in pool for word in pair[at].split()]
     lines = [pair[at].split() for pair in texts]
     # two streams, drawn to the end, so that neither the rate nor later sentences move the draws of earlier ones

@@ -173,7 +173,7 @@ def test_noise_of_instances_has_its_rate_and_follows_the_features():
         (lambda: noise.confusion("asymmetric", 3, 0.1, flips={1: 5}), "outside 0..2"),
         (lambda: noise.confusion_from_counts([[1, 2], [0, 0]]), "class 1 was never annotated"),
         (lambda: noise.instance_probabilities([[1.0]], [0, 1], 2, 0.1, 0), "finite features"),
-        (lambda: noise.replace_words([("a", "b")], [0.1, 0.2], 0), "one rate in"),
+        (lambda: noise.replace_words([("a", "b")], [0.1, 0.2], 0), "one for each of the 1 pairs"),
     ],
 )
 def test_noise_that_is_none_is_refused(call, message):

@@ -14,7 +14,7 @@ def test_an_encoder_is_the_network_without_its_head_on_standardised_inputs():
     assert stages(net)[0] == "normalise"
     assert "classifier" not in stages(net)
     assert pretraining.features(net, x).shape == (30, dimension)
-    inside = net.until("normalise", x)
+    inside = net.get_submodule("normalise")(x)
     torch.testing.assert_close(inside.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(inside.std((0, 2, 3)), torch.ones(3), atol=1e-4, rtol=0)
 

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 from scipy.linalg import LinAlgWarning, solve
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 
 from dlcore.arrays import LARGEST, as_array, as_integers
-from dlcore.config import one_of, registered, unknown_choice
+from dlcore.config import one_of, registered
 from dlcore.models import CLASSICAL, FAMILIES
 
 
@@ -58,43 +58,32 @@ class KernelRidge:
 
 def _median_distance(rows: np.ndarray, most: int) -> float:
     """Returns the median distance of pairs of rows. Raises ValueError where it is 0, or there is no pair."""
-    few = rows[:: max(1, len(rows) // most)]
-    found = cdist(few, few)[np.triu_indices(len(few), 1)]
+    found = pdist(rows[:: max(1, len(rows) // most)])
     if not found.size or not (median := float(np.median(found))):
         raise ValueError(
-            f"half of the pairs of {len(rows)} inputs are equal, or there is none: no distance sets a bandwidth"
+            f"half of the pairs of {len(rows)} inputs are equal, or there are none: nothing sets a bandwidth"
         )
     return median
 
 
 def _sklearn(name: str, seed: int, neighbours: int, max_depth: int, ridge: float) -> Classifier:
+    from sklearn import ensemble, linear_model, neighbors, svm, tree
+
+    own: dict[str, Any] = FAMILIES.get(name, {})
+    grown: dict[str, Any] = {"max_depth": max_depth or None, "random_state": seed % 2**32}
     if name == "knn":
-        from sklearn.neighbors import KNeighborsClassifier
-
-        return KNeighborsClassifier(neighbours, algorithm="brute")
+        return neighbors.KNeighborsClassifier(neighbours, algorithm="brute")
     if name == "tree":
-        from sklearn.tree import DecisionTreeClassifier
-
-        return DecisionTreeClassifier(max_depth=max_depth or None, random_state=seed % 2**32)
+        return tree.DecisionTreeClassifier(**grown)
     if name == "extra_tree":
-        from sklearn.ensemble import ExtraTreesClassifier
-
-        return ExtraTreesClassifier(1, max_depth=max_depth or None, random_state=seed % 2**32)
+        return ensemble.ExtraTreesClassifier(1, **grown)
     if name == "forest":
-        from sklearn.ensemble import RandomForestClassifier
-
-        return RandomForestClassifier(
-            FAMILIES["forest"]["trees"], max_depth=max_depth or None, random_state=seed % 2**32
-        )
+        return ensemble.RandomForestClassifier(own["trees"], **grown)
+    strength = 1 / ridge if ridge else own["C"]
     if name == "logistic":
-        from sklearn.linear_model import LogisticRegression
-
-        own = FAMILIES["logistic"]
-        return LogisticRegression(C=1 / ridge if ridge else own["C"], max_iter=own["steps"])
-    from sklearn.svm import SVC
-
+        return linear_model.LogisticRegression(C=strength, max_iter=own["steps"])
     # gamma follows from the bandwidth when it is fitted; without a seed it takes one, of no use, from NumPy's own generator
-    return SVC(C=1 / ridge if ridge else FAMILIES["svm"]["C"], random_state=0)
+    return svm.SVC(C=strength, random_state=0)
 
 
 class _Flat:
@@ -178,8 +167,7 @@ def classical(
     """
     if (own := registered("architecture").get(name)) is not None:
         return own.build(seed)
-    if name not in CLASSICAL:
-        raise unknown_choice("classifier", name, CLASSICAL)
+    one_of("classifier", name, CLASSICAL)
     if name.startswith("kernel_"):
         return _Flat(KernelRidge(name.removeprefix("kernel_"), bandwidth, ridge))
     inner = _sklearn(name, seed, neighbours, max_depth, ridge)

@@ -10,21 +10,12 @@ import torch
 from torch import nn
 
 from dlcore import runtime
-from dlcore.config import one_of, registered, unknown_choice
+from dlcore.config import one_of, registered
 from dlcore.models import NETWORKS
 
 
 class Stages(nn.Sequential):
     """A network as a chain of named stages; `stages(model)` lists them, `get_submodule(name)` finds one."""
-
-    def until(self, name: str, inputs: torch.Tensor) -> torch.Tensor:
-        """Returns the activation at the output of a stage. Raises ValueError for a name that is not one."""
-        one_of("stage", name, self._modules)
-        for key, stage in self._modules.items():
-            inputs = stage(inputs)
-            if key == name:
-                break
-        return inputs
 
 
 def stages(model: nn.Module) -> list[str]:
@@ -78,13 +69,9 @@ def convnet(shape: tuple[int, ...], num_classes: int, *, width: int = 32, depth:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     channels = shape[0]
     for i in range(depth):
-        out, kernel = width * 2**i, 5 if dims == 1 else 3
-        block = [
-            conv(channels, out, kernel, 1 if i == 0 else 2, kernel // 2, bias=False),
-            norm(out),
-            nn.ReLU(),
-        ]
-        layers[f"conv{i + 1}"] = nn.Sequential(*block)
+        out, kernel, stride = width * 2**i, 5 if dims == 1 else 3, 1 if i == 0 else 2
+        convolution = conv(channels, out, kernel, stride, kernel // 2, bias=False)
+        layers[f"conv{i + 1}"] = nn.Sequential(convolution, norm(out), nn.ReLU())
         channels = out
     layers["pool"] = nn.Sequential(pool(1), nn.Flatten())
     layers["classifier"] = nn.Linear(channels, num_classes)
@@ -116,12 +103,7 @@ def resnet18(shape: tuple[int, ...], num_classes: int, *, width: int = 64, depth
     return resnet(shape, num_classes, width=width, depth=depth, groups=4)
 
 
-CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {
-    "mlp": mlp,
-    "convnet": convnet,
-    "resnet": resnet,
-    "resnet18": resnet18,
-}
+CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {make.__name__: make for make in (mlp, convnet, resnet, resnet18)}
 
 
 def network(name: str, shape: tuple[int, ...], num_classes: int, *, seed: int = 0, **sizes: Any) -> nn.Module:
@@ -137,8 +119,7 @@ def network(name: str, shape: tuple[int, ...], num_classes: int, *, seed: int = 
     if (own := registered("architecture").get(name)) is not None:
         with runtime.seeded(seed, 0x1217):
             return own.build(tuple(shape), num_classes, **{k: v for k, v in sizes.items() if v is not None})
-    if name not in NETWORKS:
-        raise unknown_choice("network", name, NETWORKS)
+    one_of("network", name, NETWORKS)
     if name != "mlp" and len(shape) not in (2, 3):
         raise ValueError(f"{name} takes (channels, length) or (channels, height, width), not {tuple(shape)}")
     with runtime.seeded(seed, 0x1217):
