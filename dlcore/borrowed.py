@@ -32,16 +32,14 @@ def run(
     where: torch.device | None = None,
     *,
     role: str = "the network",
-    **layout: Any,
+    memory_format: torch.memory_format = torch.contiguous_format,
 ) -> Any:
     """Returns the network's output for a copy of the inputs: a network may write to what it is given.
 
-    Args: layout: `memory_format` of the copy; rows by default.
     Raises: ValueError where it does not take them; torch's own sentences speak of its inner matrices.
     """
-    layout = layout or {"memory_format": torch.contiguous_format}
     try:
-        return model(inputs.to(where or inputs.device, copy=True, **layout))
+        return model(inputs.to(where or inputs.device, copy=True, memory_format=memory_format))
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
@@ -53,10 +51,8 @@ def one_tensor(output: Any) -> torch.Tensor:
     """Returns a network's output. Raises ValueError where it is not one tensor with a row for each input."""
     if not isinstance(output, torch.Tensor) or output.ndim < 2:
         what = f"of shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
-        raise ValueError(
-            f"the network must return one tensor with a row for each input, not {what}; wrap it in a module that returns "
-            "its scores"
-        )
+        todo = "wrap it in a module that returns its scores"
+        raise ValueError(f"the network must return one tensor with a row for each input, not {what}; {todo}")
     return output
 
 
@@ -137,8 +133,7 @@ def evaluating(model: nn.Module, weights: bool = False) -> Iterator[None]:
                 if not torch.equal(t, before):
                     with torch.inference_mode(t.is_inference()), torch.no_grad():
                         t.copy_(before)
-                if place[name] is not t:
-                    place[name] = t
+                place[name] = t
 
 
 @contextlib.contextmanager
@@ -153,15 +148,11 @@ def training(*models: nn.Module) -> Iterator[None]:
             if nn.parameter.is_lazy(p):
                 raise ValueError(f"parameter {name!r} has no shape yet: {_LAZY}")
             if p.requires_grad and p.is_floating_point() and p.element_size() < 4:
-                raise ValueError(
-                    f"parameter {name!r} is {p.dtype}, in which small steps round to none: train model.float(), with "
-                    "precision='bfloat16' for speed"
-                )
+                todo = "train model.float(), with precision='bfloat16' for speed"
+                raise ValueError(f"parameter {name!r} is {p.dtype}, in which small steps round to none: {todo}")
             if p.is_inference():
-                raise ValueError(
-                    f"parameter {name!r} was made under torch.inference_mode(), where nothing can be trained; "
-                    "build the network outside it"
-                )
+                why = "was made under torch.inference_mode(), where nothing can be trained"
+                raise ValueError(f"parameter {name!r} {why}; build the network outside it")
     with own_settings(), unchanged(*models):
         yield
 
@@ -185,31 +176,21 @@ def batch_of(model: nn.Module, rows: int, used: int, batch_size: int) -> Iterato
     rest = rows == 1 < min(used, batch_size)
 
     def before(norm: nn.Module, args: tuple) -> None:
-        if norm.training and norm.running_mean is not None and args[0].numel() == args[0].shape[1]:
-            norm.training = False
-            off.append(norm)
+        norm.training = args[0].numel() != args[0].shape[1]
 
-    def after(norm: nn.Module, *_: Any) -> None:
-        if norm in off:
-            norm.training = True
-            off.remove(norm)
-
-    off: list[nn.Module] = []
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)] if rest else []
-    handles = [norm.register_forward_pre_hook(before) for norm in norms]
-    handles += [norm.register_forward_hook(after) for norm in norms]
+    norms = [norm for norm in norms if norm.training and norm.running_mean is not None]
     try:
-        with hooked(handles):
+        with hooked([norm.register_forward_pre_hook(before) for norm in norms]):
             yield
     except (ValueError, RuntimeError) as error:
         if "more than 1 value per channel" not in str(error):
             raise
-        raise ValueError(
-            f"{rows} sample in a batch, of {used} in all: BatchNorm knows no variance of one value. drop_last=True leaves a "
-            f"last batch of one out, or choose another batch_size than {batch_size}"
-        ) from error
+        what = f"{rows} sample in a batch, of {used} in all: BatchNorm knows no variance of one value"
+        todo = f"drop_last=True leaves a last batch of one out, or choose another batch_size than {batch_size}"
+        raise ValueError(f"{what}. {todo}") from error
     finally:
-        for norm in off:
+        for norm in norms:
             norm.training = True
 
 
@@ -240,16 +221,13 @@ def copied(of: T, role: str = "the network") -> T:
                     _rebind(part, memo)
                 return cast(T, mine)
         except Exception as error:
-            raise ValueError(
-                f"{role} cannot be copied, which keeps yours as it is; does it hold a file, a lock or a generator? "
-                f"copy.deepcopy says: {error}"
-            ) from error
+            why = "does it hold a file, a lock or a generator? copy.deepcopy says:"
+            raise ValueError(f"{role} cannot be copied, which keeps yours as it is; {why} {error}") from error
 
 
 def _rebind(part: nn.Module, memo: dict[int, Any]) -> None:
     """Lets functions that a copied part holds, such as a patched `forward`, call the copy where they call the original."""
-    places = [vars(part), *(getattr(part, name) for name in _HOOKS)]
-    for place in places:
+    for place in (vars(part), *(getattr(part, name) for name in _HOOKS)):
         for name, value in place.items():
             if isinstance(value, types.FunctionType):
                 place[name] = _bound_anew(value, memo)
@@ -340,10 +318,8 @@ def _inside(module: nn.Module) -> nn.Module:
         if found is None:
             return module
         if _hooked(module):
-            raise ValueError(
-                f"hooks are registered on the {type(module).__name__} around a network, where they cannot be kept; "
-                "register them on the network inside"
-            )
+            where = f"the {type(module).__name__} around a network"
+            raise ValueError(f"hooks are registered on {where} and cannot be kept; register them on the network inside")
         module = found
 
 

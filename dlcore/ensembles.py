@@ -26,33 +26,26 @@ PAYS = {"cpu": 150_000, "cuda": 1_000_000}
 _ELEMENTWISE = (nn.ReLU, nn.Tanh, nn.GELU, nn.SiLU, nn.Sigmoid, nn.LeakyReLU, nn.ELU, nn.Softplus, nn.Identity)
 
 
-def _layers(model: nn.Module) -> list[nn.Module] | None:
-    """Returns the layers of a chain, linear ones and ones without parameters, or None for another network."""
-    if borrowed.altered(model):
-        return None
-    if type(model).forward is nn.Sequential.forward:
-        layers: list[nn.Module] = []
-        for part in model.children():
-            if (inner := _layers(part)) is None:
-                return None
-            layers += inner
-        return layers
-    bare = not any(True for _ in model.parameters()) and not any(True for _ in model.children())
-    return [model] if type(model) is nn.Linear or bare else None
+def _layers(model: nn.Module) -> list[nn.Module]:
+    """Returns the layers of a chain of chains in their order; any other network is one layer."""
+    if borrowed.altered(model) or type(model).forward is not nn.Sequential.forward:
+        return [model]
+    return [layer for part in model.children() for layer in _layers(part)]
 
 
 def _chain(models: Sequence[nn.Module]) -> list[nn.Module] | None:
     """Returns the layers that stand for those of all models, or None where there is no such chain.
 
-    A layer of an unknown kind stands for all when it is one and the same in all, such as a normalisation of the inputs.
+    A layer of an unknown kind stands for all when it is one and the same in all, of no parameters and no parts, such as a
+    normalisation of the inputs.
     """
     chains = [_layers(model) for model in models]
-    if None in chains:
-        return None
     known = (nn.Linear, nn.Flatten, *_ELEMENTWISE)
-    for layers in zip(*chains, strict=True):
-        library = type(layers[0]).__module__.startswith("torch.nn")
-        if type(layers[0]) not in known and (library or any(layer is not layers[0] for layer in layers)):
+    for first, *others in zip(*chains, strict=True):
+        library = type(first).__module__.startswith("torch.nn")
+        alone = all(other is first for other in others) and not [*first.parameters(), *first.children()]
+        able = type(first) in known or (alone and not library)
+        if not able or any(map(borrowed.altered, (first, *others))):
             return None
     return chains[0]
 
@@ -97,25 +90,12 @@ class Stack:
     def __init__(self, runs: Sequence[Run], config: Any) -> None:
         self.runs = list(runs)
         self.base, models = runs[0].model, [run.model for run in runs]
-        if (chain := _chain(models)) is None:
-            raise ValueError("these networks are no chains that a stack can stand for: see `pays`")
-        self.chain = chain
-        each = [[p.detach() for p in model.parameters()] for model in models]
-        free = [p.requires_grad for p in self.base.parameters()]
-        stacked = [torch.stack(values).contiguous() for values in zip(*each, strict=True)]
-        self.weights = [nn.Parameter(v, requires_grad=f) for v, f in zip(stacked, free, strict=True)]
+        self.chain = _chain(models) or []  # `pays` has looked
+        each = list(zip(*(model.parameters() for model in models), strict=True))
+        self.weights = [nn.Parameter(torch.stack([p.detach() for p in own]), own[0].requires_grad) for own in each]
         # elementwise optimizers: on a stack they do what they do on each
         self.optimizer = optimization.optimizer(nn.ParameterList(self.weights), config)
-        for own, weight in enumerate(self._trained(self.weights)):
-            states = [run.start.optimizer.state[self._trained(run.model.parameters())[own]] for run in runs]
-            if states[0]:
-                self.optimizer.state[weight] = {
-                    k: v if _alone(k, v) else torch.stack([s[k] for s in states]) for k, v in states[0].items()
-                }
-
-    @staticmethod
-    def _trained(weights: Any) -> list[nn.Parameter]:
-        return [w for w in weights if w.requires_grad]
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, runs[0].start.schedule.lr_lambdas)
 
     def __call__(self, inputs: torch.Tensor, rows: Sequence[int] | None = None) -> torch.Tensor:
         """Returns the outputs (K, b, ...) for batches (K, b, ...), or for those of the networks `rows`."""
@@ -138,14 +118,14 @@ class Stack:
         """Leaves the networks `rows` in the stack."""
         self.runs = [self.runs[k] for k in rows]
         old, self.weights = self.weights, [nn.Parameter(w.detach()[rows], w.requires_grad) for w in self.weights]
-        self.optimizer.param_groups[0]["params"] = self._trained(self.weights)
+        self.optimizer.param_groups[0]["params"] = [w for w in self.weights if w.requires_grad]
         for before, after in zip(old, self.weights, strict=True):
             if state := self.optimizer.state.pop(before, None):
                 self.optimizer.state[after] = {k: v if _alone(k, v) else v[rows] for k, v in state.items()}
 
     @torch.no_grad()
-    def write(self, step: int) -> None:
-        """Gives every network its weights, and its optimizer and schedule their state after `step` steps."""
+    def write(self) -> None:
+        """Gives every network its weights, and its optimizer and schedule their state."""
         for k, run in enumerate(self.runs):
             for mine, all_of_it in zip(run.model.parameters(), self.weights, strict=True):
                 mine.copy_(all_of_it[k])
@@ -153,10 +133,8 @@ class Stack:
                     run.start.optimizer.state[mine] = {
                         n: v.clone() if _alone(n, v) else v[k].clone() for n, v in state.items()
                     }
-            rate = self.optimizer.param_groups[0]["lr"]
-            run.start.optimizer.param_groups[0]["lr"] = rate
-            now = {"last_epoch": step, "_step_count": step + 1, "_last_lr": [rate]}
-            run.start.schedule.load_state_dict({**run.start.schedule.state_dict(), **now})
+            run.start.optimizer.param_groups[0]["lr"] = self.optimizer.param_groups[0]["lr"]
+            run.start.schedule.load_state_dict(self.schedule.state_dict())
 
 
 def _alone(name: str, value: Any) -> bool:
@@ -172,37 +150,20 @@ def fit_stack(
     checkpoint_seconds: float,
     progress: bool,
 ) -> None:
-    """Trains the networks of the runs, all with `config` but for the seed, to their ends; fills their curves.
-
-    Runs that resume at different epochs go on as several stacks until they meet.
-    """
-    with tqdm(total=len(runs) * config.epochs, disable=not progress, desc=f"{len(runs)} networks", unit="epoch") as bar:
-        bar.update(sum(run.curves.epochs for run in runs))
-        while going := [r for r in runs if r.curves.stopped == "running" and r.curves.epochs < config.epochs]:
-            first = min(run.curves.epochs for run in going)
-            group = [run for run in going if run.curves.epochs == first]
-            until = min([run.curves.epochs for run in going if run not in group], default=config.epochs)
-            _advance(group, until, config, augment, checkpoint_seconds, bar)
-    for run in runs:
-        run.curves.stopped = "all epochs" if run.curves.stopped == "running" else run.curves.stopped
-
-
-def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint_seconds: float, bar: tqdm) -> None:
-    """Trains runs that are at the same epoch until another."""
-    inputs, _, cast, used, *_ = group[0].start
-    stack, where, steps = Stack(group, config), inputs.device, -(-used // config.batch_size)
-    targets = torch.stack([run.start.targets for run in group])
-    base, total = config.learning_rate, max(1, steps * config.epochs)
-    warm = 0 if config.schedule == "constant" else max(1, total // LOOP["warm_up"])
+    """Trains the networks of fresh runs, all with `config` but for the seed, to their ends; fills their curves."""
+    inputs, _, cast, used, *_ = runs[0].start
+    stack, where = Stack(runs, config), inputs.device
+    targets = torch.stack([run.start.targets for run in runs])
+    bar = tqdm(total=len(runs) * config.epochs, disable=not progress, desc=f"{len(runs)} networks", unit="epoch")
     written = time.perf_counter()
-    for epoch in range(group[0].curves.epochs, until):
+    for epoch in range(config.epochs):
         start = time.perf_counter()
         seeds = [runtime.mix(run.seed, epoch) for run in stack.runs]
         orders = [torch.randperm(len(inputs), generator=torch.Generator().manual_seed(s)) for s in seeds]
         generators = [torch.Generator(where).manual_seed(s) for s in seeds]
         sums = torch.zeros(len(seeds), 2, dtype=torch.float64, device=where)
         stack.base.train()
-        for i, rows in enumerate(torch.stack(orders)[:, :used].to(where).split(config.batch_size, 1)):
+        for rows in torch.stack(orders)[:, :used].to(where).split(config.batch_size, 1):
             batch, given = inputs[rows], targets.gather(1, rows)
             if augment is not None:
                 batch = torch.stack([augment(x, g) for x, g in zip(batch, generators, strict=True)])
@@ -212,13 +173,10 @@ def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint
             values = nats.view(given.shape).mean(1)
             stack.optimizer.zero_grad(set_to_none=True)
             values.sum().backward()
-            at = epoch * steps + i
-            stack.optimizer.param_groups[0]["lr"] = base * optimization.rate(at, config.schedule, total, warm)
             stack.optimizer.step()
+            stack.schedule.step()
             wrong = (logits.detach().argmax(2) != given).sum(1)
             sums += torch.stack([values.detach().double() * given.shape[1], wrong.double()], 1)
-        step = (epoch + 1) * steps
-        stack.optimizer.param_groups[0]["lr"] = base * optimization.rate(step, config.schedule, total, warm)
         means = (sums / used).tolist()
         for run, (loss, _) in zip(stack.runs, means, strict=True):
             if loss != loss:
@@ -231,21 +189,12 @@ def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint
                 errors[k] = error
         late = time.perf_counter() - written > checkpoint_seconds
         for run, (loss, _), error in zip(stack.runs, means, errors, strict=True):
-            run.curves.train_loss.append(loss)
-            run.curves.train_error.append(error)
-            if config.stop_at_zero_error and error <= config.target_error:
-                run.curves.stopped = "zero training error"
-            elif run.curves.epochs == config.epochs:
-                run.curves.stopped = "all epochs"
+            optimization.log(run.curves, config, loss, error)
         ended = [run.curves.stopped != "running" for run in stack.runs]
-        if any(run.evaluate for run in stack.runs) or late or any(ended) or epoch + 1 == until:
-            stack.write(step)
+        if any(run.evaluate for run in stack.runs) or late or any(ended):
+            stack.write()
         for run in stack.runs:
-            if run.evaluate is not None:
-                run.model.eval()
-                with torch.no_grad(), cast:
-                    for name, entry in run.evaluate(run.model, epoch + 1).items():
-                        run.curves.values.setdefault(name, []).append(entry)
+            optimization.evaluate(run.curves, run.model, run.evaluate, cast)
         share = (time.perf_counter() - start) / len(stack.runs)
         for run, over in zip(stack.runs, ended, strict=True):
             run.curves.seconds += share
@@ -257,7 +206,7 @@ def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint
                 loss, error = run.curves.train_loss[-1], run.curves.train_error[-1]
                 runtime.report(run.label, run.curves.epochs, config.epochs, loss=loss, error=error)
         except runtime.Stopped:
-            stack.write(step)
+            stack.write()
             for run in stack.runs:
                 run.start.keep()
             raise
@@ -265,9 +214,10 @@ def _advance(group: list[Run], until: int, config: Any, augment: Any, checkpoint
         if any(ended):
             left = [k for k, over in enumerate(ended) if not over]
             if not left:
-                return
+                break
             stack.keep(left)
             targets = targets[left]
+    bar.close()
 
 
 @torch.no_grad()

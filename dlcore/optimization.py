@@ -21,16 +21,11 @@ def optimizer(model: nn.Module, config: Any, *, fused: bool = False) -> torch.op
     trainable = [p for p in model.parameters() if p.requires_grad]
     if not trainable:
         raise ValueError("the network has no weights to train, or all are frozen")
+    options: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
     if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            trainable,
-            config.learning_rate,
-            momentum=config.momentum,
-            nesterov=config.momentum > 0,
-            weight_decay=config.weight_decay,
-        )
+        return torch.optim.SGD(trainable, momentum=config.momentum, nesterov=config.momentum > 0, **options)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(trainable, config.learning_rate, weight_decay=config.weight_decay, fused=fused or None)
+    return kind(trainable, fused=fused or None, **options)
 
 
 def rate(step: int, kind: str, total: int, warm: int) -> float:
@@ -57,6 +52,25 @@ def schedule(of: torch.optim.Optimizer, kind: str, total: int, warm: int) -> tor
     return torch.optim.lr_scheduler.LambdaLR(of, lambda step: rate(step, kind, total, warm))
 
 
+def log(curves: Any, config: Any, loss: float, error: float) -> None:
+    """Adds an epoch to the curves of a run, and says when it is the last one."""
+    curves.train_loss.append(loss)
+    curves.train_error.append(error)
+    if config.stop_at_zero_error and error <= config.target_error:
+        curves.stopped = "zero training error"
+    elif curves.epochs == config.epochs:
+        curves.stopped = "all epochs"
+
+
+def evaluate(curves: Any, model: nn.Module, how: Any, cast: torch.autocast) -> None:
+    """Adds what `how(model, epoch)` returns, in evaluation mode, to the curves of a run; None does nothing."""
+    if how is not None:
+        model.eval()
+        with torch.no_grad(), cast:
+            for name, entry in how(model, curves.epochs).items():
+                curves.values.setdefault(name, []).append(entry)
+
+
 def save(path: Path, identity: dict, model: nn.Module, of: Any, schedule: Any, extra: dict[str, Any]) -> None:
     """Writes a checkpoint atomically; `identity` is what a run must have in common with it to go on from it.
 
@@ -81,8 +95,6 @@ def resume(path: Path, identity: dict, model: nn.Module, of: Any, schedule: Any,
         of.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
     except Exception as error:  # a damaged checkpoint costs time, never the run
-        warnings.warn(
-            f"starting from scratch: the checkpoint {path} cannot be used: {error}", UserWarning, stacklevel=3
-        )
+        warnings.warn(f"starting from scratch: the checkpoint {path} cannot be used: {error}", stacklevel=3)
         return None
     return saved

@@ -10,7 +10,6 @@ import contextvars
 import functools
 import gc
 import inspect
-import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -49,14 +48,12 @@ def group() -> Iterator[int]:
     if _variable("WORLD_SIZE", 1) < 2 or not os.environ.get("LOCAL_RANK") or size() > 1:
         yield rank()
         return
-    backend = "gloo"
     if torch.cuda.is_available():
         local, count = _variable("LOCAL_RANK", 0), torch.cuda.device_count()
         if local >= count:
             raise RuntimeError(f"process {local + 1} of this machine has no GPU: torch sees {count}, one a process")
         torch.cuda.set_device(local)
-        backend = "cpu:gloo,cuda:nccl"
-    distributed.init_process_group(backend)
+    distributed.init_process_group()  # gloo for the CPU, nccl for GPUs
     # after an error the others may be waiting for this process: torchrun ends them, and there is no leaving in order
     yield rank()
     distributed.destroy_process_group()
@@ -64,13 +61,10 @@ def group() -> Iterator[int]:
 
 def _variable(name: str, default: int) -> int:
     """Returns the whole number that an environment variable holds, the default where it is unset or empty."""
-    given = os.environ.get(name, "").strip()
-    try:
-        return int(given) if given else default
-    except ValueError:
-        raise RuntimeError(
-            f"{name} = {given!r} is not a number of processes; unset it, or start with torchrun"
-        ) from None
+    given = os.environ.get(name, "").strip() or str(default)
+    if not given.isdecimal():
+        raise RuntimeError(f"{name} = {given!r} is not a number of processes; unset it, or start with torchrun")
+    return int(given)
 
 
 def only_one(what: str) -> None:
@@ -105,17 +99,11 @@ def add(values: torch.Tensor) -> torch.Tensor:
     return values
 
 
-def slices(rows: int) -> list[slice]:
-    """Returns each process's slice of `rows`, the first ones longer by a row where they are not equal."""
-    count = size()
-    each, more = divmod(rows, count)
-    cuts = [r * each + min(r, more) for r in range(count + 1)]
-    return [slice(a, b) for a, b in itertools.pairwise(cuts)]
-
-
 def own(rows: int) -> slice:
-    """Returns this process's slice of `rows`."""
-    return slices(rows)[rank()]
+    """Returns this process's slice of `rows`; the first ones are longer by a row where they are not equal."""
+    each, more = divmod(rows, size())
+    first = rank() * each + min(rank(), more)
+    return slice(first, first + each + (rank() < more))
 
 
 @dataclass(frozen=True)
@@ -178,16 +166,11 @@ def randint(high: int, count: int, device: torch.device) -> torch.Tensor:
     return torch.randint(0, high, (mine.total,), device=device, generator=mine.generator)[mine.rows]
 
 
-class _Sum(torch.autograd.Function):
-    """The sum over processes; each one's gradient is the sum of the gradients of all."""
+def _sum(values: torch.Tensor) -> torch.Tensor:
+    """Returns the sum over processes; each one's gradient is the sum of the gradients of all."""
+    from torch.distributed.nn.functional import all_reduce  # some builds of torch have none
 
-    @staticmethod
-    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
-        return add(values)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
-        return add(gradient)
+    return all_reduce(values)
 
 
 def gather(rows: torch.Tensor) -> torch.Tensor:
@@ -201,7 +184,7 @@ def gather(rows: torch.Tensor) -> torch.Tensor:
     mine = _SHARE.get()
     if mine is None or not mine.split:
         return rows
-    return _Sum.apply(functional.pad(rows, (0, 0) * (rows.ndim - 1) + (mine.rows.start, mine.total - mine.rows.stop)))
+    return _sum(functional.pad(rows, (0, 0) * (rows.ndim - 1) + (mine.rows.start, mine.total - mine.rows.stop)))
 
 
 def _normalise(norm: _BatchNorm, x: torch.Tensor) -> torch.Tensor:
@@ -216,7 +199,7 @@ def _normalise(norm: _BatchNorm, x: torch.Tensor) -> torch.Tensor:
     # sums of squares in float64: in float32 a mean far from 0 would cancel the variance
     count = values.new_full((1,), values.numel() // values.shape[1], dtype=torch.float64)
     mean, variance = mean.double(), variance.double()
-    sums = _Sum.apply(torch.cat([count, count * mean, count * (variance + mean.square())]))
+    sums = _sum(torch.cat([count, count * mean, count * (variance + mean.square())]))
     n = sums[0].detach()
     mean, square = (sums[1:] / n).chunk(2)
     variance = (square - mean.square()).clamp(min=0)
@@ -260,9 +243,8 @@ def replicated(model: nn.Module, loss: Callable[..., Any], where: torch.device) 
         raise ValueError(f"several processes share a run on CPUs or on CUDA GPUs, not on {where.type!r}")
     # equal on all processes, as the statistics of BatchNorm are
     known = inspect.signature(DistributedDataParallel).parameters
-    options: dict[str, Any] = {
-        "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers": False
-    }
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    options: dict[str, Any] = {name: False}
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and not isinstance(m, nn.SyncBatchNorm)]
     for norm in norms:
         vars(norm)["forward"] = functools.partial(_normalise, norm)

@@ -95,10 +95,9 @@ def pretrain(
         raise ValueError(f"{len(inputs)} input: nothing to compare it with")
     net, dimension = encoder(architecture, inputs, seed=seed, **sizes)
     with runtime.seeded(seed, 0x55E1F):
-        own: dict[str, Any] = {
-            **LOSSES.get(objective, {}),
-            **({"temperature": temperature} if objective == "simclr" else {}),
-        }
+        own: dict[str, Any] = {**LOSSES.get(objective, {})}
+        if objective == "simclr":
+            own["temperature"] = temperature
         whole = objectives.SelfSupervised(net, dimension, objective, **own).to(inputs.dtype)
     random_view = view(tuple(inputs.shape[1:]))
     config = training.TrainConfig(

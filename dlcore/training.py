@@ -66,14 +66,6 @@ def _can_be_last(model: nn.Module, inputs: torch.Tensor, where: torch.device) ->
         return False
 
 
-def _as_data(model: nn.Module, data: Any, loss: Loss) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns inputs and targets as tensors: real numbers in the network's precision, classes as int64."""
-    inputs = as_inputs("training inputs", data[0], model)
-    if loss is cross_entropy and len(inputs):
-        return inputs, torch.from_numpy(as_integers("training labels", data[1]))
-    return inputs, as_tensor("training targets", data[1])
-
-
 def _digest(*given: Any) -> str:
     """Returns a hash of training data, by which a checkpoint knows its own; of what is no tensor, of its text."""
     found = hashlib.sha256()
@@ -92,10 +84,7 @@ def _checked_labels(model: nn.Module, inputs: torch.Tensor, targets: torch.Tenso
     Raises: ValueError, before any work, where a network does not take the inputs or has no output for a class.
     """
     with borrowed.evaluating(model, weights=True), torch.no_grad(), runtime.seeded(0):
-        out = borrowed.run(model, inputs[:1])
-    if not isinstance(out, torch.Tensor) or out.ndim < 2:
-        what = f"the shape {tuple(out.shape)}" if isinstance(out, torch.Tensor) else f"a {type(out).__name__}"
-        raise ValueError(f"the network returns {what} for one input: class scores (1, classes) are needed")
+        out = borrowed.one_tensor(borrowed.run(model, inputs[:1]))
     labels = torch.from_numpy(as_integers("training labels", targets, out.shape[1], ndim=out.ndim - 1))
     if labels.shape[1:] != out.shape[2:]:
         raise ValueError(f"training labels of shape {tuple(labels.shape)} for scores of shape {tuple(out.shape)}")
@@ -103,15 +92,13 @@ def _checked_labels(model: nn.Module, inputs: torch.Tensor, targets: torch.Tenso
 
 
 def _prepare(
-    model: nn.Module,
-    data: Any,
-    config: TrainConfig,
-    checkpoint: Any,
-    where: torch.device,
-    loss: Loss,
-    fused: bool = False,
+    model: nn.Module, data: Any, config: TrainConfig, file: Any, where: torch.device, loss: Loss, fused: bool = False
 ) -> _Prepared:
-    inputs, targets = _as_data(model, data, loss)
+    inputs = as_inputs("training inputs", data[0], model)
+    if loss is cross_entropy and len(inputs):
+        targets = torch.from_numpy(as_integers("training labels", data[1]))
+    else:
+        targets = as_tensor("training targets", data[1])
     if len(inputs) == 0 or len(inputs) != len(targets):
         raise ValueError(f"training data: {len(inputs)} inputs and {len(targets)} targets")
     if inputs.is_floating_point() and not torch.isfinite(inputs).all():
@@ -138,7 +125,7 @@ def _prepare(
     total = max(1, steps * config.epochs)
     warm = 0 if config.schedule == "constant" else max(1, total // LOOP["warm_up"])
     schedule = optimization.schedule(optimizer, config.schedule, total, warm)
-    curves, path = Curves(), cache.expanded(checkpoint) if checkpoint else None
+    curves, path = Curves(), cache.expanded(file) if file else None
     state = {"config": asdict(config), "size": len(inputs), "data": _digest(inputs, targets) if path else ""}
     if path is not None and path.exists():
         saved = optimization.resume(path, state, model, optimizer, schedule, where)
@@ -206,13 +193,8 @@ def fit(
 
         start = written = time.perf_counter()
         spent = curves.seconds
-        bar = tqdm(
-            total=config.epochs,
-            initial=curves.epochs,
-            desc=label or "training",
-            disable=not progress or parallel.rank() > 0,
-            unit="epoch",
-        )
+        label, quiet = label or "training", not progress or parallel.rank() > 0
+        bar = tqdm(total=config.epochs, initial=curves.epochs, desc=label, disable=quiet, unit="epoch")
 
         with parallel.replicated(model, loss, where) as objective:
             while curves.epochs < config.epochs and curves.stopped == "running":
@@ -235,10 +217,7 @@ def fit(
                                 out = objective(batch, targets[rows])
                         value, errors = out if isinstance(out, tuple) else (out, out.new_tensor(torch.nan))
                         if not value.requires_grad:
-                            raise ValueError(
-                                "the loss does not depend on a weight that is trained: are all frozen, or does the network "
-                                "compute under no_grad?"
-                            )
+                            raise ValueError("the loss depends on no trained weight: are all frozen, or under no_grad?")
                         optimizer.zero_grad(set_to_none=True)
                         (value * mine.weight).backward()
                         optimizer.step()
@@ -253,24 +232,15 @@ def fit(
                     rows = parallel.own(len(inputs))
                     wrong = (predict(model, inputs[rows], cast=cast) != targets[rows]).double().sum()
                     error = float(parallel.add(wrong) / len(inputs))
-                curves.train_loss.append(mean_loss)
-                curves.train_error.append(error)
-                if evaluate is not None:
-                    model.eval()
-                    with torch.no_grad(), cast:
-                        for name, entry in evaluate(model, epoch + 1).items():
-                            curves.values.setdefault(name, []).append(entry)
-                if config.stop_at_zero_error and error <= config.target_error:
-                    curves.stopped = "zero training error"
-                elif curves.epochs == config.epochs:
-                    curves.stopped = "all epochs"
+                optimization.log(curves, config, mean_loss, error)
+                optimization.evaluate(curves, model, evaluate, cast)
                 curves.seconds = spent + time.perf_counter() - start
                 if time.perf_counter() - written > checkpoint_seconds or curves.stopped != "running":
                     keep()
                     written = time.perf_counter()
                 try:
                     if parallel.rank() == 0:
-                        runtime.report(label or "training", curves.epochs, config.epochs, loss=mean_loss, error=error)
+                        runtime.report(label, curves.epochs, config.epochs, loss=mean_loss, error=error)
                 except runtime.Stopped:
                     keep()
                     raise
@@ -291,7 +261,6 @@ def fit_many(
     evaluate: Sequence[Evaluate] | None = None,
     checkpoints: Sequence[str | Path] | None = None,
     labels: Sequence[str] | None = None,
-    stack: bool = True,
     loss: Loss = cross_entropy,
     augment: Augment | None = None,
     checkpoint_seconds: float = 30.0,
@@ -303,23 +272,18 @@ def fit_many(
     Every model has its own order, augmentation, schedule, early stop, curves and checkpoint. Small networks of linear layers
     (`ensembles.PAYS`) train as one stack, in a fraction of the time; all others, and any under torchrun, one by one, because
     a stack of them would be slower (`benchmarks/ensembles.py`). A stack holds the models whose configurations
-    differ in the seed alone. `seconds` of a stacked model is its share.
+    differ in the seed alone; what goes on from a checkpoint is trained one by one. `seconds` of a stacked model is its share.
 
     Shapes: data = inputs (n, ...), targets (n,) of all models or a sequence of K.
     Args:
         configs, evaluate, checkpoints, labels: one for each model; one configuration serves all.
-        stack: False never stacks.
         The others as in `fit`.
     Raises: ValueError for sequences of other lengths; and as `fit`.
     """
     inputs, targets = data
     count = len(models)
     # a list of numbers is one vector of targets
-    several = (
-        isinstance(targets, list | tuple)
-        and len(targets) > 0
-        and (isinstance(targets[0], list) or np.ndim(targets[0]) > 0)
-    )
+    several = isinstance(targets, list | tuple) and len(targets) > 0 and np.ndim(targets[0]) > 0
     each: dict[str, list[Any]] = {
         "targets": [*targets] if several else [targets] * count,
         "configs": [configs] * count if isinstance(configs, TrainConfig) else [*configs],
@@ -331,8 +295,7 @@ def fit_many(
         if len(values) != count:
             raise ValueError(f"{len(values)} {name} for {count} models")
     vectors, recipes, watched, files, names = each.values()
-    if not isinstance(inputs, torch.Tensor):
-        inputs = as_tensor("training inputs", inputs)  # once, not once a model
+    inputs = as_tensor("training inputs", inputs)  # once, not once a model
     where = runtime.device(device) if isinstance(device, str) else device
     options = {"augment": augment, "checkpoint_seconds": checkpoint_seconds, "progress": progress}
     groups: dict[TrainConfig, list[int]] = {}
@@ -341,20 +304,18 @@ def fit_many(
     found: dict[int, Curves] = {}
     for config, rows in groups.items():
         group = [models[k] for k in rows]
-        able = stack and loss is cross_entropy and parallel.size() == 1
+        able = loss is cross_entropy and parallel.size() == 1 and config.epochs
         if able and ensembles.pays(group, where):
             with borrowed.training(*group):
-                ready: list[_Prepared] = []
+                runs: list[ensembles.Run] = []
                 for k in rows:  # the data once, not once a model
-                    same = ready[0].inputs if ready else inputs
-                    ready.append(_prepare(models[k], (same, vectors[k]), recipes[k], files[k], where, loss))
-                runs = [
-                    ensembles.Run(models[k], r, recipes[k].seed, names[k], watched[k])
-                    for k, r in zip(rows, ready, strict=True)
-                ]
-                ensembles.fit_stack(runs, config, **options)
-            found |= {k: r.curves for k, r in zip(rows, ready, strict=True)}
-            continue
+                    same = runs[0].start.inputs if runs else inputs
+                    start = _prepare(models[k], (same, vectors[k]), recipes[k], files[k], where, loss)
+                    runs.append(ensembles.Run(models[k], start, recipes[k].seed, names[k], watched[k]))
+                if not any(run.curves.epochs for run in runs):  # what goes on from a checkpoint is trained alone
+                    ensembles.fit_stack(runs, config, **options)
+                    found |= {k: run.curves for k, run in zip(rows, runs, strict=True)}
+                    continue
         for k in rows:
             own = {"evaluate": watched[k], "checkpoint": files[k], "label": names[k]}
             found[k] = fit(models[k], (inputs, vectors[k]), recipes[k], loss=loss, device=where, **own, **options)

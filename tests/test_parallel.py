@@ -175,9 +175,11 @@ def test_an_error_of_one_process_ends_all(tmp_path):
 
 def test_slices_cover_a_batch_in_order(monkeypatch):
     monkeypatch.setattr(parallel, "size", lambda: 3)
-    assert parallel.slices(8) == [slice(0, 3), slice(3, 6), slice(6, 8)]
-    assert parallel.slices(2) == [slice(0, 1), slice(1, 2), slice(2, 2)]
-    monkeypatch.setattr(parallel, "rank", lambda: 1)
+    found = []
+    for rank in (0, 2, 1):
+        monkeypatch.setattr(parallel, "rank", lambda rank=rank: rank)
+        found.append((parallel.own(8), parallel.own(2)))
+    assert found == [(slice(0, 3), slice(0, 1)), (slice(6, 8), slice(2, 2)), (slice(3, 6), slice(1, 2))]
     with parallel.share(5) as mine:
         assert mine.weight == pytest.approx(2 * 3 / 5)
         assert mine.of(torch.arange(10)).tolist() == [2, 3, 7, 8]
