@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dlcore.command_line import EXPECTED, Parser, file, folder, one_line, whole, word
@@ -31,9 +31,7 @@ def run(args: argparse.Namespace) -> int:
             parallel.only_one("--recorded")
         return recorded.run_groups(names, args.recorded, store, workers=args.workers, budget=args.budget)
     if args.budget is not None:
-        raise ValueError(
-            "--budget is for --recorded: one run is stopped by Ctrl-C, and goes on when it is started again"
-        )
+        raise ValueError("--budget is for --recorded: one run is stopped by Ctrl-C, and goes on when it is run again")
     config = study.Config.from_parameters(**grid.parameters(args.parameters))
     with parallel.group() as rank:  # several under torchrun: the first writes the record, the others only work for it
         known = parallel.from_first(store.load(config) is not None)
@@ -127,55 +125,33 @@ def parser() -> argparse.ArgumentParser:
     top = Parser(prog="python -m dlcore", description=__doc__)
     verbs = top.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
 
-    p = verbs.add_parser("run", help=run.__doc__)
-    p.add_argument("study", nargs="?", help="with --recorded, none: all")
-    p.add_argument("parameters", nargs="*", default=[], metavar="name=value")
-    p.add_argument(
-        "--plugin", action="append", default=[], type=word, metavar="MODULE", help="that registers what is yours"
-    )
-    p.add_argument("--recorded", nargs="*", metavar="GROUP", help="run these groups of the recorded grid; none: all")
-    p.add_argument("--workers", type=whole(1), default=1, help="processes, of recorded runs (default: 1)")
-    p.add_argument("--budget", type=whole(1), metavar="SECONDS", help="stop recorded runs in time, everything saved")
-    p.add_argument("--store", type=folder, help="folder of the local records")
-    p.set_defaults(call=run, parser=p)
+    def verb(call: Callable[[argparse.Namespace], int], name: str = "", help: str | None = None) -> Parser:
+        p = verbs.add_parser(name or call.__name__, help=help or call.__doc__, description=help)
+        p.set_defaults(call=call, parser=p)
+        if call in (run, record, export):
+            p.add_argument("--store", type=folder, help="folder of the local records")
+        return p
 
-    p = verbs.add_parser("sweep", help=sweeps.HELP, description=sweeps.HELP)
-    sweeps.add_arguments(p)
-    p.set_defaults(call=sweeps.call, parser=p)
-
-    p = verbs.add_parser("record", help=record.__doc__)
-    p.add_argument("study")
-    p.add_argument("--store", type=folder, help="folder of the local records")
-    p.set_defaults(call=record, parser=p)
-
-    p = verbs.add_parser("export", help=export.__doc__)
-    p.add_argument("file", type=file, metavar="FILE")
-    p.add_argument("--store", type=folder, help="folder of the local records")
-    p.set_defaults(call=export, parser=p)
-
-    p = verbs.add_parser("claims", help=claims.__doc__)
-    p.add_argument("id", nargs="?", type=word, metavar="ID", help="this claim alone")
-    p.add_argument("--records", action="store_true", help="the runs behind the claim, as CSV")
-    p.add_argument(
-        "--write",
-        type=file,
-        metavar="FILE",
-        help="a Markdown file with ledger marks gets its table, FILE.svg a picture of the verdicts, FILE.json the whole ledger",
-    )
-    p.add_argument(
-        "--history", action="store_true", help="date regions and first records by Git's history, into the package"
-    )
-    p.set_defaults(call=claims, parser=p)
-    p = verbs.add_parser("notebooks", help=notebooks.__doc__)
-    p.add_argument(
-        "folder", nargs="?", default=".", type=folder, metavar="FOLDER", help="by default the one you are in"
-    )
-    p.set_defaults(call=notebooks, parser=p)
-    p = verbs.add_parser("data", help=data.__doc__)
-    p.add_argument("--download", type=word, metavar="NAME")
-    p.set_defaults(call=data, parser=p)
-    p = verbs.add_parser("doctor", help=doctor.__doc__)
-    p.set_defaults(call=doctor, parser=p)
+    add = verb(run).add_argument
+    add("study", nargs="?", help="with --recorded, none: all")
+    add("parameters", nargs="*", default=[], metavar="name=value")
+    add("--plugin", action="append", default=[], type=word, metavar="MODULE", help="that registers what is yours")
+    add("--recorded", nargs="*", metavar="GROUP", help="run these groups of the recorded grid; none: all")
+    add("--workers", type=whole(1), default=1, help="processes, of recorded runs (default: 1)")
+    add("--budget", type=whole(1), metavar="SECONDS", help="stop recorded runs in time, everything saved")
+    sweeps.add_arguments(verb(sweeps.call, "sweep", sweeps.HELP))
+    verb(record).add_argument("study")
+    verb(export).add_argument("file", type=file, metavar="FILE")
+    add = verb(claims).add_argument
+    add("id", nargs="?", type=word, metavar="ID", help="this claim alone")
+    add("--records", action="store_true", help="the runs behind the claim, as CSV")
+    marks = "a Markdown file with ledger marks gets its table, FILE.svg a picture of the verdicts, FILE.json the whole ledger"
+    add("--write", type=file, metavar="FILE", help=marks)
+    add("--history", action="store_true", help="date regions and first records by Git's history, into the package")
+    here = "by default the one you are in"
+    verb(notebooks).add_argument("folder", nargs="?", default=".", type=folder, metavar="FOLDER", help=here)
+    verb(data).add_argument("--download", type=word, metavar="NAME")
+    verb(doctor)
     top.choices = f"choose from: {', '.join(verbs.choices)}"
     for name in ("run", "sweep", "record"):
         verbs.choices[name].choices = f"studies: {', '.join(STUDIES)}"

@@ -100,13 +100,10 @@ def _of_objects(array: np.ndarray, name: str) -> np.ndarray:
     bad = [v for v in flat if not isinstance(v, numbers.Number | np.bool_) and not hasattr(v, "detach")]
     if bad:
         raise ValueError(f"{name} holds {bad[0]!r} ({type(bad[0]).__name__}), where numbers are needed")
-    if all(isinstance(v, bool | np.bool_) for v in flat):
-        return array.astype(bool)
     whole = all(isinstance(v, numbers.Integral) for v in flat)
+    kind = bool if all(isinstance(v, bool | np.bool_) for v in flat) else np.int64 if whole else np.float64
     try:
-        return np.array([int(v) if whole else float(v) for v in flat], np.int64 if whole else float).reshape(
-            array.shape
-        )
+        return array.astype(kind)
     except OverflowError:
         raise ValueError(f"{name} holds a number beyond 64 bits") from None
 
@@ -199,21 +196,19 @@ def as_tensor(name: str, values: Any):
     """
     import torch  # metrics, which import this module, work without it
 
-    if isinstance(values, torch.Tensor):
-        if values.is_complex() or values.layout != torch.strided:
-            as_array(values, name)
-        if values.ndim == 0:
-            raise ValueError(f"{name} must have a row for each sample, not be one number")
-        return values.detach()
-    array = as_array(values, name)
-    if array.ndim == 0:
+    if isinstance(values, torch.Tensor) and not values.is_complex() and values.layout == torch.strided:
+        tensor = values.detach()
+    else:
+        array = as_array(values, name)
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{name} must hold numbers, not text{_such_as(array)}")
+        if array.dtype.kind == "u" and array.dtype.itemsize > 1:  # torch computes with few of these
+            array = as_integers(name, array) if array.size else array.astype(np.int64)
+        # torch has no negative strides, and memory lent read-only, as a pandas column's is, makes it warn
+        tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    if tensor.ndim == 0:
         raise ValueError(f"{name} must have a row for each sample, not be one number")
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must hold numbers, not text{_such_as(array)}")
-    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
-        array = as_integers(name, array) if array.size else array.astype(np.int64)  # torch computes with few of these
-    # torch has no negative strides, and memory lent read-only, as a pandas column's is, makes it warn
-    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    return tensor
 
 
 def as_inputs(name: str, values: Any, model: Any):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import subprocess
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dlcore.config import closest
+from dlcore.config import closest, unknown_choice
 
 # what a user's input, files, disk and machine can lead to; anything else is a fault of the program, with a traceback
 EXPECTED = (
@@ -72,22 +73,17 @@ class Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
-            choices = list(map(str, action.choices))
-            near = closest(value, choices)
-            hint = f"; did you mean {near!r}?" if near else ";"
-            raise argparse.ArgumentError(action, f"unknown {value!r}{hint} choose from: {', '.join(choices)}")
+            raise argparse.ArgumentError(None, str(unknown_choice("command", value, action.choices)))
 
 
 def whole(low: int) -> Any:
     """Returns the type of an option that takes a whole number from `low`, of at most nine digits; 1e3 is one."""
 
     def convert(text: str) -> int:
-        try:
+        with contextlib.suppress(ValueError, OverflowError):
             number = float(text)
             if number == int(number) and low <= number < 1e9:
                 return int(number)
-        except (ValueError, OverflowError):
-            pass
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from {low}")
 
     return convert
@@ -115,12 +111,10 @@ def file(text: str) -> str:
 def folder(text: str) -> str:
     """The type of an option that names a folder, which need not be there yet."""
     path = Path(file(text))
-    for place in (path, *path.parents):
-        try:
-            if place.exists():
-                if not place.is_dir():
-                    raise argparse.ArgumentTypeError(f"{place} is not a folder")
-                break
-        except OSError as error:
-            raise argparse.ArgumentTypeError(f"{text[:80]!r}: {error.strerror}") from None
+    try:
+        there = next(place for place in (path, *path.parents) if place.exists())
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r}: {error.strerror}") from None
+    if not there.is_dir():
+        raise argparse.ArgumentTypeError(f"{there} is not a folder")
     return str(path)

@@ -40,8 +40,7 @@ def closest(name: object, choices: Iterable[str]) -> str | None:
     >>> closest("noize", ["noise", "seed"])
     'noise'
     """
-    found = difflib.get_close_matches(str(name)[:99].lower(), list(choices), n=1, cutoff=0.5)
-    return found[0] if found else None
+    return next(iter(difflib.get_close_matches(str(name)[:99].lower(), list(choices), n=1, cutoff=0.5)), None)
 
 
 def unknown_choice(kind: str, value: object, choices: Iterable[str]) -> ValueError:
@@ -88,10 +87,8 @@ def configured_by(kind: type[Options]) -> Callable[[Callable[P, R]], Callable[P,
     """Returns a decorator for a function that takes its options as a `kind`: one given to the function itself says so."""
 
     def extended(function: Callable[P, R]) -> Callable[P, R]:
-        own, names = (
-            inspect.signature(function).parameters,
-            [f.name for f in dataclasses.fields(typing.cast(Any, kind))],
-        )
+        own = inspect.signature(function).parameters
+        names = [f.name for f in dataclasses.fields(typing.cast(Any, kind))]
 
         @functools.wraps(function)
         def call(*args: P.args, **options: P.kwargs) -> R:
@@ -279,7 +276,8 @@ def _coerce(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
     if kind is str and isinstance(item, str):
         return str(item)
     if kind in (int, float) and isinstance(item, str):  # YAML takes 1e-3 for a word
-        item = _number(item)
+        with contextlib.suppress(ValueError):
+            item = int(item) if item.strip("+- ").isdecimal() else float(item)
     if kind in (int, float) and isinstance(item, (int, float)) and not isinstance(item, bool):
         with contextlib.suppress(OverflowError, ValueError):
             if kind is int and item == int(item):
@@ -287,13 +285,6 @@ def _coerce(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
             if kind is float and math.isfinite(item):
                 return float(f"{item:.12g}") + 0.0  # -0.0 is 0.0
     raise ValueError(f"{name} = {_short(value)} is not a valid {kind.__name__}")
-
-
-def _number(text: str) -> int | float | None:
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(text)
-    return None
 
 
 def _plain(value: Any) -> Any:

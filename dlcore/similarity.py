@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from dlcore import borrowed
 from dlcore.arrays import as_inputs, as_whole
-from dlcore.config import unknown_choice
+from dlcore.config import one_of
 from dlcore.results import usable
 from dlcore.stitching.halves import stage_names, watching
 
@@ -89,18 +89,14 @@ def matrix(
     >>> found.value.round(6).loc["0", "0"]
     np.float64(1.0)
     """
-    if spatial not in SPATIAL:
-        raise unknown_choice("spatial", spatial, SPATIAL)
+    one_of("spatial", spatial, SPATIAL)
     given = [as_inputs("inputs", inputs, model) for model in (model_a, model_b)]
     n, permutations = len(given[0]), as_whole("permutations", permutations)
     if batch_size < 4 or n < 4 or not 0 < confidence < 1:
-        raise ValueError(
-            f"{n} inputs, batch_size = {batch_size}, confidence = {confidence}: at least 4, 4 and within (0, 1) are needed"
-        )
-    if isinstance(layers, tuple) and len(layers) == 2 and not any(isinstance(part, str) for part in layers):
-        named: list[Any] = [*layers]
-    else:
-        named = [layers, layers]
+        asked = f"{n} inputs, batch_size = {batch_size}, confidence = {confidence}"
+        raise ValueError(f"{asked}: at least 4, 4 and within (0, 1) are needed")
+    two = isinstance(layers, tuple) and len(layers) == 2 and not any(isinstance(part, str) for part in layers)
+    named: Any = layers if two else (layers, layers)
     chosen: list[list[str]] = [
         list(part) if part is not None else stage_names(model, rows[:2])
         for part, model, rows in zip(named, (model_a, model_b), given, strict=True)
@@ -110,16 +106,12 @@ def matrix(
     rng = np.random.default_rng(seed)
     # a last batch of fewer than four is spread over the others
     batches = np.array_split(rng.permutation(n), max(1, round(n / batch_size)))
-    sums = []
+    sums, alike = [], model_b is model_a and chosen[1] == chosen[0]
     powers: tuple[dict[str, int], dict[str, int]] = ({}, {})
     with borrowed.evaluating(model_a), borrowed.evaluating(model_b):
         for rows in tqdm(batches, desc="CKA", unit="batch", disable=not progress):
             a = _grams(model_a, given[0], rows, chosen[0], spatial, powers[0])
-            b = (
-                a
-                if model_b is model_a and chosen[1] == chosen[0]
-                else _grams(model_b, given[1], rows, chosen[1], spatial, powers[1])
-            )
+            b = a if alike else _grams(model_b, given[1], rows, chosen[1], spatial, powers[1])
             orders = [torch.from_numpy(rng.permutation(len(rows))) for _ in range(permutations)]
             sums.append(_products(a, b.to(a.device), orders) * (1 / (len(rows) - 3)))
     return _result(torch.stack(sums).cpu().numpy(), chosen, confidence, n)

@@ -97,7 +97,7 @@ ALLOWED = {
     },
     "claims": {"cache", "claims", "config", "measures", "records", "studies"},
     "figures": {"charts", "figures", "studies", "summaries"},
-    "doctor": {"data", "machine", "record_files", "records", "runtime", "studies"},
+    "doctor": {"cache", "data", "machine", "record_files", "records", "runtime", "studies"},
     "sweep": {
         *(
             "cache",

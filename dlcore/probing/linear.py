@@ -104,12 +104,11 @@ def ridge(x: torch.Tensor, y: torch.Tensor, test: torch.Tensor, classes: int, st
         return base.addr_(hat.train, pull).add_(level), base_test.addr_(hat.test, pull).add_(level)
 
     freedom = hat.trace - gain * hat.loss + (n + strength * share) / (n + strength)
-    found: list[list[torch.Tensor]] = [[], []]
+    found = []
     for part in chunks(y, classes):
-        onehot = _one_hot(part, classes).flatten(1)
-        for side, out in enumerate(outputs(onehot)):
-            found[side].append(out.view(len(out), len(part), classes).argmax(2).T)
-    train, on_test = (torch.cat(parts).numpy() for parts in found)
+        sides = outputs(_one_hot(part, classes).flatten(1))
+        found.append([out.view(len(out), len(part), classes).argmax(2).T for out in sides])
+    train, on_test = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
     return Probed(train, on_test, freedom, np.empty(0))
 
 
@@ -197,15 +196,13 @@ def logistic(
     one, two = (functional.pad(side, (0, 1), value=1.0) for side in (rows.train, rows.test))
     penalty = one.new_full((x.shape[1] + 1, 1, 1), rows.penalty(strength))
     penalty[-1] = 0
-    found: list[list[torch.Tensor]] = [[], [], []]
+    found = []
     for part in chunks(y, classes):
         problem = _Softmax(one, part.T[:, None].contiguous(), penalty)
         weights, loss = _lbfgs(problem, classes, tolerance, iterations)
-        for side, design in enumerate((one, two)):
-            scores = (design @ weights.flatten(1)).view(len(design), classes, len(part))
-            found[side].append(scores.argmax(1).T)
-        found[2].append(loss)
-    train, on_test, loss = (torch.cat(parts).numpy() for parts in found)
+        scores = [(design @ weights.flatten(1)).view(-1, *weights.shape[1:]) for design in (one, two)]
+        found.append([*(side.argmax(1).T for side in scores), loss])
+    train, on_test, loss = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
     return Probed(train, on_test, float("nan"), loss)
 
 
@@ -341,10 +338,6 @@ def _lbfgs(
         pairs.append((s * moved, z * moved, torch.where(moved, curvature, 1.0)))
         pairs, pace = pairs[-memory:], torch.where(moved, pace, 1.0)
     if len(which):
-        warnings.warn(
-            f"{len(which)} of {len(every)} logistic fits ended after {iterations} steps, above their tolerance of "
-            f"{tolerance:g}",
-            UnconvergedWarning,
-            stacklevel=4,
-        )
+        what = f"{len(which)} of {len(every)} logistic fits ended after {iterations} steps"
+        warnings.warn(f"{what}, above their tolerance of {tolerance:g}", UnconvergedWarning, stacklevel=4)
     return weights, loss

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 import math
 from pathlib import Path
 from typing import Any, cast
@@ -31,21 +30,16 @@ OPTIONS = {
 
 
 def _prepare(features, labels, test_features, num_classes: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    x, test = (
-        as_tensor(name, as_reals(name, v)) for name, v in (("features", features), ("test_features", test_features))
-    )
+    x = as_tensor("features", as_reals("features", features))
+    test = as_tensor("test_features", as_reals("test_features", test_features))
     y = torch.from_numpy(_label_vectors(labels, len(x), num_classes))
     if x.ndim != 2 or test.ndim != 2 or not x.shape[1] == test.shape[1] > 0 or y.ndim != 2 or y.shape[1] != len(x):
-        raise ValueError(
-            f"features (n, d), labels (R, n) and test_features (m, d) are needed, not {tuple(x.shape)}, "
-            f"{tuple(y.shape)} and {tuple(test.shape)}"
-        )
+        shapes = f"{tuple(x.shape)}, {tuple(y.shape)} and {tuple(test.shape)}"
+        raise ValueError(f"features (n, d), labels (R, n) and test_features (m, d) are needed, not {shapes}")
     if not (torch.isfinite(x).all() and torch.isfinite(test).all()):
         raise ValueError("features contain NaN or infinity")
     if max(float(v.abs().max()) if v.numel() else 0.0 for v in (x, test)) > LARGEST:
-        raise ValueError(
-            f"features hold numbers beyond {LARGEST:.2g}, whose differences may overflow: divide them first"
-        )
+        raise ValueError(f"features hold numbers beyond {LARGEST:.2g}, whose differences may overflow: divide them")
     return x, y, test
 
 
@@ -93,9 +87,7 @@ def probe(
         one_of(f"option of {name}", option, OPTIONS[name])
     if not (math.isfinite(strength) and strength >= 0):
         raise ValueError(f"strength = {strength} must be a finite number, at least 0")
-    for what, value, least in (("neighbours", neighbours, 1), ("num_classes", num_classes, 1)):
-        if value != int(value) or value < least:
-            raise ValueError(f"{what} = {value} must be a whole number, at least {least}")
+    neighbours, num_classes = as_whole("neighbours", neighbours, 1), as_whole("num_classes", num_classes, 1)
     x, y, test = _prepare(features, labels, test_features, num_classes)
     if name == "ridge":
         return ridge(x, y, test, num_classes, strength)
@@ -157,16 +149,15 @@ def _mlp(
     mean, deviation = x.mean(0), x.std(0)
     deviation = deviation.clamp(min=1e-6 * min(scale, float(deviation.max())))
     one, two = (((v - mean) / deviation).float() for v in (x, test))
-    found: list[list[np.ndarray]] = [[], []]
-    loss = []
+    found = []
     for r, target in enumerate(y):
         net = network("mlp", tuple(x.shape[1:]), classes, seed=seed + r, width=width, depth=1).float()
         settings = training.TrainConfig(batch_size=min(batch_size, len(x)), seed=seed + r, **training_options)
         curves = training.fit(net, (one, target), settings, device=device, progress=progress, label=f"mlp probe {r}")
-        loss.append(curves.train_loss[-1])
-        for side, rows in enumerate((one, two)):
-            found[side].append(training.predict(net, rows).cpu().numpy())
-    return Probed(np.stack(found[0]), np.stack(found[1]), float("nan"), np.array(loss))
+        sides = (training.predict(net, rows).cpu().numpy() for rows in (one, two))
+        found.append((*sides, curves.train_loss[-1]))
+    train, on_test, loss = map(np.array, zip(*found, strict=True))
+    return Probed(train, on_test, float("nan"), loss)
 
 
 @usable(plot="gaps")
@@ -185,17 +176,12 @@ class Rationality:
     rate: float
 
     def __str__(self) -> str:
-        g, i = self.gaps, self.intervals
-
-        def show(name: str) -> str:
-            v = getattr(i, name)
-            return f"{name:14} {v.value:+.4f} [{v.low:+.4f}, {v.high:+.4f}]"
-
-        lines = [f"train {g.train:.4f}, test {g.test:.4f}, flip rate {self.rate:.3f}"]
-        lines += [show(name) for name in ("generalization", "robustness", "memorization", "rationality", "bound")]
-        lines.append(
-            f"memorization is at most {self.bound_sharp:.4f} (2 x 2 table, ours); Theorem II: about {self.bound_published:.4f}"
-        )
+        lines = [f"train {self.gaps.train:.4f}, test {self.gaps.test:.4f}, flip rate {self.rate:.3f}"]
+        for name in ("generalization", "robustness", "memorization", "rationality", "bound"):
+            v = getattr(self.intervals, name)
+            lines.append(f"{name:14} {v.value:+.4f} [{v.low:+.4f}, {v.high:+.4f}]")
+        published = f"Theorem II: about {self.bound_published:.4f}"
+        lines.append(f"memorization is at most {self.bound_sharp:.4f} (2 x 2 table, ours); {published}")
         return "\n".join(lines)
 
 
@@ -240,17 +226,14 @@ def rationality(
     noisy = noisy_draws(y, classes, rate, seed, draws, noise=noise)
     if not (noisy != y).any():
         raise ValueError("the noise changed no label")
-    if keep is not None:
-        keep = cache.expanded(keep) / keys.procedure(fit)
-    clean, on_test = _predicted(fit, features, y, (features, test_features), keep)
+    folder = None if keep is None else cache.expanded(keep) / keys.procedure(fit)
+    clean, on_test = _predicted(fit, features, y, (features, test_features), folder)
     for name, found, wanted in (("features", clean, y), ("test_features", on_test, y_test)):
         if found.shape != wanted.shape:
-            raise ValueError(
-                f"predict({name}) has shape {found.shape}, where classes of shape {wanted.shape} are needed"
-            )
+            raise ValueError(f"predict({name}) has shape {found.shape}, not that of classes, {wanted.shape}")
     from sklearn.utils.parallel import Parallel, delayed
 
-    jobs = (delayed(_predicted)(fit, features, given, (features,), keep) for given in noisy)
+    jobs = (delayed(_predicted)(fit, features, given, (features,), folder) for given in noisy)
     done = cast(Any, Parallel(n_jobs=n_jobs, return_as="generator")(jobs))
     done = tqdm(done, desc="rationality", total=draws, unit="draw", disable=not progress)
     predictions = np.stack([found for (found,) in done])
@@ -258,35 +241,28 @@ def rationality(
     return summary if noise is None else dataclasses.replace(summary, bound_published=math.nan, bound_sharp=math.nan)
 
 
-def _predicted(fit: Any, features, labels: np.ndarray, inputs: tuple, keep: str | Path | None) -> list[np.ndarray]:
+def _predicted(fit: Any, features, labels: np.ndarray, inputs: tuple, keep: Path | None) -> list[np.ndarray]:
     """Returns the predictions of the procedure, fitted to these labels, for each of the inputs."""
     path = None
     if keep is not None:
-        name = hashlib.sha256()
-        for array in (np.asarray(v) for v in (features, labels, *inputs)):
-            name.update(f"{array.shape}{array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
-        path = cache.expanded(keep) / f"{name.hexdigest()[:16]}.npz"
+        import joblib
+
+        path = keep / f"{joblib.hash([np.asarray(v) for v in (features, labels, *inputs)]):.16}.npz"
         if (there := cache.read_arrays(path)) is not None:
             return list(there.values())
-    model = fit
-    if hasattr(fit, "get_params") and hasattr(fit, "fit"):
-        from sklearn.base import clone
+    from sklearn.base import clone
 
-        model = cast(Any, clone(fit))
-    elif hasattr(fit, "fit"):
-        model = copy.deepcopy(fit)
+    # `safe=False` copies what is no estimator of scikit-learn's
+    model: Any = clone(fit, safe=False) if hasattr(fit, "fit") else fit
     # copies: a procedure may centre its inputs in place, or be run by joblib on read-only memory
     own = copy.deepcopy((features, labels))
     found = model.fit(*own) if hasattr(model, "fit") else model(*own)
     found = model if found is None else found
     predict = getattr(found, "predict", found)
     if not callable(predict):
-        raise ValueError(
-            f"the procedure returned {type(found).__name__}, which neither predicts nor has a method that does"
-        )
+        raise ValueError(f"the procedure returned {type(found).__name__}, which neither predicts nor has `predict`")
     answers = [as_integers("what predict returns", predict(copy.deepcopy(v))) for v in inputs]
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         cache.write_arrays(path, **{f"a{i}": answer for i, answer in enumerate(answers)})
     return answers
 
@@ -345,10 +321,8 @@ def _checked_labels(
         found = [as_integers(f"{prefix}labels", y, num_classes) for prefix, y in zip(("", "test_"), found, strict=True)]
     if num_classes is None and len(there) <= there[-1]:
         gap = int(np.setdiff1d(np.arange(there[-1]), there)[0])
-        raise ValueError(
-            f"no label is {gap}, but some are {there[-1]}: number the classes 0..{len(there) - 1}, or give num_classes "
-            f"where class {gap} is real"
-        )
+        todo = f"number the classes 0..{len(there) - 1}, or give num_classes where class {gap} is real"
+        raise ValueError(f"no label is {gap}, but some are {there[-1]}: {todo}")
     return found[0], found[1], int(there[-1]) + 1 if num_classes is None else num_classes
 
 
@@ -363,14 +337,13 @@ def _summary(
 ) -> Rationality:
     experiment = rr.noisy_experiment(predictions, noisy, labels)
     train, test = float(np.mean(clean == labels)), float(np.mean(on_test == test_labels))
-    n = len(labels)
     full = rr.deviation_complexity(predictions, noisy, labels, classes, correction="miller-madow")
     two = rr.binary_deviation_complexity(predictions, noisy, labels)
     return Rationality(
         rr.gaps(train, test, experiment.train_noisy, experiment.noisy_train),
         rr.gap_intervals(train, test, len(test_labels), experiment),
-        rr.memorization_bound(full, n, experiment.rate),
-        rr.sharp_memorization_bound(two, n, experiment.rate),
+        rr.memorization_bound(full, len(labels), experiment.rate),
+        rr.sharp_memorization_bound(two, len(labels), experiment.rate),
         experiment.rate,
     )
 
