@@ -20,15 +20,9 @@ if TYPE_CHECKING:  # for editors; at run time a name brings its module when it i
     from dlcore.config import Config as Config
     from dlcore.metrics.distributional import feature_calibration as feature_calibration
     from dlcore.models import network as network
-    from dlcore.noise import (
-        apply_confusion as apply_confusion,
-    )
-    from dlcore.noise import (
-        cyclic_confusion as cyclic_confusion,
-    )
-    from dlcore.noise import (
-        flip_labels as flip_labels,
-    )
+    from dlcore.noise import apply_confusion as apply_confusion
+    from dlcore.noise import cyclic_confusion as cyclic_confusion
+    from dlcore.noise import flip_labels as flip_labels
     from dlcore.pretraining import features as features
     from dlcore.pretraining import pretrain as pretrain
     from dlcore.probing import probe_rationality as probe_rationality
@@ -45,15 +39,9 @@ if TYPE_CHECKING:  # for editors; at run time a name brings its module when it i
     from dlcore.translation.models import Shape as Shape
     from dlcore.translation.models import seq2seq as seq2seq
     from dlcore.translation.task import Transduction as Transduction
-    from dlcore.translation.training import (
-        SequenceConfig as SequenceConfig,
-    )
-    from dlcore.translation.training import (
-        fit_pairs as fit_pairs,
-    )
-    from dlcore.translation.training import (
-        token_loss as token_loss,
-    )
+    from dlcore.translation.training import SequenceConfig as SequenceConfig
+    from dlcore.translation.training import fit_pairs as fit_pairs
+    from dlcore.translation.training import token_loss as token_loss
 
 __version__ = "0.1.0"
 

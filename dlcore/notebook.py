@@ -60,9 +60,8 @@ def _note_parameters(info: Any) -> None:
 def _ready_charts(info: Any = None) -> None:
     """Sets the charts' renderer, once: afterwards a reader may choose another one."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if "dlcore.figures" not in sys.modules or shell is None:
-        return
-    if _ready_charts not in shell.events.callbacks["pre_run_cell"]:
+    waits = shell is not None and _ready_charts in shell.events.callbacks["pre_run_cell"]
+    if "dlcore.figures" not in sys.modules or not waits:
         return
     shell.events.unregister("pre_run_cell", _ready_charts)
     sys.modules["dlcore.figures"].setup()
@@ -183,25 +182,16 @@ def read(source: str | Path):
     return book
 
 
-def parameters(source: str | Path) -> list[str]:
-    """Returns the names that the parameters cell of a notebook sets."""
-    import papermill
-
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    return list(papermill.inspect_notebook(read(source)))
-
-
 def defaults(source: str | Path) -> dict[str, Any]:
     """Returns the parameters of a notebook and their values; None for a value that is not a literal."""
     import papermill
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    found = {}
-    for name, about in papermill.inspect_notebook(read(source)).items():
-        try:
+    inspected = papermill.inspect_notebook(read(source))
+    found: dict[str, Any] = dict.fromkeys(inspected)
+    for name, about in inspected.items():
+        with contextlib.suppress(ValueError, SyntaxError):
             found[name] = ast.literal_eval(about["default"])
-        except (ValueError, SyntaxError):
-            found[name] = None
     return found
 
 
@@ -239,7 +229,7 @@ def execute(
 
     target = cache.expanded(output)
     if parameters:
-        known = list(papermill.inspect_notebook(read(source)))
+        known = defaults(source)
         for name in parameters:
             one_of("parameter", name, known)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -264,13 +254,12 @@ def execute(
                     # "running over TCP without encryption" once a kernel, on the loopback
                     extra_arguments=["--log-level=ERROR", *([f"--IPKernelApp.exec_files={first}"] if first else [])],
                 )
-            except (CellTimeoutError, RuntimeError):  # papermill's own error for an error in a cell is neither
-                _keep(temporary, failed)
-                if not left:
+            except BaseException as error:
+                if temporary.exists():
+                    temporary.replace(failed)
+                # papermill's own error for an error in a cell is neither
+                if not left or not isinstance(error, (CellTimeoutError, RuntimeError)):
                     raise
-            except BaseException:
-                _keep(temporary, failed)
-                raise
             else:
                 temporary.replace(target)
                 failed.unlink(missing_ok=True)
@@ -278,11 +267,6 @@ def execute(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return target
-
-
-def _keep(temporary: Path, failed: Path) -> None:
-    if temporary.exists():
-        temporary.replace(failed)
 
 
 def copy_chapters(folder: str | Path) -> list[Path]:

@@ -71,10 +71,8 @@ def study(module: ModuleType | Any) -> None:
     `run(config, checkpoint=None, progress=False)` returns a `dlcore.records.Record`.
     Raises: ValueError for a module that lacks one of them.
     """
-    config = getattr(module, "Config", None)
-    if not (
-        isinstance(config, type) and issubclass(config, Config) and config.STUDY and callable(getattr(module, "run", 0))
-    ):
+    config, runs = getattr(module, "Config", None), callable(getattr(module, "run", None))
+    if not (isinstance(config, type) and issubclass(config, Config) and config.STUDY and runs):
         raise ValueError(f"{module!r} needs Config, with a STUDY, and run(config, checkpoint=None, progress=False)")
     registered("study")[config.STUDY] = module
 

@@ -141,7 +141,7 @@ def test_a_term_is_explained_where_it_is_first_used(name):
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_parameters_are_fields_of_the_study(name):
     config = studies.study(CHAPTERS[name]).Config
-    found = notebook.parameters(ROOT / "notebooks" / f"{name}.py")
+    found = notebook.defaults(ROOT / "notebooks" / f"{name}.py")
     assert set(found) <= set(config.names())
     assert {"preset", "noise", "architecture", "seed"} <= set(found)
 

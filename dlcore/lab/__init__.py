@@ -10,6 +10,7 @@ recorded runs.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import threading
 import time
@@ -31,9 +32,7 @@ try:
     import ipywidgets as widgets
     from altair import JupyterChart
 except ImportError as error:  # pragma: no cover - depends on what is installed
-    raise ImportError(
-        f"dlcore.lab needs ipywidgets and anywidget: pip install ipywidgets anywidget ({error})"
-    ) from error
+    raise ImportError(f"dlcore.lab needs two packages: pip install ipywidgets anywidget ({error})") from error
 
 RECIPE = "recipe's"  # a control's own word for None, which a widget takes for "nothing chosen"
 REDRAW = 0.4  # seconds; a chart is sent to the browser again each time
@@ -190,13 +189,12 @@ class Panel:
 
     def _compare(self) -> None:
         """Draws the recorded and the reader's runs, if the settings ask for others than those that are drawn."""
-        spec, rows = self.spec, self._recorded
         settings = self._config.to_dict() if self._config else {n: c.value for n, c in self.controls.items()}
-        heading, arms = asked_for(spec, settings, complete=self._config is not None)
+        heading, arms = asked_for(self.spec, settings, complete=self._config is not None)
         if self._view == (heading, arms):
             return
         self._view = heading, arms
-        self.comparison.chart = drawn(spec, rows, settings, heading, arms)
+        self.comparison.chart = drawn(self.spec, self._recorded, settings, heading, arms)
 
 
 def _control(name: str, values: tuple, start: Any) -> widgets.Widget:
@@ -237,11 +235,7 @@ def panel(study: str, store: RecordStore | None = None, **start: Any) -> Any:
     setup()
     if os.environ.get("DLCORE_BOOK"):
         return spec.explorer(store)
-    try:
-        import vl_convert  # noqa: F401
-    except ImportError:
-        pass  # the chart's script then comes from the network, as in Colab
-    else:
+    if importlib.util.find_spec("vl_convert"):  # else the chart's script comes from the network, as in Colab
         JupyterChart.enable_offline()
     alt.data_transformers.disable_max_rows()
     return Panel(spec, store, {**spec.start, **start})

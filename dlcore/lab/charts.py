@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from dlcore.charts.panel import PanelSpec
 from dlcore.charts.theme import ROLES
 from dlcore.metrics.statistics import mean_interval
 
@@ -61,58 +62,40 @@ def kind_colours(kinds: Iterable[str], fixed: Mapping[str, str]) -> dict[str, st
 
 
 def among_recorded(
-    recorded: pd.DataFrame,
-    own: pd.DataFrame,
-    *,
-    x: str,
-    y: str,
-    x_title: str,
-    y_title: str,
-    title: str,
-    reference: pd.DataFrame | None = None,
-    log: bool = False,
-    percent: bool = False,
-    colours: Mapping[str, str] | None = None,
-    notes: Sequence[str] = (),
+    spec: PanelSpec, recorded: pd.DataFrame, own: pd.DataFrame, *, title: str, notes: Sequence[str] = ()
 ) -> alt.LayerChart:
-    """Returns the recorded runs with their means, and the reader's own runs on top.
+    """Returns the recorded runs with their means, and the reader's own runs on top, as `spec` draws them.
 
     Args:
-        recorded, own: tidy tables with the columns x, y and `seed`; either may be empty. Of `own`, `setting` is the text
-            shown where the pointer is; what `other` marks is drawn hollow; rows of one `line` are joined.
-        reference: columns x and y of a dashed line that a theory draws.
-        log, percent: both axes in logarithms, the upward one in per cent.
-        colours: of each `kind`, a column of `sweep.recorded` then; in the order of the legend.
+        recorded, own: tidy tables with the columns x and y of the panel and `seed`, and `kind` where it has kinds; either
+            may be empty. Of `own`, `setting` is the text shown where the pointer is; what `other` marks is drawn hollow;
+            rows of one `line` are joined.
         notes: lines under the title.
-    Raises: ValueError for a table without the columns.
     """
-    for name, table, more in (("recorded", recorded, {"kind"} if colours else set()), ("own", own, set())):
-        if len(table) and (missing := {x, y, "seed", *more} - set(table)):
-            raise ValueError(f"{name} runs have no {', '.join(sorted(missing))}")
-    kind = {"type": "log"} if log else {}
-    across = alt.X(f"{x}:Q", title=x_title, scale=alt.Scale(**kind), axis=SHORT if log else alt.Undefined)
-    up = alt.Y(
-        f"{y}:Q", title=y_title, scale=alt.Scale(**kind), axis=POINTS if percent else FEW if log else alt.Undefined
-    )
-    at = [f"{x}:Q", alt.Tooltip(f"{y}:Q", format=".1%" if percent else ".4f"), "seed:Q"]
+    x, y = spec.x, spec.y
+    scale = alt.Scale(type="log") if spec.log else alt.Scale()
+    across = alt.X(f"{x}:Q", title=spec.x_title, scale=scale, axis=SHORT if spec.log else alt.Undefined)
+    axis = POINTS if spec.percent else FEW if spec.log else alt.Undefined
+    up = alt.Y(f"{y}:Q", title=spec.y_title, scale=scale, axis=axis)
+    at = [f"{x}:Q", alt.Tooltip(f"{y}:Q", format=".1%" if spec.percent else ".4f"), "seed:Q"]
     layers: list[alt.Chart] = []
-    if reference is not None:
-        dashed = alt.Chart(reference).mark_line(strokeDash=[6, 4], color=ROLES["sampler"], strokeWidth=2)
+    if spec.reference is not None:
+        theory = alt.Chart(pd.DataFrame(spec.reference))
+        dashed = theory.mark_line(strokeDash=[6, 4], color=ROLES["sampler"], strokeWidth=2)
         layers.append(dashed.encode(x=across, y=up))
     if len(recorded):
         colour: Any = alt.value(ROLES["train"])
-        if colours:
-            scale = alt.Scale(domain=list(colours), range=list(colours.values()))
-            colour = alt.Color("kind:N", title=None, scale=scale, legend=BELOW)
-        by = ["kind", x] if colours else [x]
+        if spec.kind:
+            colours = kind_colours(set(recorded.kind), spec.colours)
+            kinds = alt.Scale(domain=list(colours), range=list(colours.values()))
+            colour = alt.Color("kind:N", title=None, scale=kinds, legend=BELOW)
+        by = ["kind", x] if spec.kind else [x]
         dots = recorded[[*by, y, "seed"]].round(5)
         means = [{**dict(zip(by, k, strict=True)), y: mean_interval(g[y]).value} for k, g in recorded.groupby(by)]
         layers.append(alt.Chart(pd.DataFrame(means)).mark_line().encode(x=across, y=up, color=colour))
-        tip = [*(["kind:N"] if colours else []), *at]
-        layers.append(
-            alt.Chart(dots).mark_circle(size=30, opacity=0.6).encode(x=across, y=up, color=colour, tooltip=tip)
-        )
-    if not len(recorded) and not len(own) and reference is None:
+        points = alt.Chart(dots).mark_circle(size=30, opacity=0.6)
+        layers.append(points.encode(x=across, y=up, color=colour, tooltip=["kind:N", *at] if spec.kind else at))
+    if not len(recorded) and not len(own) and spec.reference is None:
         blank = {x: [0.1, 1.0], y: [0.1, 1.0]}  # axes of an empty table have no extent
         layers.append(alt.Chart(pd.DataFrame(blank)).mark_point(opacity=0).encode(x=across, y=up))
     if len(own):

@@ -22,12 +22,17 @@ PANELS = {name: studies.part(name, "panel").PANEL for name in studies.STUDIES}
 def table_of(spec: PanelSpec, store: RecordStore) -> pd.DataFrame:
     """Returns the recorded and the local runs of a study that a panel may draw; `own` marks the local ones."""
     table = spec.rows(store)
-    table = table.assign(own=table.source == "local")
+    return _marked(spec, table, table.source == "local", spec.fixed).reset_index(drop=True)
+
+
+def _marked(spec: PanelSpec, table: pd.DataFrame, own: pd.Series, settings: Mapping[str, Any]) -> pd.DataFrame:
+    """Returns the runs with these settings of those that the panel fixes, of any preset; `own` marks the reader's."""
+    table = table.assign(own=own)
     if "control" in table:
         table = table[~(table.own & table.control)]  # the reader's own run is drawn once
-    for name, value in spec.fixed.items():
-        table = table[(table[name] == value) | (name == "preset")]
-    return table.reset_index(drop=True)
+    for name in spec.fixed.keys() - {"preset"}:
+        table = table[table[name] == settings[name]]
+    return table
 
 
 def asked(spec: PanelSpec, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,20 +82,9 @@ def drawn(spec: PanelSpec, rows: pd.DataFrame, settings: Mapping[str, Any], head
     others, own = rows[~rows.own & spec.usual(rows)], rows[rows.own]
     unlike = differences(spec, own, others)
     texts = [_setting(spec, row) for row in own.to_dict("records")]
-    return live.among_recorded(
-        others,
-        own.assign(setting=texts, other=[bool(d) for d in unlike], line=own.key),
-        x=spec.x,
-        y=spec.y,
-        x_title=spec.x_title,
-        y_title=spec.y_title,
-        title=" · ".join(heading) or (spec.kind(spec.base) if spec.kind else ""),
-        reference=None if spec.reference is None else pd.DataFrame(spec.reference),
-        log=spec.log,
-        percent=spec.percent,
-        colours=live.kind_colours(set(others.kind), spec.colours) if spec.kind else None,
-        notes=_notes(spec, others, own, unlike),
-    )
+    own = own.assign(setting=texts, other=[bool(d) for d in unlike], line=own.key)
+    title = " · ".join(heading) or (spec.kind(spec.base) if spec.kind else "")
+    return live.among_recorded(spec, others, own, title=title, notes=_notes(spec, others, own, unlike))
 
 
 def one_run(config: Config, record: Record) -> Any:
@@ -103,12 +97,8 @@ def one_run(config: Config, record: Record) -> Any:
         store = RecordStore(folder)
         store.save(config, dataclasses.replace(record, config=config.to_dict()))
         rows = spec.rows(store)
-    rows = rows.assign(own=rows.key == config.key)
-    if "control" in rows:
-        rows = rows[~(rows.own & rows.control)]
     settings = config.to_dict()
-    for name in spec.fixed.keys() - {"preset"}:
-        rows = rows[rows[name] == settings[name]]
+    rows = _marked(spec, rows, rows.key == config.key, settings)
     return drawn(spec, rows, settings, *asked_for(spec, settings))
 
 
