@@ -78,7 +78,7 @@ def select(table: pd.DataFrame, **fields: Any) -> pd.DataFrame:
 def over_seeds(table: pd.DataFrame, by: Sequence[str], value: str, sort: bool = True) -> pd.DataFrame:
     """Returns mean, 95 % t interval and number of seeds of a column for each group; one seed has no interval."""
     groups = table.dropna(subset=[value]).groupby(list(by), sort=sort)[value]
-    found = [(*cast(tuple, key), *mean_interval(values)) for key, values in groups]
+    found = [(*key, *mean_interval(values)) for key, values in groups]
     return pd.DataFrame(found, columns=[*by, value, "low", "high", "seeds"])
 
 
