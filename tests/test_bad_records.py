@@ -3,7 +3,9 @@
 import gzip
 import json
 import os
+import resource
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +78,7 @@ def test_the_list_is_long_and_every_name_is_there_once():
 def test_a_bad_record_is_skipped_by_name_and_kept(how, store, file):
     raw = spoilt(how, file.read_text())
     file.write_bytes(raw)
+    start, held = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.warns(DamagedRecordWarning) as told:
         table = store.table("distributional")
     (warning,) = told
@@ -99,6 +102,8 @@ def test_a_bad_record_is_skipped_by_name_and_kept(how, store, file):
         with pytest.raises(ValueError, match="is not replaced"):
             store.save(CONFIG, good())
         assert file.read_bytes() == raw
+    assert time.process_time() - start < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held < 2**20, "in kB"
 
 
 def a_pipe(path):

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import dlcore
 from dlcore.charts import page
 from dlcore.charts.pictures import Picture, gallery, png
 from dlcore.claims import Claim, Measured
@@ -149,9 +150,10 @@ CONTRACT = [
     "fit",
     "marginal_value",
     "effective_data",
-    "stitch",
-    "fit_many",
-    "RecordStore",
+    "mean_interval",
+    "cca",
+    "panel",
+    *(name for names in dlcore._PUBLIC.values() for name in names),
 ]
 
 
@@ -188,6 +190,8 @@ SUBJECTS = {
     "matrix": "layers",
     "stitch": "top_stage",
     "RecordStore": "path",
+    "floor": "noise",
+    "panel": "store",
 }
 
 
