@@ -6,12 +6,19 @@ refuses, and nothing that merely looks like numbers (one-hot rows, a masked arra
 
 from __future__ import annotations
 
+import functools
+import inspect
+import math
 import numbers
 import operator
-from collections.abc import Iterable, Mapping, Set
-from typing import Any
+import sys
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # the difference of two such numbers is still a float64
 LARGEST = 2.0**1022
@@ -50,6 +57,8 @@ def as_array(values: Any, name: str = "the array") -> np.ndarray:
         array = np.asarray(values)
     if array.dtype.kind == "O":
         array = _of_objects(array, name)
+    if array.dtype.kind == "T":  # NumPy's text of any length
+        array = array.astype(str)
     if array.dtype.kind in _KINDS:
         raise ValueError(f"{name} must be real numbers, not {_KINDS[array.dtype.kind]} ({array.dtype})")
     if array.dtype.kind in "US":
@@ -69,6 +78,8 @@ def _of_tensor(values: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} must be real numbers, not complex numbers ({tensor.dtype})")
     if str(tensor.layout) != "torch.strided":
         raise ValueError(f"{name} is a sparse tensor: give {name}.to_dense()")
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
     if tensor.is_floating_point() and str(tensor.dtype) not in ("torch.float16", "torch.float32", "torch.float64"):
         tensor = tensor.float()  # NumPy has no bfloat16 and nothing smaller
     return tensor.cpu().resolve_neg().numpy()
@@ -108,17 +119,22 @@ def _of_objects(array: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(f"{name} holds a number beyond 64 bits") from None
 
 
+def as_numbers(name: str, values: Any) -> np.ndarray:
+    """Returns an array of numbers in their own precision; raises ValueError for text, and as `as_array` does."""
+    array = as_array(values, name)
+    if array.dtype.kind in "US":
+        raise ValueError(f"{name} must hold numbers, not text{_such_as(array)}")
+    return array
+
+
 def as_reals(name: str, values: Any) -> np.ndarray:
-    """Returns a float64 array; raises ValueError for text, and as `as_array` does. NaN and infinity pass.
+    """Returns a float64 array; raises ValueError as `as_numbers` does. NaN and infinity pass.
 
     >>> as_reals("losses", ["1.5"])
     Traceback (most recent call last):
     ValueError: losses must hold numbers, not text such as '1.5'
     """
-    array = as_array(values, name)
-    if array.dtype.kind in "US":
-        raise ValueError(f"{name} must hold numbers, not text{_such_as(array)}")
-    return array.astype(np.float64, copy=False)
+    return as_numbers(name, values).astype(np.float64, copy=False)
 
 
 def _such_as(array: np.ndarray) -> str:
@@ -156,8 +172,14 @@ def as_integers(name: str, values: Any, bound: int | None = None, ndim: int | No
     return array.astype(np.int64)
 
 
-def as_whole(name: str, value: Any, low: int = 0) -> int:
-    """Returns a whole number, which may be written as 1e3. Raises: TypeError for any other, ValueError for one below `low`.
+class NoNumberError(TypeError, ValueError):
+    """What is no number, or no whole one, where one is needed: a wrong type, and a wrong value such as 2.5."""
+
+
+def as_whole(name: str, value: Any, low: float = 0) -> int:
+    """Returns a whole number, which may be written as 1e3.
+
+    Raises: NoNumberError, a TypeError and a ValueError, for any other; ValueError for one below `low`.
 
     >>> as_whole("draws", 1e3)
     1000
@@ -168,10 +190,56 @@ def as_whole(name: str, value: Any, low: int = 0) -> int:
             raise TypeError
         number = operator.index(given)
     except TypeError:
-        raise TypeError(f"{name} = {value!r} must be an integer") from None
+        raise NoNumberError(f"{name} = {value!r} must be an integer") from None
     if number < low:
         raise ValueError(f"{name} = {number} must be at least {low}")
     return number
+
+
+def typed(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorates a function: a parameter declared as `int` may be written as 1e3, and text or True is no number.
+
+    Raises, before anything else is done: NoNumberError, with the name of the parameter.
+
+    >>> typed(lambda: 3)
+    Traceback (most recent call last):
+    ValueError: <lambda> declares no parameter as int or float
+    """
+    kinds = inspect.signature(function).parameters
+    declared = {name: str(p.annotation).split(" | ") for name, p in kinds.items()}
+    numeric = {name: kind for name, kind in declared.items() if kind[0] in ("int", "float")}
+    if not numeric:
+        raise ValueError(f"{function.__name__} declares no parameter as int or float")
+    rest = next((numeric[p.name] for p in kinds.values() if p.kind is p.VAR_KEYWORD and p.name in numeric), [])
+
+    def checked(name: str, value: Any) -> Any:
+        kind = numeric.get(name, [] if name in kinds else rest)
+        if not kind or (value is None and "None" in kind):
+            return value
+        if kind[0] == "int":
+            return as_whole(name, value, -math.inf)
+        if value is None or isinstance(value, bool | np.bool_ | complex | str | bytes | Mapping | Set):
+            raise NoNumberError(f"{name} = {value!r} must be a number")
+        return value  # some functions take a rate for each sample
+
+    @functools.wraps(function)
+    def call(*args: P.args, **options: P.kwargs) -> R:
+        given = [checked(name, value) for name, value in zip(kinds, args, strict=False)]
+        return function(*given, *args[len(given) :], **{k: checked(k, v) for k, v in options.items()})  # type: ignore
+
+    return call
+
+
+def outside() -> int:
+    """Returns the `stacklevel` with which a warning names the line outside of this package that led to it."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in (
+        "dlcore",
+        "contextlib",
+        "torch",
+    ):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _one_hot(array: np.ndarray) -> bool:
@@ -197,11 +265,9 @@ def as_tensor(name: str, values: Any):
     import torch  # metrics, which import this module, work without it
 
     if isinstance(values, torch.Tensor) and not values.is_complex() and values.layout == torch.strided:
-        tensor = values.detach()
+        tensor = (values.dequantize() if values.is_quantized else values).detach()
     else:
-        array = as_array(values, name)
-        if array.dtype.kind not in "biuf":
-            raise ValueError(f"{name} must hold numbers, not text{_such_as(array)}")
+        array = as_numbers(name, values)
         if array.dtype.kind == "u" and array.dtype.itemsize > 1:  # torch computes with few of these
             array = as_integers(name, array) if array.size else array.astype(np.int64)
         # torch has no negative strides, and memory lent read-only, as a pandas column's is, makes it warn
@@ -211,8 +277,42 @@ def as_tensor(name: str, values: Any):
     return tensor
 
 
+def as_network(model: Any, role: str = "the network") -> Any:
+    """Returns a network. Raises: ValueError for anything but an nn.Module."""
+    import torch
+
+    if not isinstance(model, torch.nn.Module):
+        what = f"the class {model.__name__}, of which none is made" if isinstance(model, type) else type(model).__name__
+        raise ValueError(f"{role} must be an nn.Module, not {what}")
+    return model
+
+
 def as_inputs(name: str, values: Any, model: Any):
     """Returns the inputs of a network as a tensor, real ones in the precision of its weights: `as_tensor` for the rest."""
     tensor = as_tensor(name, values)
-    kind = next((p.dtype for p in model.parameters() if p.is_floating_point()), tensor.dtype)
+    kind = next((p.dtype for p in as_network(model).parameters() if p.is_floating_point()), tensor.dtype)
+    if str(kind) == "torch.float32" and tensor.is_floating_point():
+        return as_single(name, tensor)
     return tensor.to(kind) if tensor.is_floating_point() else tensor
+
+
+def as_single(name: str, values: Any):
+    """Returns a tensor, or an array, in float32. Raises: ValueError where float32 is too coarse for the spread of its columns.
+
+    Of a tensor the first rows are looked at, which show an offset as all of them do.
+    """
+    if not isinstance(values, np.ndarray):
+        if str(values.dtype) == "torch.float64" and values.ndim > 1 and len(values) and not values.is_meta:
+            as_single(name, values[:1000].cpu().numpy())
+        return values.float()
+    with np.errstate(all="ignore"):  # NaN is for others to refuse
+        single = values.astype(np.float32)
+        spread, lost = values.std(0), np.abs(values - single).max(0)
+        bad = np.isinf(lost) | ((lost > 1e-3 * spread) & (spread > 1e-10 * np.abs(values.mean(0))))
+    if bad.any():
+        at = tuple(np.argwhere(bad)[0].tolist())
+        raise ValueError(
+            f"{name}: input {at} varies by {spread[at]:.2g}, and float32, in which networks compute, rounds it by "
+            f"{lost[at]:.2g}; take its mean off, or rescale it"
+        )
+    return single

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from dlcore import runtime
+from dlcore.arrays import as_network
 
 T = TypeVar("T")
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -47,17 +48,31 @@ def run(
         raise ValueError(f"{role} does not run on inputs of shape {shape} and {inputs.dtype}: {error}") from error
 
 
-def one_tensor(output: Any) -> torch.Tensor:
-    """Returns a network's output. Raises ValueError where it is not one tensor with a row for each input."""
-    if not isinstance(output, torch.Tensor) or output.ndim < 2:
-        what = f"of shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
-        todo = "wrap it in a module that returns its scores"
-        raise ValueError(f"the network must return one tensor with a row for each input, not {what}; {todo}")
+def one_tensor(output: Any, rows: int, classes: int = 1) -> torch.Tensor:
+    """Returns a network's output for so many inputs.
+
+    Raises: ValueError where it is not one tensor of real numbers with a row for each input, of at least so many columns.
+    """
+    real = isinstance(output, torch.Tensor) and output.layout == torch.strided and not output.is_complex()
+    if not real or output.ndim < 2 or len(output) != rows:
+        what = f"a {type(output).__name__}"
+        if isinstance(output, torch.Tensor):
+            what = f"of shape {tuple(output.shape)} for {rows}" + ("" if real else f", {output.dtype}, {output.layout}")
+        raise ValueError(
+            f"the network must return one tensor with a row for each input, not {what}; wrap it in a module that returns "
+            "its scores"
+        )
+    if output.shape[1] < classes:
+        raise ValueError(
+            f"the network returns {output.shape[1]} score an input, of which class 0 is the largest always: compare it with a "
+            "threshold, or wrap the network in a module that returns a score for each class"
+        )
     return output
 
 
 def device_of(model: nn.Module, otherwise: torch.device) -> torch.device:
     """Returns the device of the first parameter or buffer, or another where there is none."""
+    _check_numbers(model)
     return next((t.device for group in (model.parameters(), model.buffers()) for t in group), otherwise)
 
 
@@ -104,6 +119,12 @@ def unchanged(*models: nn.Module) -> Iterator[None]:
                             ).copy_(held.data)
 
 
+def _check_numbers(model: nn.Module, role: str = "the network") -> None:
+    as_network(model, role)
+    if any(t.is_meta for group in (model.parameters(), model.buffers()) for t in group):
+        raise ValueError(f"{role} is on the meta device, which holds no numbers: load its weights first")
+
+
 def _images(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
     """Returns the parameters and buffers that `Module.to(memory_format=...)` rearranges."""
     named = (*model.named_parameters(), *model.named_buffers())
@@ -117,6 +138,7 @@ def evaluating(model: nn.Module, weights: bool = False) -> Iterator[None]:
     With `weights` these come back too: some layers take their first weights from the first batch that they see.
     """
     kinds = ("_buffers", "_parameters") if weights else ("_buffers",)
+    _check_numbers(model)
     held = [
         (place, name, t, t.detach().clone())
         for part in model.modules()
@@ -144,6 +166,7 @@ def training(*models: nn.Module) -> Iterator[None]:
         precision, in which small steps round to none.
     """
     for model in models:
+        _check_numbers(model)
         for name, p in model.named_parameters():
             if nn.parameter.is_lazy(p):
                 raise ValueError(f"parameter {name!r} has no shape yet: {_LAZY}")
@@ -212,6 +235,8 @@ def copied(of: T, role: str = "the network") -> T:
     """
     if isinstance(of, nn.Module) and any(map(nn.parameter.is_lazy, of.parameters())):
         raise ValueError(f"{role} has parameters without a shape: {_LAZY}")
+    if isinstance(of, nn.Module):
+        _check_numbers(of, role)
     with bare(of) if isinstance(of, nn.Module) else contextlib.nullcontext(of) as inner:
         try:
             with torch.no_grad(), _Detached():

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import math
 import os
+import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field
@@ -71,7 +72,10 @@ ELSEWHERE = {"lr": "learning_rate", "wd": "weight_decay"}
 
 
 class Options:
-    """Base of a data class of options: an unknown one is an error that says what it is called here."""
+    """Base of a data class of options, checked as a `Config` is: an unknown one is an error that says what it is called here.
+
+    Text is no number here, and a number keeps all its digits: nothing comes from a command line, nothing is hashed.
+    """
 
     def __new__(cls, *_: Any, **options: Any) -> Self:
         """Names what a wrong option is called here."""
@@ -79,8 +83,14 @@ class Options:
         for name in options:
             if name not in names:
                 here = ELSEWHERE.get(name)
-                raise TypeError(f"{name} is {here} here" if here else str(unknown_choice("option", name, names)))
+                raise TypeError(
+                    f"{name} is {here} here" if here in names else str(unknown_choice("option", name, names))
+                )
         return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        for name in _declared(type(self)):
+            object.__setattr__(self, name, _checked(type(self), name, getattr(self, name)))
 
 
 def configured_by(kind: type[Options]) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -89,12 +99,17 @@ def configured_by(kind: type[Options]) -> Callable[[Callable[P, R]], Callable[P,
     def extended(function: Callable[P, R]) -> Callable[P, R]:
         own = inspect.signature(function).parameters
         names = [f.name for f in dataclasses.fields(typing.cast(Any, kind))]
+        place, one = next((i, name) for i, name in enumerate(own) if name in ("config", "configs"))
 
         @functools.wraps(function)
         def call(*args: P.args, **options: P.kwargs) -> R:
             for name in options:
                 if name not in own and (here := ELSEWHERE.get(name, name)) in names:
                     raise TypeError(f"{name} belongs to the configuration: {kind.__name__}({here}=...)")
+            given = options.get(one, args[place] if len(args) > place else None)
+            for each in given if isinstance(given, list | tuple) else [given]:
+                if each is not None and not isinstance(each, kind):
+                    raise TypeError(f"{one} must be {kind.__name__}(...), not {_short(each)}")
             return function(*args, **options)
 
         return call
@@ -105,23 +120,24 @@ def configured_by(kind: type[Options]) -> Callable[[Callable[P, R]], Callable[P,
 def option(
     default: Any = MISSING,
     *,
-    help: str,
+    help: str = "",
     choices: Iterable[str] | None = None,
     low: float | None = None,
+    above: float | None = None,
     high: float | None = None,
     below: float | None = None,
     since: int = 1,
     extended: str | None = None,
 ) -> Any:
-    """Declares a field of a `Config`: its meaning and the values it may take.
+    """Declares a field of a `Config` or of `Options`: its meaning and the values it may take.
 
-    `low <= value <= high` and `value < below` are checked. `since` is the format version in which a field was
+    `low <= value <= high` and `above < value < below` are checked. `since` is the format version in which a field was
     added: a later field at its default, or at what `keys.earlier` knows it to have been before, does not enter the
     hash, so earlier records keep their names. `extended` names what `register` adds choices to; a file of arrays,
     `path.npz`, is a choice where that is "dataset".
     """
     metadata = {"help": help, "choices": tuple(choices) if choices else None, "since": since}
-    metadata |= {"low": low, "high": high, "below": below, "extended": extended}
+    metadata |= {"low": low, "above": above, "high": high, "below": below, "extended": extended}
     return field(default=default, metadata=metadata)
 
 
@@ -176,19 +192,9 @@ class Config:
         return None
 
     def _check(self, names: Iterable[str]) -> None:
-        declared = _declared(type(self))
         for name in names:
-            kinds, (choices, low, high, below, extended), _ = declared[name]
-            value = _coerce(name, getattr(self, name), kinds)
-            object.__setattr__(self, name, value)
-            if value is None:
-                continue
-            if choices and value not in choices and not _added(extended, value):
-                raise unknown_choice(name, value, (*choices, *(registered(extended) if extended else ())))
-            too_high = (high is not None and value > high) or (below is not None and value >= below)
-            if too_high or (low is not None and value < low):
-                end = f"{below})" if below is not None else f"{'inf' if high is None else high}]"
-                raise ValueError(f"{name} = {value!r} is outside [{'-inf' if low is None else low}, {end}")
+            value = _read(getattr(self, name), _declared(type(self))[name][0])
+            object.__setattr__(self, name, _checked(type(self), name, value, digits=12))
 
     @classmethod
     def names(cls) -> list[str]:
@@ -248,12 +254,14 @@ def _added(kind: str | None, value: str) -> bool:
 
 
 @functools.cache
-def _declared(cls: type) -> dict[str, tuple[tuple[type, ...], tuple[Any, ...], int]]:
+def _declared(cls: type) -> dict[str, tuple[tuple[Any, ...], tuple[Any, ...], int]]:
     """Returns for each field its types, its choices and limits, and since when it is there."""
-    hints, limits = typing.get_type_hints(cls), ("choices", "low", "high", "below", "extended")
+    hints, limits = typing.get_type_hints(cls), ("choices", "low", "above", "high", "below", "extended")
     return {
         f.name: (
-            typing.get_args(hints[f.name]) or (hints[f.name],),
+            typing.get_args(hints[f.name])
+            if typing.get_origin(hints[f.name]) in (types.UnionType, typing.Union)
+            else (hints[f.name],),
             tuple(map(f.metadata.get, limits)),
             f.metadata.get("since", 1),
         )
@@ -261,30 +269,61 @@ def _declared(cls: type) -> dict[str, tuple[tuple[type, ...], tuple[Any, ...], i
     }
 
 
-def _coerce(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
-    """Returns `value` as the annotated type when nothing is lost; papermill passes `true` and `3` loosely."""
+def _checked(cls: type, name: str, value: Any, digits: int = 17) -> Any:
+    """Returns what a field is set to, as the type that it is declared with; 17 digits are all that a float has.
+
+    Raises: ValueError for another type, a value that is no choice, and one out of range.
+    """
+    kinds, (choices, low, above, high, below, extended), _ = _declared(cls)[name]
+    if choices and not isinstance(value, str) and not (value is None and type(None) in kinds):
+        raise unknown_choice(name, value, choices)
+    value = _coerce(name, value, kinds)
+    if value is None:
+        return None
+    if isinstance(value, float):
+        value = float(f"{value:.{digits}g}") + 0.0  # -0.0 is 0.0
+    if choices and value not in choices and not _added(extended, value):
+        raise unknown_choice(name, value, (*choices, *(registered(extended) if extended else ())))
+    too_high = (high is not None and value > high) or (below is not None and value >= below)
+    if too_high or (low is not None and value < low) or (above is not None and value <= above):
+        start = f"({above}" if above is not None else f"[{'-inf' if low is None else low}"
+        end = f"{below})" if below is not None else f"{'inf' if high is None else high}]"
+        raise ValueError(f"{name} = {value!r} is outside {start}, {end}")
+    return value
+
+
+def _coerce(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
+    """Returns `value` as one of the declared types when nothing is lost."""
     if value is None:
         if type(None) in kinds:
             return None
         raise ValueError(f"{name} must be given")
-    kind = next(k for k in kinds if k is not type(None))
-    item = _plain(value)
-    if kind is bool and isinstance(item, str) and item.lower() in ("true", "false"):
-        return item.lower() == "true"
-    if kind is bool and isinstance(item, bool):
-        return item
-    if kind is str and isinstance(item, str):
-        return str(item)
-    if kind in (int, float) and isinstance(item, str):  # YAML takes 1e-3 for a word
+    item, kinds = _plain(value), tuple(kind for kind in kinds if kind is not type(None))
+    for kind in kinds:
+        if kind in (int, float) and isinstance(item, (int, float)) and not isinstance(item, bool):
+            with contextlib.suppress(OverflowError, ValueError):
+                if kind is int and item == int(item):
+                    return int(item)
+                if kind is float and math.isfinite(item):
+                    return float(item)
+        elif kind in (bool, str) and isinstance(item, kind):
+            return kind(item)
+        elif kind not in (bool, int, float, str):
+            fits = isinstance(value, kind) if isinstance(kind, type) else callable(value)
+            if fits:
+                return value
+    names = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
+    raise ValueError(f"{name} = {_short(value)} is not a valid {names}")
+
+
+def _read(value: Any, kinds: tuple[Any, ...]) -> Any:
+    """Returns what papermill and YAML mean by a word: `true`, and 1e-3, which YAML takes for one."""
+    if isinstance(value, str) and bool in kinds:
+        return {"true": True, "false": False}.get(value.lower(), value)
+    if isinstance(value, str) and str not in kinds:
         with contextlib.suppress(ValueError):
-            item = int(item) if item.strip("+- ").isdecimal() else float(item)
-    if kind in (int, float) and isinstance(item, (int, float)) and not isinstance(item, bool):
-        with contextlib.suppress(OverflowError, ValueError):
-            if kind is int and item == int(item):
-                return int(item)
-            if kind is float and math.isfinite(item):
-                return float(f"{item:.12g}") + 0.0  # -0.0 is 0.0
-    raise ValueError(f"{name} = {_short(value)} is not a valid {kind.__name__}")
+            return int(value) if value.strip("+- ").isdecimal() else float(value)
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -57,7 +57,7 @@ def pays(models: Sequence[nn.Module], where: torch.device) -> bool:
     """
 
     def form(model: nn.Module) -> tuple[Any, ...]:
-        return str(model), [(name, p.shape, p.requires_grad) for name, p in model.named_parameters()]
+        return str(model), [(name, p.shape, p.dtype, p.requires_grad) for name, p in model.named_parameters()]
 
     weights = [id(p) for model in models for p in model.parameters()]
     small = sum(p.numel() for p in models[0].parameters()) <= PAYS.get(where.type, 0)
@@ -159,7 +159,7 @@ def fit_stack(
     for epoch in range(config.epochs):
         start = time.perf_counter()
         seeds = [runtime.mix(run.seed, epoch) for run in stack.runs]
-        orders = [torch.randperm(len(inputs), generator=torch.Generator().manual_seed(s)) for s in seeds]
+        orders = [torch.randperm(len(inputs), generator=torch.Generator().manual_seed(s), device="cpu") for s in seeds]
         generators = [torch.Generator(where).manual_seed(s) for s in seeds]
         sums = torch.zeros(len(seeds), 2, dtype=torch.float64, device=where)
         stack.base.train()

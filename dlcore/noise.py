@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from dlcore.arrays import as_array, as_integers, as_reals
+from dlcore.arrays import as_array, as_integers, as_reals, typed
 from dlcore.config import one_of
 from dlcore.results import usable
 
@@ -22,6 +22,7 @@ class NoisyLabels:
     mask: np.ndarray
 
 
+@typed
 def flip_labels(labels, num_classes: int, rate: float, seed: int) -> NoisyLabels:
     """Flips each label, independently with probability `rate`, to a *different* class, uniformly.
 
@@ -54,6 +55,7 @@ def _rates(rate, count: int | None = None, of: str = "") -> np.ndarray:
     return rates
 
 
+@typed
 def apply_confusion(labels, confusion, seed: int) -> NoisyLabels:
     """Draws a noisy label for each label from its row of a row-stochastic matrix.
 
@@ -84,6 +86,7 @@ def apply_confusion(labels, confusion, seed: int) -> NoisyLabels:
     return NoisyLabels(drawn, drawn != values)
 
 
+@typed
 def apply_probabilities(labels, probabilities, seed: int) -> NoisyLabels:
     """Draws a noisy label for each sample from probabilities of its own: noise that depends on the instance.
 
@@ -120,6 +123,7 @@ def _edges(matrix: np.ndarray) -> np.ndarray:
     return edges
 
 
+@typed
 def confusion(kind: str, num_classes: int, rate, *, flips: Mapping[int, int] | None = None) -> np.ndarray:
     """Returns the K x K matrix of a kind of label noise by its name in the literature, for `apply_confusion`.
 
@@ -172,6 +176,7 @@ def confusion_from_counts(counts) -> np.ndarray:
     return table / table.sum(1, keepdims=True)
 
 
+@typed
 def instance_probabilities(features, labels, num_classes: int, rate: float, seed: int) -> np.ndarray:
     """Returns probabilities of noisy labels that depend on the instance, for `apply_probabilities`.
 
@@ -206,6 +211,7 @@ def instance_probabilities(features, labels, num_classes: int, rate: float, seed
     return found
 
 
+@typed
 def subgroup_confusion(grouping, num_classes: int, flipped, target: int, rate: float) -> np.ndarray:
     """Returns p(label | fine class) when the labels are groups of fine classes and some fine classes are noisy.
 
@@ -228,11 +234,13 @@ def subgroup_confusion(grouping, num_classes: int, flipped, target: int, rate: f
     return matrix
 
 
+@typed
 def cyclic_confusion(num_classes: int, rate: float) -> np.ndarray:
     """Returns the K x K matrix that moves class l to l + 1 (modulo K) with probability `rate`."""
     return confusion("pair", num_classes, rate)
 
 
+@typed
 def sparse_confusion(num_classes: int, rate: float, seed: int, *, targets: int = 2) -> np.ndarray:
     """Returns a random sparse K x K confusion matrix.
 
@@ -272,6 +280,7 @@ def _texts(texts: Sequence[tuple[str, str]], rate: float, reference: Sequence[tu
     return texts if reference is None else reference
 
 
+@typed
 def replace_words(
     texts: Sequence[tuple[str, str]],
     rate: float,
@@ -317,6 +326,7 @@ def replace_words(
     return NoisyTexts(result, changed)
 
 
+@typed
 def misalign(
     texts: Sequence[tuple[str, str]], rate: float, seed: int, *, reference: Sequence[tuple[str, str]] | None = None
 ) -> NoisyTexts:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from dlcore import cache
+from dlcore.arrays import outside
 
 
 def optimizer(model: nn.Module, config: Any, *, fused: bool = False) -> torch.optim.Optimizer:
@@ -44,7 +45,7 @@ def rate(step: int, kind: str, total: int, warm: int) -> float:
         return (max(1, warm) / max(1, step + 1)) ** 0.5
     done = min(1.0, (step - warm) / max(1, total - warm))
     # in torch's single precision, as in the first records: a last digit would change their curves
-    return 0.5 * (1 + torch.cos(torch.tensor(torch.pi * done, dtype=torch.float32)).item())
+    return 0.5 * (1 + torch.cos(torch.tensor(torch.pi * done, dtype=torch.float32, device="cpu")).item())
 
 
 def schedule(of: torch.optim.Optimizer, kind: str, total: int, warm: int) -> torch.optim.lr_scheduler.LambdaLR:
@@ -67,7 +68,7 @@ def evaluate(curves: Any, model: nn.Module, how: Any, cast: torch.autocast) -> N
     if how is not None:
         model.eval()
         with torch.no_grad(), cast:
-            for name, entry in how(model, curves.epochs).items():
+            for name, entry in (how(model, curves.epochs) or {}).items():
                 curves.values.setdefault(name, []).append(entry)
 
 
@@ -95,6 +96,6 @@ def resume(path: Path, identity: dict, model: nn.Module, of: Any, schedule: Any,
         of.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
     except Exception as error:  # a damaged checkpoint costs time, never the run
-        warnings.warn(f"starting from scratch: the checkpoint {path} cannot be used: {error}", stacklevel=3)
+        warnings.warn(f"starting from scratch: the checkpoint {path} cannot be used: {error}", stacklevel=outside())
         return None
     return saved

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from dlcore import augment, borrowed, objectives, runtime, training
-from dlcore.arrays import as_inputs, as_tensor
+from dlcore.arrays import as_inputs, as_single, as_tensor, typed
 from dlcore.config import ELSEWHERE
 from dlcore.models import network, networks
 from dlcore.training_config import LOSSES, PRETRAINING, VIEWS
@@ -39,9 +39,10 @@ class Normalise(nn.Module):
 def to_unit(inputs: np.ndarray | torch.Tensor) -> torch.Tensor:
     """Returns a float tensor of an array, a tensor or a list: uint8 images in [0, 1], everything else as it is."""
     values = as_tensor("inputs", inputs)
-    return values.float() / 255 if values.dtype == torch.uint8 else values.float()
+    return values.float() / 255 if values.dtype == torch.uint8 else as_single("inputs", values)
 
 
+@typed
 def encoder(
     architecture: str, reference: torch.Tensor, *, seed: int = 0, **sizes: int | None
 ) -> tuple[networks.Stages, int]:
@@ -66,6 +67,7 @@ def view(shape: tuple[int, ...]) -> augment.Augment:
     return augment.chain(*[functools.partial(getattr(augment, name), **how) for name, how in VIEWS[kind].items()])
 
 
+@typed
 @borrowed.own_settings()
 def pretrain(
     inputs: torch.Tensor,
@@ -110,7 +112,7 @@ def pretrain(
     options: dict[str, Any] = {"checkpoint": checkpoint, "progress": progress, "device": device}
     curves = training.fit(
         whole,
-        (inputs, torch.zeros(len(inputs))),
+        (inputs, torch.zeros(len(inputs), device=inputs.device)),
         config,
         loss=whole.loss,
         augment=random_view if objective == "rotation" else augment.two_views(random_view),
@@ -120,6 +122,7 @@ def pretrain(
     return net.eval(), curves
 
 
+@typed
 @torch.inference_mode(False)
 @torch.no_grad()
 def features(net: nn.Module, inputs: torch.Tensor, *, batch_size: int = 1024) -> np.ndarray:
@@ -131,6 +134,8 @@ def features(net: nn.Module, inputs: torch.Tensor, *, batch_size: int = 1024) ->
     with borrowed.evaluating(net):
         if inputs.ndim == 4:
             net.to(memory_format=layout)
-        found = (borrowed.run(net, part, where, memory_format=layout) for part in inputs.split(batch_size))
-        outputs = (borrowed.one_tensor(out).flatten(1) for out in found)
+        outputs = (
+            borrowed.one_tensor(borrowed.run(net, part, where, memory_format=layout), len(part)).flatten(1)
+            for part in inputs.split(batch_size)
+        )
         return torch.cat([out.to("cpu", torch.float32, copy=True) for out in outputs]).numpy()

@@ -33,6 +33,7 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _WHOLE = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})")
 _CODE = re.compile(r"0\d+")  # 007 is a name
 _COMMA = re.compile(r"[+-]?\d+(?:,\d+)?")
+_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})*")
 _SURELY = re.compile(r"^[+-]?0,\d|,(?!\d{3}$)")  # 1,234 may be a thousand; 0,234 and 1,5 cannot
 
 
@@ -141,24 +142,33 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """Returns a table of words and numbers; a column is numbers when all its entries are, and an empty entry is missing.
 
     None, NA, null and nan are words like others: a class may have such a name. So is 007. 0,5 is a number, like
-    0.5, in a column of which some entry cannot be a thousand.
+    0.5, in a column of which some entry cannot be a thousand; beside such a column 1.234 is a word: a thousand?
 
     Raises: as `rows`.
     """
     import pandas as pd
 
     names, body = rows(path)
-    columns = {name: _column([row[i] for _, row in body]) for i, name in enumerate(names)}
-    return pd.DataFrame(columns, index=range(len(body)))
+    entries = {name: [row[i] for _, row in body] for i, name in enumerate(names)}
+    commas = any(map(_has_commas, entries.values()))
+    return pd.DataFrame({name: _column(column, commas) for name, column in entries.items()}, index=range(len(body)))
 
 
-def _column(entries: list[str]) -> list:
+def _has_commas(entries: list[str]) -> bool:
+    """Whether a column holds numbers with decimal commas."""
+    given = [entry for entry in entries if entry]
+    return any(_SURELY.search(entry) for entry in given) and all(_COMMA.fullmatch(entry) for entry in given)
+
+
+def _column(entries: list[str], commas: bool) -> list:
     given = [entry for entry in entries if entry]
     if not given:
         return [math.nan] * len(entries)
-    if any(_SURELY.search(entry) for entry in given) and all(_COMMA.fullmatch(entry) for entry in given):
+    if _has_commas(entries):
         entries = [entry.replace(",", ".") for entry in entries]
         given = [entry for entry in entries if entry]
+    elif commas and any("." in entry for entry in given) and all(_POINTS.fullmatch(entry) for entry in given):
+        return [entry or None for entry in entries]
     if not all(_NUMBER.fullmatch(entry) for entry in given) or any(_CODE.fullmatch(entry) for entry in given):
         return [entry or None for entry in entries]
     if len(given) == len(entries) and all(_WHOLE.fullmatch(entry) for entry in given):

@@ -8,6 +8,7 @@ import ctypes
 import functools
 import hashlib
 import importlib.metadata
+import math
 import os
 import platform
 import subprocess
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 
 from dlcore import machine, parallel
+from dlcore.arrays import as_whole
 from dlcore.config import one_of, unknown_choice
 
 
@@ -100,8 +102,9 @@ def fast_bfloat16(where: torch.device) -> bool:
 
 
 def mix(*seed: int) -> int:
-    """Returns one seed of several integers, hashed together, so that streams do not overlap."""
-    return int.from_bytes(hashlib.sha256(repr(seed).encode()).digest()[:7], "big")
+    """Returns one seed of several integers, hashed together, so that streams do not overlap; 3.0 and np.int64(3) are 3."""
+    whole = tuple(as_whole("seed", one, -math.inf) for one in seed)
+    return int.from_bytes(hashlib.sha256(repr(whole).encode()).digest()[:7], "big")
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from dlcore import borrowed
-from dlcore.arrays import as_inputs, as_whole
+from dlcore.arrays import as_inputs, as_whole, typed
 from dlcore.config import one_of
 from dlcore.results import usable
 from dlcore.stitching.halves import stage_names, watching
@@ -52,6 +52,7 @@ class SimilarityMatrix:
         return pd.DataFrame(stacked).rename_axis(["layer_a", "layer_b"]).reset_index()
 
 
+@typed
 @torch.inference_mode(False)
 @torch.no_grad()
 def matrix(
@@ -95,6 +96,7 @@ def matrix(
     if batch_size < 4 or n < 4 or not 0 < confidence < 1:
         asked = f"{n} inputs, batch_size = {batch_size}, confidence = {confidence}"
         raise ValueError(f"{asked}: at least 4, 4 and within (0, 1) are needed")
+    layers = [layers] if isinstance(layers, str) else layers
     two = isinstance(layers, tuple) and len(layers) == 2 and not any(isinstance(part, str) for part in layers)
     named: Any = layers if two else (layers, layers)
     chosen: list[list[str]] = [

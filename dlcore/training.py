@@ -16,7 +16,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from dlcore import borrowed, cache, ensembles, optimization, parallel, runtime
-from dlcore.arrays import as_inputs, as_integers, as_tensor
+from dlcore.arrays import as_inputs, as_integers, as_network, as_tensor, typed
 from dlcore.config import configured_by
 from dlcore.training_config import LOOP, Curves, TrainConfig
 
@@ -78,13 +78,20 @@ def _digest(*given: Any) -> str:
     return found.hexdigest()[:16]
 
 
+def _pair(data: Any) -> Any:
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise ValueError(f"data are (inputs, targets), each with a row a sample, not {type(data).__name__}")
+    return data
+
+
 def _checked_labels(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Returns the labels, one for each score of the network or for each place of its maps.
 
     Raises: ValueError, before any work, where a network does not take the inputs or has no output for a class.
     """
     with borrowed.evaluating(model, weights=True), torch.no_grad(), runtime.seeded(0):
-        out = borrowed.one_tensor(borrowed.run(model, inputs[:1]))
+        # of one row some layers have no statistics
+        out = borrowed.one_tensor(borrowed.run(model, inputs[:2]), len(inputs[:2]))
     labels = torch.from_numpy(as_integers("training labels", targets, out.shape[1], ndim=out.ndim - 1))
     if labels.shape[1:] != out.shape[2:]:
         raise ValueError(f"training labels of shape {tuple(labels.shape)} for scores of shape {tuple(out.shape)}")
@@ -94,11 +101,12 @@ def _checked_labels(model: nn.Module, inputs: torch.Tensor, targets: torch.Tenso
 def _prepare(
     model: nn.Module, data: Any, config: TrainConfig, file: Any, where: torch.device, loss: Loss, fused: bool = False
 ) -> _Prepared:
-    inputs = as_inputs("training inputs", data[0], model)
+    given, targets = _pair(data)
+    inputs = as_inputs("training inputs", given, model)
     if loss is cross_entropy and len(inputs):
-        targets = torch.from_numpy(as_integers("training labels", data[1]))
+        targets = torch.from_numpy(as_integers("training labels", targets))
     else:
-        targets = as_tensor("training targets", data[1])
+        targets = as_tensor("training targets", targets)
     if len(inputs) == 0 or len(inputs) != len(targets):
         raise ValueError(f"training data: {len(inputs)} inputs and {len(targets)} targets")
     if inputs.is_floating_point() and not torch.isfinite(inputs).all():
@@ -140,6 +148,7 @@ def _prepare(
     return _Prepared(inputs, targets, cast, used, optimizer, schedule, curves, keep)
 
 
+@typed
 @configured_by(TrainConfig)
 def fit(
     model: nn.Module,
@@ -201,7 +210,7 @@ def fit(
                 epoch = curves.epochs
                 model.train()
                 with runtime.seeded(config.seed, epoch) as generator:
-                    order = torch.randperm(len(inputs), generator=generator).to(where)
+                    order = torch.randperm(len(inputs), generator=generator, device="cpu").to(where)
                     on_device, alike = (torch.Generator(where).manual_seed(generator.initial_seed()) for _ in range(2))
                     if parallel.rank() > 0:  # the dropout of other rows is other dropout
                         torch.manual_seed(generator.initial_seed() + parallel.rank())
@@ -215,7 +224,10 @@ def fit(
                             batch, rows = mine.of(batch), rows[mine.rows]
                             with borrowed.batch_of(model, mine.total, used, config.batch_size), cast:
                                 out = objective(batch, targets[rows])
-                        value, errors = out if isinstance(out, tuple) else (out, out.new_tensor(torch.nan))
+                        value, errors = out if isinstance(out, tuple) else (out, torch.nan)
+                        if not isinstance(value, torch.Tensor) or value.numel() != 1:
+                            what = f"{tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+                            raise ValueError(f"the loss must return one number as a tensor, the mean, not {what}")
                         if not value.requires_grad:
                             raise ValueError("the loss depends on no trained weight: are all frozen, or under no_grad?")
                         optimizer.zero_grad(set_to_none=True)
@@ -223,7 +235,8 @@ def fit(
                         optimizer.step()
                         schedule.step()
                         if mine.counts:
-                            sums += torch.stack([value.detach().double() * len(rows), errors.double()])
+                            counted = errors.double() if isinstance(errors, torch.Tensor) else sums.new_tensor(errors)
+                            sums += torch.stack([value.detach().double().sum() * len(rows), counted])
                 mean_loss, error = (parallel.add(sums) / used).tolist()
                 if mean_loss != mean_loss:
                     raise FloatingPointError(f"the loss is not a number in epoch {epoch + 1}; lower learning_rate?")
@@ -252,6 +265,7 @@ def fit(
     return curves
 
 
+@typed
 @configured_by(TrainConfig)
 def fit_many(
     models: Sequence[nn.Module],
@@ -278,10 +292,10 @@ def fit_many(
     Args:
         configs, evaluate, checkpoints, labels: one for each model; one configuration serves all.
         The others as in `fit`.
-    Raises: ValueError for sequences of other lengths; and as `fit`.
+    Raises: ValueError for sequences of other lengths, or a network that is there twice; and as `fit`.
     """
-    inputs, targets = data
-    count = len(models)
+    inputs, targets = _pair(data)
+    count = len([as_network(model) for model in models])
     # a list of numbers is one vector of targets
     several = isinstance(targets, list | tuple) and len(targets) > 0 and np.ndim(targets[0]) > 0
     each: dict[str, list[Any]] = {
@@ -294,6 +308,8 @@ def fit_many(
     for name, values in each.items():
         if len(values) != count:
             raise ValueError(f"{len(values)} {name} for {count} models")
+    if len({id(model) for model in models}) < count:
+        raise ValueError("one network is there several times, to be trained by turns: give copies (copy.deepcopy)")
     vectors, recipes, watched, files, names = each.values()
     inputs = as_tensor("training inputs", inputs)  # once, not once a model
     where = runtime.device(device) if isinstance(device, str) else device
@@ -322,19 +338,22 @@ def fit_many(
     return [found[k] for k in range(count)]
 
 
+@typed
 @torch.inference_mode(False)
 @torch.no_grad()
 def predict(model: nn.Module, inputs: torch.Tensor, *, batch_size: int = 1024, cast: Any = None) -> torch.Tensor:
     """Returns the predicted classes (n,), in evaluation mode, on the model's device; every part's mode is as before.
 
     Shapes: inputs (n, ...), a tensor, an array or a list, as for `fit`.
-    Raises: ValueError for inputs that the network does not take, and scores that are NaN.
+    Raises: ValueError for inputs that the network does not take, one score an input, and scores that are NaN.
     """
     inputs = as_inputs("inputs", inputs, model)
     where = borrowed.device_of(model, inputs.device)
     cast = cast or torch.autocast(where.type, enabled=False)
     with borrowed.evaluating(model), cast:
-        outputs = (borrowed.one_tensor(borrowed.run(model, part, where)) for part in inputs.split(batch_size))
+        outputs = (
+            borrowed.one_tensor(borrowed.run(model, part, where), len(part), 2) for part in inputs.split(batch_size)
+        )
         classes = torch.cat([out.argmax(1).where(~out.isnan().any(1), -1) for out in outputs])
     if (classes < 0).any():
         raise ValueError(f"the network returns NaN for {int((classes < 0).sum())} inputs: their largest score is none")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from dlcore.config import Options, one_of
+from dlcore.config import Options, option
 from dlcore.results import usable
 
 # how every self-supervised network is pretrained
@@ -67,28 +67,18 @@ class TrainConfig(Options):
     model is convolutional, else float32; the weights are float32 always.
     """
 
-    epochs: int = 20
-    batch_size: int = 128
-    learning_rate: float = 0.1
-    optimizer: str = "sgd"
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    schedule: str = "cosine"
+    epochs: int = option(20, low=0)
+    batch_size: int = option(128, low=1)
+    learning_rate: float = option(0.1, above=0)
+    optimizer: str = option("sgd", choices=("sgd", "adam", "adamw"))
+    momentum: float = option(0.9, low=0)
+    weight_decay: float = option(0.0, low=0)
+    schedule: str = option("cosine", choices=("cosine", "constant"))
     stop_at_zero_error: bool = False
-    target_error: float = 0.0
+    target_error: float = option(0.0, low=0)
     drop_last: bool = False
-    precision: str = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for kind, value, choices in (
-            ("optimizer", self.optimizer, ("sgd", "adam", "adamw")),
-            ("schedule", self.schedule, ("cosine", "constant")),
-            ("precision", self.precision, ("auto", "float32", "bfloat16")),
-        ):
-            one_of(kind, value, choices)
-        if self.epochs < 0 or self.batch_size < 1 or not self.learning_rate > 0:
-            raise ValueError(f"epochs >= 0, batch_size >= 1 and learning_rate > 0 are needed, not {self}")
+    precision: str = option("auto", choices=("auto", "float32", "bfloat16"))
+    seed: int = option(0, low=0)
 
     @classmethod
     def interpolating(cls, **changes: Any) -> Self:

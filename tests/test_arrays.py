@@ -13,17 +13,23 @@ import scipy.sparse
 import torch
 from torch import nn
 
-from dlcore import arrays, noise, pretraining, probing, runtime, stitching, training
+from dlcore import arrays, data, noise, pretraining, probing, runtime, stitching, training
 from dlcore import similarity as networks
 from dlcore.metrics import distributional as dg
+from dlcore.metrics import nearest, scaling, similarity, statistics
 from dlcore.metrics import rationality as rr
-from dlcore.metrics import scaling, similarity, statistics
 from dlcore.metrics.information import mutual_information
 from dlcore.metrics.nearest import nearest_neighbour_bound
+from dlcore.models import classical as classifiers
+from dlcore.models import networks as models
 from dlcore.models.classical import CLASSICAL, classical
 from dlcore.probing.linear import centred
 from dlcore.stitching import activations, connectivity, penalty_curve, stage_names, stitch
+from dlcore.translation import decoding, text
+from dlcore.translation import models as translators
+from dlcore.translation import training as sequences
 
+MODULES = (dg, rr, scaling, similarity, statistics, noise, probing, stitching, pretraining, training, networks)
 RNG = np.random.default_rng(0)
 N, K, D = 60, 4, 3
 # halves of integers: float32 holds them, so that a cast changes nothing
@@ -199,7 +205,7 @@ def test_the_tables_have_every_public_function_of_arrays():
     """By its signature: what has no annotation, or that of an array, takes arrays."""
     known = {name.partition(",")[0] for name in (*LABELS, *TABLES, *REALS, *VECTORS, *STACKS)}
     missing = set()
-    for module in (dg, rr, scaling, similarity, statistics, noise, probing, stitching, pretraining, training, networks):
+    for module in MODULES:
         own = [n for n, f in vars(module).items() if getattr(f, "__module__", "") == module.__name__]
         for name in getattr(module, "__all__", own):
             function = getattr(module, name)
@@ -367,6 +373,7 @@ WRONG_NUMBERS = {
     "complex": (lambda v: v + 1j, "complex"),
     "complex tensor": (lambda v: torch.tensor(v + 1j), "complex"),
     "text": (lambda v: v.astype(str), "text|numbers"),
+    "text of any length": (lambda v: v.astype(str).astype(np.dtypes.StringDType()), "text|numbers"),
     "dates": (lambda v: v.astype("datetime64[s]"), "dates"),
     "missing": (lambda v: _nested(v, lambda e: None), "missing"),
     "records": (lambda v: np.zeros(len(v), [("a", float), ("b", float)]), "records"),
@@ -411,6 +418,12 @@ def test_other_holders_of_numbers(values, wanted):
     assert arrays.as_array(values).tolist() == wanted
 
 
+@pytest.mark.filterwarnings("ignore:.*quantize")
+def test_a_quantised_tensor_is_its_numbers():
+    given = torch.quantize_per_tensor(torch.tensor([[1.5, -2.0]]), 0.5, 0, torch.qint8)
+    assert arrays.as_array(given).tolist() == arrays.as_tensor("x", given).tolist() == [[1.5, -2.0]]
+
+
 WHOLE = {
     "replicates": lambda k: dg.feature_calibration(A, B, LAW, replicates=k).tv,
     "replicates, agreement": lambda k: dg.agreement_gap(A, B, Y, replicates=k),
@@ -432,6 +445,98 @@ def test_a_whole_number_may_be_written_as_a_float(function):
         function(0)
 
 
+def _numeric_parameters():
+    """Yields the public functions of arrays and networks, each with a parameter that is declared as a number."""
+    for module in (*MODULES, nearest, classifiers, models, text, decoding, sequences, translators, data):
+        own = [n for n, f in vars(module).items() if getattr(f, "__module__", "") == module.__name__]
+        for name in getattr(module, "__all__", own):
+            function = getattr(module, name)
+            if name[0] == "_" or not inspect.isfunction(function):
+                continue
+            for p in inspect.signature(function).parameters.values():
+                if str(p.annotation).split(" | ")[0] in ("int", "float") and p.kind is not p.VAR_POSITIONAL:
+                    yield pytest.param(function, p.name, id=f"{module.__name__.split('.')[-1]}.{name}-{p.name}")
+
+
+@pytest.mark.parametrize(("function", "name"), list(_numeric_parameters()))
+def test_every_number_is_looked_at_first(function, name):
+    """Before anything is done with the other arguments, which are none here."""
+    needed = [
+        1 if str(p.annotation) in ("int", "float") else None
+        for p in inspect.signature(function).parameters.values()
+        if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and p.name != name
+    ]
+    if name in (first := [p.name for p in inspect.signature(function).parameters.values() if p.default is p.empty]):
+        needed = needed[: first.index(name)]
+    whole = "int" in str(inspect.signature(function).parameters[name].annotation)
+    for wrong in ("3", b"3", True, 1j, {}, *((2.5, np.nan, [3], torch.tensor(2.5)) if whole else ())):
+        with pytest.raises(TypeError, match=rf"^{name} = .* must be an? (integer|number)"):
+            function(*needed, **{name: wrong})
+
+
+def test_typed_wherever_they_stand():
+    @arrays.typed
+    def function(first: int, second: float, *, third: int | None = None, **rest: int):
+        return first, second, third, rest
+
+    assert repr(function(1e3, 2.0, third=np.float32(4), more=5.0)) == "(1000, 2.0, 4, {'more': 5})"
+    assert repr(function(np.int8(1), 2)) == "(1, 2, None, {})"
+    with pytest.raises(TypeError, match="more = 0.5 must be an integer"):
+        function(1, 2, more=0.5)
+
+
+@pytest.mark.parametrize("seed", [3.0, np.int64(3), np.float32(3), torch.tensor(3)])
+def test_a_seed_is_a_number_whatever_its_type(seed):
+    assert runtime.mix(seed, 1) == runtime.mix(3, 1)
+    assert noise.flip_labels(Y, K, 0.5, seed).labels.tolist() == noise.flip_labels(Y, K, 0.5, 3).labels.tolist()
+
+
+def test_a_number_of_classes_makes_no_fractions_of_labels():
+    assert noise.flip_labels(Y, float(K), 0.5, 0).labels.dtype == np.int64
+
+
+def _resumed(tmp_path):
+    (tmp_path / "run.pt").write_bytes(b"damaged")
+    training.fit(_net(), (X, Y), training.TrainConfig(epochs=1), checkpoint=tmp_path / "run.pt", device="cpu")
+
+
+def _lonely():
+    """A curve whose exponent one run decides, far from all others."""
+    sizes = np.append(np.linspace(1000, 1400, 9), 1e5)
+    losses = 3 * sizes**-0.3 * np.exp(0.01 * np.random.default_rng(1).normal(size=10))
+    return sizes, [*losses[:-1], losses[-1] * 1.2]
+
+
+WARNS = {
+    "linear_cka": lambda _: similarity.linear_cka(np.ones((9, 2)), Z[:9]),
+    "rbf_cka": lambda _: similarity.rbf_cka(np.ones((9, 2)), Z[:9]),
+    "similarity": lambda _: similarity.similarity("procrustes", np.ones((9, 2)), Z[:9]),
+    "cca": lambda _: similarity.cca(X[:6], Z[:6]),
+    "probe": lambda _: probing.probe("logistic", X, Y, X, K, iterations=1),
+    "report": lambda _: scaling.report(*_lonely(), bootstrap=0),
+    "fit": _resumed,
+}
+
+
+@pytest.mark.parametrize("function", WARNS.values(), ids=WARNS)
+def test_a_warning_names_the_line_that_led_to_it(function, tmp_path):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        function(tmp_path)
+    assert {one.filename for one in told} == {__file__}
+
+
+def test_classes_and_draws_of_a_formula_are_counted():
+    for call in (
+        lambda: rr.plugin_bias(10, 0),
+        lambda: rr.table_accuracy(0.9, 0.8, 0.1, 0),
+        lambda: rr.noisy_label_accuracy(0.9, 0.1, [10, 1]),
+        lambda: rr.gap_intervals(0.9, 0.8, 0, rr.noisy_experiment(DRAWS, DRAWS[::-1], Y)),
+    ):
+        with pytest.raises(ValueError, match="classes|draws|num_classes|test points"):
+            call()
+
+
 def test_labels_from_one_to_k():
     gaps = [probing.probe_rationality("ridge", X, Y + k, X, B + k, draws=2) for k in (0, 1)]
     assert gaps[0] == gaps[1]
@@ -444,7 +549,7 @@ def test_labels_from_one_to_k():
 @pytest.mark.parametrize(
     ("inputs", "labels", "message"),
     [
-        (X[:, :2], Y, r"does not run on inputs of shape \(1, 2\)"),
+        (X[:, :2], Y, r"does not run on inputs of shape \(2, 2\)"),
         (Y[:, None] * np.ones((1, D), int), Y, "does not run on inputs .* torch.int64"),
         (X, np.stack([Y, Y], 1), "must have one axis"),
         (np.full_like(X, np.nan), Y, "NaN"),

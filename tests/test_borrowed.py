@@ -1,6 +1,7 @@
 """A network of the caller's: given back as it was, right in whatever wraps it, run on copies of what the caller owns."""
 
 import copy
+import functools
 import inspect
 import random
 import re
@@ -354,13 +355,15 @@ def test_training_with_a_view_is_training_without(name):
 def _settings(kind):
     if kind == "autocast":
         return torch.autocast("cpu", torch.bfloat16)
+    if kind == "default device":  # as a GPU would be: what lands there cannot be mixed with the rest
+        return torch.device("meta")
     return {"no_grad": torch.no_grad, "inference_mode": torch.inference_mode}[kind]()
 
 
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        *((kind, name) for kind in ("no_grad", "inference_mode") for name in FUNCTIONS),
+        *((kind, name) for kind in ("no_grad", "inference_mode", "default device") for name in FUNCTIONS),
         # the others are one plain pass, in the precision that the caller wants
         *(("autocast", name) for name in FUNCTIONS if name not in ("activations", "features", "matrix", "stage_names")),
     ],
@@ -477,6 +480,83 @@ def test_a_score_that_is_no_number_is_no_class():
     rows[2, 0] = torch.nan
     with pytest.raises(ValueError, match="NaN for 1 inputs"):
         predict(net, rows)
+
+
+def test_one_score_is_no_choice_between_classes():
+    with pytest.raises(ValueError, match="returns 1 score an input, of which class 0 is the largest always"):
+        predict(nn.Linear(4, 1), torch.randn(5, 4))
+
+
+@each_function
+def test_a_network_without_numbers_is_refused(name):
+    with torch.device("meta"):
+        net = Net()
+    with pytest.raises(ValueError, match="meta device, which holds no numbers"):
+        FUNCTIONS[name](net, *_data())
+
+
+@pytest.mark.parametrize(
+    "what", [None, "mlp", Net, lambda x: x, functools.partial(Net())], ids=lambda w: type(w).__name__
+)
+@each_function
+def test_what_is_no_network_is_refused(name, what):
+    with pytest.raises(ValueError, match=r"must be an nn\.Module, not (NoneType|str|the class Net|function|partial)"):
+        FUNCTIONS[name](what, *_data())
+
+
+@pytest.mark.parametrize("name", TRAINS)
+@pytest.mark.parametrize(
+    "data", [_data()[0], torch.utils.data.TensorDataset(*_data()), {"x": 1}, (*_data(), 3)], ids=type
+)
+def test_training_data_are_a_pair(name, data):
+    train, net = {"fit": (fit, Net()), "fit_many": (fit_many, [Net(), Net()])}[name]
+    with pytest.raises(ValueError, match=r"data are \(inputs, targets\)"):
+        train(net, data, ONE, device="cpu")
+
+
+@pytest.mark.parametrize("found", [0.5, None, torch.ones(3, requires_grad=True)], ids=type)
+def test_a_loss_is_one_number(found):
+    with pytest.raises(ValueError, match="the loss must return one number as a tensor, the mean, not"):
+        fit(Net(), _data(), ONE, loss=lambda *_: found, device="cpu")
+
+
+@pytest.mark.parametrize("name", TRAINS)
+def test_what_looks_on_may_return_nothing(name):
+    seen, (x, y) = [], _data()
+    if name == "fit":
+        found = [fit(Net(), (x, y), ONE, evaluate=lambda _m, epoch: seen.append(epoch), device="cpu")]
+    else:
+        looks = [lambda _m, epoch: seen.append(epoch)] * 2
+        found = fit_many([Net(), Net(1)], (x, y), ONE, evaluate=looks, device="cpu")
+    assert seen == [1] * len(found)
+    assert not any(curves.values for curves in found)
+
+
+def test_a_network_is_trained_once_in_a_call():
+    one, two = Net(0), Net(1)
+    with pytest.raises(ValueError, match="one network is there several times"):
+        fit_many([one, two, one], _data(), ONE, device="cpu")
+
+
+@pytest.mark.parametrize("config", [{"epochs": 1}, "adam", TrainConfig, SEQUENCES], ids=str)
+@pytest.mark.parametrize("name", TRAINS)
+def test_a_configuration_is_one(name, config):
+    train, net = {"fit": (fit, Net()), "fit_many": (fit_many, [Net(), Net()])}[name]
+    for given in (config, [config, config]) if name == "fit_many" else (config,):
+        with pytest.raises(TypeError, match=r"configs? must be TrainConfig\(...\)"):
+            train(net, _data(), given, device="cpu")
+
+
+def _spread_out(x):
+    return x.double() + 1e9 * torch.arange(1, 9, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", [n for n in FUNCTIONS if n != "random_bottom"])
+@pytest.mark.parametrize("change", [_spread_out, lambda x: x.double() * 1e200, lambda x: x.double() * 1e-60])
+def test_inputs_that_single_precision_cannot_tell_apart_are_refused(name, change):
+    x, y = _data()
+    with pytest.raises(ValueError, match=": input .* varies by .*, and float32"):
+        FUNCTIONS[name](Net(), change(x).numpy(), y)
 
 
 @pytest.mark.parametrize("kind", ["no_grad", "inference_mode"])

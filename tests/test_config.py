@@ -1,13 +1,30 @@
 """Configurations are strict, complete and hashed."""
 
+import dataclasses
+import importlib
+import inspect
+import math
+import pkgutil
 import re
+import typing
 
 import numpy as np
 import pytest
+import torch
 
+import dlcore
+from dlcore import config as configs
+from dlcore import studies
+from dlcore.stitching.options import StitchOptions
 from dlcore.studies.distributional import Config, epsilon_config
 from dlcore.studies.distributional.config import RECIPES
 from dlcore.studies.distributional.grid import recorded
+from dlcore.training import TrainConfig
+from dlcore.translation.lexicon import Lexicon
+from dlcore.translation.models import Shape
+from dlcore.translation.noise import Noise
+from dlcore.translation.task import Transduction
+from dlcore.translation.training import SequenceConfig
 
 
 def test_misspelt_parameter_names_the_close_match():
@@ -107,3 +124,89 @@ def test_recorded_grid_is_whole():
         rates = {c.noise for c in noise if (c.architecture, c.neighbours) == family}
         assert rates == {round(0.1 * i, 1) for i in range(10)}
     assert all(c.preset == ("gpu" if name == "gpu" else "laptop") for name, group in groups.items() for c in group)
+
+
+OPTIONS = [TrainConfig, SequenceConfig, StitchOptions, Shape, Noise, Lexicon, Transduction]
+STUDIES = [studies.study(name).Config for name in studies.STUDIES]
+NEEDED = {"Shape": {"source_vocabulary": 30, "target_vocabulary": 20}}
+# what no field of a type takes, beside a number below its range
+WRONG = {
+    int: ["three", 2.5, math.nan, math.inf, -math.inf, 1j, True, b"3", [3], {}, np.arange(2), -1],
+    float: ["high", math.nan, math.inf, -math.inf, 10**400, 1j, True, b".1", [0.1], {}, np.ones(2), -0.5],
+    bool: [1, 0.0, "yes", b"true", [True], {}, torch.ones(2)],
+    str: [3, 0.5, True, b"auto", ["auto"], {}],
+    "other": [3, "x", [], {}],
+}
+
+
+def _name(cls):
+    return f"{cls.__module__.split('.')[-2]}.{cls.__name__}"
+
+
+def _fields(classes):
+    """Yields classes, names of fields, and the one type that a field has beside None."""
+    for cls in classes:
+        for name, hint in typing.get_type_hints(cls).items():
+            if name in cls.__dataclass_fields__ and typing.get_origin(hint) is not typing.ClassVar:
+                (kind, *more) = [k for k in typing.get_args(hint) or (hint,) if k is not type(None)]
+                yield cls, name, kind if kind in WRONG and not more else "other"
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "kind"), [pytest.param(*f, id=f"{_name(f[0])}-{f[1]}") for f in _fields(OPTIONS + STUDIES)]
+)
+def test_a_value_of_another_type_is_refused_by_the_name_of_its_field(cls, name, kind):
+    choices = cls.__dataclass_fields__[name].metadata.get("choices")
+    for value in WRONG[kind]:
+        if (cls, name, value) == (StitchOptions, "device", "x"):
+            continue  # a name, looked up where there is something to compute
+        with pytest.raises(ValueError, match=rf"^(unknown )?{name}\b") as refused:
+            cls(**{**NEEDED.get(cls.__name__, {}), name: value})
+        assert not choices or all(choice in str(refused.value) for choice in choices)
+
+
+@pytest.mark.parametrize("text", ["3", "1e-3", "true", "False"])
+def test_text_is_a_number_on_a_command_line_alone(text):
+    numbers = "int", "float", "bool"
+    for cls, name, kind in _fields(OPTIONS):
+        if getattr(kind, "__name__", kind) in numbers:
+            with pytest.raises(ValueError, match=f"^{name} = '{text}' is not a valid"):
+                cls(**{**NEEDED.get(cls.__name__, {}), name: text})
+    assert Config(seed="3", noise="1e-1", feature="False") == Config(seed=3, noise=0.1, feature=False)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"), [pytest.param(*f[:2], id=f"{_name(f[0])}-{f[1]}") for f in _fields(OPTIONS) if f[2] is int]
+)
+@pytest.mark.parametrize("form", [float, np.float32, np.int16, np.array, torch.tensor], ids=lambda form: form.__name__)
+def test_a_whole_number_of_any_type_is_an_integer(cls, name, form):
+    usual = cls(**NEEDED.get(cls.__name__, {}))
+    value = getattr(usual, name)
+    value = value if value is not None and value < 2**15 else 64
+    made = cls(**{**NEEDED.get(cls.__name__, {}), name: form(value)})
+    assert type(getattr(made, name)) is int
+    assert made == dataclasses.replace(usual, **{name: value})
+
+
+def test_options_keep_all_digits():
+    for cls, name, kind in _fields(OPTIONS):
+        if kind is float:
+            low, high = (cls.__dataclass_fields__[name].metadata[end] for end in ("above", "below"))
+            value = 1 + 1 / 3 if low == 1 else 1 / 3 if high == 1 else math.pi / 4
+            assert getattr(cls(**{**NEEDED.get(cls.__name__, {}), name: value}), name) == value
+
+
+def _subclasses(cls):
+    return [
+        one for sub in cls.__subclasses__() for one in (sub, *_subclasses(sub)) if one.__module__.startswith("dlcore.")
+    ]
+
+
+def test_all_classes_of_settings_are_checked():
+    named = set()
+    for module in pkgutil.walk_packages(dlcore.__path__, "dlcore."):
+        if not module.name.endswith("__main__"):
+            classes = inspect.getmembers(importlib.import_module(module.name), inspect.isclass)
+            named |= {c for name, c in classes if dataclasses.is_dataclass(c) and re.search("Config|Options", name)}
+    assert named <= {configs.Config, *OPTIONS, *STUDIES}
+    assert {*_subclasses(configs.Options), *_subclasses(configs.Config)} == {*OPTIONS, *STUDIES}

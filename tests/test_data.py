@@ -546,6 +546,15 @@ def test_float_inputs_are_standardised_by_one_mean_and_deviation():
     assert np.array_equal(y, data.to_float(x, x))
 
 
+@pytest.mark.parametrize(
+    "bad", [np.ma.masked_equal(np.ones((3, 2)), 1), np.array([["1", "2"]]), None, np.ones((3, 2)) + 1j]
+)
+def test_what_is_no_array_of_numbers_is_not_standardised(bad):
+    for given in ((bad, None), (np.ones((3, 2)), bad if bad is not None else "x")):
+        with pytest.raises(ValueError, match="masked|text|None|complex"):
+            data.to_float(*given)
+
+
 @pytest.mark.parametrize("kind", [np.float64, np.int64, np.int32])
 @pytest.mark.parametrize("offset", [0, 10**8, -(10**9)])
 def test_an_offset_comes_off_before_it_is_rounded(kind, offset):

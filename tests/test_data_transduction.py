@@ -401,10 +401,10 @@ def test_a_sentence_can_be_read():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Noise("targt", 0.1), "unknown noise 'targt'; did you mean 'target'"),
+        (lambda: Noise("targt", 0.1), "unknown kind 'targt'; did you mean 'target'"),
         (lambda: Noise("target", 1.0), r"rate = 1.0 is outside \[0, 1\)"),
         (lambda: Noise("target", 0.1, recall=1.5), "recall = 1.5"),
-        (lambda: Transduction(list_size=3), "list_size = 3 must be at least 4"),
+        (lambda: Transduction(list_size=3), r"list_size = 3 is outside \[4, inf"),
         (lambda: Transduction(exponent=1.0), "exponent = 1.0"),
         (lambda: Transduction(alphabet=200), "alphabet = 200 gives 40000 codes, not 98304: take 314"),
         (lambda: SMALL.sample(0), "n = 0 must be at least 1"),
@@ -419,6 +419,23 @@ def test_a_sentence_can_be_read():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("sequence", "message"),
+    [
+        ([4.5, 2], "sequence 1 must be a list of token numbers, not float64"),
+        (["4"], "sequence 1 must be .*, not <U1"),
+        ([[4, 2]], r"of shape \(1, 2\)"),
+        ([2**31], "token 2147483648 has more than 32 bits"),
+        (np.array([-(2**40), 2]), "token -1099511627776 has"),
+        (4, r"of shape \(\)"),
+    ],
+)
+def test_what_is_no_sequence_of_tokens_is_refused(sequence, message):
+    with pytest.raises(ValueError, match=message):
+        Ragged.of([[4, 2], sequence])
+    assert Ragged.of([[], [4, 2], np.array([5], ">u2")]).padded().tolist() == [[0, 0], [4, 2], [5, 0]]
 
 
 def test_a_task_is_frozen():

@@ -249,6 +249,9 @@ def test_decoding_names_what_is_wrong(model):
     x, _ = batch()
     with pytest.raises(ValueError, match="source 1 is empty"):
         translate(model, [x[0].numpy(), x[0, :0].numpy()])
+    for token in (0, -1, 30, 10**6):
+        with pytest.raises(ValueError, match=rf"source token {token} is outside 1\.\.29"):
+            translate(model, [[4, 5], [token, 6]])
     with pytest.raises(ValueError, match="none of them empty"):
         greedy(model, torch.zeros(2, 3, dtype=torch.long))
     with pytest.raises(ValueError, match="longest = 0"):
@@ -444,6 +447,12 @@ def test_scores_carry_their_signature():
     assert translation.bleu(["a b c d x"], ["a b c d e"], tokenize="none").value < 90
     with pytest.raises(ValueError, match="1 hypotheses and 2 references"):
         translation.bleu(same[:1], same)
+
+
+@pytest.mark.parametrize("score", [translation.bleu, translation.exact_match])
+def test_one_sentence_is_no_list_of_them(score):
+    with pytest.raises(ValueError, match="lists of sentences.*its letters would be compared"):
+        score("the cat sat", "the cat ran")
 
 
 def test_without_sacrebleu_the_scores_say_so(monkeypatch):

@@ -133,6 +133,15 @@ def test_a_column_is_numbers_when_all_its_entries_are(entries, expected, tmp_pat
     assert list(reading.read_table(_write(tmp_path, content))["column"]) == expected
 
 
+def test_a_file_has_one_decimal_sign(tmp_path):
+    """Beside decimal commas, 1.234 may be a thousand, and 0.234 cannot be one."""
+    content = "size;share;loss\n1.000;0.125;0,5\n2.000;0.25;0,25\n"
+    table = reading.read_table(_write(tmp_path, content))
+    assert list(table["size"]) == ["1.000", "2.000"]
+    assert list(table["share"]) == [0.125, 0.25]
+    assert list(table["loss"]) == [0.5, 0.25]
+
+
 @pytest.mark.parametrize("kind", [k for k in READ if k not in ("another column", "semicolons and decimal commas")])
 def test_a_grid_file_may_be_any_such_table(kind, tmp_path):
     content = READ[kind]

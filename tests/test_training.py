@@ -163,8 +163,8 @@ def test_bfloat16_keeps_float32_weights():
     [
         ({"optimizer": "sdg"}, "did you mean 'sgd'"),
         ({"schedule": "linear"}, "unknown schedule"),
-        ({"batch_size": 0}, "batch_size >= 1"),
-        ({"learning_rate": 0.0}, "learning_rate > 0"),
+        ({"batch_size": 0}, r"batch_size = 0 is outside \[1, inf"),
+        ({"learning_rate": 0.0}, r"learning_rate = 0.0 is outside \(0, inf"),
     ],
 )
 def test_bad_settings(change, message):

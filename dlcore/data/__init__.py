@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from dlcore import cache
-from dlcore.arrays import as_whole
+from dlcore.arrays import as_numbers, as_whole, typed
 from dlcore.config import registered, unknown_choice
 from dlcore.data import memory as kept
 from dlcore.data import mnist1d, own, tabular, vision
@@ -111,6 +111,7 @@ def _locate(name: str, root: str | Path | None, download: bool) -> Path:
     return path
 
 
+@typed
 def load(
     name: str,
     *,
@@ -240,13 +241,13 @@ def to_float(inputs: np.ndarray, reference: np.ndarray | None = None) -> np.ndar
     would be too coarse. A constant becomes zero. The statistics are those of the first 10,000 rows, which `load` returns in random order.
 
     Shapes: inputs (n, ...) and reference (m, ...), of equal trailing shape; result as inputs.
-    Raises: ValueError for shapes that disagree, an empty reference, or one with NaN or infinity.
+    Raises: ValueError for shapes that disagree, text, an empty reference, or one with NaN or infinity.
 
     >>> to_float(np.array([[1.0, 3.0]]), np.array([[1.0, 3.0]])).tolist()
     [[-1.0, 1.0]]
     """
-    inputs = np.asarray(inputs)
-    reference = inputs if reference is None else np.asarray(reference)
+    inputs = as_numbers("inputs", inputs)
+    reference = inputs if reference is None else as_numbers("reference", reference)
     if inputs.shape[1:] != reference.shape[1:]:
         raise ValueError(f"inputs {inputs.shape} and reference {reference.shape} differ in their trailing shape")
     if reference.size == 0:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import cache, reading
-from dlcore.arrays import as_array, as_integers, as_reals
+from dlcore.arrays import as_array, as_integers, as_reals, as_single
 from dlcore.config import registered
 
 ARRAYS = ("train_inputs", "train_labels", "test_inputs", "test_labels")
@@ -64,16 +64,7 @@ def _single(name: str, given: Any) -> np.ndarray:
     array = as_array(given, f"inputs of {name}")
     if array.dtype in (np.uint8, np.float32) or array.ndim < 2 or not array.size:
         return array
-    exact = as_reals(f"inputs of {name}", array)
-    with np.errstate(all="ignore"):  # NaN is refused by training
-        single = exact.astype(np.float32)
-        spread, lost = exact.std(0), np.abs(exact - single).max(0)
-        bad = np.isinf(lost) | ((lost > 1e-3 * spread) & (spread > 1e-10 * np.abs(exact.mean(0))))
-    if bad.any():
-        at = tuple(np.argwhere(bad)[0].tolist())
-        why = f"varies by {spread[at]:.2g}, and float32, in which networks compute, rounds it by {lost[at]:.2g}"
-        raise ValueError(f"{name}: input {at} {why}; take its mean off, or rescale it")
-    return single
+    return as_single(name, as_reals(f"inputs of {name}", array))
 
 
 def _stamp(path: str) -> tuple[int, int]:

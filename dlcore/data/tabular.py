@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dlcore import reading
+from dlcore.arrays import outside
 
 LARGEST = 2**25  # bytes of a table, packed or not; the largest that we know has three million
 # name -> (rows, features, classes, SHA-256 of the uncompressed CSV) of the files we know
@@ -72,7 +73,9 @@ def table(name: str, path: Path, stamp: Hashable = None) -> tuple[np.ndarray, np
     if len(names) != classes:
         raise OSError(f"{file} has {len(names)} classes, not {classes}")
     if hashlib.sha256(raw).hexdigest() != sha256:
-        warnings.warn(f"{file} differs from the table behind the recorded runs: results may differ", stacklevel=3)
+        warnings.warn(
+            f"{file} differs from the table behind the recorded runs: results may differ", stacklevel=outside()
+        )
     values = pd.get_dummies(frame.drop(columns="class"), dtype=float).to_numpy(np.float64)
     if not np.isfinite(values).all():
         raise OSError(f"{file} contains infinite values")

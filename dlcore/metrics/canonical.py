@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 
+from dlcore.arrays import outside, typed
 from dlcore.config import one_of
 from dlcore.metrics.features import Features, SimilarityWarning, as_pair, constant_reason, undefined
 from dlcore.results import usable
@@ -27,6 +28,7 @@ class Canonical:
     rank_y: int
 
 
+@typed
 def cca(x, y, *, squared: bool = False, rtol: float | None = None) -> float:
     """Returns the mean canonical correlation, over the smaller of the two ranks.
 
@@ -52,6 +54,7 @@ def cca(x, y, *, squared: bool = False, rtol: float | None = None) -> float:
     return float(np.mean(found.correlations**2 if squared else found.correlations))
 
 
+@typed
 def svcca(x, y, *, variance: float = 0.99, squared: bool = False) -> float:
     """Returns the mean canonical correlation of the leading principal components that keep a share of the variance.
 
@@ -85,6 +88,7 @@ def svcca(x, y, *, variance: float = 0.99, squared: bool = False) -> float:
     return float(np.mean(found.correlations**2 if squared else found.correlations))
 
 
+@typed
 def pwcca(x, y, *, weights: str = "x", rtol: float | None = None) -> float:
     """Returns the canonical correlations averaged with projection weights: how much of x each variate accounts for.
 
@@ -115,6 +119,7 @@ def pwcca(x, y, *, weights: str = "x", rtol: float | None = None) -> float:
     return float(weight @ found.correlations / weight.sum())
 
 
+@typed
 def canonical_correlations(x, y, *, rtol: float | None = None) -> np.ndarray:
     """Returns all canonical correlations, largest first; warns and is NaN as `cca`.
 
@@ -180,5 +185,5 @@ def _warn_small(found: Canonical, n: int, name: str) -> None:
             f"{len(found.correlations)} correlations are 1 for any two representations"
             + ("; the value is meaningless" if forced >= len(found.correlations) else "; more inputs are needed"),
             SimilarityWarning,
-            stacklevel=3,
+            stacklevel=outside(),
         )

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from dlcore.arrays import typed
 from dlcore.metrics.checks import as_confidence
 from dlcore.metrics.features import BLOCK, Features, as_pair, constant_reason, undefined
 from dlcore.metrics.statistics import Interval
@@ -58,6 +59,7 @@ def linear_cka(x, y, *, debiased: bool = False) -> float:
     return _rounded(hsic.alignment(), debiased)
 
 
+@typed
 def rbf_cka(x, y, *, scale: float = 0.8, debiased: bool = False) -> float:
     """Returns the centred kernel alignment of Gaussian kernels exp(-d^2 / 2 s^2), s = scale x the median distance.
 

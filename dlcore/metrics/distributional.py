@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from dlcore.arrays import as_integers, as_reals, as_whole
+from dlcore.arrays import as_integers, as_reals, as_whole, typed
 from dlcore.metrics.checks import as_confidence, as_counts, as_law, as_rate, as_weights, tally
 from dlcore.metrics.statistics import Interval, wilson_interval
 from dlcore.metrics.two_sample import DENSE, Cells, TwoSample, estimates, train_test_tv, two_sample_from_counts
@@ -57,6 +57,7 @@ class Calibration:
     bootstrap_debiased: float
 
 
+@typed
 def joint_density(feature, predictions, num_features: int, num_classes: int) -> np.ndarray:
     """Returns the empirical joint law of (L(x), f(x)).
 
@@ -118,6 +119,7 @@ def null_bias(conditional, group_sizes, *, other_sizes=None) -> float:
     return float(0.5 * np.sum(share * spread * np.sqrt(inverse)))
 
 
+@typed
 def feature_calibration(
     feature, predictions, conditional, *, replicates: int = 1000, confidence: float = 0.95, seed: int = 0
 ) -> Calibration:
@@ -147,6 +149,7 @@ def feature_calibration(
     return calibration_from_counts(counts, law, replicates=replicates, confidence=confidence, seed=seed)
 
 
+@typed
 def calibration_from_counts(
     counts, conditional, *, replicates: int = 1000, confidence: float = 0.95, seed: int = 0
 ) -> Calibration:
@@ -225,6 +228,7 @@ def partition_tv(counts, conditional, groups) -> tuple[float, float]:
     return float(scale * np.abs(apart).sum()), float(scale * np.sqrt(2 * variance / np.pi).sum())
 
 
+@typed
 def distinguishability(predictions, feature, *, confidence: float = 0.95) -> Interval:
     """Returns epsilon, the test error of the same procedure trained on the labels L, with Wilson's interval.
 
@@ -272,6 +276,7 @@ def agreement(predictions_a, predictions_b) -> float:
     return float((a == b).mean())
 
 
+@typed
 def agreement_gap(
     predictions_a, predictions_b, labels, *, confidence: float = 0.95, replicates: int = 1000, seed: int = 0
 ) -> AgreementGap:
@@ -324,6 +329,7 @@ def sampler_agreement(conditional, weights) -> float:
     return float(as_weights("weights", weights, len(law)) @ (law**2).sum(1))
 
 
+@typed
 def symmetric_noise_agreement(rate, num_classes: int):
     """Returns (1 - eta)^2 + eta^2 / (K - 1), `sampler_agreement` of symmetric different-class noise.
 
@@ -341,6 +347,7 @@ def symmetric_noise_agreement(rate, num_classes: int):
     return (1 - eta) ** 2 + eta**2 / (num_classes - 1)
 
 
+@typed
 def knn_flip_rate(k: int, rate):
     """Returns Pr[Bin(k, rate) > k/2], how often the majority of k independent noisy labels is wrong; odd k.
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dlcore.arrays import LARGEST, as_array
+from dlcore.arrays import LARGEST, as_array, outside
 
 BLOCK = 2048
 
@@ -119,7 +119,7 @@ def as_pair(x, y, rows: int = 2) -> tuple[Features, Features]:
 
 def undefined(reason: str) -> float:
     """Warns and returns NaN."""
-    warnings.warn(f"the similarity is undefined: {reason}", SimilarityWarning, stacklevel=3)
+    warnings.warn(f"the similarity is undefined: {reason}", SimilarityWarning, stacklevel=outside())
     return float("nan")
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from scipy import stats
 
+from dlcore.arrays import typed
 from dlcore.config import one_of
 from dlcore.metrics.features import BLOCK, Features, as_pair, constant_reason, undefined
 
@@ -93,6 +94,7 @@ def rsa(x, y, *, distance: str = "correlation", comparison: str = "spearman") ->
     return float(np.clip(a @ b / math.sqrt(a @ a) / math.sqrt(b @ b), -1, 1))
 
 
+@typed
 def mutual_knn(x, y, *, k: int = 10, distance: str = "cosine") -> float:
     """Returns the mean share of the k nearest neighbours that an input has in x and also in y.
 
@@ -112,7 +114,7 @@ def mutual_knn(x, y, *, k: int = 10, distance: str = "cosine") -> float:
     one_of("distance", distance, DISTANCES)
     a, b = as_pair(x, y)
     n = len(a.values)
-    if k != int(k) or not 1 <= k < n:
+    if not 1 <= k < n:
         raise ValueError(f"k = {k} must be a whole number from 1 to {n - 1}: {n} inputs have {n - 1} neighbours")
     sides = []
     for name, one in (("x", a), ("y", b)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlcore.arrays import as_integers, as_reals, as_whole
+from dlcore.arrays import as_integers, as_reals, as_whole, typed
 from dlcore.metrics.checks import as_law
 from dlcore.metrics.distributional import total_variation
 from dlcore.results import usable
@@ -19,6 +19,7 @@ class NearestNeighbourBound:
     delta: float
 
 
+@typed
 def nearest_neighbour_bound(
     input_law, label_laws, feature, n: int, *, draws: int = 2000, seed: int = 0
 ) -> NearestNeighbourBound:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from dlcore.arrays import as_integers, as_reals
+from dlcore.arrays import as_integers, as_reals, typed
 from dlcore.metrics.checks import as_confidence, as_rate
 from dlcore.metrics.information import (
     check_correction,
@@ -76,6 +76,7 @@ class Gaps:
         return self.robustness + self.rationality + self.memorization
 
 
+@typed
 def gaps(train: float, test: float, train_noisy: float, noisy_train: float) -> Gaps:
     """Returns the three gaps and their sum from the four accuracies, which are fractions.
 
@@ -164,6 +165,7 @@ class GapIntervals:
     bound: Interval
 
 
+@typed
 def gap_intervals(
     train: float, test: float, num_test: int, experiment: NoisyExperiment, *, confidence: float = 0.95
 ) -> GapIntervals:
@@ -181,8 +183,8 @@ def gap_intervals(
     as_confidence(confidence)
     train, test = (float(as_rate(name, value)) for name, value in (("train", train), ("test", test)))
     draws = len(experiment.flipped)
-    if draws < 2:
-        raise ValueError(f"{draws} draw has no spread; two at least")
+    if draws < 2 or num_test < 1:
+        raise ValueError(f"{draws} draws and {num_test} test points: two draws have a spread, and a test has points")
     e = experiment
 
     def functionals(sums, count, accuracy):
@@ -210,21 +212,24 @@ def gap_intervals(
     return GapIntervals(*found)
 
 
-def noisy_label_accuracy(accuracy, rate: float, num_classes: int):
+def noisy_label_accuracy(accuracy, rate, num_classes):
     """Returns the accuracy against equally noisy labels of fresh points, a (1 - eta) + (1 - a) eta / (c - 1).
 
     Numbers or arrays of one shape, accuracy and rate as fractions, NaN where one is; exact where the wrong predictions are uniform over the wrong classes or
     the flips are, as those of `noise.flip_labels`. Derived here, no equation of the paper.
 
-    Raises: ValueError for a number outside [0, 1].
+    Raises: ValueError for a fraction outside [0, 1], or fewer than two classes.
 
     >>> round(float(noisy_label_accuracy(0.9, 0.9, 10)), 6)
     0.1
     """
     a, eta = as_rate("accuracy", accuracy, missing=True), as_rate("rate", rate, missing=True)
-    return (a * (1 - eta) + (1 - a) * eta / (as_reals("num_classes", num_classes) - 1))[()]
+    if ((classes := as_reals("num_classes", num_classes)) < 2).any():
+        raise ValueError(f"num_classes = {num_classes}: a wrong label needs at least two classes")
+    return (a * (1 - eta) + (1 - a) * eta / (classes - 1))[()]
 
 
+@typed
 def table_accuracy(train_noisy, noisy_train, rate: float, num_classes: int):
     """Returns the exact expected accuracy of the procedure that puts test points into the training set.
 
@@ -237,12 +242,13 @@ def table_accuracy(train_noisy, noisy_train, rate: float, num_classes: int):
     >>> round(float(table_accuracy(train_noisy=0.838, noisy_train=0.787, rate=0.1, num_classes=10)), 3)
     0.793
     """
-    if not 0 <= rate < 1:
-        raise ValueError(f"rate = {rate} is outside [0, 1)")
+    if not 0 <= rate < 1 or num_classes < 1:
+        raise ValueError(f"rate = {rate} is outside [0, 1), or num_classes = {num_classes} below 1")
     train_noisy, noisy_train = as_rate("train_noisy", train_noisy), as_rate("noisy_train", noisy_train)
     return (noisy_train + (train_noisy - noisy_train) / (num_classes * (1 - rate)))[()]
 
 
+@typed
 def deviation_complexity(
     predictions, noisy_labels, labels, num_classes: int, *, correction: str | None = None
 ) -> float:
@@ -272,6 +278,7 @@ def deviation_complexity(
     return float(len(given) * jackknife_information(table(code), map(table, code), len(code)))
 
 
+@typed
 def prediction_complexity(
     predictions, noisy_labels, labels, num_classes: int, *, correction: str | None = None
 ) -> float:
@@ -307,6 +314,7 @@ def binary_deviation_complexity(predictions, noisy_labels, labels, *, correction
     return deviation_complexity(right, flipped, np.zeros_like(given), 2, correction=correction)
 
 
+@typed
 def memorization_bound(complexity: float, num_samples: int, rate: float) -> float:
     """Returns sqrt(C / 2n) / eta, the published bound on the memorization gap as a fraction; it may exceed 1.
 
@@ -322,6 +330,7 @@ def memorization_bound(complexity: float, num_samples: int, rate: float) -> floa
     return _root_of_information(complexity, num_samples, rate) / rate
 
 
+@typed
 def sharp_memorization_bound(complexity: float, num_samples: int, rate: float) -> float:
     """Returns sqrt((1 - eta) C / (2 n eta)), a bound on the memorization gap that is never above the published one.
 
@@ -350,6 +359,7 @@ def _root_of_information(complexity: float, num_samples: int, rate: float) -> fl
     return float(np.sqrt(max(complexity, 0.0) / (2 * num_samples)))
 
 
+@typed
 def cluster_vote_complexity(num_clusters: int, num_classes: int) -> float:
     """Returns m log c, in nats, which bounds the description length of a vote inside each of m clusters.
 

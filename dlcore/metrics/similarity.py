@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dlcore.arrays import as_array, as_whole
+from dlcore.arrays import as_array, as_whole, typed
 from dlcore.config import one_of
 from dlcore.metrics.canonical import canonical_correlations, cca, pwcca, svcca
 from dlcore.metrics.checks import as_confidence
@@ -133,6 +133,7 @@ class PermutationNull:
     p_value: float
 
 
+@typed
 def permutation_null(
     name: str, x, y, *, permutations: int = 200, confidence: float = 0.95, seed: int = 0
 ) -> PermutationNull:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from dlcore.arrays import LARGEST, as_reals
+from dlcore.arrays import LARGEST, as_reals, typed
 from dlcore.metrics.checks import as_confidence
 from dlcore.results import usable
 
@@ -44,6 +44,7 @@ def _interval(value: float, half: float, power: int, n: int) -> Interval:
     return Interval(value, low, high, n)
 
 
+@typed
 def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
     """Returns the proportion with Wilson's score interval, which behaves near 0 and 1.
 
@@ -64,6 +65,7 @@ def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) ->
     return Interval(float(p), float(low), float(high), int(trials))
 
 
+@typed
 def mean_interval(values, *, confidence: float = 0.95) -> Interval:
     """Returns the mean over seeds with its t interval; one value has NaN bounds, since nothing is known of them.
 
@@ -80,6 +82,7 @@ def mean_interval(values, *, confidence: float = 0.95) -> Interval:
     return _interval(array.mean(), half, power, array.size)
 
 
+@typed
 def welch_interval(a, b, *, confidence: float = 0.95) -> Interval:
     """Returns the mean of a minus that of b with Welch's t interval: independent samples, spreads that may differ.
 
@@ -101,6 +104,7 @@ def welch_interval(a, b, *, confidence: float = 0.95) -> Interval:
     return _interval(difference, half, power, a.size + b.size)
 
 
+@typed
 def largest_interval(groups: Sequence, *, confidence: float = 0.95, absolute: bool = False) -> Interval:
     """Returns the largest of several means with an interval for the largest of the true ones; `n` counts all values.
 

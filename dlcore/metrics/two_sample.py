@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import norm
 
-from dlcore.arrays import as_whole
+from dlcore.arrays import as_whole, typed
 from dlcore.metrics.checks import as_confidence, as_counts, tally
 from dlcore.metrics.statistics import Interval
 from dlcore.results import usable
@@ -75,8 +75,9 @@ def estimates(value: float, null: np.ndarray, again: np.ndarray, confidence: flo
     }
 
 
+@typed
 def train_test_tv(
-    feature_train, predictions_train, feature_test, predictions_test, num_features, num_classes, **options
+    feature_train, predictions_train, feature_test, predictions_test, num_features: int, num_classes: int, **options
 ) -> TwoSample:
     """Returns the two-sample comparison of (L, f) on train and on test; options as in `two_sample_from_counts`.
 
@@ -94,6 +95,7 @@ def train_test_tv(
     )
 
 
+@typed
 def two_sample_from_counts(
     counts_train, counts_test, *, replicates: int = 1000, confidence: float = 0.95, seed: int = 0
 ) -> TwoSample:

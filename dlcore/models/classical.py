@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import LinAlgWarning, solve
 from scipy.spatial.distance import cdist, pdist
 
-from dlcore.arrays import LARGEST, as_array, as_integers
+from dlcore.arrays import LARGEST, as_array, as_integers, typed
 from dlcore.config import one_of, registered
 from dlcore.models import CLASSICAL, FAMILIES
 
@@ -142,6 +142,7 @@ class _Flat:
         return np.asarray(self.inner.predict(self._moved(self._rows(inputs))))
 
 
+@typed
 def classical(
     name: str,
     *,

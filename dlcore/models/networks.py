@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import nn
 
 from dlcore import runtime
+from dlcore.arrays import typed
 from dlcore.config import one_of, registered
 from dlcore.models import NETWORKS
 
@@ -48,6 +48,7 @@ class _Block(nn.Module):
         return torch.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
 
 
+@typed
 def mlp(shape: tuple[int, ...], num_classes: int, *, width: int = 256, depth: int = 2) -> nn.Module:
     """Fully connected network with `depth` hidden ReLU layers of `width` units."""
     size = int(torch.Size(shape).numel())
@@ -59,6 +60,7 @@ def mlp(shape: tuple[int, ...], num_classes: int, *, width: int = 256, depth: in
     return Stages(layers)
 
 
+@typed
 def convnet(shape: tuple[int, ...], num_classes: int, *, width: int = 32, depth: int = 3) -> nn.Module:
     """Plain convolutional network: `depth` stages of convolution, BatchNorm, ReLU; width doubles as size halves.
 
@@ -78,6 +80,7 @@ def convnet(shape: tuple[int, ...], num_classes: int, *, width: int = 32, depth:
     return Stages(layers)
 
 
+@typed
 def resnet(shape: tuple[int, ...], num_classes: int, *, width: int = 16, depth: int = 1, groups: int = 3) -> nn.Module:
     """Residual network for small inputs: `groups` groups of `depth` blocks, widths w, 2w, 4w, ... (He et al. 2016).
 
@@ -98,6 +101,7 @@ def resnet(shape: tuple[int, ...], num_classes: int, *, width: int = 16, depth: 
     return Stages(layers)
 
 
+@typed
 def resnet18(shape: tuple[int, ...], num_classes: int, *, width: int = 64, depth: int = 2) -> nn.Module:
     """ResNet-18 for 32 x 32 images: 11.2 million parameters at width 64 and ten classes."""
     return resnet(shape, num_classes, width=width, depth=depth, groups=4)
@@ -106,7 +110,8 @@ def resnet18(shape: tuple[int, ...], num_classes: int, *, width: int = 64, depth
 CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {make.__name__: make for make in (mlp, convnet, resnet, resnet18)}
 
 
-def network(name: str, shape: tuple[int, ...], num_classes: int, *, seed: int = 0, **sizes: Any) -> nn.Module:
+@typed
+def network(name: str, shape: tuple[int, ...], num_classes: int, *, seed: int = 0, **sizes: int | None) -> nn.Module:
     """Returns a freshly initialised network.
 
     Shapes: `shape` is that of one input, (C, L) for signals or (C, H, W) for images.

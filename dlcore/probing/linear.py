@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from dlcore.arrays import outside
 from dlcore.results import usable
 
 
@@ -38,7 +39,7 @@ def chunks(y: torch.Tensor, width: int) -> tuple[torch.Tensor, ...]:
 
 def _one_hot(y: torch.Tensor, classes: int) -> torch.Tensor:
     """Returns (n, vectors, classes) doubles of label vectors; `functional.one_hot` makes as many integers first."""
-    return torch.zeros(y.shape[1], len(y), classes, dtype=torch.float64).scatter_(2, y.T[:, :, None], 1.0)
+    return torch.zeros(y.shape[1], len(y), classes, dtype=torch.float64, device="cpu").scatter_(2, y.T[:, :, None], 1.0)
 
 
 class Rows(NamedTuple):
@@ -128,12 +129,14 @@ _Apply = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor
 
 def _primal(rows: Rows, weak: float, mean: torch.Tensor) -> tuple[_Apply, _Hat]:
     normal = rows.train.T @ rows.train
-    matrix = normal + weak * torch.eye(len(normal), dtype=normal.dtype)
+    matrix = normal + weak * torch.eye(len(normal), dtype=normal.dtype, device="cpu")
     # each column by its own size, so that a small one beside a large one is not lost; then a jitter of the size of
     # rounding: with strength 0 and dependent columns there is no inverse
     diagonal = matrix.diagonal()
     size = torch.where(diagonal > 0, diagonal.clamp(min=1e-300).rsqrt(), 0.0)
-    factor = torch.linalg.cholesky(matrix * size * size[:, None] + 1e-12 * torch.eye(len(normal), dtype=normal.dtype))
+    factor = torch.linalg.cholesky(
+        matrix * size * size[:, None] + 1e-12 * torch.eye(len(normal), dtype=normal.dtype, device="cpu")
+    )
 
     def solve(right: torch.Tensor) -> torch.Tensor:
         return size[:, None] * torch.cholesky_solve(size[:, None] * right, factor)
@@ -152,7 +155,7 @@ def _dual(rows: Rows, weak: float, mean: torch.Tensor) -> tuple[_Apply, _Hat]:
     one = rows.train
     gram = one @ one.T
     if weak > 1e-10 * float(gram.diagonal().sum()):
-        factor = torch.linalg.cholesky(gram + weak * torch.eye(len(gram), dtype=gram.dtype))
+        factor = torch.linalg.cholesky(gram + weak * torch.eye(len(gram), dtype=gram.dtype, device="cpu"))
         hat = torch.cholesky_solve(gram, factor)
         votes = torch.cholesky_solve((rows.test @ one.T).T, factor).T
         across = torch.cholesky_solve((one @ mean)[:, None], factor)[:, 0]
@@ -274,14 +277,14 @@ def _lbfgs(
         # one shift of all classes changes no probability, which the blocks of single classes do not know
         return found - found.mean(1, keepdim=True)
 
-    problem, every = exact.rounded(), torch.arange(exact.labels.shape[2])
+    problem, every = exact.rounded(), torch.arange(exact.labels.shape[2], device="cpu")
     weights = exact.design.new_zeros(exact.design.shape[1], classes, len(every))
     curved = whitening = exact.inverse(weights)[:1]
     loss, gradient = exact.value(weights, every)
     enough = tolerance**2 * dot(gradient, scaled(whitening, gradient)).clamp(min=1.0)
     weights, loss, gradient = (v.float() for v in (weights, loss, gradient))
     inverse = white = _rounded(whitening)
-    pace, slack = torch.ones(()), 3e-7
+    pace, slack = torch.ones((), device="cpu"), 3e-7
     steep = scaled(inverse, gradient)
     pairs: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
     for iteration in range(iterations + 1):
@@ -295,7 +298,7 @@ def _lbfgs(
             left = dot(gradient, steep)
             active = dot(gradient, scaled(white, gradient)) > enough
         elif iteration in (3, 8, 20, 50, 100):
-            curved, pace = exact.inverse(weights.double()), torch.ones(())
+            curved, pace = exact.inverse(weights.double()), torch.ones((), device="cpu")
             inverse = curved if problem is exact else _rounded(curved)
             steep = scaled(inverse, gradient)
             left = dot(gradient, steep)
@@ -339,5 +342,5 @@ def _lbfgs(
         pairs, pace = pairs[-memory:], torch.where(moved, pace, 1.0)
     if len(which):
         what = f"{len(which)} of {len(every)} logistic fits ended after {iterations} steps"
-        warnings.warn(f"{what}, above their tolerance of {tolerance:g}", UnconvergedWarning, stacklevel=4)
+        warnings.warn(f"{what}, above their tolerance of {tolerance:g}", UnconvergedWarning, stacklevel=outside())
     return weights, loss

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from dlcore import borrowed, cache, keys, runtime, training
 from dlcore import noise as kinds
-from dlcore.arrays import LARGEST, as_integers, as_reals, as_tensor, as_whole
+from dlcore.arrays import LARGEST, as_integers, as_reals, as_tensor, as_whole, typed
 from dlcore.config import one_of
 from dlcore.metrics import rationality as rr
 from dlcore.probing import DEFAULTS, PROBES
@@ -51,6 +51,7 @@ def _label_vectors(labels, rows: int, num_classes: int) -> np.ndarray:
     return y[None] if y.ndim == 1 else y
 
 
+@typed
 def probe(
     name: str,
     features,
@@ -185,6 +186,7 @@ class Rationality:
         return "\n".join(lines)
 
 
+@typed
 def rationality(
     fit: Any,
     features,
@@ -267,6 +269,7 @@ def _predicted(fit: Any, features, labels: np.ndarray, inputs: tuple, keep: Path
     return answers
 
 
+@typed
 def probe_rationality(
     name: str,
     features,
@@ -348,6 +351,7 @@ def _summary(
     )
 
 
+@typed
 def noisy_draws(
     labels: np.ndarray, num_classes: int, rate: float, seed: int, draws: int, *, noise: Any = None
 ) -> np.ndarray:

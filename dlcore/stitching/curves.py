@@ -16,6 +16,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 from tqdm.auto import tqdm
 
 from dlcore import borrowed, runtime
+from dlcore.arrays import as_array, as_network, as_whole, typed
 from dlcore.results import usable
 from dlcore.stitching import CLOSED
 from dlcore.stitching.cached import Kept
@@ -115,6 +116,7 @@ def penalty_curve(
     """
     first, second, pairs, chosen = prepared(bottom, top, data, stages, options)
     checked = first.data
+    seeds = [as_whole("seeds", seed) for seed in as_array(seeds, "seeds").ravel().tolist()]
     if not seeds:
         raise ValueError("seeds are needed, one or more")
     if keep is not None and fit is not None:
@@ -184,6 +186,7 @@ def prepared(
     chosen, checked = StitchOptions.of(options), checked_data(data)
     where = runtime.device(chosen.device)
     if stages is not None:
+        stages = [stages] if isinstance(stages, str) else stages
         pairs = [(stage, stage) if isinstance(stage, str) else tuple(stage) for stage in stages]
         if bad := [pair for pair in pairs if len(pair) != 2]:
             raise ValueError(f"stages are names or pairs (bottom's stage, top's stage), not {bad[0]}")
@@ -222,6 +225,7 @@ def _resettable(module: nn.Module):
     return draw if callable(draw) else None
 
 
+@typed
 @borrowed.own_settings()
 def random_bottom(model: nn.Module, *, seed: int = 0) -> nn.Module:
     """Returns an untrained copy of a network: every parameter drawn again, no storage shared with the original.
@@ -236,6 +240,8 @@ def random_bottom(model: nn.Module, *, seed: int = 0) -> nn.Module:
     >>> bool((random_bottom(net)[0][0].weight == net[0][0].weight).any())
     False
     """
+    if not any(True for _ in as_network(model, "the bottom").parameters()):
+        raise ValueError("the bottom has no parameters that could be drawn again; is it quantised?")
     fresh = borrowed.copied(model, "the bottom")
     reset: set[int] = set()
     with runtime.seeded(seed, 0x4A2D):

@@ -102,7 +102,7 @@ def permutation(m: Moments) -> torch.Tensor:
     close = torch.isclose(m.mean_in[:, None], m.mean_out[None], rtol=1e-5, atol=1e-6)
     correlation[still_in[:, None] & still_out[None] & close] = 1.0
     rows, columns = linear_sum_assignment(-correlation.numpy())
-    index = torch.empty(len(columns), dtype=torch.long)
+    index = torch.empty(len(columns), dtype=torch.long, device="cpu")
     index[torch.from_numpy(columns)] = torch.from_numpy(rows)
     return index
 

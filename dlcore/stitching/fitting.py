@@ -175,7 +175,9 @@ def stitch_all(
             "device": top.where,
             "label": f"{len(models)} maps to {top_stage}",
         }
-        curves = fit(group, (torch.arange(len(labels)), labels), options.training, fused=True, **how)
+        curves = fit(
+            group, (torch.arange(len(labels), device=labels.device), labels), options.training, fused=True, **how
+        )
         group.write()
         return [_finished(one, top, top_stage, data, curves) for one in begun]
     found = []
@@ -255,7 +257,7 @@ def _begin(
         )
         with torch.no_grad():
             summary = families.moments(pairs)
-    with runtime.seeded(options.training.seed, 0x57):
+    with runtime.seeded(options.training.seed, 0x57), torch.device("cpu"):  # whatever the caller's default device is
         stitcher = families.build(
             family, arrange, summary, options.init, options.kernel_size, options.rank, options.ridge
         ).to(bottom.where, torch.float32)  # also where the caller's default is another

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dlcore import borrowed, runtime
-from dlcore.arrays import as_inputs
+from dlcore.arrays import as_inputs, typed
 from dlcore.config import closest
 
 
@@ -70,9 +70,10 @@ class Tail(nn.Module):
         activation = activation.clone(memory_format=self._format)
         if self._stage is None:
             return self.model(activation)
-        zeros = torch.zeros((len(activation), *self._example.shape[1:]), dtype=self._example.dtype)
+        shape = (len(activation), *self._example.shape[1:])
+        zeros = torch.zeros(shape, dtype=self._example.dtype, device=activation.device)
         with self._stage[0].register_forward_hook(lambda *_: activation):
-            return self.model(zeros.to(activation.device))
+            return self.model(zeros)
 
     @torch.no_grad()
     def _check_cut(self, model: nn.Module, stage: str, example: torch.Tensor) -> None:
@@ -150,6 +151,7 @@ def _check_heard(module: nn.Module, what: str) -> None:
         )
 
 
+@typed
 def stage_names(model: nn.Module, example: torch.Tensor, *, depth: int = 1) -> list[str]:
     """Returns the names of a network's parts at which it can be cut, in the order in which they run.
 
@@ -202,6 +204,7 @@ def _order(model: nn.Module, parent: nn.Module, example: torch.Tensor) -> list[s
     return order
 
 
+@typed
 @torch.inference_mode(False)
 @torch.no_grad()
 def activations(
@@ -218,6 +221,7 @@ def activations(
     """
     inputs = as_inputs("inputs", inputs, model)
     where = borrowed.device_of(model, inputs.device)
+    stages = [stages] if isinstance(stages, str) else stages
     parts: dict[str, list[torch.Tensor]] = {stage: [] for stage in stages}
 
     def take(stage: str, out: torch.Tensor) -> None:

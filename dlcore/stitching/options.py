@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from dlcore.config import ELSEWHERE, one_of, unknown_choice
-from dlcore.stitching import INITIALISATIONS
+from dlcore.config import ELSEWHERE, Options, one_of, option
+from dlcore.stitching import INITIALISATIONS, layouts
 from dlcore.training import Augment, TrainConfig
 
 OBJECTIVES = ("labels", "soft_labels", "features")
 
 
 @dataclass(frozen=True, kw_only=True)
-class StitchOptions:
+class StitchOptions(Options):
     """How to stitch, beyond the family.
 
     init: of a trained map: "random", "identity" or "least_squares" (starts at the closed form).
@@ -45,41 +44,30 @@ class StitchOptions:
         is given.
     """
 
-    init: str = "random"
-    bn_mode: str | None = None
-    kernel_size: int = 1
-    rank: int | None = None
-    ridge: float = 0.0
-    l1: float = 0.0
-    objective: str = "labels"
-    temperature: float = 1.0
+    init: str = option("random", choices=INITIALISATIONS)
+    bn_mode: str | None = option(None, choices=("recalibrate", "frozen"))
+    kernel_size: int = option(1, low=1)
+    rank: int | None = option(None, low=1)
+    ridge: float = option(0.0, low=0)
+    l1: float = option(0.0, low=0)
+    objective: str = option("labels", choices=OBJECTIVES)
+    temperature: float = option(1.0, above=0)
     match_stage: str | None = None
-    resize: str | None = None
-    bottom_layout: str = "auto"
-    top_layout: str = "auto"
+    resize: str | None = option(None, choices=layouts.RESIZE)
+    bottom_layout: str = option("auto", choices=layouts.KINDS)
+    top_layout: str = option("auto", choices=layouts.KINDS)
     augment: Augment | None = None
     cache: bool | None = None
-    cache_bytes: int = 2**31
+    cache_bytes: int = option(2**31, low=0)
     training: TrainConfig = field(
         default_factory=lambda: TrainConfig(epochs=30, learning_rate=1e-3, optimizer="adam", precision="float32")
     )
     device: str | torch.device = "auto"
 
     def __post_init__(self) -> None:
-        for kind, value, choices in (
-            ("init", self.init, INITIALISATIONS),
-            ("bn_mode", self.bn_mode, (None, "recalibrate", "frozen")),
-            ("objective", self.objective, OBJECTIVES),
-        ):
-            if value not in choices:
-                raise unknown_choice(kind, value, [str(c) for c in choices if c])
-        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+        super().__post_init__()
+        if self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size = {self.kernel_size} must be an odd positive integer")
-        for name in ("ridge", "l1"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ValueError(f"{name} = {getattr(self, name)} must be zero or positive")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature = {self.temperature} must be positive")
         if (self.objective == "features") != (self.match_stage is not None):
             raise ValueError("objective='features' and match_stage, a stage of the top, go together")
         if self.augment is not None and (self.objective != "labels" or self.cache):

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from dlcore import borrowed
-from dlcore.arrays import as_integers, as_tensor
+from dlcore.arrays import as_integers, as_network, as_single, as_tensor
 from dlcore.stitching.halves import Head, activations, checked_stage, private
 
 BATCH = 512
@@ -46,7 +46,7 @@ def checked_data(data) -> StitchData:
         for name, part in zip(names, data, strict=True)
     ]
     # stitching works in float32; NumPy's own precision is float64
-    parts = [part.float() if part.is_floating_point() else part for part in parts]
+    parts = [as_single(n, part) if part.is_floating_point() else part for n, part in zip(names, parts, strict=True)]
     for name, inputs, labels in (("train", *parts[:2]), ("test", *parts[2:])):
         if len(inputs) == 0 or labels.ndim != 1 or len(inputs) != len(labels):
             raise ValueError(f"{name} data: {len(inputs)} inputs and labels of shape {tuple(labels.shape)}")
@@ -90,8 +90,7 @@ class Subject:
     def __init__(
         self, model: nn.Module, role: str, data: StitchData, where: torch.device, cache_bytes: int, plan: tuple = ()
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise ValueError(f"{role} must be an nn.Module, not {type(model).__name__}")
+        as_network(model, role)
         self.model, self.role, self.data, self.where = private(model, where, role), role, data, where
         self.cache_bytes, self.plan = cache_bytes, tuple(dict.fromkeys(plan))
         self.example = data.train_inputs[:2].to(where)
@@ -129,7 +128,7 @@ class Subject:
         """Returns the number of classes. Raises ValueError unless the output is (n, classes) and every label is one of the classes."""
         with torch.no_grad():
             out = borrowed.run(self.model, self.example)
-        if not isinstance(out, torch.Tensor) or out.ndim != 2:
+        if not isinstance(out, torch.Tensor) or out.ndim != 2 or len(out) != len(self.example) or out.is_complex():
             what = tuple(out.shape) if isinstance(out, torch.Tensor) else f"a {type(out).__name__}"
             raise ValueError(
                 f"{self.role} must return class scores (n, classes), not {what}; wrap it in a module that returns them"

@@ -15,6 +15,15 @@ class Score:
     signature: str
 
 
+def _check(hypotheses: Sequence, references: Sequence) -> None:
+    if isinstance(hypotheses, str) or isinstance(references, str):
+        raise ValueError(
+            "hypotheses and references are lists of sentences, not one sentence: its letters would be compared"
+        )
+    if len(hypotheses) != len(references) or not len(references):
+        raise ValueError(f"{len(hypotheses)} hypotheses and {len(references)} references")
+
+
 def bleu(hypotheses: Sequence[str], references: Sequence[str], *, tokenize: str = "13a") -> Score:
     """Returns the corpus BLEU of hypotheses against one reference each.
 
@@ -23,8 +32,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str], *, tokenize: str 
     Raises: ValueError for lists that are empty or differ in length; RuntimeError when sacrebleu is missing.
     Paper: Papineni et al. 2002; Post 2018 for the signature.
     """
-    if len(hypotheses) != len(references) or not len(references):
-        raise ValueError(f"{len(hypotheses)} hypotheses and {len(references)} references")
+    _check(hypotheses, references)
     try:
         import sacrebleu
     except ImportError as error:
@@ -41,6 +49,5 @@ def exact_match(hypotheses: Sequence[Sequence], references: Sequence[Sequence]) 
     >>> exact_match([[4, 5], [6]], [[4, 5], [7]])
     0.5
     """
-    if len(hypotheses) != len(references) or not len(references):
-        raise ValueError(f"{len(hypotheses)} hypotheses and {len(references)} references")
+    _check(hypotheses, references)
     return sum(list(h) == list(r) for h, r in zip(hypotheses, references, strict=True)) / len(references)

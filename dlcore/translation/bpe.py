@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dlcore.arrays import typed
 from dlcore.translation.sentence_pairs import SPECIAL, Pairs, Ragged
 
 _LEAST = len(SPECIAL) + 256  # every byte is a token, so every string can be written
@@ -39,6 +40,7 @@ class BPE:
         return Pairs(source.take(keep), target.take(keep)), int(np.sum(~keep))
 
 
+@typed
 def train_bpe(sentences: Iterable[str], size: int) -> BPE:
     """Returns a byte-level BPE vocabulary of at most `size` tokens, trained on sentences of both languages.
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from dlcore import borrowed
+from dlcore.arrays import typed
 from dlcore.translation.models import Seq2Seq
 from dlcore.translation.sentence_pairs import BOS, EOS, PAD, Ragged
 
 
+@typed
 @torch.no_grad()
 def greedy(model: Seq2Seq, source: torch.Tensor, longest: int = 128) -> torch.Tensor:
     """Returns the most likely next token each time; (b, t), PAD behind EOS.
@@ -43,19 +46,23 @@ def greedy(model: Seq2Seq, source: torch.Tensor, longest: int = 128) -> torch.Te
     return result
 
 
+@typed
 def translate(
-    model: Seq2Seq, sources: list[np.ndarray], *, longest: int = 128, batch_tokens: int = 4096
+    model: Seq2Seq, sources: Ragged | Sequence[Sequence[int]], *, longest: int = 128, batch_tokens: int = 4096
 ) -> list[np.ndarray]:
     """Returns the translations of token sequences, in their order, without EOS; sorts by length and batches.
 
     Args:
-        sources: a list of integer arrays or a `dlcore.translation.sentence_pairs.Ragged`.
-    Raises: ValueError for an empty source.
+        sources: lists of token numbers or a `dlcore.translation.sentence_pairs.Ragged`.
+    Raises: ValueError for an empty source, and tokens that the model does not know.
     """
     where = next(model.parameters()).device
-    lengths = np.array([len(s) for s in sources])
+    sources = sources if isinstance(sources, Ragged) else Ragged.of(sources)
+    lengths, known = sources.lengths, model.shape.source_vocabulary
     if len(lengths) and lengths.min() == 0:
         raise ValueError(f"source {int(lengths.argmin())} is empty")
+    if (bad := sources.flat[(sources.flat <= PAD) | (sources.flat >= known)]).size:
+        raise ValueError(f"source token {bad[0]} is outside 1..{known - 1}")
     order, at = np.argsort(lengths, kind="stable"), 0
     result: list[Any] = [None] * len(lengths)
     with borrowed.evaluating(model):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcore.config import one_of
+from dlcore.config import Options, one_of, option
 from dlcore.translation import grammar
 from dlcore.translation.sentence_pairs import SPECIAL
 
@@ -16,27 +16,24 @@ _CONSONANTS, _VOWELS, _CODAS = "bdfghjklmnprstvz", "aeiou", ("", "n", "r", "s")
 
 
 @dataclass(frozen=True)
-class Lexicon:
+class Lexicon(Options):
     """Three content lists, each with a truncated Zipf law, and their codes in the target language.
 
     The fields are those of `transduction.Transduction`, which also has the documentation.
     """
 
-    list_size: int = 21845
-    exponent: float = 1.5
-    q: float = 0.7
-    alphabet: int = 320
-    seed: int = 0
+    list_size: int = option(21845, low=4)
+    exponent: float = option(1.5, above=1)
+    q: float = option(0.7, above=0, below=1)
+    alphabet: int = option(320, low=3)
+    seed: int = option(0, low=0)
 
     def __post_init__(self) -> None:
-        if self.list_size < 4:
-            raise ValueError(f"list_size = {self.list_size} must be at least 4")
-        if not self.exponent > 1 or not 0 < self.q < 1:
-            raise ValueError(f"exponent = {self.exponent} must be above 1 and q = {self.q} in (0, 1)")
+        super().__post_init__()
         needed = 3 * (self.list_size + (self.list_size + 3) // 4 + (self.list_size + 1) // 4)
         # a tenth more than needed is not asked for: only that variants can differ in the first symbol
-        if self.alphabet < 3 or self.alphabet**2 < needed:
-            least = max(3, int(np.ceil(np.sqrt(needed))))
+        if self.alphabet**2 < needed:
+            least = int(np.ceil(np.sqrt(needed)))
             raise ValueError(f"alphabet = {self.alphabet} gives {self.alphabet**2} codes, not {needed}: take {least}")
 
     @functools.cached_property

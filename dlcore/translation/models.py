@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional
 
 from dlcore import runtime
-from dlcore.config import one_of
+from dlcore.arrays import typed
+from dlcore.config import Options, option
 from dlcore.translation.attention import Cache, Layer, dropout, positions
 from dlcore.translation.sentence_pairs import BOS, PAD
 
@@ -20,7 +21,7 @@ ARCHITECTURES = ("transformer", "decoder_only", "transformer_lstm")
 
 
 @dataclass(frozen=True)
-class Shape:
+class Shape(Options):
     """The size of a model. Units: layers, units, tokens; `dropout` is a fraction.
 
     architecture: "transformer" has `encoder_layers` and `decoder_layers`; "decoder_only" is one stack of
@@ -32,23 +33,20 @@ class Shape:
     Raises: ValueError for an unknown architecture, a width that `heads` does not divide or that is odd, a size below 1.
     """
 
-    source_vocabulary: int
-    target_vocabulary: int
-    architecture: str = "transformer"
-    width: int = 128
-    heads: int = 4
-    encoder_layers: int = 2
-    decoder_layers: int = 2
-    inner: int = 0
-    dropout: float = 0.1
+    source_vocabulary: int = option(low=1)
+    target_vocabulary: int = option(low=1)
+    architecture: str = option("transformer", choices=ARCHITECTURES)
+    width: int = option(128, low=1)
+    heads: int = option(4, low=1)
+    encoder_layers: int = option(2, low=0)
+    decoder_layers: int = option(2, low=1)
+    inner: int = option(0, low=0)
+    dropout: float = option(0.1, low=0, below=1)
     shared: bool = False
 
     def __post_init__(self) -> None:
-        one_of("architecture", self.architecture, ARCHITECTURES)
-        for name in ("source_vocabulary", "target_vocabulary", "width", "heads", "decoder_layers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} must be at least 1")
-        if self.encoder_layers < (0 if self.architecture == "decoder_only" else 1):
+        super().__post_init__()
+        if self.encoder_layers < 1 and self.architecture != "decoder_only":
             raise ValueError(f"encoder_layers = {self.encoder_layers} must be at least 1")
         if self.width % self.heads or self.width % 2:
             near = max(2, round(self.width / self.heads)) * self.heads
@@ -56,8 +54,6 @@ class Shape:
             raise ValueError(
                 f"width = {self.width} must be even and a multiple of heads = {self.heads}, such as {near}"
             )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout = {self.dropout} is outside [0, 1)")
         if self.shared and self.source_vocabulary != self.target_vocabulary:
             raise ValueError(
                 f"shared needs one vocabulary: {self.source_vocabulary} and {self.target_vocabulary} tokens differ"
@@ -253,6 +249,7 @@ class DecoderOnly(Seq2Seq):
         return self.logits(self.decoder_norm(x)[:, 0])
 
 
+@typed
 def seq2seq(shape: Shape, *, seed: int = 0) -> Seq2Seq:
     """Returns a freshly initialised model of a shape.
 

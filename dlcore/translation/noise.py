@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcore.config import one_of
+from dlcore.config import Options, one_of, option
 from dlcore.translation import grammar
 
 KINDS = ("none", "target", "source_unigram", "source_uniform", "misaligned")
@@ -14,7 +14,7 @@ TESTS = ("clean", "noisy")
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(Options):
     """What corrupts the training pairs. Rates are fractions in [0, 1).
 
     kind: "target" replaces the target of a content word, with probability `rate`, by the first variant of a
@@ -30,17 +30,13 @@ class Noise:
     Noise(kind='target', rate=0.1, recall=0.0, false_alarm=0.0)
     """
 
-    kind: str = "none"
-    rate: float = 0.0
-    recall: float = 0.0
-    false_alarm: float = 0.0
+    kind: str = option("none", choices=KINDS)
+    rate: float = option(0.0, low=0, below=1)
+    recall: float = option(0.0, low=0, high=1)
+    false_alarm: float = option(0.0, low=0, below=1)
 
     def __post_init__(self) -> None:
-        one_of("noise", self.kind, KINDS)
-        if not 0 <= self.rate < 1:
-            raise ValueError(f"rate = {self.rate} is outside [0, 1)")
-        if not 0 <= self.recall <= 1 or not 0 <= self.false_alarm < 1:
-            raise ValueError(f"recall = {self.recall} must be in [0, 1] and false_alarm = {self.false_alarm} in [0, 1)")
+        super().__post_init__()
         if self.filtered and self.kind not in ("none", "misaligned"):
             raise ValueError(f"{self}: a filter of word noise leaves a law without closed form; 'misaligned' has one")
 

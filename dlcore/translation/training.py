@@ -19,7 +19,8 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from dlcore import borrowed, cache, optimization, parallel, runtime
-from dlcore.config import Options, configured_by, one_of
+from dlcore.arrays import typed
+from dlcore.config import Options, configured_by, option
 from dlcore.results import usable
 from dlcore.translation.models import Seq2Seq
 from dlcore.translation.sentence_pairs import PAD, Pairs, Ragged, token_batches
@@ -39,32 +40,20 @@ class SequenceConfig(Options):
     Raises: ValueError for an unknown choice or a number out of range.
     """
 
-    steps: int = 4000
-    batch_tokens: int = 2048
-    learning_rate: float = 1e-3
-    optimizer: str = "adam"
-    weight_decay: float = 0.0
-    momentum: float = 0.9
-    schedule: str = "inverse_sqrt"
-    warm: int = 200
-    clip: float = 1.0
-    evaluate_every: int = 200
-    patience: int = 5
-    least_gain: float = 0.0
-    precision: str = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for kind, value, choices in (
-            ("optimizer", self.optimizer, ("sgd", "adam", "adamw")),
-            ("schedule", self.schedule, ("inverse_sqrt", "cosine", "constant")),
-            ("precision", self.precision, ("auto", "float32", "bfloat16")),
-        ):
-            one_of(kind, value, choices)
-        if self.steps < 0 or min(self.batch_tokens, self.evaluate_every) < 1 or min(self.warm, self.patience) < 0:
-            raise ValueError(f"steps, warm, patience >= 0 and batch_tokens, evaluate_every >= 1 are needed, not {self}")
-        if not (self.learning_rate > 0 and self.clip > 0):
-            raise ValueError(f"learning_rate > 0 and clip > 0 are needed, not {self}")
+    steps: int = option(4000, low=0)
+    batch_tokens: int = option(2048, low=1)
+    learning_rate: float = option(1e-3, above=0)
+    optimizer: str = option("adam", choices=("sgd", "adam", "adamw"))
+    weight_decay: float = option(0.0, low=0)
+    momentum: float = option(0.9, low=0)
+    schedule: str = option("inverse_sqrt", choices=("inverse_sqrt", "cosine", "constant"))
+    warm: int = option(200, low=0)
+    clip: float = option(1.0, above=0)
+    evaluate_every: int = option(200, low=1)
+    patience: int = option(5, low=0)
+    least_gain: float = option(0.0, low=0)
+    precision: str = option("auto", choices=("auto", "float32", "bfloat16"))
+    seed: int = option(0, low=0)
 
 
 @usable(plot="curves", frozen=False)
@@ -120,6 +109,7 @@ def _check(pairs: Pairs, model: Seq2Seq, what: str) -> None:
             raise ValueError(f"{what} {side} token {low if low <= PAD else high} is outside 1..{size - 1}")
 
 
+@typed
 @torch.inference_mode(False)
 @torch.no_grad()
 def sentence_losses(model: Seq2Seq, pairs: Pairs, *, batch_tokens: int = 8192, cast: Any = None) -> np.ndarray:
@@ -148,11 +138,13 @@ def sentence_losses(model: Seq2Seq, pairs: Pairs, *, batch_tokens: int = 8192, c
     return result
 
 
+@typed
 def token_loss(model: Seq2Seq, pairs: Pairs, *, batch_tokens: int = 8192, cast: Any = None) -> float:
     """Returns the teacher-forced loss in nats per target token, the log-perplexity; see `sentence_losses`."""
     return float(sentence_losses(model, pairs, batch_tokens=batch_tokens, cast=cast).sum() / pairs.target.lengths.sum())
 
 
+@typed
 @configured_by(SequenceConfig)
 def fit_pairs(
     model: Seq2Seq,
@@ -260,7 +252,7 @@ def fit_pairs(
             if evaluate is not None:
                 model.eval()
                 with torch.no_grad(), cast:
-                    for name, entry in evaluate(model, step).items():
+                    for name, entry in (evaluate(model, step) or {}).items():
                         curves.values.setdefault(name, []).append(entry)
             if config.patience and stale >= config.patience:
                 curves.stopped = "no gain"

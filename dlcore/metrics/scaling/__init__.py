@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dlcore.arrays import typed
 from dlcore.metrics.checks import as_confidence
 from dlcore.metrics.scaling.alternating import Alternating, alternating_fit
 from dlcore.metrics.scaling.compare import Equivalence, Holdout, compare_laws, equivalence, paired_equivalence
@@ -99,6 +100,7 @@ def marginal_value(fitted: Fit, size) -> MarginalValue:
     return MarginalValue(*(_shaped(v, x.shape) for v in (derivative, elasticity, doubled)))
 
 
+@typed
 def effective_data(fit_a: Fit, fit_b: Fit, size, *, confidence: float = 0.95) -> EffectiveData:
     """Returns how much data under the baseline A is worth `size` data under B: the D' with L_A(D') = L_B(size).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlcore.arrays import as_reals
+from dlcore.arrays import as_reals, typed
 from dlcore.metrics.scaling.curve import as_curve
 from dlcore.metrics.scaling.laws import LAWS
 from dlcore.metrics.scaling.solver import open_directions, undetermined
@@ -30,6 +30,7 @@ class Alternating:
         return self.alpha * (1 / as_reals("sizes", sizes) + self.C) ** self.p
 
 
+@typed
 def alternating_fit(sizes, losses, *, tolerance: float = 1e-10, most: int = 10_000) -> Alternating:
     """Returns the law after alternating least squares: alpha and p for fixed C, then C among values that hit one point.
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
+from dlcore.arrays import typed
 from dlcore.config import one_of
 from dlcore.metrics.scaling.curve import as_curve, log_positive
 from dlcore.metrics.scaling.fit import Fit, fit
@@ -48,6 +49,7 @@ class Holdout:
     error: float
 
 
+@typed
 def equivalence(a: Fit, b: Fit, *, band: float = 0.05, alpha: float = 0.05) -> Equivalence:
     """Returns whether the exponents of two independent curves differ by less than `band`: two one-sided tests.
 
@@ -97,6 +99,7 @@ def equivalence(a: Fit, b: Fit, *, band: float = 0.05, alpha: float = 0.05) -> E
     return Equivalence(float(difference), float(low), float(high), band, p_value, _verdict(low, high, band))
 
 
+@typed
 def paired_equivalence(sizes_a, losses_a, sizes_b, losses_b, *, band: float = 0.05, alpha: float = 0.05) -> Equivalence:
     """Returns the same as `equivalence` without a law: from the slope of log(loss b / loss a) over log size.
 
@@ -151,6 +154,7 @@ def _verdict(low: float, high: float, band: float) -> str:
     return "different" if low > band or high < -band else "undecided"
 
 
+@typed
 def compare_laws(
     sizes, losses, *, laws: Sequence[str] = tuple(LAWS), holdout: int = 1, bootstrap: int = 0, seed: int = 0
 ) -> dict[str, Holdout]:

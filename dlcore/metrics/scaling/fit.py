@@ -7,6 +7,7 @@ from dataclasses import field
 import numpy as np
 from scipy import stats
 
+from dlcore.arrays import typed
 from dlcore.config import one_of
 from dlcore.metrics.checks import as_confidence
 from dlcore.metrics.scaling.curve import (
@@ -164,6 +165,7 @@ def _tex(value: float) -> str:
     return rf"{digits} \times 10^{{{int(power)}}}" if power else digits
 
 
+@typed
 def fit(
     sizes,
     losses,

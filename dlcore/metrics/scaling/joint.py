@@ -9,6 +9,7 @@ from dataclasses import field
 import numpy as np
 from scipy.special import expit
 
+from dlcore.arrays import outside, typed
 from dlcore.config import one_of
 from dlcore.metrics.checks import as_confidence
 from dlcore.metrics.scaling.curve import DELTA, Curve, as_delta, check_enough, log_positive
@@ -59,6 +60,7 @@ class JointFit(Fit):
         return np.stack([one.ravel() for one in both]) - self.curve.shift, both[0].shape
 
 
+@typed
 def fit_joint(
     *,
     N,
@@ -106,7 +108,7 @@ def fit_joint(
     exponents = [name for name, log in zip(curve.law.parameters, curve.law.logarithmic, strict=True) if not log]
     if moved := [name for name in exponents if "with the outliers" in found.flags.get(name, "")]:
         text = "; ".join(f"{name} {found.flags[name]}" for name in moved)
-        warnings.warn(f"{curve.law.name}: {text}; see .outliers and .without", OutlierWarning, stacklevel=2)
+        warnings.warn(f"{curve.law.name}: {text}; see .outliers and .without", OutlierWarning, stacklevel=outside())
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dlcore.arrays import typed
 from dlcore.metrics.scaling.curve import log_positive
 from dlcore.metrics.scaling.joint import JointFit
 from dlcore.metrics.statistics import Interval
@@ -24,6 +25,7 @@ class ComputeOptimal:
     exponent: Interval
 
 
+@typed
 def compute_optimal(fitted: JointFit, budget: float, *, flop_per_product: float = 6.0) -> ComputeOptimal:
     """Returns the N and D of least loss with `flop_per_product` N D = budget.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
+from dlcore.arrays import typed
 from dlcore.config import one_of
 from dlcore.metrics.checks import as_confidence
 from dlcore.metrics.scaling.fit import Fit
@@ -12,6 +13,7 @@ from dlcore.metrics.scaling.solver import multistart
 from dlcore.metrics.statistics import Interval
 
 
+@typed
 def profile_interval(fitted: Fit, *, parameter: str | None = None, confidence: float = 0.95) -> Interval:
     """Returns a parameter (by default the exponent) with its profile likelihood interval; n is the number of runs.
 

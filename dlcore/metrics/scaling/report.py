@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 
+from dlcore.arrays import outside, typed
 from dlcore.metrics.scaling.compare import Holdout, by_error, compare_laws
 from dlcore.metrics.scaling.curve import DELTA, as_curve, log_positive
 from dlcore.metrics.scaling.fit import Fit, fit
@@ -35,6 +36,7 @@ class LawReport:
         return self.sentence
 
 
+@typed
 def report(sizes, losses, *, bootstrap: int = 500, seed: int = 0, unit: str = "samples", holdout: int = 1) -> LawReport:
     """Returns the laws fitted to your (D, loss) table, compared by held-out largest sizes, and a sentence to print.
 
@@ -78,6 +80,7 @@ def report(sizes, losses, *, bootstrap: int = 500, seed: int = 0, unit: str = "s
     return LawReport(fits, held, best, text + _influence(fits[best]))
 
 
+@typed
 def report_joint(
     *, N, D, loss, bootstrap: int = 500, seed: int = 0, holdout: float = 0.1, delta: float = DELTA
 ) -> LawReport:
@@ -144,7 +147,7 @@ def _influence(found: Fit | JointFit) -> str:
                 f" Without run {place} {name} is {values[place]:.3f}: its interval does not cover what one run does."
             )
     if text:
-        warnings.warn(f"{found.law}: {text.strip()}", InfluenceWarning, stacklevel=3)
+        warnings.warn(f"{found.law}: {text.strip()}", InfluenceWarning, stacklevel=outside())
     return text
 
 

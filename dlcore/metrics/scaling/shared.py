@@ -8,6 +8,7 @@ from dataclasses import field
 import numpy as np
 from scipy import stats
 
+from dlcore.arrays import typed
 from dlcore.config import one_of
 from dlcore.metrics.checks import as_confidence
 from dlcore.metrics.scaling.curve import (
@@ -60,6 +61,7 @@ class SharedExponent:
         return np.exp(curve.law.evaluate(theta[None], x.ravel() - curve.shift)[0]).reshape(x.shape)
 
 
+@typed
 def shared_exponent(
     curves: Mapping[str, tuple],
     *,
