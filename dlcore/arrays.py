@@ -55,10 +55,8 @@ def as_array(values: Any, name: str = "the array") -> np.ndarray:
         array = _of_list(list(values), name)
     else:
         array = np.asarray(values)
-    if array.dtype.kind == "O":
-        array = _of_objects(array, name)
-    if array.dtype.kind == "T":  # NumPy's text of any length
-        array = array.astype(str)
+    if array.dtype.kind in "OT":  # T: NumPy's text of any length
+        array = _of_objects(array.astype(object), name)
     if array.dtype.kind in _KINDS:
         raise ValueError(f"{name} must be real numbers, not {_KINDS[array.dtype.kind]} ({array.dtype})")
     if array.dtype.kind in "US":
@@ -72,6 +70,8 @@ def as_array(values: Any, name: str = "the array") -> np.ndarray:
 
 def _of_tensor(values: Any, name: str) -> np.ndarray:
     tensor = values.detach()
+    if tensor.is_nested:
+        raise ValueError(f"{name} is a nested tensor, with rows of unequal length: pad them")
     if tensor.device.type == "meta":
         raise ValueError(f"{name} is a tensor on the meta device, which holds no numbers")
     if tensor.is_complex():
@@ -264,7 +264,8 @@ def as_tensor(name: str, values: Any):
     """
     import torch  # metrics, which import this module, work without it
 
-    if isinstance(values, torch.Tensor) and not values.is_complex() and values.layout == torch.strided:
+    odd = isinstance(values, torch.Tensor) and (values.is_nested or values.is_meta or values.is_complex())
+    if isinstance(values, torch.Tensor) and not odd and values.layout == torch.strided:
         tensor = (values.dequantize() if values.is_quantized else values).detach()
     else:
         array = as_numbers(name, values)

@@ -27,7 +27,9 @@ def _colours(where: torch.device, kind: torch.dtype) -> tuple[torch.Tensor, torc
 
 
 def _images(images: torch.Tensor) -> None:
-    if images.ndim != 4:
+    if not isinstance(images, torch.Tensor):
+        raise ValueError(f"a tensor of images is needed, not {type(images).__name__}")
+    if images.ndim != 4 or not images.numel():
         raise ValueError(f"images (n, C, H, W) are needed, not {tuple(images.shape)}")
 
 

@@ -93,6 +93,8 @@ def pretrain(
     if wrong := sizes.keys() & ELSEWHERE:
         raise TypeError(" ".join(f"{name} is {ELSEWHERE[name]} here" for name in wrong))
     inputs = to_unit(inputs)
+    if inputs.ndim not in (3, 4):
+        raise ValueError(f"inputs (n, C, L) or (n, C, H, W) are needed, not {tuple(inputs.shape)}")
     if len(inputs) < 2:
         raise ValueError(f"{len(inputs)} input: nothing to compare it with")
     net, dimension = encoder(architecture, inputs, seed=seed, **sizes)

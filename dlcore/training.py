@@ -104,7 +104,7 @@ def _prepare(
     given, targets = _pair(data)
     inputs = as_inputs("training inputs", given, model)
     if loss is cross_entropy and len(inputs):
-        targets = torch.from_numpy(as_integers("training labels", targets))
+        targets = torch.from_numpy(np.atleast_1d(as_integers("training labels", targets)))
     else:
         targets = as_tensor("training targets", targets)
     if len(inputs) == 0 or len(inputs) != len(targets):
@@ -193,7 +193,7 @@ def fit(
         weights made under `torch.inference_mode()`; FloatingPointError when the loss becomes not-a-number; a checkpoint
         of another configuration is named and ignored.
     """
-    where = runtime.device(device) if isinstance(device, str) else device
+    where = device if isinstance(device, torch.device) else runtime.device(device)
     with borrowed.training(model):
         ready = _prepare(model, data, config, checkpoint, where, loss, fused)
         inputs, targets, cast, used, optimizer, schedule, curves, keep = ready
@@ -312,7 +312,7 @@ def fit_many(
         raise ValueError("one network is there several times, to be trained by turns: give copies (copy.deepcopy)")
     vectors, recipes, watched, files, names = each.values()
     inputs = as_tensor("training inputs", inputs)  # once, not once a model
-    where = runtime.device(device) if isinstance(device, str) else device
+    where = device if isinstance(device, torch.device) else runtime.device(device)
     options = {"augment": augment, "checkpoint_seconds": checkpoint_seconds, "progress": progress}
     groups: dict[TrainConfig, list[int]] = {}
     for k, config in enumerate(recipes):

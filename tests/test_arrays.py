@@ -381,6 +381,7 @@ WRONG_NUMBERS = {
     "ragged": (lambda v: [[1.0], [1.0, 2.0]], "unequal length"),
     "sparse": (lambda v: scipy.sparse.csr_matrix(v.reshape(len(v), -1)), "sparse"),
     "sparse tensor": (lambda v: torch.tensor(v).to_sparse(), "sparse"),
+    "meta tensor": (lambda v: torch.tensor(v).to("meta"), "meta device"),
 }
 
 
@@ -563,6 +564,25 @@ def test_training_data_that_do_not_fit_are_refused_before_any_work(inputs, label
         training.fit(net, (inputs, labels), training.TrainConfig(epochs=1), device="cpu")
     assert net.training
     assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:.*nested tensors")
+def test_a_nested_tensor_is_refused_by_name():
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    for call in (lambda: arrays.as_array(nested, "x"), lambda: arrays.as_tensor("x", nested)):
+        with pytest.raises(ValueError, match="x is a nested tensor, with rows of unequal length"):
+            call()
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_rows_without_a_number_teach_nothing(name):
+    with pytest.raises(ValueError, match="inputs must be rows of numbers, not of shape"):
+        classical(name).fit(X[:, :0], Y)
+
+
+def test_one_label_is_no_vector():
+    with pytest.raises(ValueError, match="60 inputs and 1 targets"):
+        _trained(X, 3)
 
 
 def test_the_look_before_training_changes_nothing():

@@ -532,6 +532,48 @@ def test_what_looks_on_may_return_nothing(name):
     assert not any(curves.values for curves in found)
 
 
+def test_a_layer_with_statistics_of_each_batch_can_be_trained():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8, track_running_stats=False), nn.Linear(8, 4))
+    assert fit(net, _data(64), ONE, device="cpu").epochs == 1
+
+
+def test_networks_of_two_precisions_are_no_stack():
+    (x, y), nets = _flat(), [_mlp(0), _mlp(1).double()]
+    alone = [fit(net, (x, y), ONE, device="cpu").train_loss for net in (_mlp(0), _mlp(1).double())]
+    together = [curves.train_loss for curves in fit_many(nets, (x, y), ONE, device="cpu")]
+    assert together == [pytest.approx(loss) for loss in alone]
+
+
+def test_a_bottom_without_parameters_cannot_be_drawn_again():
+    with pytest.raises(ValueError, match="no parameters that could be drawn again"):
+        random_bottom(nn.Sequential(nn.Flatten()))
+
+
+@pytest.mark.parametrize("stage", [None, 1, "conv9"])
+def test_what_is_no_name_of_a_stage_is_refused(stage):
+    with pytest.raises(ValueError, match=f"unknown stage {stage!r} of the bottom"):
+        stitch(Net(), Net(), stage, data=_four(*_data()), **QUICK)
+
+
+def test_seeds_and_stages_of_other_types():
+    x, y = _data()
+    rows = [
+        penalty_curve(Net(0), Net(1), _four(x, y), stages, seeds=seeds, **QUICK)
+        for stages, seeds in (("fc1", 2), (["fc1"], [2.0]), (np.array(["fc1"]), np.array([2])))
+    ]
+    assert rows[0] == rows[1] == rows[2]
+    assert list(activations(Net(), x, "fc1")) == ["fc1"]
+    with pytest.raises(ValueError, match="seeds = 0.5 must be an integer"):
+        penalty_curve(Net(0), Net(1), _four(x, y), ["fc1"], seeds=[0.5], **QUICK)
+
+
+@pytest.mark.parametrize("bad", [{"width": 0}, {"width": -3}, {"depth": -1}, {"num_classes": 0}], ids=str)
+def test_a_network_has_a_size(bad):
+    (size,) = bad
+    with pytest.raises(ValueError, match=f"{size} = .* must be at least"):
+        network("mlp", (1, 8, 8), **{"num_classes": 3, **bad})
+
+
 def test_a_network_is_trained_once_in_a_call():
     one, two = Net(0), Net(1)
     with pytest.raises(ValueError, match="one network is there several times"):

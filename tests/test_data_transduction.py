@@ -408,6 +408,8 @@ def test_a_sentence_can_be_read():
         (lambda: Transduction(exponent=1.0), "exponent = 1.0"),
         (lambda: Transduction(alphabet=200), "alphabet = 200 gives 40000 codes, not 98304: take 314"),
         (lambda: SMALL.sample(0), "n = 0 must be at least 1"),
+        (lambda: SMALL.sample(2.5), "n = 2.5 must be an integer"),
+        (lambda: SMALL.sample("3"), "n = '3' must be an integer"),
         (lambda: SMALL.sample(5, stream="tset"), "did you mean 'test'"),
         (lambda: SMALL.floor(unit="sentences"), "did you mean 'sentence'"),
         (lambda: SMALL.floor(test="noise"), "did you mean 'noisy'"),

@@ -27,7 +27,7 @@ ALLOWED = {
     "config": {"keys"},
     "record_files": {"cache", "keys"},
     "records": {"cache", "config", "record_files", "results"},
-    "runtime": {"config", "machine", "parallel"},
+    "runtime": {"arrays", "config", "machine", "parallel"},
     "notebook": {"cache", "config", "lab"},
     "command_line": {"cache", "config"},
     # pure functions of arrays
@@ -37,9 +37,9 @@ ALLOWED = {
     # training, of vision and tables
     "parallel": set(),
     "augment": set(),
-    "borrowed": {"runtime"},
+    "borrowed": {"arrays", "runtime"},
     "noise": {"arrays", "config", "results"},
-    "optimization": {"cache"},
+    "optimization": {"arrays", "cache"},
     "objectives": {"config", "parallel"},
     "data": {"arrays", "cache", "config", "data", "reading", "translation"},
     "models": {"arrays", "config", "lazy", "models", "runtime"},
@@ -70,7 +70,8 @@ ALLOWED = {
     "similarity": {"arrays", "borrowed", "config", "results", "stitching"},
     "stitching": {"arrays", "borrowed", "cache", "config", "lazy", "results", "runtime", "stitching", "training"},
     "translation": {
-        *("borrowed", "cache", "config", "optimization", "parallel", "reading", "results", "runtime", "translation"),
+        *("arrays", "borrowed", "cache", "config", "optimization", "parallel", "reading", "results", "runtime"),
+        "translation",
     },
     # the kit of charts and claims
     "charts": {"charts", "records"},

@@ -99,7 +99,7 @@ class _Flat:
 
     def _rows(self, inputs: np.ndarray) -> np.ndarray:
         array = as_array(inputs, "inputs")
-        if array.dtype.kind not in "biuf" or array.ndim == 0 or len(array) == 0:
+        if array.dtype.kind not in "biuf" or array.ndim == 0 or array.size == 0:
             raise ValueError(f"inputs must be rows of numbers, not of shape {array.shape} and {array.dtype}")
         rows = array.reshape(len(array), -1)
         if not np.isfinite(rows).all():

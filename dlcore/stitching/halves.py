@@ -111,7 +111,7 @@ def _close(one: torch.Tensor, two: torch.Tensor) -> bool:
 
 def find_stage(model: nn.Module, stage: str, role: str = "the network") -> nn.Module:
     """Returns the module of that name. Raises ValueError that names the nearest and lists the network's parts."""
-    found = borrowed.find(model, stage)[0]
+    found = borrowed.find(model, stage)[0] if isinstance(stage, str) else None
     if found is None:
         near = closest(stage, [name for name, _ in model.named_modules() if name])
         hint = f"; did you mean {near!r}?" if near else ";"

@@ -38,8 +38,9 @@ def checked_data(data) -> StitchData:
     Raises: ValueError for anything but four arrays, empty sets, lengths that disagree, NaN, labels that are no
         integers.
     """
-    if len(data) != 4:
-        raise ValueError(f"data are train inputs, train labels, test inputs and test labels, not {len(data)} arrays")
+    if not isinstance(data, tuple | list) or len(data) != 4:
+        what = f"{len(data)} arrays" if isinstance(data, tuple | list) else type(data).__name__
+        raise ValueError(f"data are train inputs, train labels, test inputs and test labels, not {what}")
     names = ("train inputs", "train labels", "test inputs", "test labels")
     parts = [
         as_tensor(name, part) if name.endswith("inputs") else torch.from_numpy(as_integers(name, part, ndim=1))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dlcore.arrays import typed
 from dlcore.config import one_of
 from dlcore.translation import grammar
 from dlcore.translation import noise as noises
@@ -92,6 +93,7 @@ class Transduction(Lexicon):
 
     # Sampling
 
+    @typed
     def sample(self, n: int, *, seed: int = 0, stream: str = "train", noise: Noise = CLEAN) -> Pairs:
         """Returns the first n pairs of a stream; pair i depends neither on n nor on the pairs after it.
 

@@ -98,6 +98,10 @@ class _Resident:
 
 
 def _check(pairs: Pairs, model: Seq2Seq, what: str) -> None:
+    if not isinstance(pairs, Pairs) or not isinstance(model, Seq2Seq):
+        raise ValueError(
+            f"a translation model and Pairs are needed, not {type(model).__name__} and {type(pairs).__name__}"
+        )
     if len(pairs) == 0:
         raise ValueError(f"there are no {what} pairs")
     for side in ("source", "target"):
@@ -175,7 +179,7 @@ def fit_pairs(
     _check(train, model, "training")
     _check(dev, model, "development")
     with borrowed.training(model):
-        where = runtime.device(device) if isinstance(device, str) else device
+        where = device if isinstance(device, torch.device) else runtime.device(device)
         if where.type == "cpu":
             runtime.keep_memory()
         model.to(where)
