@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from dlcore import augment, borrowed, objectives, runtime, training
-from dlcore.arrays import as_inputs, as_single, as_tensor, typed
+from dlcore.arrays import as_inputs, as_single, as_tensor, as_whole, typed
 from dlcore.config import ELSEWHERE
 from dlcore.models import network, networks
 from dlcore.training_config import LOSSES, PRETRAINING, VIEWS
@@ -129,7 +129,7 @@ def pretrain(
 @torch.no_grad()
 def features(net: nn.Module, inputs: torch.Tensor, *, batch_size: int = 1024) -> np.ndarray:
     """Returns the representation of inputs, (n, d) float32, in evaluation mode; the network is given back as it was."""
-    inputs = as_inputs("inputs", to_unit(inputs), net)
+    inputs, batch_size = as_inputs("inputs", to_unit(inputs), net), as_whole("batch_size", batch_size, 1)
     where = borrowed.device_of(net, inputs.device)
     # as in training: convolutions of images run faster with the channels last
     layout = torch.channels_last if inputs.ndim == 4 and borrowed.plain(net) else torch.contiguous_format

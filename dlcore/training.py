@@ -16,7 +16,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from dlcore import borrowed, cache, ensembles, optimization, parallel, runtime
-from dlcore.arrays import as_inputs, as_integers, as_network, as_tensor, typed
+from dlcore.arrays import as_inputs, as_integers, as_network, as_tensor, as_whole, typed
 from dlcore.config import configured_by
 from dlcore.training_config import LOOP, Curves, TrainConfig
 
@@ -347,7 +347,7 @@ def predict(model: nn.Module, inputs: torch.Tensor, *, batch_size: int = 1024, c
     Shapes: inputs (n, ...), a tensor, an array or a list, as for `fit`.
     Raises: ValueError for inputs that the network does not take, one score an input, and scores that are NaN.
     """
-    inputs = as_inputs("inputs", inputs, model)
+    inputs, batch_size = as_inputs("inputs", inputs, model), as_whole("batch_size", batch_size, 1)
     where = borrowed.device_of(model, inputs.device)
     cast = cast or torch.autocast(where.type, enabled=False)
     with borrowed.evaluating(model), cast:

@@ -580,6 +580,14 @@ def test_rows_without_a_number_teach_nothing(name):
         classical(name).fit(X[:, :0], Y)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [*(("bandwidth", v) for v in (0, -1, np.inf)), ("ridge", -1), ("ridge", np.nan)]
+)
+def test_options_of_a_family_have_a_range(option, value):
+    with pytest.raises(ValueError, match=f"{option} = {value}"):
+        classical("kernel_gaussian", **{option: value})
+
+
 def test_one_label_is_no_vector():
     with pytest.raises(ValueError, match="60 inputs and 1 targets"):
         _trained(X, 3)

@@ -567,6 +567,13 @@ def test_seeds_and_stages_of_other_types():
         penalty_curve(Net(0), Net(1), _four(x, y), ["fc1"], seeds=[0.5], **QUICK)
 
 
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_has_a_row(size):
+    for call in (predict, pretraining.features, lambda n, x, **how: activations(n, x, ["fc1"], **how)):
+        with pytest.raises(ValueError, match=f"batch_size = {size} must be at least 1"):
+            call(Net(), _data()[0], batch_size=size)
+
+
 @pytest.mark.parametrize("bad", [{"width": 0}, {"width": -3}, {"depth": -1}, {"num_classes": 0}], ids=str)
 def test_a_network_has_a_size(bad):
     (size,) = bad

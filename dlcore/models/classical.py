@@ -161,7 +161,7 @@ def classical(
             between training inputs.
         ridge: of the kernel families (added to the diagonal of the Gram matrix, whose entries are at most 1), of
             "logistic" and of "svm" (1/C; 0 means C = 1 and C = 1e6).
-    Raises: ValueError for an unknown family, empty or NaN inputs.
+    Raises: ValueError for an unknown family, a bandwidth that is not positive, a negative ridge, empty or NaN inputs.
 
     >>> classical("knn").fit(np.array([[0.0], [1.0]]), np.array([0, 1])).predict(np.array([[0.9]])).tolist()
     [1]
@@ -169,6 +169,8 @@ def classical(
     if (own := registered("architecture").get(name)) is not None:
         return own.build(seed)
     one_of("classifier", name, CLASSICAL)
+    if not (0 < bandwidth < np.inf and 0 <= ridge < np.inf):
+        raise ValueError(f"bandwidth = {bandwidth} must be positive and ridge = {ridge} at least 0, both finite")
     if name.startswith("kernel_"):
         return _Flat(KernelRidge(name.removeprefix("kernel_"), bandwidth, ridge))
     inner = _sklearn(name, seed, neighbours, max_depth, ridge)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dlcore import borrowed, runtime
-from dlcore.arrays import as_inputs, typed
+from dlcore.arrays import as_inputs, as_whole, typed
 from dlcore.config import closest
 
 
@@ -219,7 +219,7 @@ def activations(
     >>> {k: tuple(v.shape) for k, v in activations(net, torch.zeros(5, 2), ["0", "1"]).items()}
     {'0': (5, 3), '1': (5, 3)}
     """
-    inputs = as_inputs("inputs", inputs, model)
+    inputs, batch_size = as_inputs("inputs", inputs, model), as_whole("batch_size", batch_size, 1)
     where = borrowed.device_of(model, inputs.device)
     stages = [stages] if isinstance(stages, str) else stages
     parts: dict[str, list[torch.Tensor]] = {stage: [] for stage in stages}
