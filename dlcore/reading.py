@@ -90,10 +90,12 @@ def read_text(path: str | Path, most: int = LARGEST) -> str:
     raw = read_bytes(path, most)
     coding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        text = raw.decode(coding)
+        text = raw.decode(coding).lstrip("\ufeff")  # some programs put the mark twice
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}, line {line} is not {coding[:6].upper()}: {error.reason}; save it as UTF-8") from None
+        raise ValueError(
+            f"{path}, line {line} is not {coding.removesuffix('-sig').upper()}: {error.reason}; save it as UTF-8"
+        ) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise ValueError(f"{path}, line {line} holds a null character: UTF-16 without its mark? Save it as UTF-8")

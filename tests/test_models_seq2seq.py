@@ -374,8 +374,8 @@ def test_bfloat16_keeps_float32_weights():
     [
         ({"optimizer": "adm"}, "did you mean 'adam'"),
         ({"schedule": "linear"}, "unknown schedule"),
-        ({"batch_tokens": 0}, "batch_tokens, evaluate_every >= 1"),
-        ({"clip": 0.0}, "clip > 0"),
+        ({"batch_tokens": 0}, "batch_tokens = 0 is outside"),
+        ({"clip": 0.0}, "clip = 0.0 is outside"),
     ],
 )
 def test_bad_settings(change, message):

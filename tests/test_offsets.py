@@ -216,6 +216,12 @@ def test_intervals_refuse_what_overflows():
         statistics.mean_interval([1e308, 1.0])
 
 
+def test_features_that_do_not_vary_teach_a_network_the_largest_class():
+    x, y = np.full((8, 2), 1e9), np.array([0, 1, 1, 1, 1, 1, 1, 2])
+    found = probing.probe("mlp", x, y, x, 3, width=4, epochs=60, device="cpu")
+    assert found.test.tolist() == [[1] * 8]
+
+
 @pytest.mark.parametrize("name", ["kernel_gaussian", "kernel_laplace", "svm"])
 @pytest.mark.parametrize("x", [np.ones((8, 2)), np.r_[np.zeros((8, 2)), np.ones((1, 2))], np.ones((1, 2))])
 def test_equal_rows_set_no_bandwidth(name, x):

@@ -149,6 +149,7 @@ def _mlp(
     x, test = x * scale, test * scale
     mean, deviation = x.mean(0), x.std(0)
     deviation = deviation.clamp(min=1e-6 * min(scale, float(deviation.max())))
+    deviation = torch.where(deviation > 0, deviation, 1.0)  # nothing varies
     one, two = (((v - mean) / deviation).float() for v in (x, test))
     found = []
     for r, target in enumerate(y):

@@ -45,6 +45,8 @@ class Shape(Options):
     shared: bool = False
 
     def __post_init__(self) -> None:
+        if self.inner is None:
+            object.__setattr__(self, "inner", 0)
         super().__post_init__()
         if self.encoder_layers < 1 and self.architecture != "decoder_only":
             raise ValueError(f"encoder_layers = {self.encoder_layers} must be at least 1")
