@@ -206,11 +206,11 @@ def typed(function: Callable[P, R]) -> Callable[P, R]:
     ValueError: <lambda> declares no parameter as int or float
     """
     kinds = inspect.signature(function).parameters
-    declared = {name: str(p.annotation).split(" | ") for name, p in kinds.items()}
+    declared = {k: inspect.formatannotation(p.annotation).strip("'").split(" | ") for k, p in kinds.items()}
     numeric = {name: kind for name, kind in declared.items() if kind[0] in ("int", "float")}
     if not numeric:
         raise ValueError(f"{function.__name__} declares no parameter as int or float")
-    rest = next((numeric[p.name] for p in kinds.values() if p.kind is p.VAR_KEYWORD and p.name in numeric), [])
+    rest = next((numeric.get(p.name, []) for p in kinds.values() if p.kind is p.VAR_KEYWORD), [])
 
     def checked(name: str, value: Any) -> Any:
         kind = numeric.get(name, [] if name in kinds else rest)
@@ -232,12 +232,8 @@ def typed(function: Callable[P, R]) -> Callable[P, R]:
 
 def outside() -> int:
     """Returns the `stacklevel` with which a warning names the line outside of this package that led to it."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in (
-        "dlcore",
-        "contextlib",
-        "torch",
-    ):
+    frame, level, ours = sys._getframe(1), 1, ("dlcore", "contextlib", "torch")
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ours:
         frame, level = frame.f_back, level + 1
     return level
 
@@ -312,8 +308,6 @@ def as_single(name: str, values: Any):
         bad = np.isinf(lost) | ((lost > 1e-3 * spread) & (spread > 1e-10 * np.abs(values.mean(0))))
     if bad.any():
         at = tuple(np.argwhere(bad)[0].tolist())
-        raise ValueError(
-            f"{name}: input {at} varies by {spread[at]:.2g}, and float32, in which networks compute, rounds it by "
-            f"{lost[at]:.2g}; take its mean off, or rescale it"
-        )
+        why = f"varies by {spread[at]:.2g}, and float32, in which networks compute, rounds it by {lost[at]:.2g}"
+        raise ValueError(f"{name}: input {at} {why}; take its mean off, or rescale it")
     return single

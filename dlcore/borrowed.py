@@ -48,24 +48,24 @@ def run(
         raise ValueError(f"{role} does not run on inputs of shape {shape} and {inputs.dtype}: {error}") from error
 
 
-def one_tensor(output: Any, rows: int, classes: int = 1) -> torch.Tensor:
-    """Returns a network's output for so many inputs.
+def one_tensor(
+    model: nn.Module, inputs: torch.Tensor, where: torch.device | None = None, classes: int = 1, **options: Any
+) -> torch.Tensor:
+    """Returns a network's output, as `run` does.
 
     Raises: ValueError where it is not one tensor of real numbers with a row for each input, of at least so many columns.
     """
+    output, rows = run(model, inputs, where, **options), len(inputs)
     real = isinstance(output, torch.Tensor) and output.layout == torch.strided and not output.is_complex()
     if not real or output.ndim < 2 or len(output) != rows:
-        what = f"a {type(output).__name__}"
+        what, todo = f"a {type(output).__name__}", "wrap it in a module that returns its scores"
         if isinstance(output, torch.Tensor):
             what = f"of shape {tuple(output.shape)} for {rows}" + ("" if real else f", {output.dtype}, {output.layout}")
-        raise ValueError(
-            f"the network must return one tensor with a row for each input, not {what}; wrap it in a module that returns "
-            "its scores"
-        )
+        raise ValueError(f"the network must return one tensor with a row for each input, not {what}; {todo}")
     if output.shape[1] < classes:
+        todo = "compare it with a threshold, or wrap the network in a module that returns a score for each class"
         raise ValueError(
-            f"the network returns {output.shape[1]} score an input, of which class 0 is the largest always: compare it with a "
-            "threshold, or wrap the network in a module that returns a score for each class"
+            f"the network returns {output.shape[1]} score an input, of which class 0 is the largest always: {todo}"
         )
     return output
 

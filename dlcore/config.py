@@ -83,9 +83,8 @@ class Options:
         for name in options:
             if name not in names:
                 here = ELSEWHERE.get(name)
-                raise TypeError(
-                    f"{name} is {here} here" if here in names else str(unknown_choice("option", name, names))
-                )
+                known = here in names
+                raise TypeError(f"{name} is {here} here" if known else str(unknown_choice("option", name, names)))
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
@@ -257,11 +256,10 @@ def _added(kind: str | None, value: str) -> bool:
 def _declared(cls: type) -> dict[str, tuple[tuple[Any, ...], tuple[Any, ...], int]]:
     """Returns for each field its types, its choices and limits, and since when it is there."""
     hints, limits = typing.get_type_hints(cls), ("choices", "low", "above", "high", "below", "extended")
+    union = (types.UnionType, typing.Union)
     return {
         f.name: (
-            typing.get_args(hints[f.name])
-            if typing.get_origin(hints[f.name]) in (types.UnionType, typing.Union)
-            else (hints[f.name],),
+            typing.get_args(kind) if typing.get_origin(kind := hints[f.name]) in union else (kind,),
             tuple(map(f.metadata.get, limits)),
             f.metadata.get("since", 1),
         )
@@ -277,8 +275,7 @@ def _checked(cls: type, name: str, value: Any, digits: int = 17) -> Any:
     kinds, (choices, low, above, high, below, extended), _ = _declared(cls)[name]
     if choices and not isinstance(value, str) and not (value is None and type(None) in kinds):
         raise unknown_choice(name, value, choices)
-    value = _coerce(name, value, kinds)
-    if value is None:
+    if (value := _coerce(name, value, kinds)) is None:
         return None
     if isinstance(value, float):
         value = float(f"{value:.{digits}g}") + 0.0  # -0.0 is 0.0
@@ -308,10 +305,8 @@ def _coerce(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
                     return float(item)
         elif kind in (bool, str) and isinstance(item, kind):
             return kind(item)
-        elif kind not in (bool, int, float, str):
-            fits = isinstance(value, kind) if isinstance(kind, type) else callable(value)
-            if fits:
-                return value
+        elif kind not in (bool, int, float, str) and isinstance(value, kind if isinstance(kind, type) else Callable):
+            return value
     names = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
     raise ValueError(f"{name} = {_short(value)} is not a valid {names}")
 

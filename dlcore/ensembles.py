@@ -194,7 +194,7 @@ def fit_stack(
         if any(run.evaluate for run in stack.runs) or late or any(ended):
             stack.write()
         for run in stack.runs:
-            optimization.evaluate(run.curves, run.model, run.evaluate, cast)
+            optimization.evaluate(run.curves, run.model, run.evaluate, cast, epoch + 1)
         share = (time.perf_counter() - start) / len(stack.runs)
         for run, over in zip(stack.runs, ended, strict=True):
             run.curves.seconds += share

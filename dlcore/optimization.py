@@ -63,12 +63,12 @@ def log(curves: Any, config: Any, loss: float, error: float) -> None:
         curves.stopped = "all epochs"
 
 
-def evaluate(curves: Any, model: nn.Module, how: Any, cast: torch.autocast) -> None:
-    """Adds what `how(model, epoch)` returns, in evaluation mode, to the curves of a run; None does nothing."""
+def evaluate(curves: Any, model: nn.Module, how: Any, cast: torch.autocast, when: int) -> None:
+    """Adds what `how(model, when)` returns, in evaluation mode, to the curves of a run; None does nothing."""
     if how is not None:
         model.eval()
         with torch.no_grad(), cast:
-            for name, entry in (how(model, curves.epochs) or {}).items():
+            for name, entry in (how(model, when) or {}).items():
                 curves.values.setdefault(name, []).append(entry)
 
 

@@ -136,8 +136,5 @@ def features(net: nn.Module, inputs: torch.Tensor, *, batch_size: int = 1024) ->
     with borrowed.evaluating(net):
         if inputs.ndim == 4:
             net.to(memory_format=layout)
-        outputs = (
-            borrowed.one_tensor(borrowed.run(net, part, where, memory_format=layout), len(part)).flatten(1)
-            for part in inputs.split(batch_size)
-        )
-        return torch.cat([out.to("cpu", torch.float32, copy=True) for out in outputs]).numpy()
+        outputs = (borrowed.one_tensor(net, part, where, memory_format=layout) for part in inputs.split(batch_size))
+        return torch.cat([out.flatten(1).to("cpu", torch.float32, copy=True) for out in outputs]).numpy()

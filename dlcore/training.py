@@ -91,7 +91,7 @@ def _checked_labels(model: nn.Module, inputs: torch.Tensor, targets: torch.Tenso
     """
     with borrowed.evaluating(model, weights=True), torch.no_grad(), runtime.seeded(0):
         # of one row some layers have no statistics
-        out = borrowed.one_tensor(borrowed.run(model, inputs[:2]), len(inputs[:2]))
+        out = borrowed.one_tensor(model, inputs[:2])
     labels = torch.from_numpy(as_integers("training labels", targets, out.shape[1], ndim=out.ndim - 1))
     if labels.shape[1:] != out.shape[2:]:
         raise ValueError(f"training labels of shape {tuple(labels.shape)} for scores of shape {tuple(out.shape)}")
@@ -246,7 +246,7 @@ def fit(
                     wrong = (predict(model, inputs[rows], cast=cast) != targets[rows]).double().sum()
                     error = float(parallel.add(wrong) / len(inputs))
                 optimization.log(curves, config, mean_loss, error)
-                optimization.evaluate(curves, model, evaluate, cast)
+                optimization.evaluate(curves, model, evaluate, cast, epoch + 1)
                 curves.seconds = spent + time.perf_counter() - start
                 if time.perf_counter() - written > checkpoint_seconds or curves.stopped != "running":
                     keep()
@@ -351,9 +351,7 @@ def predict(model: nn.Module, inputs: torch.Tensor, *, batch_size: int = 1024, c
     where = borrowed.device_of(model, inputs.device)
     cast = cast or torch.autocast(where.type, enabled=False)
     with borrowed.evaluating(model), cast:
-        outputs = (
-            borrowed.one_tensor(borrowed.run(model, part, where), len(part), 2) for part in inputs.split(batch_size)
-        )
+        outputs = (borrowed.one_tensor(model, part, where, 2) for part in inputs.split(batch_size))
         classes = torch.cat([out.argmax(1).where(~out.isnan().any(1), -1) for out in outputs])
     if (classes < 0).any():
         raise ValueError(f"the network returns NaN for {int((classes < 0).sum())} inputs: their largest score is none")

@@ -529,7 +529,6 @@ def test_a_warning_names_the_line_that_led_to_it(function, tmp_path):
 
 def test_classes_and_draws_of_a_formula_are_counted():
     for call in (
-        lambda: rr.plugin_bias(10, 0),
         lambda: rr.table_accuracy(0.9, 0.8, 0.1, 0),
         lambda: rr.noisy_label_accuracy(0.9, 0.1, [10, 1]),
         lambda: rr.gap_intervals(0.9, 0.8, 0, rr.noisy_experiment(DRAWS, DRAWS[::-1], Y)),

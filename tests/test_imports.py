@@ -96,7 +96,7 @@ ALLOWED = {
         *("pretraining", "probing", "published", "records", "runtime", "stitching", "studies", "summaries", "training"),
         *("training_config", "translation"),
     },
-    "claims": {"cache", "claims", "config", "measures", "records", "studies"},
+    "claims": {"cache", "claims", "config", "machine", "measures", "records", "studies"},
     "figures": {"charts", "figures", "studies", "summaries"},
     "doctor": {"cache", "data", "machine", "record_files", "records", "runtime", "studies"},
     "sweep": {

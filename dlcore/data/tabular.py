@@ -73,9 +73,8 @@ def table(name: str, path: Path, stamp: Hashable = None) -> tuple[np.ndarray, np
     if len(names) != classes:
         raise OSError(f"{file} has {len(names)} classes, not {classes}")
     if hashlib.sha256(raw).hexdigest() != sha256:
-        warnings.warn(
-            f"{file} differs from the table behind the recorded runs: results may differ", stacklevel=outside()
-        )
+        told = f"{file} differs from the table behind the recorded runs: results may differ"
+        warnings.warn(told, stacklevel=outside())
     values = pd.get_dummies(frame.drop(columns="class"), dtype=float).to_numpy(np.float64)
     if not np.isfinite(values).all():
         raise OSError(f"{file} contains infinite values")

@@ -127,8 +127,7 @@ def network(name: str, shape: tuple[int, ...], num_classes: int, *, seed: int = 
     one_of("network", name, NETWORKS)
     if name != "mlp" and len(shape) not in (2, 3):
         raise ValueError(f"{name} takes (channels, length) or (channels, height, width), not {tuple(shape)}")
-    as_whole("num_classes", num_classes, 1)
-    for size, value in sizes.items():
+    for size, value in {"num_classes": num_classes, **sizes}.items():
         if value is not None:
             as_whole(size, value, 0 if size == "depth" else 1)
     with runtime.seeded(seed, 0x1217):

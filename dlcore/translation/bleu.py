@@ -17,9 +17,7 @@ class Score:
 
 def _check(hypotheses: Sequence, references: Sequence) -> None:
     if isinstance(hypotheses, str) or isinstance(references, str):
-        raise ValueError(
-            "hypotheses and references are lists of sentences, not one sentence: its letters would be compared"
-        )
+        raise ValueError("hypotheses and references are lists of sentences, not one: its letters would be compared")
     if len(hypotheses) != len(references) or not len(references):
         raise ValueError(f"{len(hypotheses)} hypotheses and {len(references)} references")
 

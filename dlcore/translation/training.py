@@ -99,9 +99,7 @@ class _Resident:
 
 def _check(pairs: Pairs, model: Seq2Seq, what: str) -> None:
     if not isinstance(pairs, Pairs) or not isinstance(model, Seq2Seq):
-        raise ValueError(
-            f"a translation model and Pairs are needed, not {type(model).__name__} and {type(pairs).__name__}"
-        )
+        raise ValueError(f"Pairs and a translation model are needed, not {type(pairs)} and {type(model)}")
     if len(pairs) == 0:
         raise ValueError(f"there are no {what} pairs")
     for side in ("source", "target"):
@@ -253,11 +251,7 @@ def fit_pairs(
                 best = {k: v.detach().clone() for k, v in model.state_dict().items()}
             else:
                 stale += 1
-            if evaluate is not None:
-                model.eval()
-                with torch.no_grad(), cast:
-                    for name, entry in (evaluate(model, step) or {}).items():
-                        curves.values.setdefault(name, []).append(entry)
+            optimization.evaluate(curves, model, evaluate, cast, step)
             if config.patience and stale >= config.patience:
                 curves.stopped = "no gain"
             elif step == config.steps:
