@@ -31,7 +31,9 @@ class Ragged:
         parts = [np.asarray(s) for s in sequences]
         for row, part in enumerate(parts):
             if part.ndim != 1 or (part.size and part.dtype.kind not in "iu"):
-                raise ValueError(f"sequence {row} must be a list of token numbers, not {part.dtype} {part.shape}")
+                raise ValueError(
+                    f"sequence {row} must be a list of token numbers, not {part.dtype} of shape {part.shape}"
+                )
         flat = np.concatenate(parts, dtype=np.int64, casting="unsafe") if parts else np.empty(0, np.int64)
         if flat.size and not -(2**31) <= flat.min() <= flat.max() < 2**31:
             raise ValueError(f"token {flat[np.argmax(np.abs(flat))]} has more than 32 bits")
