@@ -81,7 +81,9 @@ def procedure(fit: Any) -> str:
     try:
         return f"{code(fit)}{joblib.hash(values):.8}"
     except (pickle.PicklingError, TypeError, AttributeError) as error:
-        raise ValueError(f"keep cannot tell {fit!r:.80} from other procedures: {error}; leave keep out") from error
+        raise ValueError(
+            f"{fit!r:.80} cannot be told from others by what it holds, so nothing can be kept of it: {error}"
+        ) from error
 
 
 def described(constants: Mapping[str, Any]) -> str | None:

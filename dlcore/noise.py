@@ -9,13 +9,12 @@ from scipy import stats
 
 from dlcore.arrays import as_array, as_integers, as_reals, typed
 from dlcore.config import one_of
-from dlcore.results import usable
+from dlcore.results import Result
 
 KINDS = ("symmetric", "uniform", "pair", "asymmetric")
 
 
-@usable()
-class NoisyLabels:
+class NoisyLabels(Result):
     """`labels` after the noise, and `mask`, true where they differ from the labels given. Both have the shape of these."""
 
     labels: np.ndarray
@@ -74,7 +73,7 @@ def apply_confusion(labels, confusion, seed: int) -> NoisyLabels:
     values = as_integers("labels", labels, len(matrix), ndim=1)
     rows, columns = matrix.shape
     # labels beyond the columns can only be finer classes
-    if rows == len(values) != columns and values.max() < columns:
+    if rows >= len(values) and rows != columns and values.max() < columns:
         need = f"it needs a row for each class, ({columns}, {columns})"
         raise ValueError(f"confusion has a row for each label: {need}; for such laws use apply_probabilities")
     draws = np.random.default_rng(seed).random(len(values))
@@ -262,8 +261,7 @@ def sparse_confusion(num_classes: int, rate: float, seed: int, *, targets: int =
     return matrix
 
 
-@usable()
-class NoisyTexts:
+class NoisyTexts(Result):
     """`texts`, pairs (source, target) after the noise, and `changed` (n,), the number of words replaced in each.
 
     A misaligned pair counts 1.

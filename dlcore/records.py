@@ -21,7 +21,7 @@ from dlcore import cache, record_files
 from dlcore.cache import write_atomically
 from dlcore.config import Config, registered
 from dlcore.record_files import FORMAT, DamagedError, NotUnderstoodError
-from dlcore.results import usable
+from dlcore.results import Result
 
 PACKAGED = Path(__file__).with_name("records")
 
@@ -30,8 +30,7 @@ class DamagedRecordWarning(UserWarning):
     """A record could not be read; it is named and skipped."""
 
 
-@usable()
-class Record:
+class Record(Result):
     """One run: what was asked (`config`), what came out (`metrics`, `curves`), and how it was made.
 
     `metrics` are scalars, one column each in the tidy table. `curves` are lists over epochs or another axis.

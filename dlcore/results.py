@@ -1,78 +1,75 @@
-"""What every result is: a frozen data class with `to_dict`, `to_frame` and `plot`, by one decorator."""
+"""What every result is: a frozen data class that prints, unpacks, converts and draws itself."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar, dataclass_transform
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
-def usable(plot: str = "numbers", *, frozen: bool = True) -> Callable[[type[T]], type[T]]:
-    """Returns a decorator that makes a class a data class with `to_dict()`, `to_frame()`, and `plot()` by a chart's name.
+class Result:
+    """A result: it prints in a few lines and unpacks as a tuple of its fields.
 
-    It prints in a few lines and unpacks as a tuple of its fields. Methods that a class has already stay. Charts are those of
-    `dlcore.charts.results`, loaded when one is drawn.
+    A class that extends it is a data class, frozen unless `frozen=False`, and `plot="NAME"` names its chart in
+    `dlcore.charts.results`.
     """
 
-    def draw(self: Any, **options: Any) -> Any:
-        """Returns the result as an Altair chart."""
-        from dlcore.charts import results
+    _chart: ClassVar[str] = "numbers"
 
-        return getattr(results, plot)(self, **options)
+    def __init_subclass__(cls, plot: str | None = None, frozen: bool = True) -> None:
+        cls._chart = plot or cls._chart
+        dataclasses.dataclass(frozen=frozen)(cls)
 
-    def extended(kind: type[T]) -> type[T]:
-        given: dict[str, Any] = {"to_dict": to_dict, "to_frame": to_frame}
-        if not issubclass(kind, list):
-            kind = dataclasses.dataclass(frozen=frozen)(kind)
-            given |= {"__iter__": _values, "__getitem__": lambda self, place: tuple(self)[place]}
-        given = {name: method for name, method in given.items() if not hasattr(kind, name)}
-        if kind.__str__ is object.__str__:  # a class, or the one it extends, may say it better
-            given["__str__"] = _short
-        if plot != "numbers" or not hasattr(kind, "plot"):
-            given["plot"] = draw
-        for name, method in given.items():
-            setattr(kind, name, method)
-        return kind
+    def __iter__(self) -> Iterator[Any]:
+        return (getattr(self, field.name) for field in dataclasses.fields(self))  # pyright: ignore[reportArgumentType]
 
-    return extended
+    def __getitem__(self, place: Any) -> Any:
+        return tuple(self)[place]
+
+    def __str__(self) -> str:
+        text = repr(self)
+        return text if len(text) <= 1000 else f"{text[:700]} ... {text[-250:]}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the public fields as plain values that JSON takes: arrays as lists, results within as mappings."""
+        return _plain(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns the result as a data frame: a row, or for fields that are arrays of one length a row an entry."""
+        import pandas as pd
+
+        flat: dict[str, Any] = {}
+
+        def walk(prefix: str, value: Any) -> None:
+            if isinstance(value, Mapping):
+                for name, inner in value.items():
+                    walk(f"{prefix}_{name}" if prefix else str(name), inner)
+            else:
+                flat[prefix] = value
+
+        walk("", self.to_dict())
+        arrays = {f.name for f in dataclasses.fields(self) if not isinstance(getattr(self, f.name), tuple)}  # pyright: ignore
+        lengths = {len(v) for k, v in flat.items() if isinstance(v, list) and k in arrays}
+        if len(lengths) == 1 and lengths != {0}:
+            return pd.DataFrame({name: pd.Series(v) if isinstance(v, list) else v for name, v in flat.items()})
+        return pd.DataFrame([flat])
+
+    def plot(self, **options: Any) -> alt.TopLevelMixin:
+        """Returns the result as an Altair chart; several can share one, by name, where the chart's function says so."""
+        return drawn(self, self._chart, **options)
 
 
-def _values(result: Any) -> Iterator[Any]:
-    return (getattr(result, field.name) for field in dataclasses.fields(result))
+def drawn(result: Any, chart: str, **options: Any) -> alt.TopLevelMixin:
+    """Returns a result as the chart of this name in `dlcore.charts.results`."""
+    from dlcore.charts import results
 
-
-def _short(result: Any) -> str:
-    text = repr(result)
-    return text if len(text) <= 1000 else f"{text[:700]} ... {text[-250:]}"
-
-
-def to_dict(result: Any) -> dict[str, Any]:
-    """Returns the public fields as plain values that JSON takes: arrays as lists, results within as mappings."""
-    return _plain(result)
-
-
-def to_frame(result: Any):
-    """Returns the result as a data frame: a row, or for fields that are arrays of one length a row an entry."""
-    import pandas as pd
-
-    flat: dict[str, Any] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for name, inner in value.items():
-                walk(f"{prefix}_{name}" if prefix else str(name), inner)
-        else:
-            flat[prefix] = value
-
-    walk("", to_dict(result))
-    lengths = {len(v) for v in flat.values() if isinstance(v, list)}
-    if len(lengths) == 1 and lengths != {0}:
-        return pd.DataFrame({name: pd.Series(v) if isinstance(v, list) else v for name, v in flat.items()})
-    return pd.DataFrame([flat])
+    return getattr(results, chart)(result, **options)
 
 
 def _plain(value: Any) -> Any:

@@ -16,15 +16,14 @@ from tqdm.auto import tqdm
 from dlcore import borrowed
 from dlcore.arrays import as_inputs, as_whole, typed
 from dlcore.config import one_of
-from dlcore.results import usable
+from dlcore.results import Result
 from dlcore.stitching.halves import stage_names, watching
 
 BLOCK = 2048
 SPATIAL = ("flatten", "mean")
 
 
-@usable(plot="similarity")
-class SimilarityMatrix:
+class SimilarityMatrix(Result, plot="similarity"):
     """Debiased CKA of the layers of A (rows) and B (columns), as labelled tables.
 
     `value`, and the limits `low` and `high` of its interval, by a jackknife over batches; `p_value` of the hypothesis that

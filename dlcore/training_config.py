@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from dlcore.config import Options, option
-from dlcore.results import usable
+from dlcore.results import Result
 
 # how every self-supervised network is pretrained
 PRETRAINING: dict[str, Any] = {
@@ -93,8 +93,7 @@ class TrainConfig(Options):
         return cls(**{**recipe, "stop_at_zero_error": True, **changes})
 
 
-@usable(plot="curves", frozen=False)
-class Curves:
+class Curves(Result, plot="curves", frozen=False):
     """What a training run logged, one entry an epoch. `values` holds whatever `evaluate` returned.
 
     `train_loss` is the running mean over the epoch's batches, `train_error` (a fraction) is measured after the

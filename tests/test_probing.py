@@ -345,7 +345,7 @@ def test_what_was_kept_of_another_procedure_is_not_taken(digits, made, tmp_path)
 
 
 def test_a_procedure_that_cannot_be_named_is_not_kept(digits, tmp_path):
-    with open(__file__) as held, pytest.raises(ValueError, match="keep cannot tell"):
+    with open(__file__) as held, pytest.raises(ValueError, match="cannot be told from others"):
         probing.rationality(lambda x, y: held, *digits, draws=2, keep=tmp_path)
 
 

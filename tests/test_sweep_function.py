@@ -37,20 +37,23 @@ def test_a_function_has_the_table_of_a_study(tmp_path):
     assert again.table.area.tolist() == [5.0]
 
 
+CALLS = []
+
+
 def test_what_is_done_is_skipped_until_the_code_changes(tmp_path, monkeypatch):
-    calls = []
+    CALLS.clear()
 
     def counted(x):
-        calls.append(x)
+        CALLS.append(x)
         return {"twice": 2 * x}
 
     options = {"store": tmp_path / "s", "out": tmp_path / "o", "workers": 0, "progress": False}
     for _ in range(2):
         assert sweep(counted, {"x": [1, 2]}, **options).table.twice.tolist() == [2, 4]
-    assert calls == [1, 2]
+    assert CALLS == [1, 2]
     monkeypatch.setattr("dlcore.keys.code", lambda function: "another")
     sweep(counted, {"x": [1, 2]}, **options)
-    assert calls == [1, 2, 1, 2]
+    assert CALLS == [1, 2, 1, 2]
     assert sweep(functools.partial(area, height=1.0), {"width": [4]}, **options).table.area.tolist() == [4.0]
 
 
@@ -93,3 +96,53 @@ def test_a_study_without_its_notebook_starts_from_the_same_parameters(study):
     usual = config.from_parameters().to_dict()
     differ = {name: value for name, value in cell.items() if name in usual and usual[name] != value}
     assert getattr(studies.study(study), "CHAPTER", {}) == differ
+
+
+def power(exponent, x):
+    return {"power": x**exponent}
+
+
+class Power:
+    def __init__(self, exponent):
+        self.exponent = exponent
+
+    def __call__(self, x):
+        return power(self.exponent, x)
+
+    def method(self, x):
+        return power(self.exponent, x)
+
+
+def closure(exponent):
+    def raised(x):
+        return power(exponent, x)
+
+    return raised
+
+
+@pytest.mark.parametrize(
+    "made",
+    [lambda e: functools.partial(power, e), closure, Power, lambda e: Power(e).method],
+    ids=["partial", "closure", "object", "method"],
+)
+def test_functions_that_differ_in_what_they_hold_are_not_taken_for_one_another(made, tmp_path):
+    options = {"store": tmp_path / "s", "out": tmp_path / "o", "workers": 0, "progress": False}
+    assert [sweep(made(e), {"x": [3]}, **options).table.power.tolist() for e in (1, 2, 1)] == [[3], [9], [3]]
+
+
+def test_a_function_with_the_name_of_a_study_has_a_place_of_its_own(tmp_path):
+    def distributional(x):
+        return {"twice": 2 * x}
+
+    options = {"store": tmp_path / "s", "out": tmp_path / "o", "workers": 0, "progress": False}
+    assert sweep(distributional, {"x": [3]}, **options).table.twice.tolist() == [6]
+    assert RecordStore(tmp_path / "s", packaged=False).table("distributional").empty
+
+
+def test_two_stores_have_two_tables_in_one_folder(tmp_path):
+    files = [
+        sweep(area, {"width": [1]}, store=tmp_path / s, out=tmp_path / "o", workers=0, progress=False).file
+        for s in ("a", "b")
+    ]
+    assert files[0] != files[1]
+    assert all(len(pd.read_csv(file)) == 1 for file in files)

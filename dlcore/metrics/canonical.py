@@ -14,11 +14,10 @@ import numpy as np
 from dlcore.arrays import outside, typed
 from dlcore.config import one_of
 from dlcore.metrics.features import Features, SimilarityWarning, as_pair, constant_reason, undefined
-from dlcore.results import usable
+from dlcore.results import Result
 
 
-@usable()
-class Canonical:
+class Canonical(Result):
     """Canonical correlations (k,), largest first, and the unit variates (n, k) of x and of y behind them."""
 
     correlations: np.ndarray

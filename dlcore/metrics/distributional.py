@@ -13,7 +13,7 @@ from dlcore.arrays import as_integers, as_reals, as_whole, typed
 from dlcore.metrics.checks import as_confidence, as_counts, as_law, as_rate, as_weights, tally
 from dlcore.metrics.statistics import Interval, wilson_interval
 from dlcore.metrics.two_sample import DENSE, Cells, TwoSample, estimates, train_test_tv, two_sample_from_counts
-from dlcore.results import usable
+from dlcore.results import Result
 
 __all__ = [
     "AgreementGap",
@@ -36,8 +36,7 @@ __all__ = [
 ]
 
 
-@usable(plot="calibration")
-class Calibration:
+class Calibration(Result, plot="calibration"):
     """TV((L, f), (L, y)) on one set of inputs.
 
     `tv` plug-in estimate; `null_mean`, `null_q95` its mean and 95 % quantile if the classifier were an exact
@@ -245,8 +244,7 @@ def distinguishability(predictions, feature, *, confidence: float = 0.95) -> Int
     return wilson_interval(int((f != labels).sum()), f.size, confidence=confidence)
 
 
-@usable(plot="agreement")
-class AgreementGap:
+class AgreementGap(Result, plot="agreement"):
     """Accuracy of two classifiers, how often they agree, and gap = agreement - mean accuracy with its interval."""
 
     accuracy_a: float

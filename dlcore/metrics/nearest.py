@@ -7,11 +7,10 @@ import numpy as np
 from dlcore.arrays import as_integers, as_reals, as_whole, typed
 from dlcore.metrics.checks import as_law
 from dlcore.metrics.distributional import total_variation
-from dlcore.results import usable
+from dlcore.results import Result
 
 
-@usable()
-class NearestNeighbourBound:
+class NearestNeighbourBound(Result):
     """`distance` TV((y, L), (NN's y, L)); `epsilon` Pr[L(NN(x)) != L(x)]; `delta` TV(NN(x), x)."""
 
     distance: float

@@ -18,11 +18,10 @@ from dlcore.metrics.information import (
     mutual_information,
 )
 from dlcore.metrics.statistics import Interval
-from dlcore.results import usable
+from dlcore.results import Result
 
 
-@usable()
-class Gaps:
+class Gaps(Result):
     """The generalization gap and its three parts, as fractions; each is clipped at 0, `signed_*` is not."""
 
     train: float
@@ -97,8 +96,7 @@ def gaps(train: float, test: float, train_noisy: float, noisy_train: float) -> G
     return Gaps(**{name: float(as_rate(name, value)) for name, value in values.items()})
 
 
-@usable()
-class NoisyExperiment:
+class NoisyExperiment(Result):
     """Sums over each of K noise draws, (K,) arrays: correct points, flipped points, correct flipped points; and n.
 
     `fitted` counts the points whose prediction equals their *noisy* label.
@@ -152,8 +150,7 @@ def noisy_experiment(predictions, noisy_labels, labels) -> NoisyExperiment:
     return NoisyExperiment(*sums, num_samples=len(given))
 
 
-@usable()
-class GapIntervals:
+class GapIntervals(Result):
     """Interval estimates; robustness, memorization, rationality and generalization are the signed gaps."""
 
     train_noisy: Interval

@@ -24,7 +24,7 @@ from dlcore.metrics.checks import as_confidence
 from dlcore.metrics.cka import MinibatchCKA, linear_cka, rbf_cka
 from dlcore.metrics.features import SimilarityWarning
 from dlcore.metrics.geometry import mutual_knn, procrustes, rsa
-from dlcore.results import usable
+from dlcore.results import Result
 
 __all__ = [
     "INDICES",
@@ -117,8 +117,7 @@ def similarity(name: str, x, y) -> float:
     return INDICES[one_of("similarity index", name, INDICES)](x, y)
 
 
-@usable()
-class PermutationNull:
+class PermutationNull(Result):
     """An index beside what it is when the inputs of y are shuffled, so that x and y have nothing in common.
 
     `value` the index; `mean` of the shuffled values; `threshold` their quantile, the value itself counted among them;

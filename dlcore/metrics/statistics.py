@@ -9,11 +9,10 @@ from scipy import stats
 
 from dlcore.arrays import LARGEST, as_reals, typed
 from dlcore.metrics.checks import as_confidence
-from dlcore.results import usable
+from dlcore.results import Result
 
 
-@usable()
-class Interval:
+class Interval(Result):
     """An estimate with its interval and the number of observations behind it."""
 
     value: float

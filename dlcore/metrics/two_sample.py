@@ -8,7 +8,7 @@ from scipy.stats import norm
 from dlcore.arrays import as_whole, typed
 from dlcore.metrics.checks import as_confidence, as_counts, tally
 from dlcore.metrics.statistics import Interval
-from dlcore.results import usable
+from dlcore.results import Result
 
 # counts in all simulated tables together, beyond which they are drawn one by one and point by point
 DENSE = 2**24
@@ -33,8 +33,7 @@ class Cells:
         return np.minimum(found, self.rows * (self.last + 1) + self.last)
 
 
-@usable(plot="calibration")
-class TwoSample:
+class TwoSample(Result, plot="calibration"):
     """TV between the joint laws on train and on test.
 
     `tv` plug-in estimate; `null_mean`, `null_q95` its mean and 95 % quantile if the two laws were equal; `debiased`

@@ -11,11 +11,10 @@ import torch
 from torch.nn import functional
 
 from dlcore.arrays import outside
-from dlcore.results import usable
+from dlcore.results import Result
 
 
-@usable()
-class Probed:
+class Probed(Result):
     """Predictions of R fits: on the training rows (R, n), on the test rows (R, m); and tr H of a ridge probe.
 
     `degrees_of_freedom`, tr H, is at most the number of features and one, for the constant column, and at most n;

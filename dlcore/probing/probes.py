@@ -19,7 +19,7 @@ from dlcore.config import one_of
 from dlcore.metrics import rationality as rr
 from dlcore.probing import DEFAULTS, PROBES
 from dlcore.probing.linear import Probed, centred, logistic, ridge
-from dlcore.results import usable
+from dlcore.results import Result
 
 OPTIONS = {
     "ridge": ("strength",),
@@ -162,8 +162,7 @@ def _mlp(
     return Probed(train, on_test, float("nan"), loss)
 
 
-@usable(plot="gaps")
-class Rationality:
+class Rationality(Result, plot="gaps"):
     """The gaps of a procedure with intervals, and two bounds on memorization; `str()` is a paragraph to read.
 
     `bound_sharp`: of the 2 x 2 table of right and flipped over the draws (plug-in), by `sharp_memorization_bound`: it

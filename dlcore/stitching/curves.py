@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from dlcore import borrowed, runtime
 from dlcore.arrays import as_array, as_network, as_whole, typed
-from dlcore.results import usable
+from dlcore.results import Result, drawn
 from dlcore.stitching import CLOSED
 from dlcore.stitching.cached import Kept
 from dlcore.stitching.fitting import Stitch, standard_error, stitch_all, stitch_subjects
@@ -26,8 +26,7 @@ from dlcore.stitching.options import StitchOptions
 from dlcore.stitching.subject import StitchData, Subject, checked_data
 
 
-@usable()
-class StagePenalty:
+class StagePenalty(Result):
     """One stitch beside its controls; fractions, NaN for a control that was not asked for.
 
     `penalty` = error - top_error. `self_penalty`: the top stitched to itself at its stage. `excess` = penalty -
@@ -51,7 +50,6 @@ class StagePenalty:
     random_excess: float
 
 
-@usable(plot="penalties")
 class Penalties(list):
     """The rows of a penalty curve, each a `StagePenalty`."""
 
@@ -63,6 +61,14 @@ class Penalties(list):
     def to_frame(self) -> pd.DataFrame:
         """Returns a row per stage and seed."""
         return pd.DataFrame([dataclasses.asdict(row) for row in self])
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Returns the rows as plain values that JSON takes."""
+        return [row.to_dict() for row in self]
+
+    def plot(self, **options: Any) -> Any:
+        """Returns the penalties by depth as an Altair chart."""
+        return drawn(self, "penalties", **options)
 
 
 @borrowed.own_settings()

@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dlcore import borrowed, runtime
-from dlcore.results import usable
+from dlcore.results import Result
 from dlcore.stitching import CLOSED, TRAINED, families, together
 from dlcore.stitching.halves import Head, Tail, activations, find_stage
 from dlcore.stitching.layouts import layout_of
@@ -50,8 +50,7 @@ class Stitched(nn.Module):
         return self.tail(self.stitcher(x))
 
 
-@usable()
-class Stitch:
+class Stitch(Result):
     """A stitched network and its test error beside the top's own; errors and penalty are fractions.
 
     `penalty` = error - top_error, negative where the bottom is the better one; `standard_error` of the penalty over

@@ -9,14 +9,13 @@ import numpy as np
 from torch import nn
 
 from dlcore import borrowed
-from dlcore.results import usable
+from dlcore.results import Result
 from dlcore.stitching.curves import prepared
 from dlcore.stitching.fitting import standard_error, stitch_subjects
 from dlcore.stitching.subject import StitchData
 
 
-@usable(plot="path")
-class Path:
+class Path(Result, plot="path"):
     """The networks S_0 = top, S_1, ..., S_L = bottom; errors are fractions of the test samples.
 
     `share`, `stage`, `error`, `error_se`, `loss` have L + 1 entries: the share of the stages that the bottom gives,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from dlcore.results import usable
+from dlcore.results import Result
 from dlcore.stitching.fitting import Stitch, stitch_subjects
 from dlcore.stitching.options import StitchOptions
 from dlcore.stitching.subject import StitchData, Subject, evaluated
@@ -16,8 +16,7 @@ from dlcore.stitching.subject import StitchData, Subject, evaluated
 STARTS = ("least_squares", "random")
 
 
-@usable()
-class Trial:
+class Trial(Result):
     """One map that was trained: from where, for how many steps, and its error on the validation samples, a fraction."""
 
     start: str

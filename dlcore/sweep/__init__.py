@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlcore.results import usable
+from dlcore.results import Result
 
 if TYPE_CHECKING:  # a worker imports this package for its cells alone
     import pandas as pd
@@ -28,8 +28,7 @@ if TYPE_CHECKING:  # a worker imports this package for its cells alone
 __all__ = ["Sweep", "sweep"]
 
 
-@usable(plot="sweep")
-class Sweep:
+class Sweep(Result, plot="sweep"):
     """What a sweep left.
 
     `table` has a row per cell: the swept fields, status ("done", "failed" or "to run"), seconds, metrics, all other fields,

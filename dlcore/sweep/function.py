@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from dlcore import keys
-from dlcore.config import unknown_choice
+from dlcore.config import registered, unknown_choice
 from dlcore.records import Record
+from dlcore.studies import STUDIES
 from dlcore.sweep.grid import Cell
 
 PLAIN = (bool, int, float, str, type(None))
@@ -41,10 +42,10 @@ class Call:
 
 
 def name(function: Callable[..., Any]) -> str:
-    """Returns what a function's records and results are filed under."""
-    return (
-        re.sub(r"[^A-Za-z0-9_]+", "_", getattr(function, "__name__", type(function).__name__)).strip("_") or "function"
-    )
+    """Returns what a function's records and results are filed under; a study's name is its own."""
+    given = getattr(function, "__name__", type(function).__name__)
+    found = re.sub(r"[^A-Za-z0-9_]+", "_", given).strip("_") or "function"
+    return f"{found}_function" if found in STUDIES or found in registered("study") else found
 
 
 def cells(function: Callable[..., Any], wanted: Iterable[Mapping[str, Any]]) -> tuple[list[Cell], int]:
@@ -52,7 +53,7 @@ def cells(function: Callable[..., Any], wanted: Iterable[Mapping[str, Any]]) -> 
 
     Raises: ValueError for a parameter that the function does not take, or lacks, and for values that are not plain.
     """
-    signature, text, found = inspect.signature(function), keys.code(function), {}
+    signature, text, found = inspect.signature(function), keys.procedure(function), {}
     wanted = list(wanted)
     for given in wanted:
         plain = {key: value.item() if hasattr(value, "item") else value for key, value in given.items()}

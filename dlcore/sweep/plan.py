@@ -97,8 +97,8 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """What the table's file is called: the study and a hash of the cells, so that no sweep overwrites another's."""
-        text = " ".join([self.place.folder.name, *sorted(cell.key for cell in self.cells)])
+        """What the table's file is called: the study and a hash of cells and store, so that no sweep overwrites another's."""
+        text = " ".join([self.place.folder.name, str(self.place.store), *sorted(cell.key for cell in self.cells)])
         return f"{self.place.study}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.csv"
 
     def summary(self, table: pd.DataFrame) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlcore.results import usable
+from dlcore.results import Result
 
 
-@usable()
-class Score:
+class Score(Result):
     """`value` from 0 to 100, and sacrebleu's `signature`, to be printed beside it."""
 
     value: float

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from dlcore import borrowed, cache, optimization, parallel, runtime
 from dlcore.arrays import typed
 from dlcore.config import Options, configured_by, option
-from dlcore.results import usable
+from dlcore.results import Result
 from dlcore.translation.models import Seq2Seq
 from dlcore.translation.sentence_pairs import PAD, Pairs, Ragged, token_batches
 
@@ -56,8 +56,7 @@ class SequenceConfig(Options):
     seed: int = option(0, low=0)
 
 
-@usable(plot="curves", frozen=False)
-class SequenceCurves:
+class SequenceCurves(Result, plot="curves", frozen=False):
     """What a run logged, one entry an evaluation. Losses are nats per target token, EOS included.
 
     `train_loss` is the running mean since the last evaluation, with dropout (and the objective's other terms left

@@ -20,7 +20,7 @@ from dlcore.metrics.scaling.optimal import ComputeOptimal, compute_optimal
 from dlcore.metrics.scaling.profile import profile_interval
 from dlcore.metrics.scaling.report import InfluenceWarning, LawReport, report, report_joint
 from dlcore.metrics.scaling.shared import SharedExponent, shared_exponent
-from dlcore.results import usable
+from dlcore.results import Result
 
 __all__ = [
     "JOINT_LAWS",
@@ -53,8 +53,7 @@ __all__ = [
 ]
 
 
-@usable()
-class MarginalValue:
+class MarginalValue(Result):
     """What more data brings at a size: `derivative` dL/dD (negative: the loss falls), in loss per unit of size;
     `elasticity` -d log L / d log D; `doubling` L(2 D) / L(D).
     """
@@ -64,8 +63,7 @@ class MarginalValue:
     doubling: np.ndarray | float
 
 
-@usable()
-class EffectiveData:
+class EffectiveData(Result):
     """The amount of A-data that gives the loss of D B-data: `size`, its interval `low`, `high`, `factor` = size / D."""
 
     size: np.ndarray | float

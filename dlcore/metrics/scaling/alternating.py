@@ -8,11 +8,10 @@ from dlcore.arrays import as_reals, typed
 from dlcore.metrics.scaling.curve import as_curve
 from dlcore.metrics.scaling.laws import LAWS
 from dlcore.metrics.scaling.solver import open_directions, undetermined
-from dlcore.results import usable
+from dlcore.results import Result
 
 
-@usable()
-class Alternating:
+class Alternating(Result):
     """alpha (1/D + C)^p as the alternating estimator leaves it; `rmsle` on its own points, `steps` until it stopped.
 
     `undetermined` names the parameters that the points leave open.

@@ -14,11 +14,10 @@ from dlcore.config import one_of
 from dlcore.metrics.scaling.curve import as_curve, log_positive
 from dlcore.metrics.scaling.fit import Fit, fit
 from dlcore.metrics.scaling.laws import LAWS
-from dlcore.results import usable
+from dlcore.results import Result
 
 
-@usable(plot="equivalence")
-class Equivalence:
+class Equivalence(Result, plot="equivalence"):
     """The difference of two exponents, b - a, with its interval of level 1 - 2 alpha, and what follows from it.
 
     `p_value` of the hypothesis that it lies outside of the band; `verdict` "equivalent" (the interval lies inside of
@@ -33,8 +32,7 @@ class Equivalence:
     verdict: str
 
 
-@usable(plot="holdout")
-class Holdout:
+class Holdout(Result, plot="holdout"):
     """What a law fitted to the smaller sizes says of the largest ones.
 
     `sizes`, N D for a joint law, and `losses` of every held-out run; `log_errors` log(prediction / loss) of each; `error` the

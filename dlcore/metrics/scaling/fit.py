@@ -22,15 +22,14 @@ from dlcore.metrics.scaling.curve import (
 )
 from dlcore.metrics.scaling.laws import LAWS
 from dlcore.metrics.scaling.solver import covariance, minimise, multistart, open_directions, undetermined
-from dlcore.results import usable
+from dlcore.results import Result
 
 # a 95 % interval wider than this, in the ratio of its ends (of an amount) or in their difference (of an exponent), is
 # as good as none: exponents of learning curves lie between 0 and 1
 WIDE_AMOUNT, WIDE_EXPONENT = 1e6, 2.0
 
 
-@usable(plot="law")
-class Fit:
+class Fit(Result, plot="law"):
     """A fitted law. What the curve does not determine is said in `flags`, not guessed.
 
     `parameters` by name, in the unit of the sizes given (C in 1/size): NaN where the curve does not determine one,

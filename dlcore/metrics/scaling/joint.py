@@ -16,7 +16,6 @@ from dlcore.metrics.scaling.curve import DELTA, Curve, as_delta, check_enough, l
 from dlcore.metrics.scaling.fit import Fit, solve
 from dlcore.metrics.scaling.laws import MAX_EXPONENT, NAMED, NEGLIGIBLE, Law, columns, regress
 from dlcore.metrics.scaling.solver import multistart
-from dlcore.results import usable
 
 # robust standard deviations (1.48 times the median absolute residual) beyond which a run lies off the law: of 1,000 normal
 # residuals one lies beyond in 1 of 1,700 tables
@@ -27,8 +26,7 @@ class OutlierWarning(UserWarning):
     """A few runs that lie off a joint law move an exponent out of the interval that it has without them."""
 
 
-@usable(plot="joint")
-class JointFit(Fit):
+class JointFit(Fit, plot="joint"):
     """A fitted joint law: as `Fit`, with losses predicted for pairs of sizes.
 
     `outliers`: the places, in the arrays given, of the runs that lie off the law; `without`: the fit of the others, or

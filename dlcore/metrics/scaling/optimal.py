@@ -8,11 +8,10 @@ from dlcore.arrays import typed
 from dlcore.metrics.scaling.curve import log_positive
 from dlcore.metrics.scaling.joint import JointFit
 from dlcore.metrics.statistics import Interval
-from dlcore.results import usable
+from dlcore.results import Result
 
 
-@usable()
-class ComputeOptimal:
+class ComputeOptimal(Result):
     """For a budget: the model size `N`, the data size `D`, their `ratio` D / N, the `loss`, each with its interval, and
     the `exponent` of N in the budget. The interval's `n` is the number of bootstrap draws; without any it is NaN.
     """

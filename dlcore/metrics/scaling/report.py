@@ -12,15 +12,14 @@ from dlcore.metrics.scaling.curve import DELTA, as_curve, log_positive
 from dlcore.metrics.scaling.fit import Fit, fit
 from dlcore.metrics.scaling.joint import JOINT_LAWS, JointFit, OutlierWarning, fit_joint
 from dlcore.metrics.scaling.laws import LAWS
-from dlcore.results import usable
+from dlcore.results import Result
 
 
 class InfluenceWarning(UserWarning):
     """One run moves an exponent by more than its interval is long."""
 
 
-@usable(plot="report")
-class LawReport:
+class LawReport(Result, plot="report"):
     """Fits by law on all sizes, their errors at the held-out largest sizes, and the `sentence`.
 
     `best` is the law of the smallest such error among those whose parameters the curve all determines (among all, where
@@ -108,7 +107,9 @@ def report_joint(
             errors = np.log(part.predict(N=n[out], D=d[out]) / y[out])
             held[law] = Holdout(law, part, product[out], y[out], errors, float(np.abs(errors).mean()))
     held = by_error(held)
-    best = next((law for law in held if not fits[law].flags), next(iter(held)))
+    # outliers speak against runs, not against a law
+    open_ones = {law: [t for t in fits[law].flags.values() if "with the outliers" not in t] for law in held}
+    best = next((law for law in held if not open_ones[law]), next(iter(held)))
     found = fits[best]
     shown = ", ".join(
         f"{name} = {_short(found.parameters[name])} [{_short(low)}, {_short(high)}]"

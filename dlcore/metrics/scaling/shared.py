@@ -22,11 +22,10 @@ from dlcore.metrics.scaling.curve import (
 )
 from dlcore.metrics.scaling.laws import LAWS, Law
 from dlcore.metrics.scaling.solver import covariance, minimise, multistart, open_directions, undetermined
-from dlcore.results import usable
+from dlcore.results import Result
 
 
-@usable(plot="shared")
-class SharedExponent:
+class SharedExponent(Result, plot="shared"):
     """A joint fit with one exponent, tested against one for each curve.
 
     `exponent` with its interval `low`, `high` (curvature, t); `parameters` by curve, NaN where the curves do not

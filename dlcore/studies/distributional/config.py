@@ -153,7 +153,7 @@ class Config(BaseConfig):
         """Returns the constants that are no fields."""
         found: dict[str, Any] = {"n_test": TEST_SIZES.get(self.dataset)}
         if (own := registered("architecture").get(self.architecture)) is not None:
-            found["code"] = keys.code(own.build)
+            found["code"] = keys.procedure(own.build)
         if self.trained:
             found["momentum"] = TrainConfig.momentum if self.optimizer == "sgd" else None
             found["weight_decay"] = TrainConfig.weight_decay

@@ -71,7 +71,8 @@ def on_features(config: Config, source: data.Dataset, options: dict[str, Any]) -
     x, test = _inputs(config, source)
     labels = source.train_labels
     # shared by all probes and noise rates on them
-    file = cache.beside(options["checkpoint"], "features", json.dumps(config.pretraining(), sort_keys=True), ".npz")
+    made = json.dumps(config.pretraining() | {"data": source.checksum}, sort_keys=True)
+    file = cache.beside(options["checkpoint"], "features", made, ".npz")
     own = {**options, "cache": file}
     features = _features(config, x, test, config.seed, own, views=VIEWS if config.augmented else 0)
     noisy = probing.noisy_draws(labels, source.num_classes, config.noise, config.seed, config.draws)

@@ -106,6 +106,7 @@ def run(
         x_test[:cut],
         y_test[:cut],
         found.num_classes,
+        found.checksum,
     )
     search = Search((x_test[cut:], y_test[cut:]), SEARCH_STEPS, SEARCH_GAIN) if config.converged else None
     where = runtime.device(device)

@@ -30,6 +30,7 @@ class Inputs(NamedTuple):
     x_test: torch.Tensor
     y_test: torch.Tensor
     classes: int
+    checksum: str = ""
 
 
 def rows_of(role: Role, n: int) -> slice:
@@ -72,7 +73,7 @@ def trained(config: Any, role: Role, source: Inputs, options: dict[str, Any]) ->
     """Returns a trained network, from the cache where another pair has trained it; `config` is that of the study."""
     path: Path | None = options["checkpoint"]
     made = [config.dataset, config.architecture, config.n_train, config.depth, config.seed, *role]
-    made += [config.constants, *(getattr(config, name) for name in SMALL)]
+    made += [source.checksum, config.constants, *(getattr(config, name) for name in SMALL)]
     kept = cache.beside(path, "networks", json.dumps(made), ".pt")
     rows = rows_of(role, len(source.x))
     x, (labels, classes) = source.x[rows], labels_of(role, source)
