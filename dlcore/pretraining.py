@@ -82,7 +82,7 @@ def pretrain(
     checkpoint: str | Path | None = None,
     progress: bool = False,
     device: str | torch.device = "auto",
-    **sizes: int | None,
+    **sizes: Any,  # whole numbers, as those of `encoder`
 ) -> tuple[networks.Stages, training.Curves]:
     """Returns an encoder trained on inputs alone, and the curve of its loss. There is no place for a label.
 

@@ -225,7 +225,7 @@ def test_features_that_do_not_vary_teach_a_network_the_largest_class():
 @pytest.mark.parametrize("name", ["kernel_gaussian", "kernel_laplace", "svm"])
 @pytest.mark.parametrize("x", [np.ones((8, 2)), np.r_[np.zeros((8, 2)), np.ones((1, 2))], np.ones((1, 2))])
 def test_equal_rows_set_no_bandwidth(name, x):
-    with pytest.raises(ValueError, match="no distance sets a bandwidth"):
+    with pytest.raises(ValueError, match="nothing sets a bandwidth"):
         classical(name).fit(x, np.arange(len(x)) % 2)
 
 
