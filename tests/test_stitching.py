@@ -345,9 +345,10 @@ def test_maps_trained_together_are_those_trained_alone(name, shape, options):
     )
     nets = [network(name, shape, 4, seed=seed, width=8, depth=2) for seed in range(3)]
     fit(nets[0], given[:2], SHORT)
-    # where a bias has no effect, Adam makes steps of its gradient's rounding, SGD none
-    how = {"optimizer": "adam", "learning_rate": 1e-3} if name == "mlp" else {"optimizer": "sgd", "learning_rate": 0.01}
-    training = TrainConfig(epochs=2, batch_size=32, precision="float32", **how)
+    # where a bias has no effect, Adam makes steps of its gradient's rounding, SGD none; the residual network's BatchNorm
+    # of a batch of one row makes much of the rounding of large steps
+    rate = 1e-3 if name == "resnet" else 1e-2
+    training = TrainConfig(epochs=2, batch_size=32, precision="float32", optimizer="sgd", learning_rate=rate)
     chosen = StitchOptions(training=training, device="cpu", **options)
     top, *others = [Subject(net, "a network", given, torch.device("cpu"), 2**30) for net in nets]
     stage = stage_names(nets[0], given.train_inputs[:2])[0]
@@ -366,8 +367,10 @@ def test_maps_trained_together_are_those_trained_alone(name, shape, options):
             )
         torch.testing.assert_close(a.model(given.test_inputs), b.model(given.test_inputs), rtol=1e-3, atol=1e-3)
     still = dataclasses.replace(chosen, training=dataclasses.replace(training, learning_rate=1e-9))
-    start = stitch_subjects(others[0], top, stage, stage, "auto", given, still).model.stitcher.core.weight
-    assert float((start - alone[1].model.stitcher.core.weight).abs().max()) > 1e-3, "five times the tolerance"
+    start = stitch_subjects(others[0], top, stage, stage, "auto", given, still)
+    begun, one, other = (found.model.stitcher.core.weight for found in (start, together[1], alone[1]))
+    assert float((begun - other).abs().max()) > 5 * float((one - other).abs().max())
+    assert float((begun - other).abs().max()) > 1e-4
 
 
 def test_controls_are_kept_for_the_next_pair(mlps, data, tmp_path, monkeypatch):

@@ -60,6 +60,7 @@ def alternating_fit(sizes, losses, *, tolerance: float = 1e-10, most: int = 10_0
             break
         previous = alpha
     law, shift = LAWS["bansal"], log_x.mean()
+    knee = knee if knee * x.max() > 1e-9 else 0.0  # the rounding of 1/D
     theta = law.shift(np.array([[np.log(alpha), np.log(knee) if knee > 0 else -shift, p]]), -shift)[0]
     lost = undetermined(law, open_directions(law, log_x - shift, theta, np.arange(3)), shift)
     return Alternating(alpha, knee, float(p), float(np.sqrt(min(errors))), steps, tuple(lost))
