@@ -614,7 +614,7 @@ figures.published_points(fits)
 # $\log(L_2 / L_1)$ over $\log D$ is $p_1 - p_2$. Point at a setting to single it out:
 
 # %% tags=["hide-input"]
-figures.size_by_size({"2L2L, clean": table, "6L6L": published})
+figures.size_by_size({"": table, "6L6L": published})
 
 # %% [markdown]
 # On real text, and for the published architectures against 6L6L, the differences are small, although most of them are

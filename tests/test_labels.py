@@ -87,7 +87,7 @@ def values(found):
         "penalty_by_depth": [stages],
         "published_points": [fits],
         "similarity_against_penalty": [stages],
-        "size_by_size": [{"2L2L, clean": found["scaling"][0], "6L6L": scaling.published_scaling()}],
+        "size_by_size": [{"": found["scaling"][0], "6L6L": scaling.published_scaling()}],
         "spectrum": [own],
         "stitching_path": [stages, pairs],
         "table_procedure": [ours],

@@ -24,12 +24,12 @@ ARCHITECTURES = ("transformer", "decoder_only", "transformer_lstm")
 class Shape(Options):
     """The size of a model. Units: layers, units, tokens; `dropout` is a fraction.
 
-    architecture: "transformer" has `encoder_layers` and `decoder_layers`; "decoder_only" is one stack of
-        encoder_layers + decoder_layers on source and target; "transformer_lstm" has LSTM layers with attention to the
-        source for its decoder.
-    inner: units of the feed-forward layers, 0 for four times the width.
-    shared: one vocabulary, and one embedding table, for both sides; needs equal vocabularies.
-
+    Args:
+        architecture: "transformer" has `encoder_layers` and `decoder_layers`; "decoder_only" is one stack of
+            encoder_layers + decoder_layers on source and target; "transformer_lstm" has LSTM layers with attention to the
+            source for its decoder.
+        inner: units of the feed-forward layers, 0 for four times the width.
+        shared: one vocabulary, and one embedding table, for both sides; needs equal vocabularies.
     Raises: ValueError for an unknown architecture, a width that `heads` does not divide or that is odd, a size below 1.
     """
 

@@ -30,13 +30,13 @@ from dlcore.translation.sentence_pairs import PAD, Pairs, Ragged, token_batches
 class SequenceConfig(Options):
     """How to train. Units: steps (batches), tokens, learning rate per step of the mean loss per target token.
 
-    batch_tokens: sentence pairs times the longest sequence among them, at most.
-    warm: steps of linear warm-up, of any schedule; "cosine" falls to zero at `steps`.
-    evaluate_every, patience: the held-out loss is taken every so many steps, and training ends when it has not become
-        smaller by `least_gain` nats for `patience` times; 0 never ends it.
-    clip: largest norm of the gradient. precision "auto" is bfloat16 on a GPU alone: on a CPU with native
-        bfloat16 it trained a 1.6 million parameter transformer 1.15 times slower than float32.
-
+    Args:
+        batch_tokens: sentence pairs times the longest sequence among them, at most.
+        warm: steps of linear warm-up, of any schedule; "cosine" falls to zero at `steps`.
+        evaluate_every, patience: the held-out loss is taken every so many steps, and training ends when it has not become
+            smaller by `least_gain` nats for `patience` times; 0 never ends it.
+        clip: largest norm of the gradient. precision "auto" is bfloat16 on a GPU alone: on a CPU with native
+            bfloat16 it trained a 1.6 million parameter transformer 1.15 times slower than float32.
     Raises: ValueError for an unknown choice or a number out of range.
     """
 

@@ -20,10 +20,11 @@ from dlcore.studies.scaling.figures.learning_curves import PAIRS, arm_colour, ch
 def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None) -> alt.HConcatChart:
     """Every setting's loss over the baseline's against size, and the difference of exponents that its slope is.
 
-    Args: parts: name of a baseline -> rows of `table.derived` or `table.published_scaling` that it belongs to.
+    Args: parts: name of a baseline -> rows of `table.published_scaling` that it belongs to, "" -> rows of `table.derived`,
+        whose baseline its fields tell.
     """
-    curves = pd.concat([curve_ratios(rows, base) for base, rows in parts.items()], ignore_index=True)
-    slopes = pd.concat([paired_by_size(rows, base, BAND) for base, rows in parts.items()], ignore_index=True)
+    curves = pd.concat([curve_ratios(rows, base or None) for base, rows in parts.items()], ignore_index=True)
+    slopes = pd.concat([paired_by_size(rows, base or None, BAND) for base, rows in parts.items()], ignore_index=True)
     if slopes.empty:
         raise ValueError("no setting has three sizes in common with its baseline")
     for rows in (curves, slopes):
