@@ -121,7 +121,9 @@ SCALING = {
     "marginal-value": lambda rows, fits: figures.marginal_value_of_data(fits),
     "published-points": lambda rows, fits: figures.published_points(fits),
     "extrapolation": lambda rows, fits: figures.extrapolation(fits),
-    "size-by-size": lambda rows, fits: figures.size_by_size({"6L6L": published_scaling(), "": rows}),
+    "size-by-size": lambda rows, fits: figures.size_by_size(
+        {"6L6L": published_scaling(), "": rows if "architecture" in rows else rows[:0]}
+    ),
 }
 OWN = {
     "beside-counting": lambda rows, fits: figures.beside_counting(beside_counting(rows, Transduction().unseen)),
