@@ -284,7 +284,7 @@ def as_network(model: Any, role: str = "the network") -> Any:
     return model
 
 
-def as_inputs(name: str, values: Any, model: Any):
+def as_inputs(name: str, values: Any, model: Any) -> Any:
     """Returns the inputs of a network as a tensor, real ones in the precision of its weights: `as_tensor` for the rest."""
     tensor = as_tensor(name, values)
     kind = next((p.dtype for p in as_network(model).parameters() if p.is_floating_point()), tensor.dtype)
@@ -293,7 +293,7 @@ def as_inputs(name: str, values: Any, model: Any):
     return tensor.to(kind) if tensor.is_floating_point() else tensor
 
 
-def as_single(name: str, values: Any):
+def as_single(name: str, values: Any) -> Any:
     """Returns a tensor, or an array, in float32. Raises: ValueError where float32 is too coarse for the spread of its columns.
 
     Of a tensor the first rows are looked at, which show an offset as all of them do.

@@ -118,8 +118,8 @@ def with_interval(value: float, low: float, high: float) -> str:
     >>> with_interval(39.625, 33.292, 47.162)
     '40 (33 to 47)'
     """
-    value, low, high = two_digits(value, low, high).split()
-    return f"{value} ({low} to {high})"
+    middle, least, most = two_digits(value, low, high).split()
+    return f"{middle} ({least} to {most})"
 
 
 def two_digits(*values: float) -> str:

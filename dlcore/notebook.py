@@ -61,7 +61,7 @@ def _ready_charts(info: Any = None) -> None:
     """Sets the charts' renderer, once: afterwards a reader may choose another one."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     waits = shell is not None and _ready_charts in shell.events.callbacks["pre_run_cell"]
-    if "dlcore.figures" not in sys.modules or not waits:
+    if "dlcore.figures" not in sys.modules or shell is None or not waits:
         return
     shell.events.unregister("pre_run_cell", _ready_charts)
     sys.modules["dlcore.figures"].setup()

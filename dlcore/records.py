@@ -191,6 +191,7 @@ class RecordStore:
         if run is None:
             own = registered("study").get(config.STUDY)
             run = (own or importlib.import_module(f"dlcore.studies.{config.STUDY}")).run
+        assert run is not None
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
         record = run(config, checkpoint=checkpoint, **options)

@@ -67,17 +67,18 @@ def select(table: pd.DataFrame, **fields: Any) -> pd.DataFrame:
             return table
         column = table[name]
         if isinstance(value, (list, tuple)):
-            table = table[column.isin(value)]
+            kept: Any = column.isin(value)
         elif isinstance(value, float):
-            table = table[np.isclose(column, value)]
+            kept = np.isclose(column, value)
         else:
-            table = table[column.isna() if value is None else column == value]
+            kept = column.isna() if value is None else column == value
+        table = table.loc[kept]
     return table
 
 
 def over_seeds(table: pd.DataFrame, by: Sequence[str], value: str, sort: bool = True) -> pd.DataFrame:
     """Returns mean, 95 % t interval and number of seeds of a column for each group; one seed has no interval."""
-    groups = table.dropna(subset=[value]).groupby(list(by), sort=sort)[value]
+    groups: Any = table.dropna(subset=[value]).groupby(list(by), sort=sort)[value]
     found = [(*key, *mean_interval(values)) for key, values in groups]
     return pd.DataFrame(found, columns=[*by, value, "low", "high", "seeds"])
 

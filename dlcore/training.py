@@ -72,7 +72,7 @@ def _digest(*given: Any) -> str:
     for one in given:
         if isinstance(one, torch.Tensor):
             found.update(f"{one.dtype} {tuple(one.shape)}".encode())
-            found.update(one.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+            found.update(one.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
         else:
             found.update(repr(one).encode())
     return found.hexdigest()[:16]

@@ -170,7 +170,7 @@ def _read(name: str, n_train: int | None, n_test: int | None, seed: int, source:
     if mine := own.is_own(name):
         given = own.arrays(name, seed)
         names = tuple(map(str, range(max(given[1].max(), given[3].max()) + 1)))
-        pools = vision.Pools(*given, names, f"train and test as in {name}")
+        pools = vision.Pools(*given, class_names=names, split=f"train and test as in {name}")
     else:
         pools = vision.pools(name, *source)
     rows = _first(np.random.default_rng([seed, 3]).permutation(len(pools.train_labels)), n_train, name, "n_train")
@@ -183,7 +183,8 @@ def _read(name: str, n_train: int | None, n_test: int | None, seed: int, source:
         extra["human_labels"] = {k: (a[rows], b[rows_test]) for k, (a, b) in pools.human_labels.items()}
     train, test = (pools.train_inputs, pools.train_labels), (pools.test_inputs, pools.test_labels)
     arrays = [*(a[rows] for a in train), *(a[rows_test] for a in test)]
-    return Dataset(name, *arrays, len(pools.class_names), pools.class_names, pools.split, extra)
+    named = {"class_names": pools.class_names, "split": pools.split, "extra": extra}
+    return Dataset(name, *arrays, num_classes=len(pools.class_names), **named)
 
 
 def _first(order: np.ndarray, count: int | None, name: str, what: str) -> np.ndarray:

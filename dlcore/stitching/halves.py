@@ -243,7 +243,7 @@ def watching(
         for stage in names:
             checked_stage(model, stage, example, "the network")
     with borrowed.hooked(
-        find_stage(model, stage).register_forward_hook(lambda _m, _a, out, stage=stage: take(stage, out))
+        find_stage(model, stage).register_forward_hook(lambda _m, _a, out, stage=stage: take(stage, out))  # pyright: ignore[reportArgumentType]
         for stage in names
     ):
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Ragged:
     offsets: np.ndarray
 
     @classmethod
-    def of(cls, sequences: Iterable[Sequence[int]]) -> Ragged:
+    def of(cls, sequences: Iterable[Any]) -> Ragged:
         """Returns the sequences of an iterable of integer sequences, in order. Raises: ValueError for other sequences."""
         parts = [np.asarray(s) for s in sequences]
         for row, part in enumerate(parts):
