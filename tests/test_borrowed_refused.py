@@ -146,6 +146,7 @@ def test_seeds_and_stages_of_other_types():
         for stages, seeds in (("fc1", 2), (["fc1"], [2.0]), (np.array(["fc1"]), np.array([2])))
     ]
     assert rows[0] == rows[1] == rows[2]
+    assert penalty_curve(Net(0), Net(1), four(x, y), ["fc1"], seeds=[2**64], **QUICK)[0].seed == 2**64
     assert list(activations(Net(), x, "fc1")) == ["fc1"]
     with pytest.raises(ValueError, match="seeds = 0.5 must be an integer"):
         penalty_curve(Net(0), Net(1), four(x, y), ["fc1"], seeds=[0.5], **QUICK)

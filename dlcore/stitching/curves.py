@@ -9,6 +9,7 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -16,7 +17,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 from tqdm.auto import tqdm
 
 from dlcore import borrowed, runtime
-from dlcore.arrays import as_array, as_network, as_whole, typed
+from dlcore.arrays import as_network, as_whole, typed
 from dlcore.results import Result, drawn
 from dlcore.stitching import CLOSED
 from dlcore.stitching.cached import Kept
@@ -122,7 +123,8 @@ def penalty_curve(
     """
     first, second, pairs, chosen = prepared(bottom, top, data, stages, options)
     checked = first.data
-    seeds = [as_whole("seeds", seed) for seed in as_array(seeds, "seeds").ravel().tolist()]
+    # one by one and not as an array, since a seed may be of any size
+    seeds = [as_whole("seeds", seed) for seed in (seeds if np.ndim(seeds) else [seeds])]
     if not seeds:
         raise ValueError("seeds are needed, one or more")
     if keep is not None and fit is not None:
