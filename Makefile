@@ -12,13 +12,15 @@ READY := $(VENV)/.ready-$(WANTED)
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=40 --ignore=tests/test_colab.py --ignore=tests/test_floors.py
 
-.PHONY: book pdf test check types test-colab test-floors links dist bench notebooks address lock clean help
+.PHONY: book pdf lint test test-all check types test-colab test-floors links dist bench notebooks address lock clean help
 
 help:
 	@echo "make book       set up, execute the notebooks, build the site, say where it is"
 	@echo "make pdf        the book, and a report of four pages, as _build/book.pdf and report.pdf; needs Chromium"
-	@echo "make test       lint, unit tests, doctests, notebooks, book and the page in Chromium"
+	@echo "make test       lint, unit tests, doctests, notebooks, book and the page in Chromium: every promise once"
+	@echo "make test-all   the same with the slow tests, and with every one of the tables of which make test takes a fifth"
 	@echo "make check      lint and the fast tests only"
+	@echo "make lint       ruff and oxlint alone"
 	@echo "make types      what pyright says of the public modules; installs it first, 280 MB with its Node"
 	@echo "make test-colab the notebooks alone, with the packages that Colab has"
 	@echo "make test-floors  the ledger alone, with the lowest versions that pyproject.toml allows and with the newest"
@@ -46,17 +48,19 @@ pdf: book
 	@$(BIN)/python book/pdf.py
 	@$(BIN)/python book/reproducibility.py
 
-test: $(READY)
+lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/oxlint --quiet book/_static
+
+test: lint
+	@$(PYTEST) --quick
+
+test-all: lint
 	@$(PYTEST)
 
-check: $(READY)
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/oxlint --quiet book/_static
-	@$(PYTEST) tests dlcore --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/browser
+check: lint
+	@$(PYTEST) --quick tests dlcore --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/browser
 
 # basedpyright is pyright that comes with all it runs on; pinned, because a newer one finds other things
 types: $(READY)

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,23 @@ from dlcore.records import RecordStore
 FIRST = ("test_pages.py", "test_colab.py", "test_lab.py", "test_notebooks.py")
 
 
+def pytest_addoption(parser):
+    """Adds the option of `make test`; without it, as in `make test-all`, every test runs."""
+    parser.addoption("--quick", action="store_true", help="without slow tests, and a fifth of each table of siblings")
+
+
+def left_out(item):
+    """Whether a quick run can do without a test: it is slow, or one of a table of which others are run."""
+    return item.get_closest_marker("slow") or (
+        item.get_closest_marker("table") and zlib.crc32(item.nodeid.encode()) % 5
+    )
+
+
 def pytest_collection_modifyitems(config, items):
     """Orders the files that the workers of `pytest -n` take, each whole: the tests in it share what is slow to make."""
+    if config.getoption("quick"):
+        config.hook.pytest_deselected(items=[item for item in items if left_out(item)])
+        items[:] = [item for item in items if not left_out(item)]
     if hasattr(config, "workerinput"):
         order = {name: i for i, name in enumerate(FIRST)}
         items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))

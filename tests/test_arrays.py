@@ -320,6 +320,7 @@ EVERY = (
 )
 
 
+@pytest.mark.table
 @pytest.mark.filterwarnings("ignore::dlcore.metrics.features.SimilarityWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(("function", "given", "form"), EVERY)
@@ -353,6 +354,7 @@ WRONG_LABELS = {
 }
 
 
+@pytest.mark.table
 @pytest.mark.parametrize(
     ("function", "given", "form", "message"),
     [
@@ -385,6 +387,7 @@ WRONG_NUMBERS = {
 }
 
 
+@pytest.mark.table
 @pytest.mark.parametrize(
     ("function", "given", "form", "message"),
     [
@@ -459,6 +462,7 @@ def _numeric_parameters():
                     yield pytest.param(function, p.name, id=f"{module.__name__.split('.')[-1]}.{name}-{p.name}")
 
 
+@pytest.mark.table
 @pytest.mark.parametrize(("function", "name"), list(_numeric_parameters()))
 def test_every_number_is_looked_at_first(function, name):
     """Before anything is done with the other arguments, which are none here."""

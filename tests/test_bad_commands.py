@@ -87,6 +87,7 @@ def _memory():
     return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
+@pytest.mark.table
 @pytest.mark.parametrize(("command", "says"), BAD, ids=[command or "(nothing)" for command, _ in BAD])
 def test_a_bad_command_is_one_line_and_status_2(command, says, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)

@@ -45,17 +45,10 @@ def test_every_script_is_a_benchmark_or_known():
     [
         "augmentation",
         "ensembles",
-        "gpu",
-        "law_fit",
-        "machinery",
-        "pretraining",
-        "probe",
-        "scale",
-        "similarity",
-        "stitching",
-        "sweep",
-        "training",
-        "translation",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in sorted({*page.scripts()} - {"augmentation", "browser", "ensembles"})
+        ),
     ],
 )
 def test_a_benchmark_gives_sound_tables(name, monkeypatch):

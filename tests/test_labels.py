@@ -108,6 +108,7 @@ def shown(chart):
     return len(rows), sorted(map(float, cells))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning:altair")
 def test_no_number_depends_on_the_words_for_it(monkeypatch):
     before = tables()

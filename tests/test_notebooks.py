@@ -195,7 +195,9 @@ OTHER = {
 }
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n != "3_distributional_generalization")) for n in CHAPTERS]
+)
 def test_the_plain_edition_runs_in_a_foreign_folder_offline_and_again_with_other_parameters(name, tmp_path):
     """By this package's call of papermill, and for one chapter by papermill's own command with a YAML file."""
     parameters, wanted = OTHER[name]

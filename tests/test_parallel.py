@@ -150,6 +150,7 @@ def test_processes_are_told_apart(shared):
     }
 
 
+@pytest.mark.slow
 def test_the_record_is_that_of_one_process(tmp_path):
     command = ["dlcore", "run", "rationality", "objective=simclr", "n_train=101", "epochs=2", "width=4", "--store"]
     alone = subprocess.run([sys.executable, "-m", *command, str(tmp_path / "one")], capture_output=True, text=True)

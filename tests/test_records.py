@@ -191,15 +191,19 @@ def test_table_is_tidy(store):
     assert set(table.source) == {"local"}
 
 
-def test_runs_of_every_study_survive_a_kill_and_give_the_same_record():
+@pytest.mark.parametrize(
+    "study", [pytest.param(s, marks=[pytest.mark.slow] * (s != "distributional")) for s in studies.STUDIES]
+)
+def test_runs_survive_a_kill_and_give_the_same_record(study):
     """A few of the kills of tests/kills.py, which takes --count 300."""
     script = Path(__file__).with_name("kills.py")
-    command = [sys.executable, str(script), "--count", "4", "--seed", "1", "--cases", *studies.STUDIES]
+    command = [sys.executable, str(script), "--count", "2", "--seed", "1", "--cases", study]
     done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert ", 0 faults" in done.stdout
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_killed_parent(tmp_path):
     """kill -9 of the command alone: the worker of its pool must not go on in the background."""
     code = (

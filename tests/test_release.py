@@ -87,7 +87,7 @@ def test_the_workflows_of_the_card_are_there():
     commands = {
         p.stem: [s.get("run", "") for s in _steps(yaml.safe_load(p.read_text("utf8"))["jobs"])] for p in WORKFLOWS
     }
-    assert "make types" in commands["test"]
+    assert {"make types", "make test-all WORKERS=4"} <= set(commands["test"])
 
 
 def test_what_is_cached_is_what_the_build_reads():

@@ -283,6 +283,7 @@ def test_a_cell_that_hangs_here_is_ended_and_the_others_go_on(how, tmp_path, mon
     assert found.failures[0]["error"] == "TimeIsUp: it had not ended after 5 s (--timeout)"
 
 
+@pytest.mark.slow
 def test_a_cell_that_hangs_on_a_worker_ends_with_it_and_the_others_go_on(tmp_path, monkeypatch):
     """The worker is a process of its own: what it imports makes seed 1 sleep where no exception is heard."""
     hang = tmp_path / "sitecustomize.py"

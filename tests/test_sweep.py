@@ -182,6 +182,7 @@ def test_without_the_source_tree_the_error_says_how_to_name_a_notebook(tmp_path,
         sweep("distributional", {"noise": [0.1]})
 
 
+@pytest.mark.slow
 def test_a_notebook_that_fails_or_kills_its_worker_is_listed_and_the_others_go_on(tiny, tmp_path, monkeypatch):
     """Seed 1 raises, seed 3 kills its worker every time; seeds 0 and 4 are done, with the threads asked for."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -216,6 +217,7 @@ def test_a_notebook_without_a_record_is_a_failure_that_says_so(tmp_path):
     assert "left no record" in found.failures[0]["error"]
 
 
+@pytest.mark.slow
 def test_the_chapter_itself_is_swept(tmp_path):
     """Until its live run: test_notebooks executes the rest."""
     chapter = jupytext.read(ROOT / "notebooks" / "3_distributional_generalization.py")
@@ -327,6 +329,7 @@ def test_killing_a_worker_and_then_the_sweep_loses_nothing(tmp_path):
 LONG = ["--direct", "architecture=mlp", "dataset=digits", "n_train=300", "noise=0.4", "epochs=1e6", "width=4"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["2", "0"])
 def test_ctrl_c_leaves_checkpoints_and_no_process(workers, tmp_path):
     """A terminal sends SIGINT to the whole group; SIGTERM is taken alike (by the sweep in this process)."""
@@ -358,6 +361,7 @@ def test_killing_a_sweep_of_notebooks_leaves_no_kernel(tiny, tmp_path):
     _all_gone(everyone)
 
 
+@pytest.mark.slow
 def test_a_stopped_notebook_is_no_failure(tiny, tmp_path):
     process = _start(tmp_path, "--notebook", str(tiny), "--grid", "seed=2,4", "--workers", "1")
     _until((tmp_path / "s" / "started2").exists, process)

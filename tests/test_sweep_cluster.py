@@ -98,6 +98,7 @@ def scheduler(tmp_path):
             process.wait(30)
 
 
+@pytest.mark.slow
 def test_an_existing_scheduler_runs_the_cells_or_refuses_strangers(scheduler, tmp_path, monkeypatch):
     places = {"store": tmp_path / "s", "out": tmp_path / "o", "scheduler": scheduler}
     found = sweep("distributional", {"noise": [0.1, 0.2, 0.3]}, **places, **CHEAP)

@@ -56,8 +56,13 @@ def _marks(chart):
     )
 
 
-def _chart(page, title):
-    return page.locator(f"#fig-{title}")
+def _drawn(page, title):
+    """Draws one chart of a page, as a reader who comes to it does, and returns it."""
+    chart = page.locator(f"#fig-{title}")
+    chart.evaluate("e => dlReveal(e)")
+    chart.scroll_into_view_if_needed()
+    page.wait_for_function("id => document.getElementById(id).dataset.ready", arg=f"fig-{title}")
+    return chart
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -86,11 +91,12 @@ def test_every_chart_is_drawn_described_and_fits(visit, name, width, scheme):
 
 @pytest.mark.parametrize("name", FINDINGS)
 def test_at_least_four_charts_answer(visit, name):
-    page = visit(name)
+    page = visit(name, draw=False)
     answering = page.locator(".dl-chart:has(input, select)")
     assert answering.count() >= 4
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
@@ -105,8 +111,8 @@ def test_at_least_four_charts_answer(visit, name):
     ],
 )
 def test_the_noise_slider_by_keyboard_changes_the_marks(visit, name, csv, still, scheme, width):
-    page = visit(name, width=width, scheme=scheme)
-    chart, other = _chart(page, csv), _chart(page, still)
+    page = visit(name, width=width, scheme=scheme, draw=False)
+    other, chart = _drawn(page, still), _drawn(page, csv)
     before, untouched = _marks(chart), _marks(other)
     slider = chart.locator("input[type=range]").first
     slider.focus()
@@ -121,6 +127,7 @@ def test_the_noise_slider_by_keyboard_changes_the_marks(visit, name, csv, still,
     assert _marks(chart) == before
 
 
+@pytest.mark.table
 @pytest.mark.parametrize(
     ("name", "csv", "what"),
     [
@@ -147,8 +154,8 @@ def test_the_noise_slider_by_keyboard_changes_the_marks(visit, name, csv, still,
     ],
 )
 def test_every_choice_changes_the_marks(visit, name, csv, what):
-    page = visit(name)
-    chart = _chart(page, csv)
+    page = visit(name, draw=False)
+    chart = _drawn(page, csv)
     menu = chart.locator(f"select[aria-label*='{what}']")
     seen = set()
     options = menu.locator("option").all_inner_texts()
@@ -174,8 +181,8 @@ def test_every_choice_changes_the_marks(visit, name, csv, what):
 )
 def test_the_slider_draws_something_at_every_step(visit, name, csv, least, data):
     """A float compared with == would leave holes, and so would a rate that the chosen data do not have."""
-    page = visit(name)
-    chart = _chart(page, csv)
+    page = visit(name, draw=False)
+    chart = _drawn(page, csv)
     if data is not None:
         chart.locator("select[aria-label*=data]").select_option(label=data)
     slider = chart.locator("input[type=range]").first
@@ -200,8 +207,7 @@ def test_the_slider_draws_something_at_every_step(visit, name, csv, least, data)
     ],
 )
 def test_controls_have_names_and_room(visit, name, csv):
-    page = visit(name)
-    controls = _chart(page, csv).locator("input, select")
+    controls = _drawn(visit(name, draw=False), csv).locator("input, select")
     for i in range(controls.count()):
         name = "e => e.getAttribute('aria-label') || [...(e.labels || [])].map((l) => l.textContent).join(' ')"
         assert controls.nth(i).evaluate(name).strip()
