@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -145,12 +146,12 @@ class Page:
 
     def execute(self, package: Mapping[str, str]) -> None:
         """Executes the notebook with a record store and a cache of its own; an error is kept as text."""
-        own, trace = BUILD / "local", BUILD / "executed" / f"{self.source.stem}.trace"
+        own, trace = BUILD / "local" / self.source.stem, BUILD / "executed" / f"{self.source.stem}.trace"
         shutil.rmtree(own, ignore_errors=True)
         self.note.unlink(missing_ok=True)
         self.failed.unlink(missing_ok=True)
         env = {"DLCORE_BOOK": "1", "DLCORE_RECORDS": str(own / "records"), "XDG_CACHE_HOME": str(own / "cache")}
-        env |= {"DLCORE_TRACE": str(trace)}
+        env |= {"DLCORE_TRACE": str(trace), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
         first, start = Path(__file__).with_name("traced.py"), time.perf_counter()
         try:
             notebook.execute(self.source, self.copy, cwd=ROOT, env=env, first=first)
@@ -183,15 +184,21 @@ class Page:
 
 def execute(package: Mapping[str, str]) -> list[Page]:
     """Returns the pages of the notebooks; those are executed whose code, modules, records or copy have changed."""
-    pages = [Page(source) for source in notebooks()]
-    for page in pages:
+
+    def make(page: Page) -> None:
         start = time.perf_counter()
-        if page.current(package):
-            print(f"{page.source.name}: unchanged")
-            continue
         page.execute(package)
         end = f"failed: {page.error}" if page.error else f"executed in {time.perf_counter() - start:.0f} s"
         print(f"{page.source.name}: {end}", flush=True)
+
+    pages = [Page(source) for source in notebooks()]
+    changed = [page for page in pages if not page.current(package)]
+    for page in pages:
+        if page not in changed:
+            print(f"{page.source.name}: unchanged")
+    # a core each: most of a page is one thread's work
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
+        list(pool.map(make, changed))
     return pages
 
 

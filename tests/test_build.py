@@ -121,13 +121,13 @@ def test_a_page_is_executed_again_when_what_it_is_made_of_has_changed_and_only_t
 def test_a_page_sees_shipped_records_only(project, monkeypatch):
     """Neither a reader's store nor what an earlier execution left."""
     monkeypatch.setenv("DLCORE_RECORDS", "/mine")
-    stale = project / "_build" / "local" / "records" / "stale.json"
+    stale = project / "_build" / "local" / "1_chapter" / "records" / "stale.json"
     stale.parent.mkdir(parents=True)
     stale.touch()
     page = build.Page(project / "notebooks" / "1_chapter.py")
     page.execute(build.tree(project / "small"))
     text = "".join(o.text for c in page.staged().cells for o in c.get("outputs", []))
-    assert text == f"4 1\n{project}/_build/local/records None\n"
+    assert text == f"4 1\n{project}/_build/local/1_chapter/records None\n"
     assert not stale.exists()
 
 

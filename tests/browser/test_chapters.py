@@ -113,7 +113,7 @@ def test_a_colour_scale_is_in_the_file(visit):
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_number_shows_its_interval_on_hover_and_focus(visit, name):
-    page = visit(name)
+    page = visit(name, draw=False)
     number = page.locator(".dl-number:visible").first
     more = number.locator(".dl-more")
     assert re.fullmatch(r" \(.* to .*, \d+ runs\)| \(.* to .*\)| \(one run\)", more.text_content())
@@ -144,7 +144,7 @@ def test_a_term_and_a_citation_explain_themselves_to_the_keyboard(visit):
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_reader_sees_the_data(visit, name):
-    page = visit(name)
+    page = visit(name, draw=False)
     pictures = page.locator("#look-at-the-data img, #look-at-the-data .dl-gallery svg")
     table = page.locator("#look-at-the-data table")
     assert pictures.count() >= 8 or table.count() == 1

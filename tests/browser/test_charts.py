@@ -88,7 +88,7 @@ async (root) => {
 """
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.slow), 390])
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_every_choice_of_every_chart_draws_whole_and_comes_back(visit, name, width):
     page = visit(name, width=width)
