@@ -388,14 +388,14 @@ live(config, record)
 # %% [markdown]
 # ### Your own two networks
 #
-# They may have any architecture and be cut at any named module. Here two ResNets of torchvision, of 18 and of 10 layers, are
-# trained for a few seconds. With a network connection, `weights="DEFAULT"` or `timm.create_model` gives trained ones; your
-# data then replace the digits.
+# They may have any architecture and be cut at any named module. Here two ResNets of torchvision, one twice as deep as the
+# other, are trained for a few seconds; their two widest stages are left out, since they take longest. With a network
+# connection, `weights="DEFAULT"` or `timm.create_model` gives trained ones; your data then replace the digits.
 
 # %%
 import torch
 from torch import nn
-from torchvision.models.resnet import BasicBlock, ResNet, resnet18
+from torchvision.models.resnet import BasicBlock, ResNet
 
 from dlcore import data, training
 from dlcore.stitching import penalty_curve
@@ -406,11 +406,13 @@ x, y, x_test, y_test = (
 )
 x, x_test = (nn.functional.interpolate(part, size=16).repeat(1, 3, 1, 1) for part in (x, x_test))
 torch.manual_seed(seed)
-yours, other = resnet18(num_classes=10), ResNet(BasicBlock, [1, 1, 1, 1], num_classes=10)
+yours, other = (ResNet(BasicBlock, [blocks, blocks, 1, 1], num_classes=10) for blocks in (2, 1))
+for net in (yours, other):
+    net.layer3, net.layer4, net.fc = nn.Identity(), nn.Identity(), nn.Linear(128, 10)
 short = training.TrainConfig(epochs=3, batch_size=64, learning_rate=2e-3, optimizer="adamw")
 for net in (yours, other):
     training.fit(net, (x, y), short, device="cpu")
-for row in penalty_curve(other, yours, (x, y, x_test, y_test), ["layer2"], training=short, device="cpu"):
+for row in penalty_curve(other, yours, (x, y, x_test, y_test), ["layer1", "layer2"], training=short, device="cpu"):
     print(f"{row.bottom_stage} -> {row.top_stage} ({row.family}): penalty {row.penalty:+.3f}, self-stitch ", end="")
     print(f"{row.self_penalty:+.3f}, untrained bottom {row.random_penalty:+.3f}; top's error {row.top_error:.3f}")
 

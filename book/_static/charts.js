@@ -293,7 +293,7 @@
       note.controls.forEach(function (c, i) { if (now[i] !== before[i]) view.signal(c.name, c.options[now[i]]); });
       // the width follows from the state alone, not from the states before
       size(base);
-      drawing = drawing.then(function () { return view.runAsync(); }).then(function () { return view.resize().runAsync(); }).then(fit).then(quiet);
+      drawing = drawing.then(function () { return view.resize().runAsync(); }).then(fit).then(quiet);
     }
 
     // -- drawing

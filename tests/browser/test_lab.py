@@ -131,15 +131,18 @@ def test_run_stop_and_a_new_point_in_jupyterlab(jupyterlab, chromium):
     slider.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function(f"document.querySelector('.widget-readout').innerText !== {before!r}")
-    own = _diamonds(page)
+    own = page.evaluate(OWN)
     run.click()
     page.locator("[role=status]", has_text="Done in").wait_for()
     (record,) = store.rglob("*.json")
     found = json.loads(record.read_text())["config"]
     assert (found["noise"], found["seed"]) == (0.4, 100)
-    page.wait_for_timeout(1500)
-    assert _diamonds(page) == own + 1
+    page.wait_for_function(f"{OWN} === {own + 1}")
     page.context.close()
+
+
+# the reader's runs among the recorded ones
+OWN = f"""document.querySelectorAll(".vega-embed")[1].querySelectorAll(".mark-symbol path[fill='{ROLES["own"]}']").length"""
 
 
 def _marks(page, index, at_least):
@@ -147,8 +150,3 @@ def _marks(page, index, at_least):
     count = f"document.querySelectorAll('.vega-embed')[{index}].querySelectorAll('.mark-symbol path').length"
     page.wait_for_function(f"{count} >= {at_least}")
     return page.evaluate(count)
-
-
-def _diamonds(page):
-    own = f".mark-symbol path[fill='{ROLES['own']}']"
-    return page.evaluate(f'document.querySelectorAll(".vega-embed")[1].querySelectorAll("{own}").length')

@@ -125,12 +125,12 @@ def test_the_noise_slider_by_keyboard_changes_the_marks(visit, name, csv, still,
     slider.focus()
     value = slider.input_value()
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(300)
+    chart.evaluate("e => e.dlDone()")
     assert slider.input_value() != value
     assert _marks(chart) != before
     assert _marks(other) == untouched
     page.keyboard.press("ArrowLeft")
-    page.wait_for_timeout(300)
+    chart.evaluate("e => e.dlDone()")
     assert _marks(chart) == before
 
 
@@ -169,7 +169,7 @@ def test_every_choice_changes_the_marks(visit, name, csv, what):
     assert len(options) >= 3
     for option in options:
         menu.select_option(label=option)
-        page.wait_for_timeout(120)
+        chart.evaluate("e => e.dlDone()")
         seen.add(_marks(chart))
     # a family without a run in the shown cell leaves all others dimmed, which is one picture for all such families
     assert len(seen) >= min(len(options), 4), f"{len(options)} choices, {len(seen)} different pictures"
@@ -198,7 +198,7 @@ def test_the_slider_draws_something_at_every_step(visit, name, csv, least, data)
     page.keyboard.press("Home")
     seen = set()
     for _ in range(steps):
-        page.wait_for_timeout(120)
+        chart.evaluate("e => e.dlDone()")
         assert chart.locator("svg g.mark-symbol path").count() >= least
         seen.add(slider.get_attribute("aria-valuetext"))
         page.keyboard.press("ArrowRight")
