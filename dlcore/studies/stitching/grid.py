@@ -87,8 +87,7 @@ def recorded() -> dict[str, list[Config]]:
         + _make(range(5), [{"init": "least_squares"}], width=4, **conv),
         "freeze": _make(range(5), FREEZE, **mlp) + _make(range(5), FREEZE, **conv),
         "mlp-pairs": _make(range(5), [*_pairs(128), *FAMILIES], **mlp),
-        # five seeds left two rows undecided: five more, of all five bottoms
-        "convnet-labels": _make(range(10), _pairs(16)[:5], **conv),
+        "convnet-labels": _make(range(5), _pairs(16)[:5], **conv),
         "convnet-families": _make(range(5), [*FAMILIES, {"kernel_size": 3}], **conv),
         "convnet-pairs": _make(range(5), _pairs(16)[5:], **conv),
         "convnet-self-supervised": _make(range(5), SSL, **conv),
