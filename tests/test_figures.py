@@ -1,7 +1,10 @@
 """Charts are complete: a finding as title, a description, their rows, valid specifications, honest emptiness."""
 
+import functools
 import io
+import itertools
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -127,6 +130,7 @@ SCALING = {
 }
 OWN = {
     "beside-counting": lambda rows, fits: figures.beside_counting(beside_counting(rows, Transduction().unseen)),
+    "data-and-size": lambda rows, fits: figures.data_and_size(rows),
 }
 
 
@@ -136,23 +140,74 @@ def test_chapter_4_can_be_read_without_a_run(name):
     assert SCALING[name](*_scaling_curves(own=False)).to_dict()["usermeta"]["csv"].count("\n") > 3
 
 
-@pytest.mark.parametrize("name", [*NAMES, *RATIONALITY, *STITCHING, *SCALING, *OWN, *SYNTHESIS])
-def test_chart_is_complete_and_compiles(shipped, rationality, stitching, curves, name):
-    if name in STITCHING:
-        chart = STITCHING[name](*stitching)
-    elif name in SYNTHESIS:
-        tables = {
-            "rationality": rationality,
-            "distributional": shipped[0],
-            "scaling": curves[0],
-            "stitching": stitching[0],
-        }
-        chart = SYNTHESIS[name](tables, stitching[2])
-    elif name in SCALING | OWN:
-        chart = (SCALING | OWN)[name](*curves)
-    else:
-        chart = RATIONALITY[name](rationality) if name in RATIONALITY else _charts(*shipped)[name]()
-    spec = chart.to_dict()
+ALL = (*NAMES, *RATIONALITY, *STITCHING, *SCALING, *OWN, *SYNTHESIS)
+
+
+@pytest.fixture(scope="module")
+def spec(shipped, rationality, stitching, curves):
+    """The specification of a chart by its name; each is made once."""
+    tables = {
+        "rationality": rationality,
+        "distributional": shipped[0],
+        "scaling": curves[0],
+        "stitching": stitching[0],
+    }
+
+    @functools.cache
+    def made(name):
+        if name in STITCHING:
+            chart = STITCHING[name](*stitching)
+        elif name in SYNTHESIS:
+            chart = SYNTHESIS[name](tables, stitching[2])
+        elif name in SCALING | OWN:
+            chart = (SCALING | OWN)[name](*curves)
+        else:
+            chart = RATIONALITY[name](rationality) if name in RATIONALITY else _charts(*shipped)[name]()
+        return chart.to_dict()
+
+    return made
+
+
+# what makes a sentence of a title; a word that is a noun too stands with what follows it
+VERBS = re.compile(
+    r"\b(is|are|were|has|have|do|do not|go|goes|runs from|costs|changes?|differ|lie|exceeds|memorises?|fits|misses|removes|follow"
+    r"|contain|come|gives|takes|leaves?)\b"
+)
+
+
+def _states(note):
+    """Yields the places of all controls' options in every state that the page offers."""
+    offered = [(s["of"], set(map(tuple, s["rows"]))) for s in note["states"]]
+    for chosen in itertools.product(*(range(len(c["options"])) for c in note["controls"])):
+        if all(tuple(chosen[c] for c in of) in rows for of, rows in offered):
+            yield chosen
+
+
+def _titles(note):
+    """Returns the titles of all states by the places of the options that they follow, None where a state has none."""
+    if "says" not in note:
+        return {(): note["title"]}
+    says, found = note["says"], {}
+    for key in {tuple(chosen[c] for c in says["of"]) for chosen in _states(note)}:
+        text, *numbers = says["states"].get("|".join(map(str, key)), [None])
+        found[key] = says["texts"][text].format(*numbers) if text is not None else None
+    return found
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_title_of_every_state_is_a_sentence(spec, name):
+    """It states what that state shows: where there is a choice it follows it, and no state falls back to what the chart is of."""
+    note = spec(name)["usermeta"]
+    assert ("says" in note) == bool(note["controls"])
+    titles = _titles(note)
+    assert titles
+    assert [key for key, title in titles.items() if not title] == []
+    assert [title for title in titles.values() if not VERBS.search(title) or re.search(r"\bnan\b", title)] == []
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_chart_is_complete_and_compiles(spec, name):
+    spec = spec(name)
     assert len(spec["description"]) > 60
     assert spec["title"]
     assert spec["usermeta"]["name"] == name
@@ -163,10 +218,10 @@ def test_chart_is_complete_and_compiles(shipped, rationality, stitching, curves,
 
 
 def test_the_value_of_more_pairs_is_counted_beside_the_law():
-    """The title counts curves past their knee whose last step brought more than the law says; the rows hold the steps."""
+    """The subtitle counts curves past their knee whose last step brought more than the law says; the rows hold the steps."""
     rows, fits = _scaling_curves(own=False)
     spec = figures.marginal_value_of_data(fits).to_dict()
-    assert spec["usermeta"]["title"].startswith("In 0 of 5 curves")
+    assert spec["usermeta"]["subtitle"].startswith("In 0 of 5 curves")
     drawn = pd.read_csv(io.StringIO(spec["usermeta"]["csv"]))
     one = drawn[(drawn.law == "measured") & (drawn.setting == "6L6L")].sort_values("pairs").iloc[-1]
     two = rows[rows.setting == "6L6L"].sort_values("pairs").loss.to_numpy()[-2:]
@@ -214,7 +269,7 @@ def test_titles_of_chapters_1_and_4_and_of_the_synthesis_follow_the_rows(rationa
     told = _says(figures.extrapolation(fits), "Bansal et al., published")
     assert "misses the largest by 1.3 %; the best law, one break" in told
     noisy = _says(figures.noise_in_four(rationality, stitching[2], shipped[0], curves[0]), "1 memorization gap")
-    assert noisy.startswith("Memorization gap, MNIST-1D, at 40 % noise: 0.6 end to end, ")
+    assert noisy.startswith("The memorization gap on MNIST-1D at 40 % noise is 0.6 (end to end), ")
 
 
 def test_a_stage_has_the_penalties_of_its_record(stitching):

@@ -94,10 +94,10 @@ def _told(rows: pd.DataFrame) -> str:
     shared = rows.groupby("noise").who.nunique()
     shared = shared[(shared == rows.who.nunique()) & (shared.index > 0)].index
     if shared.empty:
-        return ""
+        return " is recorded at no rate that all have in common"
     rate = min(shared, key=lambda r: abs(r - 0.4))
     at = rows[rows.noise == rate].sort_values("value", ascending=False)
-    return f" at {percent(rate)} noise: " + ", ".join(f"{v:.2g} {w}" for w, v in zip(at.who, at.value, strict=True))
+    return f" at {percent(rate)} noise is " + ", ".join(f"{v:.2g} ({w})" for w, v in zip(at.who, at.value, strict=True))
 
 
 def _ends(rows: pd.DataFrame) -> pd.DataFrame:
@@ -121,7 +121,7 @@ def _gaps(t: pd.DataFrame) -> pd.DataFrame:
     rows = select(t, usual=True, dataset="mnist1d", objective=["supervised", "random", "simclr"])
     rows = rows[((rows.probe == "ridge") | (rows.objective == "supervised")) & (rows.noise > 0)]
     found = _means(rows, "memorization", "method")
-    return found.assign(measure="1 memorization gap", says="Memorization gap, MNIST-1D,")
+    return found.assign(measure="1 memorization gap", says="The memorization gap on MNIST-1D")
 
 
 def _bottoms(stages: pd.DataFrame) -> pd.DataFrame:
@@ -130,14 +130,16 @@ def _bottoms(stages: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(noise=share).dropna(subset=["noise"])
     rows = rows[rows.depth == rows.groupby("architecture").depth.transform("max")]
     found = _means(rows.assign(net=rows.architecture.map(family)), "excess", "net")
-    says = "Stitching excess at the last stage, bottoms taught random labels, MNIST-1D,"
+    says = "The stitching excess at the last stage of bottoms taught random labels, MNIST-1D,"
     return found.assign(measure="2 stitching excess at the last stage", says=says)
 
 
 def _returned(t: pd.DataFrame) -> pd.DataFrame:
     rows = select(t, usual=True, experiment="cyclic", dataset="digits", architecture=["knn", "mlp", "forest"])
     found = _means(select(rows, neighbours=1), "flip_rate_test", "family")
-    return found.assign(measure="3 rate of the noise's label on test", says="The noise's label on test, digits,")
+    return found.assign(
+        measure="3 rate of the noise's label on test", says="The rate of the noise's label on test digits"
+    )
 
 
 def _losses(t: pd.DataFrame) -> pd.DataFrame:
@@ -146,7 +148,7 @@ def _losses(t: pd.DataFrame) -> pd.DataFrame:
     cost = rows.loss / select(rows, arm="baseline").loss.mean()
     found = _means(rows.assign(cost=cost, what=rows.noise_kind.map(names)), "cost", "what")
     found = pd.concat([found.drop_duplicates("who").assign(noise=0.0, value=1.0), found], ignore_index=True)
-    says = "Loss over that of clean pairs, synthetic language, 16,384 pairs,"
+    says = "The loss over that of clean pairs, synthetic language, 16,384 pairs,"
     return found.assign(measure="4 loss over that of clean pairs", says=says)
 
 

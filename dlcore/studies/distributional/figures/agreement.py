@@ -161,12 +161,16 @@ def kernel_path(table: pd.DataFrame) -> alt.HConcatChart:
         ),
     ).properties(height=300)
     most = ends.groupby("family").value.max()
-    said = " and ".join(f"{in_points(most[f])} points with a {f}" for f in families)
+    said = {}
+    for first in families:
+        others = "".join(f"; with a {f} by {in_points(most[f])}" for f in families if f != first)
+        text = f"With a {first}, train and test outputs differ along a ridge path by at most {in_points(most[first])} points"
+        said[(first,)] = text + others
     return finish(
         paired(left, right),
         name="kernel-path",
         controls=[kernel],
-        title=f"Along a ridge path train and test outputs differ by at most {said}",
+        title=Saying((kernel,), said, "Outputs on train and on test along a ridge path"),
         subtitle="Digits, 30 % noise on every class; the Gaussian kernel is wide. Means, 95 % intervals over 10 splits.",
         description="Left: the distance between outputs on train and on test above its null, against the ridge, for both "
         "kernels. Right: the rates of predicting the noise's target on train and test for the chosen kernel.",

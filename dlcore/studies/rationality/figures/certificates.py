@@ -153,7 +153,7 @@ def table_procedure(table: pd.DataFrame) -> alt.LayerChart:
     return finish(
         chart.properties(width="container", height=alt.Step(34)),
         name="table-procedure",
-        title=f"Accuracy of inserted test points, measured minus predicted: at most {100 * off:.1f} points; "
+        title=f"Inserted test points are right as often as the identity says, to within {100 * off:.1f} points on average; "
         f"{zero} of {len(cells)} intervals contain zero",
         subtitle="Dots: splits; diamonds: mean, 95 % interval. Dashed: the identity.",
         description="Measured accuracy of inserted test points minus the accuracy predicted by the identity, a dot for each "

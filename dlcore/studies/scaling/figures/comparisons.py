@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.charts.controls import choose
+from dlcore.charts.controls import Saying, choose
 from dlcore.charts.layers import either, inside, shown, single, tips
 from dlcore.charts.shared import LOG, Highlight
 from dlcore.charts.theme import ROLES, finish, paired, roles
@@ -32,7 +32,12 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
     numbers = ["difference", "low", "high"]
     curves, slopes = curves.round({"ratio": 4}), slopes.round(dict.fromkeys(numbers, 4))
     counts = slopes.assign(equal=slopes.verdict == "equivalent").groupby("data", sort=False).equal.agg(["sum", "size"])
-    said = ", ".join(f"{row['sum']} of {row['size']} on {name}" for name, row in counts.iterrows())
+    said = {
+        (
+            name,
+        ): f"{name}: without fitting a law, {row['sum']} of {row['size']} exponents are within {BAND} of the baseline's"
+        for name, row in counts.iterrows()
+    }
     data, tall = list(counts.index), max(300, 30 * int(counts["size"].max()))
     dataset = choose(highlight, "data", data, "data")
     here = "datum.data === dl_data"
@@ -68,8 +73,8 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
         paired(left, right),
         name="size-by-size",
         controls=[dataset],
-        title=f"Without fitting a law, {counts['sum'].sum()} of {counts['size'].sum()} exponents are within {BAND} of the baseline's",
-        subtitle=f"{said}. Bars: 95 %.",
+        title=Saying((dataset,), said, "Exponents compared size by size, without a law"),
+        subtitle=f"On all data, {counts['sum'].sum()} of {counts['size'].sum()}. Grey: ± {BAND}. Bars: 95 %.",
         description="Left: the loss of every setting over the baseline's loss, against sentence pairs, in logarithms, above the "
         "known floor where there is one. Right: the difference of exponents, minus the slope of those lines, with 95 per cent "
         "intervals and a grey band of plus and minus 0.05.",

@@ -12,6 +12,7 @@ from dlcore.charts.controls import Saying, choose, menu, pick
 from dlcore.charts.layers import either, shown, single, tips
 from dlcore.charts.shared import INK, LOG, Highlight, padded
 from dlcore.charts.theme import ROLES, finish
+from dlcore.charts.words import in_points
 from dlcore.metrics.scaling import marginal_value
 from dlcore.studies.scaling.readings import last_steps
 from dlcore.studies.scaling.table import LAWS, CurveFit
@@ -92,7 +93,7 @@ def _exponents(keys: pd.DataFrame) -> dict[tuple[str, str], str]:
     said = {}
     for key, part in keys.groupby(["data", "law"], sort=False):
         base = part[part.arm == "baseline"].exponent.dropna()
-        found = [f"{key[0]}, law {key[1]}: exponent {base.iloc[0]:.2f} for the baseline"] if len(base) else []
+        found = [f"{key[0]}, law {key[1]}: the exponent is {base.iloc[0]:.2f} for the baseline"] if len(base) else []
         for arm, name in (("architecture", "other architectures"), ("noise", "noise")):
             own = part[part.arm == arm].exponent.dropna()
             if found and len(own):
@@ -225,14 +226,25 @@ def _measured(fits: Sequence[CurveFit]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def _last_said(steps: pd.DataFrame) -> dict[tuple[str, str, str], str]:
+    """Returns the finding of every corpus, setting and law: what twice the data brought at the end of the curve, and by the law."""
+    return {
+        (corpus_name(row.curve), row.setting, LAWS[row.law]): (
+            f"From {row.smaller:,} to {row.larger:,} pairs, twice the data removed {in_points(1 - 2**-row.measured)} % of the loss; "
+            f"by this law it removes {in_points(1 - 2**-row.predicted)} %"
+        )
+        for row in steps.itertuples()
+    }
+
+
 def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None) -> alt.LayerChart:
     """What the next pairs bring, for every setting of a corpus under a law, with knee and measured steps of the chosen one."""
     fits = [f for f in fits if f.law != "broken"]
     found = [_marginal(fits), _measured(fits).assign(law="measured")]
     rows = pd.concat(found, ignore_index=True).drop(columns="choice")
     keys = pd.DataFrame([_about(f) for f in fits])
-    late = last_steps([f for f in fits if f.law == "bansal"])
-    late = late[late.larger > late.knee]
+    steps = last_steps(fits)
+    late = steps[(steps.law == "bansal") & (steps.larger > steps.knee)]
     more = int((late.measured > late.predicted).sum())
     start = dict(highlight or {})
     data, kinds = list(dict.fromkeys(keys.data)), list(QUANTITIES.values())
@@ -282,11 +294,12 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
         name="marginal-value",
         controls=controls,
         there=keys,
-        title=f"In {more} of {len(late)} curves that pass their knee, the last step brought more than the thesis's law says",
-        subtitle="Lines: the law, to four times the data. Circles: the chosen setting, measured from size to size. Dashed: its knee.",
+        title=Saying((controls[0], controls[1], controls[2]), _last_said(steps), "What the next pairs bring"),
+        subtitle=f"In {more} of {len(late)} curves that pass their knee, the last step brought more than the thesis's law says. Lines: the "
+        "law, to four times the data. Circles: the chosen setting, measured from size to size. Dashed: its knee.",
         description="The value of more data against the number of pairs, on logarithmic axes, for every setting of the "
         "chosen corpus under the chosen law: share of loss removed by doubling, elasticity, or nats removed by one per "
         "cent more pairs. The chosen setting is bold, its knee is marked, and circles show what was measured from one size to the "
-        "next. The title counts the curves whose largest size lies beyond the knee.",
+        "next. The subtitle counts the curves whose largest size lies beyond the knee.",
         rows=rows,
     )

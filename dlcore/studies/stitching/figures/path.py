@@ -56,18 +56,22 @@ def _summary(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def _connects(barriers: pd.DataFrame) -> dict[tuple[str], str]:
-    """Returns the finding of every kind of pair: the mean barrier of each architecture at its usual width, by its maps."""
+    """Returns the finding of every kind of pair: the mean barrier of each architecture at its usual width, by its maps.
+
+    Where none has its usual width, that of each kind of network.
+    """
     said = {}
-    usual = barriers[barriers.usual_width]
     plural = {"mlp": "MLPs", "convnet": "convnets", "resnet": "small ResNets", "resnet18": "ResNet-18"}
-    for pair, part in usual.groupby("pair"):
-        by, best = (part[part.converged == kind].groupby("architecture").value.mean() for kind in (False, True))
+    for pair, part in barriers.groupby("pair"):
+        usual = part[part.usual_width]
+        own, by = (usual, "architecture") if len(usual) else (part, "setting")
+        each, best = (own[own.converged == kind].groupby(by).value.mean() for kind in (False, True))
         told = ", ".join(
-            f"{plural.get(name, name)} {points(value)} points"
+            f"{points(value)} points with {plural.get(name, name)}"
             + (f" ({points(best[name])} with the best maps found)" if name in best else "")
-            for name, value in by.sort_values().items()
+            for name, value in each.sort_values().items()
         )
-        said[(pair,)] = f"Barrier on the path, {pair}: {told}"
+        said[(pair,)] = f"{pair[0].upper()}{pair[1:]}: the barrier on the path is {told}"
     return said
 
 
@@ -163,11 +167,13 @@ def barrier_by_width(table: pd.DataFrame) -> alt.LayerChart:
     names = pd.concat([names[~names.setting.isin(long)], tops[tops.setting.isin(long)]])
     labels = alt.Chart(names).mark_text(dy=-12, color=ROLES["null"]).encode(x=x, y=alt.Y("high:Q"), text="setting:N")
     labels = labels.transform_calculate(high="isValid(datum.high) ? datum.high : datum.value")
-    falls = bool(sweeps) and all(own.width[own.value.idxmin()] == own.width.max() for own in sweeps)
+    falls = sum(own.width[own.value.idxmin()] == own.width.max() for own in sweeps)
     return finish(
         alt.layer(zero(), lines, labels).properties(width="container", height=320),
         name="stitching-width",
-        title="The widest networks have the lowest barrier" if falls else "The barrier by the width of both networks",
+        title="The widest networks have the lowest barrier"
+        if falls == len(sweeps) > 0
+        else f"In {falls} of {len(sweeps)} sweeps the barrier is smallest at the largest width",
         subtitle="Largest error on the path between two seeds above the worse end. Mean, 95 % interval; dots: pairs.",
         description="Barrier of the stitching path between two networks of different seeds, against the width of both, "
         f"by data set and architecture: {', '.join(settings)}.",
