@@ -324,6 +324,40 @@ def test_highlight_sets_the_start(shipped):
     assert "forest" in starts.values()
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_chart_begins_where_something_was_run(spec, name):
+    note = spec(name)["usermeta"]
+    assert tuple(c["value"] for c in note["controls"]) in set(_states(note))
+    assert "Not recorded" not in note["subtitle"]
+
+
+ASKED = {
+    "a rate": ({"noise": 0.65}, "Not recorded at noise 65 %: shown at 30 %."),
+    "a family and a set": (
+        {"noise": 0.7, "family": "forest", "dataset": "cifar10"},
+        "Not recorded at data CIFAR-10: shown at digits (8 x 8).",
+    ),
+    "what is there": ({"noise": 0.7, "family": "forest"}, "Labels move"),
+    "nothing": (None, "Labels move"),
+}
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_a_start_that_was_not_recorded_is_told(shipped, case):
+    asked, told = ASKED[case]
+    assert figures.spectrum(shipped[0], asked).to_dict()["usermeta"]["subtitle"].startswith(told)
+
+
+def test_a_start_that_no_run_has_together_is_told(rationality):
+    """Rate and data are both recorded, and not with each other."""
+    rates = rationality[rationality.usual & (rationality.objective == "supervised")].groupby("dataset").noise.unique()
+    data = min(rates.index, key=lambda d: len(rates[d]))
+    noise = next(r for r in sorted(rates["mnist1d"]) if r not in set(rationality[rationality.dataset == data].noise))
+    note = figures.gap_decomposition(rationality, {"dataset": data, "noise": noise}).to_dict()["usermeta"]
+    assert tuple(c["value"] for c in note["controls"]) in set(_states(note))
+    assert note["subtitle"].startswith(f"Not recorded at noise {100 * noise:.0f} %: shown at ")
+
+
 def test_a_chart_without_rows_is_an_error():
     with pytest.raises(ValueError, match="no rows"):
         theme.finish(None, name="x", title="t", description="d", rows=pd.DataFrame())

@@ -193,7 +193,7 @@ def test_a_sentence_follows_the_controls():
     """One that states share is there once, its numbers beside it."""
     said = {("x", 0.1): "of MNIST-1D 10 %", ("y", 0.4): "of MNIST-1D 2.5 %", ("y", 0.1): "4 have none"}
     saying = controls.Saying((MENUS[0], MENUS[2]), said, "else")
-    assert saying.start == "of MNIST-1D 10 %"
+    assert saying.start(MENUS) == "of MNIST-1D 10 %"
     assert saying.spec(MENUS) == {
         "of": [0, 2],
         "states": {"0|0": [0, "1", "10"], "1|1": [0, "1", "2.5"], "1|0": [1]},

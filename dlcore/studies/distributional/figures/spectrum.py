@@ -124,7 +124,7 @@ def joint_density(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Hi
     cells = pd.DataFrame(found).round(4)
     said = _comes_back(cells[cells.pop("flipped")])
     start = begin(highlight)
-    wanted = {"setting": f"{start.get('dataset')}: {start.get('family')}"}
+    wanted = {"setting": f"{start['dataset']}: {start['family']}"} if {"dataset", "family"} <= set(start) else None
     rate = rates(start, cells.noise, 0.3)
     setting = choose(wanted, "setting", cells.setting, "data and architecture", f"CIFAR-10: {family('resnet')}")
     base = shown(cells, chosen(setting, rate))

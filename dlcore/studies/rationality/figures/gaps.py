@@ -69,7 +69,8 @@ def _own_gaps(table: pd.DataFrame) -> pd.DataFrame:
 
 def _data(start: dict, rows: pd.DataFrame) -> Control:
     """Returns the menu of the data, ours and published, which starts at the reader's data set."""
-    return choose({"source": f"{start.get('dataset')} (ours)"}, "source", rows.source, "data", "MNIST-1D (ours)")
+    wanted = {"source": f"{start['dataset']} (ours)"} if "dataset" in start else None
+    return choose(wanted, "source", rows.source, "data", "MNIST-1D (ours)")
 
 
 def _parts_said(rows: pd.DataFrame) -> dict[tuple[str, float], str]:

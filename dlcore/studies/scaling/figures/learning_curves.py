@@ -34,6 +34,7 @@ ARMS = {
     "noise": "train",
     "other": "null",
 }
+_BASELINE = ("2L2L", "clean")  # its architecture and its noise, as a highlight names them
 PAIRS = alt.Axis(format="~s", tickCount=6, labelOverlap=True)
 
 
@@ -136,7 +137,10 @@ def learning_curves(rows: pd.DataFrame, fits: Sequence[CurveFit], highlight: Hig
             options = list(dict.fromkeys(own.choice))
             here = [o for o in options if o in set(own.choice[own.data == controls[0].value])] or options
             first = max(here, key=common.get)
-            controls.append(menu(options, pick(highlight, label, options, first), label, f"dl_{column}"))
+            # the baseline, which has no such arm, is drawn in every state
+            asked = (highlight or {}).get(label)
+            asked = None if asked in _BASELINE else asked
+            controls.append(menu(options, pick(highlight, label, options, first), label, f"dl_{column}", asked=asked))
             offered.append(own[["data", "choice"]].rename(columns={"choice": column}))
             named.append(f"datum.choice === dl_{column}")
     found = [LAWS[law] for law in LAWS if LAWS[law] in set(keys.law)]
@@ -253,8 +257,8 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
     first = pick(start, "data", data, data[0])
     own = list(dict.fromkeys(keys.setting[keys.data == first]))
     baseline = keys.setting[(keys.data == first) & (keys.arm == "baseline")]
-    one = pick(start, "setting", own, next(iter(baseline), own[0]))
-    controls = [choose(start, "data", data, "data"), menu(settings, one, "setting", "dl_setting")]
+    one, asked = pick(start, "setting", own, next(iter(baseline), own[0])), start.get("setting")
+    controls = [choose(start, "data", data, "data"), menu(settings, one, "setting", "dl_setting", asked=asked)]
     controls += [choose(None, "law", found, "law"), choose(None, "quantity", kinds, "quantity")]
     here = "datum.data === dl_data && datum.law === dl_law"
     mine = "datum.setting === dl_setting"

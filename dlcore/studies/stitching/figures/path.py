@@ -195,6 +195,8 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
     dots = _sorted(parts).round(5)
     cells = _summary(dots, ["setting", "pair"])
     start = begin(highlight)
+    if start.get("pair") not in set(rows.pair):  # the kinds of the other charts are no answer to this one's question
+        start.pop("pair", None)
     kinds = choose(start, "pair", rows.pair, "the small set")
     where = choose(start, "setting", choices(rows), "networks")
     here = chosen(where, kinds)
