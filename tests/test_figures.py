@@ -9,6 +9,7 @@ import re
 import pandas as pd
 import pytest
 import vl_convert
+from colours import BACKGROUNDS, contrast, over, thin_marks
 
 from dlcore import figures, studies
 from dlcore.charts import theme
@@ -203,6 +204,42 @@ def test_the_title_of_every_state_is_a_sentence(spec, name):
     assert titles
     assert [key for key, title in titles.items() if not title] == []
     assert [title for title in titles.values() if not VERBS.search(title) or re.search(r"\bnan\b", title)] == []
+
+
+# which series have a role that stands for something; the others of a chart are grey, or of the chart's own subject
+MEANT = {
+    "train": r"train|noise|robustness",
+    "test": r"test|rationality",
+    "sampler": r"sampler",
+    "bayes": r"bound|epsilon|certificate|counting|unseen",
+    "paper": r"paper|printed|Theorem",
+}
+
+
+def _series(spec):
+    """Yields each series of a specification that a colour is given to, with its role."""
+    names = {colour: role for role, colour in theme.ROLES.items()}
+    for part in _layers(spec):
+        scale = part.get("encoding", {}).get("color", {}).get("scale", {})
+        yield from (
+            (s, names[c]) for s, c in zip(scale.get("domain", []), scale.get("range", []), strict="range" in scale)
+        )
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_colour_is_a_role(spec, name):
+    """No role stands in for the next free colour: one that has a meaning is given to series of that meaning alone."""
+    wrong = {(s, role) for s, role in _series(spec(name)) if role in MEANT and not re.search(MEANT[role], s)}
+    assert not wrong
+
+
+@pytest.mark.parametrize("scheme", BACKGROUNDS)
+@pytest.mark.parametrize("name", ALL)
+def test_thin_marks_can_be_seen(spec, name, scheme):
+    """Rules, lines and ticks in all their states; what is not chosen is thinner, not fainter."""
+    page = BACKGROUNDS[scheme]
+    found = {(c, o): contrast(over(c, page, o), page) for c, o in thin_marks(spec(name))}
+    assert {mark: ratio for mark, ratio in found.items() if ratio < 3} == {}
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from colours import BACKGROUNDS, contrast, linear, over, thin_marks
 
 from dlcore.charts import controls, page, theme
 
 ROOT = Path(__file__).resolve().parents[1]
-BACKGROUNDS = {"light": "#ffffff", "dark": "#14181e"}  # the theme's, --pst-color-background
 # what a person without one kind of cone sees (Machado, Oliveira and Fernandes 2009, severity 1), in linear RGB
 CONES = {
     "usual": np.eye(3),
@@ -22,18 +22,6 @@ CONES = {
     "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
     "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
 }
-
-
-def _linear(colour):
-    """Returns linear RGB of a colour as in a style sheet."""
-    c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-
-
-def _contrast(one, two):
-    """Returns the contrast ratio of WCAG 2."""
-    high, low = sorted((float(_linear(c) @ [0.2126, 0.7152, 0.0722]) for c in (one, two)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
 
 
 def _lab(linear):
@@ -47,22 +35,30 @@ def _lab(linear):
 
 
 def test_contrast_is_the_one_of_the_standard():
-    assert _contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert _contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)  # WCAG's own example of a near miss
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)  # WCAG's own example of a near miss
 
 
 @pytest.mark.parametrize("scheme", BACKGROUNDS)
 @pytest.mark.parametrize("role", theme.ROLES)
 def test_every_role_can_be_seen(role, scheme):
-    assert _contrast(theme.ROLES[role], BACKGROUNDS[scheme]) >= 3
+    assert contrast(theme.ROLES[role], BACKGROUNDS[scheme]) >= 3
 
 
 @pytest.mark.parametrize("cones", CONES)
 @pytest.mark.parametrize("pair", list(itertools.combinations(theme.ROLES, 2)), ids="-".join)
 def test_two_roles_are_two_colours_for_everybody(pair, cones):
-    one, two = (_lab(np.array(CONES[cones]) @ _linear(theme.ROLES[role])) for role in pair)
+    one, two = (_lab(np.array(CONES[cones]) @ linear(theme.ROLES[role])) for role in pair)
     # 2.3 is a just noticeable difference; small dots need several
     assert np.linalg.norm(one - two) > 14
+
+
+@pytest.mark.parametrize("scheme", BACKGROUNDS)
+def test_a_faint_mark_is_seen_to_be_faint(scheme):
+    faint = {"layer": [{"mark": {"type": "rule", "color": theme.ROLES["null"], "opacity": 0.4}}]}
+    [(colour, opacity)] = thin_marks(faint)
+    assert contrast(over(colour, BACKGROUNDS[scheme], opacity), BACKGROUNDS[scheme]) < 3
+    assert over("#204060", "#000000", 0.5) == "#102030"
 
 
 def test_charts_have_no_colours_of_their_own():

@@ -60,6 +60,14 @@ def roles(field: str, named: dict[str, str], legend: alt.Legend | None = None, *
     return alt.Color(f"{field}:N", title=None, scale=scale, legend=shown, **more)
 
 
+SOLID, DASHED, DOTTED = [1, 0], [6, 3], [1.5, 3]
+
+
+def dashes(field: str, named: dict[str, Sequence[float]]) -> alt.StrokeDash:
+    """Returns the dash encoding of series that share a role: series -> dash. Its legend is that of the colours."""
+    return alt.StrokeDash(f"{field}:N", title=None, scale=alt.Scale(domain=list(named), range=list(named.values())))
+
+
 def singled(test: str, role: str = "chosen") -> Any:
     """Returns the colour encoding of what the reader chose: the role's where a Vega expression holds, grey elsewhere."""
     return alt.condition(test, alt.value(ROLES[role]), alt.value(ROLES["null"]))

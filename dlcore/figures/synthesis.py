@@ -33,13 +33,15 @@ def memorising_and_sampling(rationality: pd.DataFrame) -> alt.LayerChart:
     x = alt.X("memorized_share:Q", title="memorization gap, as a share of an interpolator's", axis=RATE)
     y = alt.Y("sampler_share:Q", title="clean accuracy lost, as a share of a sampler's loss", axis=RATE)
     ends = pd.DataFrame({"memorized_share": [0, 1], "sampler_share": [0, 1]})
-    colour = roles("kind", {"end to end": "train", "probe on features": "chosen"})
+    kinds = {"end to end": "chosen", "probe on features": "null"}
+    colour = roles("kind", kinds)
+    shape = alt.Shape("kind:N", title=None, scale=alt.Scale(domain=[*kinds], range=["square", "circle"]))
     tip = tips("data", "method", "seed", memorized_share=".2f", sampler_share=".2f")
     chart = alt.layer(
         alt.Chart(ends).mark_line(strokeDash=[6, 4], color=ROLES["null"]).encode(x=x, y=y),
         shown(rows, near("noise"))
         .mark_point(filled=True, size=45, opacity=1)
-        .encode(x=x, y=y, color=colour, tooltip=tip),
+        .encode(x=x, y=y, color=colour, shape=shape, tooltip=tip),
     ).properties(height=360, width="container")
     return finish(
         chart,

@@ -73,7 +73,7 @@ dlLab.part(function (lab) {
       const all = Object.values(curves).flat().map((p) => p[1]), high = Math.max(0.05, ...all) * 1.1, low = Math.min(-0.02, ...all) * 1.1;
       const line = (name, role, words, dash) => [{ kind: "line", role: role, dash: dash, name: words, points: curves[name] }, { kind: "dots", role: role, points: curves[name] }];
       chart(plot, { height: 260, label: "Stitching penalty against the layer at which two networks are joined.",
-        marks: [...line("none", "null", "an untrained bottom", true), ...line("self", "sampler", "the top's own bottom", true), ...line("pair", "own", "the other seed's bottom: yours, not recorded")],
+        marks: [...line("none", "null", "an untrained bottom", "dash"), ...line("self", "null", "the top's own bottom", true), ...line("pair", "own", "the other seed's bottom: yours, not recorded")],
         x: { low: 0.8, high: s.depth + 0.2, whole: true, label: "hidden layer at which they are joined" },
         y: { low: low, high: high, label: "penalty: error above the top's", format: (v) => percent(v, 0) } });
     }

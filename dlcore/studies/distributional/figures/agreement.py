@@ -197,7 +197,7 @@ def training_time(curves: pd.DataFrame) -> alt.LayerChart:
             f"while the error on the noisy training labels goes from {in_points(error.iloc[0])} to {in_points(error.iloc[-1])} %"
         )
     chart = alt.layer(
-        base.mark_line(opacity=0.35).encode(x=x, y=y, color=colour, detail="seed:N"),
+        base.mark_line(strokeWidth=0.6).encode(x=x, y=y, color=colour, detail="seed:N"),
         base.mark_line(strokeWidth=3).encode(
             x=x, y=alt.Y("mean(value):Q", title="distance or error", axis=RATE), color=colour
         ),

@@ -40,7 +40,6 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
         base.mark_line().encode(
             color=colour,
             detail="family:N",
-            opacity=either(mine, 1, 0.6),
             strokeWidth=either(mine, 3.5, 1.2),
         ),
         seeds.mark_circle(size=30, opacity=0.7).encode(color=colour, tooltip=tip),

@@ -279,7 +279,7 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
     )
     chart = alt.layer(
         what,
-        knee.mark_rule(strokeDash=[6, 4], color=ROLES["paper"], strokeWidth=1.5).encode(
+        knee.mark_rule(strokeDash=[6, 4], color=ROLES["bayes"], strokeWidth=1.5).encode(
             x="knee:Q", tooltip=tips(knee=(",.0f", "knee 1/C"))
         ),
         base.mark_line().encode(
@@ -287,8 +287,7 @@ def marginal_value_of_data(fits: Sequence[CurveFit], highlight: Highlight = None
             y=y,
             color=arm_colour(),
             detail="setting:N",
-            opacity=either(mine, 1, 0.35),
-            strokeWidth=either(mine, 3.5, 1.3),
+            strokeWidth=either(mine, 3.5, 0.8),
             tooltip=tip,
         ),
         dots.mark_point(size=60, strokeWidth=1.8, color=ROLES["chosen"]).encode(x="pairs:Q", y="value:Q", tooltip=tip),

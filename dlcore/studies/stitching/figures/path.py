@@ -11,25 +11,28 @@ import pandas as pd
 from dlcore.charts.controls import Saying, choose, chosen
 from dlcore.charts.layers import either, inside, shown, tips, zero
 from dlcore.charts.shared import UNIT, Highlight, begin
-from dlcore.charts.theme import ROLES, finish, paired, roles, singled
+from dlcore.charts.theme import DASHED, ROLES, SOLID, dashes, finish, paired, roles, singled
 from dlcore.studies.stitching.figures.shared import POINTS, absent, choices, kinds_of, means, points, setting, spread
 from dlcore.studies.stitching.table import pair_name
 
 _LEGEND = alt.Legend(orient="bottom", columns=2, symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5)
 
 
-def _lines(means: alt.Chart, pairs: alt.Chart, x: alt.X, colour: Any, tip: list, **y: Any) -> alt.LayerChart:
+def _lines(
+    means: alt.Chart, pairs: alt.Chart, x: alt.X, colour: Any, tip: list, dash: Any = alt.Undefined, **y: Any
+) -> alt.LayerChart:
     """Returns means with intervals over the thin lines, or the dots, of single pairs; both charts have the column `value`."""
     base = means.encode(x=x, color=colour)
+    drawn = base.mark_line(point={"size": 40, "opacity": 1}, strokeWidth=2.5)
     return alt.layer(
         pairs.encode(x=x, y=alt.Y("value:Q", **y), color=colour),
         base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", **y), y2="high:Q"),
-        base.mark_line(point={"size": 40, "opacity": 1}, strokeWidth=2.5).encode(y=alt.Y("value:Q", **y), tooltip=tip),
+        drawn.encode(y=alt.Y("value:Q", **y), strokeDash=dash, tooltip=tip),
     )
 
 
 def _thin(pairs: alt.Chart) -> alt.Chart:
-    return pairs.mark_line(strokeWidth=1, opacity=0.3).encode(detail="seed:N")
+    return pairs.mark_line(strokeWidth=0.6).encode(detail="seed:N")
 
 
 def _tip(form: str, *names: str) -> list:
@@ -209,7 +212,9 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
             f"{key[0]}: against untrained ones, frozen stages trained on the small set change the error by "
             f"{-100 * gain.iloc[0]:+.1f} points (one stage) and {-100 * gain.iloc[-1]:+.1f} ({len(gain)} stages)"
         )
-    colour = roles("line", {own: "chosen", drawn: "null", free: "train", small: "test"}, _LEGEND)
+    # pink: the small set's stages; grey: what they are compared with
+    colour = roles("line", {own: "chosen", free: "chosen", drawn: "null", small: "null"}, _LEGEND)
+    dash = dashes("line", {own: SOLID, free: DASHED, drawn: SOLID, small: DASHED})
     return finish(
         _lines(
             shown(cells, here),
@@ -217,6 +222,7 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
             x,
             colour,
             _tip(".3f", "line", "stage"),
+            dash,
             **up,
         ).properties(width="container", height=330),
         name="freeze-training",
