@@ -213,7 +213,7 @@ figures.gap_decomposition(table, highlight)
 # Two things to notice in {drive}`the released rows <gap-decomposition: source=CIFAR-10, probe without augmentation (published)>`.
 # Rationality is *not* always near zero: {glue:text}`rationality/rational-rows` of the {glue:text}`rationality/released-rows`
 # rows exceed one point, most of them ImageNet probes, and the largest reaches
-# {glue:text}`rationality/rational-most:.1f` points. And with augmentation the gap can be negative, since the training accuracy
+# {glue:text}`rationality/rational-most:.2g` points. And with augmentation the gap can be negative, since the training accuracy
 # is then measured on augmented images.
 #
 # ### Why: leverage
@@ -280,8 +280,8 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 #
 # :::{solution} ex-budget
 # :class: dropdown
-# $2 n \eta\,b^2 / (1 - \eta) = $ {glue:text}`rationality/budget:.1f` nats; the probe has
-# {glue:text}`rationality/weights:.0f`. Counting parameters certifies nothing here; counting information can.
+# $2 n \eta\,b^2 / (1 - \eta) = $ {glue:text}`rationality/budget:.2g` nats; the probe has
+# {glue:text}`rationality/weights:,.0f`. Counting parameters certifies nothing here; counting information can.
 # :::
 #
 # :::{exercise}
@@ -420,7 +420,7 @@ print(rationality(yours, x, digits.train_labels, x_test, digits.test_labels, rat
 # The tick is an estimate (Miller-Madow); it is left out where three ways to correct it disagree by more than a third,
 # and where the authors capped theirs at 100 %. It is our sharper form of the paper's Theorem II, at the released rows'
 # 5 % noise 4.6 times smaller: SimCLR with ResNet-18 goes from {glue:text}`rationality/simclr-published:.0f` to
-# {glue:text}`rationality/simclr-sharper:.1f` points; {glue:text}`rationality/simclr-measured:.2f` were measured.
+# {glue:text}`rationality/simclr-sharper:.2g` points; {glue:text}`rationality/simclr-measured:.2g` were measured.
 #
 # A representation that had learned nothing would memorise nothing either. So ask what it is worth. SimCLR with a ridge
 # probe classifies {glue:text}`rationality/simclr-cifar10:.0%` of the CIFAR-10 test images and

@@ -583,7 +583,7 @@ show(order_table(stages, names))
 #
 # If early layers are the same whatever the amount of data, they need not be trained on all of it. The paper trains a
 # network on 5,000 images, keeps the layers that stitch into the full network at no cost, and trains the others on 50,000:
-# a test error of 0.107, against 0.083 when all is trained on all images, and 0.52 on 5,000. The main text and the
+# a test error of 0.11, against 0.083 when all is trained on all images, and 0.52 on 5,000. The main text and the
 # appendix of the paper disagree on which layers were kept. We keep the first stages, one more at a time, and add the
 # control that the question needs: untrained first stages, frozen.
 

@@ -286,7 +286,7 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 #
 # :::{solution} ex-clean
 # :class: dropdown
-# 0.8 against clean labels; $(1 - \eta)^2 + \eta^2 / 9$, which is {glue:text}`distributional/noisy:.4f`, against fresh
+# 0.8 against clean labels; $(1 - \eta)^2 + \eta^2 / 9$, which is {glue:text}`distributional/noisy:.2g`, against fresh
 # noisy labels, and the same number for the agreement.
 # :::
 #
@@ -520,7 +520,7 @@ figures.tv_by_size(table)
 # Two partitions need no noise. The constant one ($\epsilon = 0$ for any procedure): do the output frequencies match the
 # label frequencies when classes are unequal? And coarse groups: is the mix of shirts, coats and pullovers *among tops*
 # right, though the classifier confuses them with one another? The original is AlexNet's share of terriers among dogs:
-# 20.9 % predicted, 22.4 % true, at an error of 9 % on individual terriers. Our MLP on Fashion-MNIST errs on
+# 21 % predicted, 22 % true, at an error of 9 % on individual terriers. Our MLP on Fashion-MNIST errs on
 # {glue:text}`distributional/marginal-error:.0%` of the clean labels, half as often as the paper's at 37 %: an easier
 # test of the same statement.
 

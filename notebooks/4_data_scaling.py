@@ -625,7 +625,7 @@ figures.size_by_size({"": table, "6L6L": published})
 # published curves have knees of their own.)
 #
 # Take *Bansal et al., published*. The exponents lie between {glue:text}`scaling/p-least:.2f` and
-# {glue:text}`scaling/p-most:.2f`; a shared one is rejected, with $F(4, 38)$ = {glue:text}`scaling/shared-f:.1f`,
+# {glue:text}`scaling/p-most:.2f`; a shared one is rejected, with $F(4, 38)$ = {glue:text}`scaling/shared-f:.2g`,
 # if residuals are independent, which small systematic residuals never quite are. The knees differ by a factor of
 # {glue:text}`scaling/published-knee-moves`. "Minimally impacted" is fair beside that factor; "equal" would not be.
 
@@ -780,7 +780,7 @@ show(shown)
 # - **Pre-asymptotic curves, and a finite list.** At small sizes a transformer is still learning what words are; at
 #   large ones the words run out. A curve steeper than theory is no discovery here.
 # - **The grammar.** A first version of the task was ambiguous: in 21 % of the sentences a prepositional phrase could be
-#   read in two ways, 0.0107 nats a symbol that the formula did not have. The two kinds of phrase now use different
+#   read in two ways, 0.011 nats a symbol that the formula did not have. The two kinds of phrase now use different
 #   prepositions and the floor is exact.
 # - **Stopping.** Models stop when held-out loss stops falling, or at the step budget; where the budget ended a run, its
 #   loss is an upper bound.

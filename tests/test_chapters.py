@@ -100,6 +100,16 @@ def test_a_name_explains_itself_where_it_comes_first(path):
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem[0])
+def test_numbers_in_prose_have_two_digits(path):
+    """Also in the folded parts; sizes are whole numbers, formulas and code are as exact as they must be."""
+    bare = re.sub(r"\$[^$]*\$|\{[\w:]+\}`[^`]*`|`[^`]*`", "", _prose(path))
+    decimals = re.findall(r"(?<![\w.])\d+\.\d+(?![\w.]*\d)", bare)
+    assert [d for d in decimals if len(d.replace(".", "").lstrip("0")) > 2] == []
+    formats = re.findall(r"\{glue:text\}`[^`:]+:([^`]*)`", _prose(path))
+    assert set(formats) <= {".2g", ".2f", ".0%", ".1%", ".0f", ",.0f"}
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem[0])
 def test_the_answer_is_three_points_and_the_counts_of_verdicts(path):
     answer = re.search(r":::\{admonition\} The answer\n(.*?)\n:::", _prose(path), re.S)[1]
     assert len(re.findall(r"^- \*\*\{glue:text\}", answer, re.M)) == 3 == len(re.findall("^- ", answer, re.M))

@@ -5,11 +5,12 @@ import io
 import itertools
 import json
 import re
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import vl_convert
-from colours import BACKGROUNDS, contrast, over, thin_marks
 
 from dlcore import figures, studies
 from dlcore.charts import theme
@@ -18,6 +19,10 @@ from dlcore.studies.scaling.comparisons import beside_counting
 from dlcore.studies.scaling.table import LAWS, PUBLISHED, published_scaling, scaling_fits
 from dlcore.studies.stitching.table import by_stage
 from dlcore.translation.task import Transduction
+
+sys.path.append(str(Path(__file__).parent))
+
+from colours import BACKGROUNDS, contrast, over, thin_marks
 
 
 @pytest.fixture(scope="module")
@@ -383,16 +388,6 @@ ASKED = {
 def test_a_start_that_was_not_recorded_is_told(shipped, case):
     asked, told = ASKED[case]
     assert figures.spectrum(shipped[0], asked).to_dict()["usermeta"]["subtitle"].startswith(told)
-
-
-def test_a_start_that_no_run_has_together_is_told(rationality):
-    """Rate and data are both recorded, and not with each other."""
-    rates = rationality[rationality.usual & (rationality.objective == "supervised")].groupby("dataset").noise.unique()
-    data = min(rates.index, key=lambda d: len(rates[d]))
-    noise = next(r for r in sorted(rates["mnist1d"]) if r not in set(rationality[rationality.dataset == data].noise))
-    note = figures.gap_decomposition(rationality, {"dataset": data, "noise": noise}).to_dict()["usermeta"]
-    assert tuple(c["value"] for c in note["controls"]) in set(_states(note))
-    assert note["subtitle"].startswith(f"Not recorded at noise {100 * noise:.0f} %: shown at ")
 
 
 def test_a_chart_without_rows_is_an_error():

@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from colours import BACKGROUNDS, contrast, linear, over, thin_marks
 
 from dlcore.charts import controls, page, theme
+
+sys.path.append(str(Path(__file__).parent))
+
+from colours import BACKGROUNDS, contrast, linear, over, thin_marks
 
 ROOT = Path(__file__).resolve().parents[1]
 # what a person without one kind of cone sees (Machado, Oliveira and Fernandes 2009, severity 1), in linear RGB
@@ -171,6 +174,21 @@ def test_a_control_may_be_limited_by_a_table_of_its_own():
     first, second = controls.states(MENUS, tables)
     assert (first["of"], second["of"]) == ([0, 1], [0, 2])
     assert second["rows"] == [[0, 1]]
+
+
+def test_a_start_that_no_run_has_moves_to_one_that_has():
+    """Both choices were run, and not with each other; what moved is told, what was not asked for is not."""
+    there = pd.DataFrame({"one": ["x", "y"], "noise": [0.1, 0.4]})
+    asked = [
+        controls.menu(["x", "y"], "x", "first", "dl_one", asked="x"),
+        controls.slider([0.1, 0.4], 0.4, asked=0.4),
+    ]
+    begun = controls.begun(asked, controls.states(asked, there))
+    assert [c.value for c in begun] == ["x", 0.1]
+    assert controls.unrecorded(begun) == "Not recorded at noise 40 %: shown at 10 %."
+    silent = controls.begun([asked[0], controls.slider([0.1, 0.4], 0.4)], controls.states(asked, there))
+    assert [c.value for c in silent] == ["x", 0.1]
+    assert controls.unrecorded(silent) == ""
 
 
 @pytest.mark.parametrize(

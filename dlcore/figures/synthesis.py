@@ -169,7 +169,7 @@ def what_similar_buys(stages: pd.DataFrame, stitching: pd.DataFrame) -> alt.Laye
     rows = rows[rows.groupby("networks").pair.transform("nunique") > 3]
     chosen = choose(None, "networks", rows.networks, "networks")
     fits = (
-        "the worse the bottom's own network, the worse the stitch at mid-depth",
+        "the stitch at mid-depth is the worse, the worse the bottom's own network is",
         "how good the bottom's own network is does not order the stitches at mid-depth",
     )
     said = {(n,): f"{n}: {order(own.worse, own.excess, *fits)}" for n, own in rows.groupby("networks")}

@@ -94,14 +94,18 @@ def _exponents(keys: pd.DataFrame) -> dict[tuple[str, str], str]:
     said = {}
     for key, part in keys.groupby(["data", "law"], sort=False):
         base = part[part.arm == "baseline"].exponent.dropna()
-        found = [f"{key[0]}, law {key[1]}: the exponent is {base.iloc[0]:.2f} for the baseline"] if len(base) else []
+        own = (
+            f"the exponent is {base.iloc[0]:.2f} for the baseline"
+            if len(base)
+            else "the baseline's exponent is not determined"
+        )
+        found = [f"{key[0]}, law {key[1]}: {own}"]
         for arm, name in (("architecture", "other architectures"), ("noise", "noise")):
             own = part[part.arm == arm].exponent.dropna()
-            if found and len(own):
+            if len(own):
                 low, high = f"{own.min():.2f}", f"{own.max():.2f}"
                 found.append(f"{low} to {high} with {name}" if low != high else f"{low} with {name}")
-        if found:
-            said[key] = ", ".join(found)
+        said[key] = ", ".join(found)
     return said
 
 
