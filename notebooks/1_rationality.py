@@ -27,7 +27,7 @@
 # - **{glue:text}`rationality/separation-untrained-cifar10-verdict`: only {term}`self-supervised` features do it.** With the features of an
 #   *untrained* network the factor is still {glue:text}`rationality/separation-untrained-cifar10`. Training them adds accuracy above
 #   all: {glue:text}`rationality/learns-cifar10` over the best untrained ones.
-# - **{glue:text}`rationality/flat-digits-logistic-verdict`: any probe does it.** {term}`Logistic regression` with its usual penalty is not
+# - **{glue:text}`rationality/flat-digits-logistic-verdict`: any probe does it.** {term}`Logistic regression <logistic regression>` with its usual penalty is not
 #   simple at 1,000 samples: on digits its accuracy falls by {glue:text}`rationality/flat-digits-logistic` at 40 % noise.
 #
 # All rows of this chapter in {ref}`the ledger <claims>`, by {term}`verdict`: {glue:text}`rationality/verdicts`.

@@ -488,7 +488,7 @@ for row in penalty_curve(other, yours, (x, y, x_test, y_test), ["layer2"], train
 # between two seeds is {glue:text}`stitching/stitching-path-least-squares`. With maps trained from both starts, for 1,000 steps and then
 # for four times as many as long as that gains a quarter of a point on samples kept for the choice, it is
 # {glue:text}`stitching/stitching-path-seeds` ({glue:text}`stitching/stitching-path-seeds-verdict`), and between disjoint halves
-# {glue:text}`stitching/stitching-path-halves` ({glue:text}`stitching/stitching-path-halves-verdict`). By {term}`Holm's correction` over all
+# {glue:text}`stitching/stitching-path-halves` ({glue:text}`stitching/stitching-path-halves-verdict`). By {term}`Holm's correction <Holm correction>` over all
 # headlines the two are {glue:text}`stitching/seeds-corrected` and {glue:text}`stitching/halves-corrected`. On Fashion-MNIST, where no
 # map has been trained that far, it is {glue:text}`stitching/stitching-path-fashion`, and no pair has less
 # than {glue:text}`stitching/barrier-fashion-least:.2g`. These small ResNets, of 8 channels, fit each other at their last

@@ -111,7 +111,7 @@ figures.learning_curves(rows, fits, highlight)
 # %% [markdown]
 # ## Look at the data
 #
-# Our corpus is a synthetic language pair, because its entropy is *known*: word frequencies follow {term}`Zipf's law` with exponent
+# Our corpus is a synthetic language pair, because its entropy is *known*: word frequencies follow {term}`Zipf's law <Zipf law>` with exponent
 # $s = 1.5$, verbs go last and adjectives behind their noun, determiners agree in gender, and every fourth word has two translations
 # that nothing in the source tells apart. Three pairs, and what 20 % wrong target words make of them:
 

@@ -64,6 +64,13 @@ def test_a_faint_mark_is_seen_to_be_faint(scheme):
     assert over("#204060", "#000000", 0.5) == "#102030"
 
 
+def test_lines_of_the_laboratory_are_not_faint():
+    style = (ROOT / "book" / "_static" / "lab" / "lab.css").read_text("utf8")
+    lines = re.findall(r"^\.dl-lab svg \.(?:line|thin|dash|dotted) \{.*$", style, re.M)
+    assert len(lines) == 4
+    assert not any("opacity" in line for line in lines)
+
+
 def test_charts_have_no_colours_of_their_own():
     """All colours are roles; text in a heat map is light or dark by the cell that it stands on."""
     allowed = {"#222", "#1a1a1a"}

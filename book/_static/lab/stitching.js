@@ -103,7 +103,7 @@ dlLab.part(function (lab) {
       name: "stitching", controls: CONTROLS, banks: ["digits", "recorded"], buttons: [["stitching", "Run"]],
       python: (s) => ({
         command: "python -m dlcore run stitching dataset=" + s.dataset + " architecture=mlp width=" + s.width + " depth=" + s.depth + " epochs=" + s.epochs + " family=" + (s.map === "trained" ? "linear" : "least_squares") + " noise=" + s.rate + " seed=" + s.seed,
-        note: (s.dataset === "digits" ? "The same images" : "Signals of the same law") + "; the Python's networks start from other weights. The recorded ones are larger."
+        note: (s.dataset === "digits" ? "The same images" : "Signals of the same law") + "; the Python's networks start from other weights. The recorded ones, of signals, are larger."
       }),
       view: function (area) {
         area.append(plot, look, foot);
