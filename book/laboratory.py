@@ -17,6 +17,8 @@ import pandas as pd
 from dlcore import data, noise, studies
 from dlcore.records import PACKAGED, RecordStore
 from dlcore.studies.distributional.partitions import PARTITIONS
+from dlcore.studies.stitching.table import by_stage, code, map_name
+from dlcore.translation.task import Transduction
 
 # features and probe of the recorded runs that the gaps are seen against
 RECORDED = (
@@ -62,9 +64,9 @@ def digits() -> dict[str, Any]:
     }
 
 
-def _span(rows: pd.DataFrame, column: str) -> dict[str, list[float]]:
-    """Returns mean, least and largest value of a column at each noise rate, over the recorded seeds."""
-    found = rows.groupby("noise")[column].agg(["mean", "min", "max", "size"])
+def _span(rows: pd.DataFrame, column: str, by: str = "noise") -> dict[str, list[float]]:
+    """Returns mean, least and largest value of a column at each noise rate, or what else it is over, of the recorded seeds."""
+    found = rows.groupby(by)[column].agg(["mean", "min", "max", "size"])
     parts = {k: found[v].round(5).tolist() for k, v in (("mean", "mean"), ("low", "min"), ("high", "max"))}
     return {"rates": found.index.tolist(), "seeds": found["size"].tolist(), **parts}
 
@@ -94,7 +96,42 @@ def recorded() -> dict[str, Any]:
         rows = t[(t.objective == objective) & (t.probe.isna() if probe == "network" else t.probe == probe)]
         spans = {gap: _span(rows.assign(**{gap: rows[gap].clip(lower=0)}), gap) for gap in gaps}
         rationality[f"{objective} {probe}"] = {"rates": spans["bound"]["rates"], **spans}
-    return {"samplers": samplers, "rationality": rationality}
+    return {
+        "samplers": samplers,
+        "rationality": rationality,
+        "stitching": _penalties(store),
+        "counting": _counting(store),
+    }
+
+
+def _penalties(store: RecordStore) -> dict[str, dict[str, list[float]]]:
+    """Returns the penalties of MLPs on MNIST-1D over the share of their stages, by the map and the bottom's noise."""
+    t = studies.table("stitching", store.table("stitching"))
+    stages = by_stage(t, {r.key: r.curves for r in store.records("stitching")})
+    rows = stages[(stages.dataset == "mnist1d") & (stages.architecture == "mlp") & (stages.stitcher_data == "top")]
+    rows = rows[rows.usual_width]
+    kinds = {code("seeds"): "0"} | {code("noise", rate): f"{rate:g}" for rate in (0.1, 0.5, 1.0)}
+    maps = {map_name({}): "trained", map_name({"family": "least_squares"}): "least_squares"}
+    rows = rows.assign(kind=rows.contrast.map(kinds), by=rows["map"].map(maps)).dropna(subset=["kind", "by"])
+    own = t[t.key.isin(rows.key)]
+    of = f"MLPs of {own.depth.iloc[0]:.0f} layers of {own.width.iloc[0]:.0f} units, {own.epochs.iloc[0]:.0f} epochs, at this share of the layers"
+    return {
+        f"{by} {kind}": {"of": of, **_span(part, "penalty", "depth")}
+        for (by, kind), part in rows.groupby(["by", "kind"])
+    }
+
+
+def _counting(store: RecordStore) -> dict[str, dict[str, list[float]]]:
+    """Returns what the counting learner of the chapter's language had left above its floor, in nats a word, by the noise."""
+    t = studies.table("scaling", store.table("scaling"))
+    rows = t[(t.curve == "transduction") & (t.architecture == "2L2L") & (t.width == 64)]
+    rows = rows[rows.arm.isin(["baseline", "noise"]) & rows.noise_kind.isin(["none", "target"])]
+    language = Transduction()
+    a_sentence = language.expected
+    of = f"the chapter's language, 3 lists of {language.list_size:,} words, s = {language.exponent:g}"
+    rows = rows.assign(left=(rows.reference - rows.asymptote) * a_sentence["target"] / a_sentence["content"])
+    parts = rows.dropna(subset=["left"]).groupby("noise")
+    return {f"{rate:g}": {"of": of, **_span(part, "left", "pairs")} for rate, part in parts}
 
 
 def learnt(objective: str) -> dict[str, Any]:

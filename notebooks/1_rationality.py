@@ -22,15 +22,15 @@
 # :::{admonition} The answer
 # :class: slide
 # - **{glue:text}`rationality/separation-cifar10-verdict`: {term}`probes <probe>` memorise far less.** At 20 % label noise on CIFAR-10 a network
-#   trained {term}`end to end` memorises {glue:text}`rationality/separation-cifar10` times as much as a linear probe on SimCLR
-#   or VICReg features. At 40 % noise the probe's clean test accuracy has fallen by {glue:text}`rationality/flat-cifar10`.
-# - **{glue:text}`rationality/separation-untrained-cifar10-verdict`: only self-supervised features do it.** With the features of an
+#   trained {term}`end to end` memorises {glue:text}`rationality/separation-cifar10` times as much as a linear probe on
+#   {term}`SimCLR` or {term}`VICReg` features. At 40 % noise the probe's clean test accuracy has fallen by {glue:text}`rationality/flat-cifar10`.
+# - **{glue:text}`rationality/separation-untrained-cifar10-verdict`: only {term}`self-supervised` features do it.** With the features of an
 #   *untrained* network the factor is still {glue:text}`rationality/separation-untrained-cifar10`. Training them adds accuracy above
 #   all: {glue:text}`rationality/learns-cifar10` over the best untrained ones.
-# - **{glue:text}`rationality/flat-digits-logistic-verdict`: any probe does it.** Logistic regression with its usual penalty is not
+# - **{glue:text}`rationality/flat-digits-logistic-verdict`: any probe does it.** {term}`Logistic regression <logistic regression>` with its usual penalty is not
 #   simple at 1,000 samples: on digits its accuracy falls by {glue:text}`rationality/flat-digits-logistic` at 40 % noise.
 #
-# All rows of this chapter in {ref}`the ledger <claims>`: {glue:text}`rationality/verdicts`.
+# All rows of this chapter in {ref}`the ledger <claims>`, by {term}`verdict`: {glue:text}`rationality/verdicts`.
 # :::
 
 # %% tags=["remove-cell"]
@@ -157,7 +157,7 @@ show(gallery(rows | {"Two random views each of four digits: SimCLR learns to tel
 # 1. 40 % of the training labels are wrong. What accuracy does a network trained end to end reach on these labels? And a
 #    linear probe on self-supervised features? {drive}`Answer <noise-sweep: source=CIFAR-10 (ours); noise=0.4>`
 # 2. How far does the probe's accuracy on *clean* test labels fall? {drive}`Answer <gap-decomposition: source=CIFAR-10 (ours); noise=0.4>`
-# 3. Random features with a ridge probe: the width grows from 50 to 2,000. What happens to the generalization gap, and to
+# 3. Random features with a {term}`ridge <ridge regression>` probe: the width grows from 50 to 2,000. What happens to the generalization gap, and to
 #    its bound? {drive}`Answer <leverage>`
 # 4. Is a wrong label ever *better* than none, by more than ten points? {drive}`Answer <table-procedure>`
 # :::
@@ -213,7 +213,7 @@ figures.gap_decomposition(table, highlight)
 # Two things to notice in {drive}`the released rows <gap-decomposition: source=CIFAR-10, probe without augmentation (published)>`.
 # Rationality is *not* always near zero: {glue:text}`rationality/rational-rows` of the {glue:text}`rationality/released-rows`
 # rows exceed one point, most of them ImageNet probes, and the largest reaches
-# {glue:text}`rationality/rational-most:.1f` points. And with augmentation the gap can be negative, since the training accuracy
+# {glue:text}`rationality/rational-most:.2g` points. And with augmentation the gap can be negative, since the training accuracy
 # is then measured on augmented images.
 #
 # ### Why: leverage
@@ -280,8 +280,8 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 #
 # :::{solution} ex-budget
 # :class: dropdown
-# $2 n \eta\,b^2 / (1 - \eta) = $ {glue:text}`rationality/budget:.1f` nats; the probe has
-# {glue:text}`rationality/weights:.0f`. Counting parameters certifies nothing here; counting information can.
+# $2 n \eta\,b^2 / (1 - \eta) = $ {glue:text}`rationality/budget:.2g` nats; the probe has
+# {glue:text}`rationality/weights:,.0f`. Counting parameters certifies nothing here; counting information can.
 # :::
 #
 # :::{exercise}
@@ -298,7 +298,7 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 # %% [markdown]
 # :::{exercise}
 # :label: ex-features
-# Write the experiment: ridge regression on $k$ random ReLU features of the digits, $k$ from 20 to 1,280, at 20 % noise. When
+# Write the experiment: ridge regression on $k$ {term}`random ReLU` features of the digits, $k$ from 20 to 1,280, at 20 % noise. When
 # does the bound become vacuous, and what does the gap do meanwhile? Five lines, with `rationality` of `dlcore`.
 # :::
 #
@@ -324,7 +324,7 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 #
 # :::{exercise}
 # :label: ex-neighbours
-# Write the experiment: how do memorization and rationality of $k$-nearest neighbours change from $k = 1$ to 31? Before you
+# Write the experiment: how do memorization and rationality of {term}`k-NN`, $k$ nearest neighbours, change from $k = 1$ to 31? Before you
 # run it: at which $k$ is memorization $1 - \eta$?
 # :::
 #
@@ -420,7 +420,7 @@ print(rationality(yours, x, digits.train_labels, x_test, digits.test_labels, rat
 # The tick is an estimate (Miller-Madow); it is left out where three ways to correct it disagree by more than a third,
 # and where the authors capped theirs at 100 %. It is our sharper form of the paper's Theorem II, at the released rows'
 # 5 % noise 4.6 times smaller: SimCLR with ResNet-18 goes from {glue:text}`rationality/simclr-published:.0f` to
-# {glue:text}`rationality/simclr-sharper:.1f` points; {glue:text}`rationality/simclr-measured:.2f` were measured.
+# {glue:text}`rationality/simclr-sharper:.2g` points; {glue:text}`rationality/simclr-measured:.2g` were measured.
 #
 # A representation that had learned nothing would memorise nothing either. So ask what it is worth. SimCLR with a ridge
 # probe classifies {glue:text}`rationality/simclr-cifar10:.0%` of the CIFAR-10 test images and
@@ -433,7 +433,7 @@ print(rationality(yours, x, digits.train_labels, x_test, digits.test_labels, rat
 # %% [markdown]
 # ### The separation, and the untrained network
 #
-# End to end, networks memorise {glue:text}`rationality/separation-mnist1d` times as much as probes on MNIST-1D,
+# End to end, networks memorise {glue:text}`rationality/separation-mnist1d` times as much as probes on {term}`MNIST-1D`,
 # {glue:text}`rationality/separation-digits` times on digits, {glue:text}`rationality/separation-fashion` times on Fashion-MNIST. The
 # simple probe does most of that: with an untrained network's features the factors are
 # {glue:text}`rationality/separation-untrained-mnist1d`, {glue:text}`rationality/separation-untrained-digits` and

@@ -21,16 +21,15 @@
 # :class: slide
 # - **{glue:text}`stitching/stitching-connectivity-convnet-verdict`: two seeds fit at mid-depth.** A {term}`stitch` there costs, beyond
 #   a {term}`self-stitch`, {glue:text}`stitching/stitching-connectivity-convnet` of what an untrained {term}`bottom` costs (convnets,
-#   MNIST-1D).
+#   {term}`MNIST-1D`). On the whole path between the two the {term}`barrier` is at most {glue:text}`stitching/stitching-path-seeds` with
+#   the best maps found ({glue:text}`stitching/stitching-path-seeds-verdict`), between disjoint halves of the data
+#   {glue:text}`stitching/stitching-path-halves` ({glue:text}`stitching/stitching-path-halves-verdict`).
 # - **{glue:text}`stitching/stitching-more-data-verdict`: better plugs into worse.** A bottom trained on four times the data changes
 #   the error of the {term}`top` by {glue:text}`stitching/stitching-more-data`.
-# - **{glue:text}`stitching/stitching-self-supervised-verdict`: a network that saw no label fits.** A SimCLR bottom costs
+# - **{glue:text}`stitching/stitching-self-supervised-verdict`: a network that saw no label fits.** A {term}`SimCLR` bottom costs
 #   {glue:text}`stitching/stitching-self-supervised` at mid-depth.
-# - **{glue:text}`stitching/stitching-path-seeds-verdict` between two seeds, {glue:text}`stitching/stitching-path-halves-verdict` between
-#   disjoint halves of the data: a path without a {term}`barrier`.** With the best maps that we found, the barrier between convnets is
-#   at most {glue:text}`stitching/stitching-path-seeds` and {glue:text}`stitching/stitching-path-halves`.
 #
-# All rows of this chapter in {ref}`the ledger <claims>`: {glue:text}`stitching/verdicts`.
+# All rows of this chapter in {ref}`the ledger <claims>`, by {term}`verdict`: {glue:text}`stitching/verdicts`.
 # :::
 
 # %% tags=["remove-cell"]
@@ -255,7 +254,7 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 # :::{exercise}
 # :label: ex-permutation
 # Two networks differ only by a permutation of the units of one hidden layer. Which families of maps have penalty zero?
-# What do linear CKA and the identity stitch say?
+# What do {term}`linear CKA` and the {term}`identity stitch` say?
 # :::
 #
 # :::{solution} ex-permutation
@@ -358,7 +357,7 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 #
 # ### The map, exactly
 #
-# The paper's map is BatchNorm, a 1 x 1 convolution, BatchNorm. Before a linear layer it can be folded into that layer, so
+# The paper's map is {term}`BatchNorm`, a 1 x 1 convolution, BatchNorm. Before a linear layer it can be folded into that layer, so
 # that the stitched network has the architecture of $A$. With convolutions that is exact only inside the image: zero padding
 # puts zeros where the map would have put its constant. With residual blocks the map also acts on the skip path, and the
 # result is $A$'s architecture plus one linear map there.
@@ -489,7 +488,7 @@ for row in penalty_curve(other, yours, (x, y, x_test, y_test), ["layer1", "layer
 # for four times as many as long as that gains a quarter of a point on samples kept for the choice, it is
 # {glue:text}`stitching/stitching-path-seeds` ({glue:text}`stitching/stitching-path-seeds-verdict`), and between disjoint halves
 # {glue:text}`stitching/stitching-path-halves` ({glue:text}`stitching/stitching-path-halves-verdict`). {ref}`The ledger <claims>` says what
-# Holm's correction over all headlines leaves of the two. On Fashion-MNIST, where no
+# {term}`Holm's correction <Holm correction>` over all headlines leaves of the two. On Fashion-MNIST, where no
 # map has been trained that far, it is {glue:text}`stitching/stitching-path-fashion`, and no pair has less
 # than {glue:text}`stitching/barrier-fashion-least:.2g`. These small ResNets, of 8 channels, fit each other at their last
 # stages; whether better maps would connect the first ones is open. (A run here is a seed: its two pairs share their data.)
@@ -583,7 +582,7 @@ show(order_table(stages, names))
 #
 # If early layers are the same whatever the amount of data, they need not be trained on all of it. The paper trains a
 # network on 5,000 images, keeps the layers that stitch into the full network at no cost, and trains the others on 50,000:
-# a test error of 0.107, against 0.083 when all is trained on all images, and 0.52 on 5,000. The main text and the
+# a test error of 0.11, against 0.083 when all is trained on all images, and 0.52 on 5,000. The main text and the
 # appendix of the paper disagree on which layers were kept. We keep the first stages, one more at a time, and add the
 # control that the question needs: untrained first stages, frozen.
 

@@ -21,16 +21,15 @@
 # :class: slide
 # - **{glue:text}`distributional/ten-classes-mlp-verdict` on ten noisy classes, {glue:text}`distributional/tv-below-epsilon-verdict`
 #   over training sizes: the conjecture's bound.** With noise on each Fashion-MNIST class in turn, the distance of an MLP's outputs from
-#   the law of the labels, minus its bound {term}`epsilon`, is at most {glue:text}`distributional/ten-classes-mlp`. On MNIST-1D a convnet
-#   exceeds its bound by up to {glue:text}`distributional/tv-below-epsilon`.
-# - **{glue:text}`distributional/forest-calibrated-verdict`: interpolation is enough.** Forests interpolate and average the noise away;
-#   they exceed the bound by {glue:text}`distributional/forest-calibrated`.
+#   the law of the labels, minus its bound {term}`epsilon`, is at most {glue:text}`distributional/ten-classes-mlp`. On {term}`MNIST-1D` a
+#   convnet exceeds its bound by up to {glue:text}`distributional/tv-below-epsilon`; forests, which interpolate too and average the noise
+#   away, by {glue:text}`distributional/forest-calibrated` (interpolation is enough: {glue:text}`distributional/forest-calibrated-verdict`).
 # - **{glue:text}`distributional/cats-slope-verdict`: cats return as objects at the trained rate.** Each further cat labelled *object*
 #   brings back {glue:text}`distributional/cats-slope` on test; with a {term}`sampler` it would be 1.
 # - **{glue:text}`distributional/agreement-networks-verdict`: two networks {term}`agree <agreement>` as often as each is right**, to within
 #   {glue:text}`distributional/agreement-networks`.
 #
-# All rows of this chapter in {ref}`the ledger <claims>`: {glue:text}`distributional/verdicts`.
+# All rows of this chapter in {ref}`the ledger <claims>`, by {term}`verdict`: {glue:text}`distributional/verdicts`.
 # :::
 
 # %% tags=["remove-cell"]
@@ -168,7 +167,7 @@ show(gallery(rows))
 #
 # :::{admonition} Before the results
 # :class: predict
-# 1. One nearest neighbour memorises every noisy label. At 30 % noise on every class, how often does it give the noise's target
+# 1. One {term}`nearest neighbour <k-NN>` memorises every noisy label. At 30 % noise on every class, how often does it give the noise's target
 #    on test? And a forest of 100 trees, which interpolates too? {drive}`Answer <spectrum: noise=0.3; family=1-NN>`
 # 2. 15-NN does not interpolate: a third of its training predictions differ from the training labels. Do its outputs on train and
 #    on test have the same law? {drive}`Answer <knn-law>`
@@ -287,7 +286,7 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 #
 # :::{solution} ex-clean
 # :class: dropdown
-# 0.8 against clean labels; $(1 - \eta)^2 + \eta^2 / 9$, which is {glue:text}`distributional/noisy:.4f`, against fresh
+# 0.8 against clean labels; $(1 - \eta)^2 + \eta^2 / 9$, which is {glue:text}`distributional/noisy:.2g`, against fresh
 # noisy labels, and the same number for the agreement.
 # :::
 #
@@ -521,7 +520,7 @@ figures.tv_by_size(table)
 # Two partitions need no noise. The constant one ($\epsilon = 0$ for any procedure): do the output frequencies match the
 # label frequencies when classes are unequal? And coarse groups: is the mix of shirts, coats and pullovers *among tops*
 # right, though the classifier confuses them with one another? The original is AlexNet's share of terriers among dogs:
-# 20.9 % predicted, 22.4 % true, at an error of 9 % on individual terriers. Our MLP on Fashion-MNIST errs on
+# 21 % predicted, 22 % true, at an error of 9 % on individual terriers. Our MLP on Fashion-MNIST errs on
 # {glue:text}`distributional/marginal-error:.0%` of the clean labels, half as often as the paper's at 37 %: an easier
 # test of the same statement.
 
@@ -561,7 +560,7 @@ figures.knn_law(table)
 # %% [markdown]
 # ### Does any method do it?
 #
-# No. Along a ridge path the outputs of a wide Gaussian kernel on train and test differ by at most
+# No. Along a {term}`ridge <ridge regression>` path the outputs of a wide Gaussian {term}`kernel <kernel regression>` on train and test differ by at most
 # {glue:text}`distributional/kernel-path-gaussian`, those of a Laplace kernel by up to
 # {glue:text}`distributional/kernel-path-laplace` (TV above its null). Kernels with power-law spectra are theoretically *tempered* {cite}`mallinar2022benign`, between benign and
 # catastrophic overfitting.

@@ -27,7 +27,7 @@
 # - **{glue:text}`scaling/noise-kl-exponent-20-verdict`: noise leaves the exponent.** On our synthetic language 20 % wrong target words
 #   move it by {glue:text}`scaling/noise-kl-exponent-20`, on equally noisy pairs, whose entropy is a true {term}`floor`.
 #
-# All rows of this chapter in {ref}`the ledger <claims>`: {glue:text}`scaling/verdicts`.
+# All rows of this chapter in {ref}`the ledger <claims>`, by {term}`verdict`: {glue:text}`scaling/verdicts`.
 # :::
 
 # %% tags=["remove-cell"]
@@ -105,13 +105,13 @@ figures.learning_curves(rows, fits, highlight)
 
 # %% [markdown]
 # Grey is the baseline, pink the chosen architecture, blue the chosen noise. Note first that *the law decides*: under another law
-# the same points have another exponent. The dotted line is a learner that knows the grammar and only counts how words were
+# the same points have another exponent. The dotted line is a {term}`learner <counting learner>` that knows the grammar and only counts how words were
 # translated; its loss falls with an exponent that theory gives.
 
 # %% [markdown]
 # ## Look at the data
 #
-# Our corpus is a synthetic language pair, because its entropy is *known*: word frequencies follow Zipf's law with exponent
+# Our corpus is a synthetic language pair, because its entropy is *known*: word frequencies follow {term}`Zipf's law <Zipf law>` with exponent
 # $s = 1.5$, verbs go last and adjectives behind their noun, determiners agree in gender, and every fourth word has two translations
 # that nothing in the source tells apart. Three pairs, and what 20 % wrong target words make of them:
 
@@ -137,7 +137,7 @@ show(noisy_twins(language, Noise("target", 0.2)))
 #
 # The finding: change the architecture, filter the data or add noise, and **the exponent $p$ hardly moves; the
 # constants do**. So a constant *factor* of more data makes up for a slightly worse architecture or corpus. One change is
-# different: with back-translated instead of parallel data the exponent degrades.
+# different: with {term}`back-translated` instead of parallel data the exponent degrades.
 
 # %% [markdown]
 # ## Predict
@@ -203,7 +203,7 @@ print(f"exponent from the smallest to the largest: {log(excess[64] / excess[1024
 figures.exponent_constants(fits)
 
 # %% [markdown]
-# With the {term}`floor known <known floor>`, the exponents of architectures differ from that of 2L2L (two layers in encoder and decoder each) by
+# With the {term}`floor known <known floor>`, the exponents of architectures differ from that of {term}`2L2L` (two layers in encoder and decoder each) by
 # {glue:text}`scaling/architecture-exponent-4l1l` (4L1L), {glue:text}`scaling/architecture-exponent-decoder-only` (decoder only) and
 # {glue:text}`scaling/architecture-exponent-lstm` (LSTM decoder). Uniform noise in the source words moves it by
 # {glue:text}`scaling/source-uniform-exponent`. The constants do move: the largest $C$ of the thesis's law over the smallest is
@@ -269,7 +269,7 @@ show(claims.ledger_html([c for c in ledger if c.id in five]))
 #
 # :::{exercise}
 # :label: ex-knee
-# Show that the elasticity of the thesis's law is halved at the knee. By what factor does doubling the data at the knee
+# Show that the {term}`elasticity` of the thesis's law is halved at the knee. By what factor does doubling the data at the knee
 # multiply the loss when $p = 0.27$?
 # :::
 #
@@ -411,7 +411,7 @@ print(textwrap.fill(found.sentence, 96))
 
 # %% [markdown]
 # Four rules stand behind that sentence. Losses are fitted in logarithms, summed and not averaged, until no step helps, from
-# enough starts that the optimum is certain. Intervals come from a bootstrap or a profile, because $p$ and $C$ trade off.
+# enough starts that the optimum is certain. Intervals come from a {term}`bootstrap` or a profile, because $p$ and $C$ trade off.
 # Laws are compared by what they predict for a size they have not seen. And a residual counts in full up to 5 %: Huber's
 # threshold is 0.05 here, not the 0.001 that is often used, which under normal noise widens the spread of $p$ by a
 # quarter.
@@ -625,7 +625,7 @@ figures.size_by_size({"": table, "6L6L": published})
 # published curves have knees of their own.)
 #
 # Take *Bansal et al., published*. The exponents lie between {glue:text}`scaling/p-least:.2f` and
-# {glue:text}`scaling/p-most:.2f`; a shared one is rejected, with $F(4, 38)$ = {glue:text}`scaling/shared-f:.1f`,
+# {glue:text}`scaling/p-most:.2f`; a shared one is rejected, with $F(4, 38)$ = {glue:text}`scaling/shared-f:.2g`,
 # if residuals are independent, which small systematic residuals never quite are. The knees differ by a factor of
 # {glue:text}`scaling/published-knee-moves`. "Minimally impacted" is fair beside that factor; "equal" would not be.
 
@@ -780,7 +780,7 @@ show(shown)
 # - **Pre-asymptotic curves, and a finite list.** At small sizes a transformer is still learning what words are; at
 #   large ones the words run out. A curve steeper than theory is no discovery here.
 # - **The grammar.** A first version of the task was ambiguous: in 21 % of the sentences a prepositional phrase could be
-#   read in two ways, 0.0107 nats a symbol that the formula did not have. The two kinds of phrase now use different
+#   read in two ways, 0.011 nats a symbol that the formula did not have. The two kinds of phrase now use different
 #   prepositions and the floor is exact.
 # - **Stopping.** Models stop when held-out loss stops falling, or at the step budget; where the budget ended a run, its
 #   loss is an upper bound.

@@ -71,6 +71,51 @@ def test_an_interval_steps_back_behind_its_number(text, shown):
     assert (found and found[3]) == shown
 
 
+def _prose(path):
+    """Returns the text of a chapter that a reader meets: no code, no headings, no words that set a figure."""
+    cells = path.read_text("utf8").split("# %%")
+    text = "\n".join(c.partition("\n")[2] for c in cells if c.partition("\n")[0].strip() == "[markdown]")
+    text = re.sub(r"```.*?```|\{drive\}`[^`]*`|^# (?:#|:label:)[^\n]*$", "", text, flags=re.S | re.M)
+    return re.sub(r"\n# ?", "\n", text)
+
+
+CHAPTERS = sorted((ROOT / "notebooks").glob("[1-4]_*.py"))
+# names that a chapter uses as if everybody knew them; where one of them comes first, it explains itself
+NAMES = (
+    *("SimCLR", "VICReg", "MNIST-1D", "2L2L", "BatchNorm", "Zipf's law", "Holm's correction", "linear CKA"),
+    *("ridge", "ogistic regression", "random ReLU", "elasticity", "bootstrap"),
+)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem[0])
+def test_a_name_explains_itself_where_it_comes_first(path):
+    prose = _prose(path)
+    explained = re.sub(r"\{term\}`[^`]*`", lambda m: " " * len(m[0]), prose)
+    late = []
+    for name in NAMES:
+        first, bare = prose.find(name), explained.find(name)
+        if 0 <= bare == first:
+            late.append(f"{name}: {prose[first - 30 : first + 30]!r}")
+    assert not late
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem[0])
+def test_numbers_in_prose_have_two_digits(path):
+    """Also in the folded parts; sizes are whole numbers, formulas and code are as exact as they must be."""
+    bare = re.sub(r"\$[^$]*\$|\{[\w:]+\}`[^`]*`|`[^`]*`", "", _prose(path))
+    decimals = re.findall(r"(?<![\w.])\d+\.\d+(?![\w.]*\d)", bare)
+    assert [d for d in decimals if len(d.replace(".", "").lstrip("0")) > 2] == []
+    formats = re.findall(r"\{glue:text\}`[^`:]+:([^`]*)`", _prose(path))
+    assert set(formats) <= {".2g", ".2f", ".0%", ".1%", ".0f", ",.0f"}
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem[0])
+def test_the_answer_is_three_points_and_the_counts_of_verdicts(path):
+    answer = re.search(r":::\{admonition\} The answer\n(.*?)\n:::", _prose(path), re.S)[1]
+    assert len(re.findall(r"^- \*\*\{glue:text\}", answer, re.M)) == 3 == len(re.findall("^- ", answer, re.M))
+    assert re.search(r"ledger <claims>`, by \{term\}`verdict`: \{glue:text\}`\w+/verdicts`\.$", answer, re.S)
+
+
 def test_a_quoted_number_says_of_how_many_runs():
     def quoted(*measured):
         return Claim("", 1, "", "", "", (0, 1), Measured(*measured)).quoted

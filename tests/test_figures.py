@@ -1,7 +1,12 @@
 """Charts are complete: a finding as title, a description, their rows, valid specifications, honest emptiness."""
 
+import functools
 import io
+import itertools
 import json
+import re
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,6 +19,10 @@ from dlcore.studies.scaling.comparisons import beside_counting
 from dlcore.studies.scaling.table import LAWS, PUBLISHED, published_scaling, scaling_fits
 from dlcore.studies.stitching.table import by_stage
 from dlcore.translation.task import Transduction
+
+sys.path.append(str(Path(__file__).parent))
+
+from colours import BACKGROUNDS, contrast, over, thin_marks
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +136,7 @@ SCALING = {
 }
 OWN = {
     "beside-counting": lambda rows, fits: figures.beside_counting(beside_counting(rows, Transduction().unseen)),
+    "data-and-size": lambda rows, fits: figures.data_and_size(rows),
 }
 
 
@@ -136,23 +146,110 @@ def test_chapter_4_can_be_read_without_a_run(name):
     assert SCALING[name](*_scaling_curves(own=False)).to_dict()["usermeta"]["csv"].count("\n") > 3
 
 
-@pytest.mark.parametrize("name", [*NAMES, *RATIONALITY, *STITCHING, *SCALING, *OWN, *SYNTHESIS])
-def test_chart_is_complete_and_compiles(shipped, rationality, stitching, curves, name):
-    if name in STITCHING:
-        chart = STITCHING[name](*stitching)
-    elif name in SYNTHESIS:
-        tables = {
-            "rationality": rationality,
-            "distributional": shipped[0],
-            "scaling": curves[0],
-            "stitching": stitching[0],
-        }
-        chart = SYNTHESIS[name](tables, stitching[2])
-    elif name in SCALING | OWN:
-        chart = (SCALING | OWN)[name](*curves)
-    else:
-        chart = RATIONALITY[name](rationality) if name in RATIONALITY else _charts(*shipped)[name]()
-    spec = chart.to_dict()
+ALL = (*NAMES, *RATIONALITY, *STITCHING, *SCALING, *OWN, *SYNTHESIS)
+
+
+@pytest.fixture(scope="module")
+def spec(shipped, rationality, stitching, curves):
+    """The specification of a chart by its name; each is made once."""
+    tables = {
+        "rationality": rationality,
+        "distributional": shipped[0],
+        "scaling": curves[0],
+        "stitching": stitching[0],
+    }
+
+    @functools.cache
+    def made(name):
+        if name in STITCHING:
+            chart = STITCHING[name](*stitching)
+        elif name in SYNTHESIS:
+            chart = SYNTHESIS[name](tables, stitching[2])
+        elif name in SCALING | OWN:
+            chart = (SCALING | OWN)[name](*curves)
+        else:
+            chart = RATIONALITY[name](rationality) if name in RATIONALITY else _charts(*shipped)[name]()
+        return chart.to_dict()
+
+    return made
+
+
+# what makes a sentence of a title; a word that is a noun too stands with what follows it
+VERBS = re.compile(
+    r"\b(is|are|were|has|have|do|do not|go|goes|runs from|costs|changes?|differ|lie|exceeds|memorises?|fits|misses|removes|follow"
+    r"|contain|come|gives|takes|leaves?)\b"
+)
+
+
+def _states(note):
+    """Yields the places of all controls' options in every state that the page offers."""
+    offered = [(s["of"], set(map(tuple, s["rows"]))) for s in note["states"]]
+    for chosen in itertools.product(*(range(len(c["options"])) for c in note["controls"])):
+        if all(tuple(chosen[c] for c in of) in rows for of, rows in offered):
+            yield chosen
+
+
+def _titles(note):
+    """Returns the titles of all states by the places of the options that they follow, None where a state has none."""
+    if "says" not in note:
+        return {(): note["title"]}
+    says, found = note["says"], {}
+    for key in {tuple(chosen[c] for c in says["of"]) for chosen in _states(note)}:
+        text, *numbers = says["states"].get("|".join(map(str, key)), [None])
+        found[key] = says["texts"][text].format(*numbers) if text is not None else None
+    return found
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_title_of_every_state_is_a_sentence(spec, name):
+    """It states what that state shows: where there is a choice it follows it, and no state falls back to what the chart is of."""
+    note = spec(name)["usermeta"]
+    assert ("says" in note) == bool(note["controls"])
+    titles = _titles(note)
+    assert titles
+    assert [key for key, title in titles.items() if not title] == []
+    assert [title for title in titles.values() if not VERBS.search(title) or re.search(r"\bnan\b", title)] == []
+
+
+# which series have a role that stands for something; the others of a chart are grey, or of the chart's own subject
+MEANT = {
+    "train": r"train|noise|robustness",
+    "test": r"test|rationality",
+    "sampler": r"sampler",
+    "bayes": r"bound|epsilon|certificate|counting|unseen",
+    "paper": r"paper|printed|Theorem",
+}
+
+
+def _series(spec):
+    """Yields each series of a specification that a colour is given to, with its role."""
+    names = {colour: role for role, colour in theme.ROLES.items()}
+    for part in _layers(spec):
+        scale = part.get("encoding", {}).get("color", {}).get("scale", {})
+        yield from (
+            (s, names[c]) for s, c in zip(scale.get("domain", []), scale.get("range", []), strict="range" in scale)
+        )
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_colour_is_a_role(spec, name):
+    """No role stands in for the next free colour: one that has a meaning is given to series of that meaning alone."""
+    wrong = {(s, role) for s, role in _series(spec(name)) if role in MEANT and not re.search(MEANT[role], s)}
+    assert not wrong
+
+
+@pytest.mark.parametrize("scheme", BACKGROUNDS)
+@pytest.mark.parametrize("name", ALL)
+def test_thin_marks_can_be_seen(spec, name, scheme):
+    """Rules, lines and ticks in all their states; what is not chosen is thinner, not fainter."""
+    page = BACKGROUNDS[scheme]
+    found = {(c, o): contrast(over(c, page, o), page) for c, o in thin_marks(spec(name))}
+    assert {mark: ratio for mark, ratio in found.items() if ratio < 3} == {}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_chart_is_complete_and_compiles(spec, name):
+    spec = spec(name)
     assert len(spec["description"]) > 60
     assert spec["title"]
     assert spec["usermeta"]["name"] == name
@@ -163,10 +260,10 @@ def test_chart_is_complete_and_compiles(shipped, rationality, stitching, curves,
 
 
 def test_the_value_of_more_pairs_is_counted_beside_the_law():
-    """The title counts curves past their knee whose last step brought more than the law says; the rows hold the steps."""
+    """The subtitle counts curves past their knee whose last step brought more than the law says; the rows hold the steps."""
     rows, fits = _scaling_curves(own=False)
     spec = figures.marginal_value_of_data(fits).to_dict()
-    assert spec["usermeta"]["title"].startswith("In 0 of 5 curves")
+    assert spec["usermeta"]["subtitle"].startswith("In 0 of 5 curves")
     drawn = pd.read_csv(io.StringIO(spec["usermeta"]["csv"]))
     one = drawn[(drawn.law == "measured") & (drawn.setting == "6L6L")].sort_values("pairs").iloc[-1]
     two = rows[rows.setting == "6L6L"].sort_values("pairs").loss.to_numpy()[-2:]
@@ -214,7 +311,7 @@ def test_titles_of_chapters_1_and_4_and_of_the_synthesis_follow_the_rows(rationa
     told = _says(figures.extrapolation(fits), "Bansal et al., published")
     assert "misses the largest by 1.3 %; the best law, one break" in told
     noisy = _says(figures.noise_in_four(rationality, stitching[2], shipped[0], curves[0]), "1 memorization gap")
-    assert noisy.startswith("Memorization gap, MNIST-1D, at 40 % noise: 0.6 end to end, ")
+    assert noisy.startswith("The memorization gap on MNIST-1D at 40 % noise is 0.6 (end to end), ")
 
 
 def test_a_stage_has_the_penalties_of_its_record(stitching):
@@ -267,6 +364,30 @@ def test_highlight_sets_the_start(shipped):
     starts = {p["name"]: p["value"] for p in spec["params"] if "bind" in p}
     assert starts["dl_noise"] == 0.7
     assert "forest" in starts.values()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_chart_begins_where_something_was_run(spec, name):
+    note = spec(name)["usermeta"]
+    assert tuple(c["value"] for c in note["controls"]) in set(_states(note))
+    assert "Not recorded" not in note["subtitle"]
+
+
+ASKED = {
+    "a rate": ({"noise": 0.65}, "Not recorded at noise 65 %: shown at 30 %."),
+    "a family and a set": (
+        {"noise": 0.7, "family": "forest", "dataset": "cifar10"},
+        "Not recorded at data CIFAR-10: shown at digits (8 x 8).",
+    ),
+    "what is there": ({"noise": 0.7, "family": "forest"}, "Labels move"),
+    "nothing": (None, "Labels move"),
+}
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_a_start_that_was_not_recorded_is_told(shipped, case):
+    asked, told = ASKED[case]
+    assert figures.spectrum(shipped[0], asked).to_dict()["usermeta"]["subtitle"].startswith(told)
 
 
 def test_a_chart_without_rows_is_an_error():

@@ -13,8 +13,11 @@ import pytest
 
 from dlcore.charts import controls, page, theme
 
+sys.path.append(str(Path(__file__).parent))
+
+from colours import BACKGROUNDS, contrast, linear, over, thin_marks
+
 ROOT = Path(__file__).resolve().parents[1]
-BACKGROUNDS = {"light": "#ffffff", "dark": "#14181e"}  # the theme's, --pst-color-background
 # what a person without one kind of cone sees (Machado, Oliveira and Fernandes 2009, severity 1), in linear RGB
 CONES = {
     "usual": np.eye(3),
@@ -22,18 +25,6 @@ CONES = {
     "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
     "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
 }
-
-
-def _linear(colour):
-    """Returns linear RGB of a colour as in a style sheet."""
-    c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-
-
-def _contrast(one, two):
-    """Returns the contrast ratio of WCAG 2."""
-    high, low = sorted((float(_linear(c) @ [0.2126, 0.7152, 0.0722]) for c in (one, two)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
 
 
 def _lab(linear):
@@ -47,22 +38,37 @@ def _lab(linear):
 
 
 def test_contrast_is_the_one_of_the_standard():
-    assert _contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert _contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)  # WCAG's own example of a near miss
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)  # WCAG's own example of a near miss
 
 
 @pytest.mark.parametrize("scheme", BACKGROUNDS)
 @pytest.mark.parametrize("role", theme.ROLES)
 def test_every_role_can_be_seen(role, scheme):
-    assert _contrast(theme.ROLES[role], BACKGROUNDS[scheme]) >= 3
+    assert contrast(theme.ROLES[role], BACKGROUNDS[scheme]) >= 3
 
 
 @pytest.mark.parametrize("cones", CONES)
 @pytest.mark.parametrize("pair", list(itertools.combinations(theme.ROLES, 2)), ids="-".join)
 def test_two_roles_are_two_colours_for_everybody(pair, cones):
-    one, two = (_lab(np.array(CONES[cones]) @ _linear(theme.ROLES[role])) for role in pair)
+    one, two = (_lab(np.array(CONES[cones]) @ linear(theme.ROLES[role])) for role in pair)
     # 2.3 is a just noticeable difference; small dots need several
     assert np.linalg.norm(one - two) > 14
+
+
+@pytest.mark.parametrize("scheme", BACKGROUNDS)
+def test_a_faint_mark_is_seen_to_be_faint(scheme):
+    faint = {"layer": [{"mark": {"type": "rule", "color": theme.ROLES["null"], "opacity": 0.4}}]}
+    [(colour, opacity)] = thin_marks(faint)
+    assert contrast(over(colour, BACKGROUNDS[scheme], opacity), BACKGROUNDS[scheme]) < 3
+    assert over("#204060", "#000000", 0.5) == "#102030"
+
+
+def test_lines_of_the_laboratory_are_not_faint():
+    style = (ROOT / "book" / "_static" / "lab" / "lab.css").read_text("utf8")
+    lines = re.findall(r"^\.dl-lab svg \.(?:line|thin|dash|dotted) \{.*$", style, re.M)
+    assert len(lines) == 4
+    assert not any("opacity" in line for line in lines)
 
 
 def test_charts_have_no_colours_of_their_own():
@@ -177,6 +183,21 @@ def test_a_control_may_be_limited_by_a_table_of_its_own():
     assert second["rows"] == [[0, 1]]
 
 
+def test_a_start_that_no_run_has_moves_to_one_that_has():
+    """Both choices were run, and not with each other; what moved is told, what was not asked for is not."""
+    there = pd.DataFrame({"one": ["x", "y"], "noise": [0.1, 0.4]})
+    asked = [
+        controls.menu(["x", "y"], "x", "first", "dl_one", asked="x"),
+        controls.slider([0.1, 0.4], 0.4, asked=0.4),
+    ]
+    begun = controls.begun(asked, controls.states(asked, there))
+    assert [c.value for c in begun] == ["x", 0.1]
+    assert controls.unrecorded(begun) == "Not recorded at noise 40 %: shown at 10 %."
+    silent = controls.begun([asked[0], controls.slider([0.1, 0.4], 0.4)], controls.states(asked, there))
+    assert [c.value for c in silent] == ["x", 0.1]
+    assert controls.unrecorded(silent) == ""
+
+
 @pytest.mark.parametrize(
     ("options", "kind"), [([0.1, 0.2, 0.3], "range"), ([0.1, 0.2, 0.4], "select"), ([0.0, 0.3], "range")]
 )
@@ -193,7 +214,7 @@ def test_a_sentence_follows_the_controls():
     """One that states share is there once, its numbers beside it."""
     said = {("x", 0.1): "of MNIST-1D 10 %", ("y", 0.4): "of MNIST-1D 2.5 %", ("y", 0.1): "4 have none"}
     saying = controls.Saying((MENUS[0], MENUS[2]), said, "else")
-    assert saying.start == "of MNIST-1D 10 %"
+    assert saying.start(MENUS) == "of MNIST-1D 10 %"
     assert saying.spec(MENUS) == {
         "of": [0, 2],
         "states": {"0|0": [0, "1", "10"], "1|1": [0, "1", "2.5"], "1|0": [1]},

@@ -78,6 +78,33 @@ def test_recorded_intervals_span_the_records(banks):
     assert ours == pytest.approx([min(rates), np.mean(rates), max(rates)], abs=1e-5)
 
 
+def test_recorded_penalties_and_counting_losses_are_those_of_the_records(banks):
+    """The bottoms of half-random labels at their last stage; the learner of clean pairs, in nats a word."""
+    found = _content(banks["recorded"])
+    wanted = {"dataset": "mnist1d", "architecture": "mlp", "noise": 0.5, "family": "auto", "stitcher_data": "top"}
+    wanted |= {"bn_mode": "recalibrate", "init": "random", "width": 128}
+    last = [
+        r.curves["penalty"][-1]
+        for r in RecordStore(PACKAGED).records("stitching")
+        if all(r.config.get(k) == v for k, v in wanted.items()) and r.config["preset"] != "smoke"
+    ]
+    ours = found["stitching"]["trained 0.5"]
+    assert ours["seeds"][-1] == len(last) >= 5
+    assert [ours[k][-1] for k in ("low", "mean", "high")] == pytest.approx(
+        [min(last), np.mean(last), max(last)], abs=1e-5
+    )
+    assert ours["of"].startswith("MLPs of 4 layers of 128 units, 40 epochs")
+    pairs = {"dataset": "transduction", "architecture": "2L2L", "noise_kind": "none", "width": 64, "pairs": 1024}
+    clean = [
+        (r.metrics["reference"] - r.metrics["floor"]) * 17.97 / 6
+        for r in RecordStore(PACKAGED).records("scaling")
+        if all(r.config.get(k) == v for k, v in pairs.items()) and r.config["preset"] == "laptop"
+    ]
+    counting = found["counting"]["0"]
+    at = counting["rates"].index(1024)
+    assert [counting[k][at] for k in ("low", "high")] == pytest.approx([min(clean), max(clean)], rel=1e-2)
+
+
 def test_banks_of_a_page_are_light(banks):
     """With another encoder's features as large as these."""
     assert sum(map(_weight, [*banks.values(), banks["vicreg"]])) < 200_000

@@ -8,7 +8,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import altair as alt
@@ -24,6 +24,7 @@ class Control:
     Args:
         name: of the Vega-Lite parameter; `column` is the column of the rows that holds the options.
         shown: the options as the reader reads them; a number is shown in the form `form`.
+        asked: what the reader asked to begin with, recorded or not; None where nothing was asked.
     """
 
     name: str
@@ -34,13 +35,18 @@ class Control:
     kind: str = "menu"
     shown: tuple[str, ...] = ()
     form: str = "~g"
+    asked: Any = None
 
     @property
     def texts(self) -> list[str]:
         """The options as the reader reads them."""
+        return [self.text(option) for option in self.options]
+
+    def text(self, value: Any) -> str:
+        """Returns an option, or a value that is none, as the reader reads it."""
         if self.kind == "menu":
-            return list(self.shown or self.options)
-        return [f"{o:.0%}".replace("%", " %") if self.form == ".0%" else f"{o:g}" for o in self.options]
+            return dict(zip(self.options, self.shown, strict=True)).get(value, value) if self.shown else value
+        return f"{value:.0%}".replace("%", " %") if self.form == ".0%" else f"{value:g}"
 
     def parameter(self) -> alt.Parameter:
         """Returns the parameter with Vega's own input, for Jupyter and Colab; the book's page makes its own.
@@ -67,17 +73,22 @@ def pick(highlight: Mapping[str, Any] | None, name: str, options: Sequence[Any],
 
 
 def slider(
-    options: Sequence[float], value: float, label: str = "noise", name: str = "dl_noise", form: str = ".0%"
+    options: Sequence[float],
+    value: float,
+    label: str = "noise",
+    name: str = "dl_noise",
+    form: str = ".0%",
+    asked: float | None = None,
 ) -> Control:
     """Returns a slider over recorded values; compare with `near`, floats are not exact."""
     values = tuple(float(o) for o in options)
-    return Control(name, label, values, float(value), name.removeprefix("dl_"), "slider", form=form)
+    return Control(name, label, values, float(value), name.removeprefix("dl_"), "slider", form=form, asked=asked)
 
 
 def rates(start: Mapping[str, Any] | None, noise: pd.Series, default: float, label: str = "noise") -> Control:
     """Returns a slider over the noise rates of a column, which starts at the reader's choice or at the default."""
     options = sorted(noise.unique())
-    return slider(options, pick(start, "noise", options, default), label)
+    return slider(options, pick(start, "noise", options, default), label, asked=(start or {}).get("noise"))
 
 
 def choose(
@@ -85,12 +96,15 @@ def choose(
 ) -> Control:
     """Returns a menu of a column's values, each once, that starts at the reader's choice, else the default, else the first."""
     options = list(dict.fromkeys(options))
-    return menu(options, pick(start, column, options, default), label, f"dl_{column}")
+    asked = (start or {}).get(column)
+    return menu(options, pick(start, column, options, default), label, f"dl_{column}", asked=asked)
 
 
-def menu(options: Sequence[Any], value: Any, label: str, name: str, shown: Sequence[str] = ()) -> Control:
+def menu(
+    options: Sequence[Any], value: Any, label: str, name: str, shown: Sequence[str] = (), asked: Any = None
+) -> Control:
     """Returns a menu; `shown` are the options' names for the reader."""
-    return Control(name, label, tuple(options), value, name.removeprefix("dl_"), "menu", tuple(shown))
+    return Control(name, label, tuple(options), value, name.removeprefix("dl_"), "menu", tuple(shown), asked=asked)
 
 
 def states(controls: Sequence[Control], there: pd.DataFrame | Sequence[pd.DataFrame]) -> list[dict[str, Any]]:
@@ -118,6 +132,46 @@ def states(controls: Sequence[Control], there: pd.DataFrame | Sequence[pd.DataFr
     return found
 
 
+def begun(controls: Sequence[Control], limits: Sequence[Mapping[str, Any]]) -> list[Control]:
+    """Returns the controls in a state that has rows: their own, or, control by control, the nearest one or the first.
+
+    Args: limits: what `states` returns. The page's script settles in the same way on what a reader chooses.
+    """
+    chosen: list[int] = []
+    for c in controls:
+        wanted = c.options.index(c.value)
+        left = [option for option in range(len(c.options)) if _offered([*chosen, option], limits)]
+        if left and wanted not in left:
+            wanted = min(left, key=lambda o: abs(c.options[o] - c.value)) if c.kind == "slider" else left[0]
+        chosen.append(wanted)
+    return [replace(c, value=c.options[at]) for c, at in zip(controls, chosen, strict=True)]
+
+
+def _offered(chosen: Sequence[int], limits: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether some row of every table has the places chosen so far."""
+    return all(
+        any(
+            all(c >= len(chosen) or place == chosen[c] for c, place in zip(s["of"], row, strict=True))
+            for row in s["rows"]
+        )
+        for s in limits
+    )
+
+
+def unrecorded(controls: Sequence[Control]) -> str:
+    """Returns a sentence on what a reader asked for and no run has, "" where there is nothing to say.
+
+    >>> unrecorded([slider([0.2, 0.4], 0.4, asked=0.6), menu(["a", "b"], "b", "data", "dl_data", asked="b")])
+    'Not recorded at noise 60 %: shown at 40 %.'
+    """
+    found = [
+        f"Not recorded at {c.label} {c.text(c.asked)}: shown at {c.text(c.value)}."
+        for c in controls
+        if c.asked is not None and _key(c.asked) != _key(c.value)
+    ]
+    return " ".join(found)
+
+
 def _key(value: Any) -> Any:
     return value if isinstance(value, str) else round(float(value), 6)
 
@@ -130,10 +184,10 @@ class Saying:
     texts: Mapping[tuple[Any, ...], str]
     other: str  # where no state of `by` is named
 
-    @property
-    def start(self) -> str:
-        """The text of the controls' first state."""
-        return self.texts.get(tuple(c.value for c in self.by), self.other)
+    def start(self, controls: Sequence[Control]) -> str:
+        """Returns the text of the state that the controls begin in."""
+        values = {c.name: c.value for c in controls}
+        return self.texts.get(tuple(values[c.name] for c in self.by), self.other)
 
     def expression(self) -> str:
         """Returns the Vega expression of the text, broken into lines."""
@@ -164,7 +218,8 @@ class Saying:
             key: [texts.index(text), *(_NUMBER.findall(named[key]) if text in shared else ())]
             for key, text in kept.items()
         }
-        return {"of": [controls.index(c) for c in self.by], "states": states, "texts": texts, "other": self.other}
+        names = [c.name for c in controls]
+        return {"of": [names.index(c.name) for c in self.by], "states": states, "texts": texts, "other": self.other}
 
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from dlcore.charts.layers import single
-from dlcore.charts.theme import ROLES, finish, roles
+from dlcore.charts.shared import INK
+from dlcore.charts.theme import DASHED, ROLES, SOLID, dashes, finish, roles
 
 GAPS = ("generalization", "robustness", "memorization", "rationality", "bound")
 RUNS = {"on the law": "train", "held out": "test", "off the law": "chosen"}
@@ -26,7 +27,7 @@ def gaps(result: Any) -> alt.TopLevelMixin:
         y=alt.Y("gap:N", sort=list(GAPS), title=None), tooltip=["gap", "value", "low", "high"]
     )
     bars = base.mark_bar(color=ROLES["own"], height=14).encode(x=alt.X("value:Q", title="difference of accuracies"))
-    whiskers = base.mark_rule(color=ROLES["null"], strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    whiskers = base.mark_rule(color=INK, strokeWidth=2).encode(x="low:Q", x2="high:Q")
     title = f"Memorization {rows.value[2]:+.3f}, rationality {rows.value[3]:+.3f}"
     return _finished(bars + whiskers, "gaps", title, rows)
 
@@ -63,15 +64,17 @@ def agreement(results: Any, **others: Any) -> alt.TopLevelMixin:
 def penalties(rows: Any) -> alt.TopLevelMixin:
     """Returns the penalties of a `penalty_curve` by depth, with the top stitched to itself and an untrained bottom."""
     table = rows.to_frame()
-    kinds = {"penalty": "own", "self_penalty": "sampler", "random_penalty": "null"}
+    kinds = {"penalty": ("own", SOLID), "self_penalty": ("null", SOLID), "random_penalty": ("null", DASHED)}
     long = table.melt(["top_stage", "seed"], list(kinds), "kind", "value").dropna()
+    kinds = {kind: how for kind, how in kinds.items() if kind in set(long.kind)}
     base = alt.Chart(long).encode(
         x=alt.X("top_stage:N", sort=None, title="stage", axis=alt.Axis(labelAngle=-30)),
         y=alt.Y("value:Q", title="error of the stitch - error of the top", axis=alt.Axis(format="%")),
-        color=roles("kind", {k: role for k, role in kinds.items() if k in set(long.kind)}),
+        color=roles("kind", {kind: role for kind, (role, _) in kinds.items()}),
         tooltip=list(long),
     )
-    lines = base.mark_line().encode(y="mean(value):Q")
+    dash = dashes("kind", {kind: dash for kind, (_, dash) in kinds.items()})
+    lines = base.mark_line().encode(y="mean(value):Q", strokeDash=dash)
     title = f"The largest excess over the self-stitch is {table.excess.max():.1%}"
     return _finished(lines + base.mark_point(filled=True, size=50), "penalties", title, long)
 
@@ -193,7 +196,7 @@ def equivalence(found: Any) -> alt.TopLevelMixin:
     """Returns the difference of two exponents with its interval, over the band in which they count as the same."""
     row = found.to_frame().assign(below=-found.band)
     base = alt.Chart(row).encode(tooltip=list(row))
-    shade = base.mark_bar(color=ROLES["sampler"], opacity=0.3, height=22).encode(
+    shade = base.mark_bar(color=ROLES["null"], opacity=0.3, height=22).encode(
         x=alt.X("below:Q", title="difference of the exponents (shaded: the same)"), x2="band:Q"
     )
     whisker, dot = _whiskers(base).encode(x="low:Q", x2="high:Q"), _dots(base).encode(x="difference:Q")

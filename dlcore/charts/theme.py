@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dlcore.charts.controls import Control, Saying, broken, states
+from dlcore.charts.controls import Control, Saying, begun, broken, states, unrecorded
 
 # One colour per role across the whole book: charts, tables, verdicts and the laboratory. Each has a contrast of at least
 # 3:1 with the page in light and in dark, and each differs from every other for the colour-blind (tests/test_figures_theme.py).
@@ -60,6 +60,14 @@ def roles(field: str, named: dict[str, str], legend: alt.Legend | None = None, *
     return alt.Color(f"{field}:N", title=None, scale=scale, legend=shown, **more)
 
 
+SOLID, DASHED, DOTTED = [1, 0], [6, 3], [1.5, 3]
+
+
+def dashes(field: str, named: dict[str, Sequence[float]]) -> alt.StrokeDash:
+    """Returns the dash encoding of series that share a role: series -> dash. Its legend is that of the colours."""
+    return alt.StrokeDash(f"{field}:N", title=None, scale=alt.Scale(domain=list(named), range=list(named.values())))
+
+
 def singled(test: str, role: str = "chosen") -> Any:
     """Returns the colour encoding of what the reader chose: the role's where a Vega expression holds, grey elsewhere."""
     return alt.condition(test, alt.value(ROLES[role]), alt.value(ROLES["null"]))
@@ -85,6 +93,8 @@ def finish(
 ) -> alt.TopLevelMixin:
     """Returns the chart with its controls, its title (which states the finding), its text for screen readers and its rows.
 
+    It begins in a state that has rows; where the reader asked for another one, the subtitle says so.
+
     Args:
         name: of the CSV file that the page offers under the chart; lower case with hyphens.
         rows: the table behind the chart, as the reader may download it.
@@ -96,7 +106,9 @@ def finish(
         raise ValueError(f"chart {name!r} has no rows: no record matches; run `python -m dlcore doctor`")
     if not description or not title:
         raise ValueError(f"chart {name!r} needs a title and a description")
-    controls = list(controls)
+    limits = states(controls, rows if there is None else there)
+    controls = begun(controls, limits)
+    subtitle = " ".join(filter(None, (unrecorded(controls), subtitle)))
     _in_words(chart)
     note: dict[str, Any] = {"name": name, "csv": rows.to_csv(index=False, float_format="%.5g"), "subtitle": subtitle}
     note["controls"] = [
@@ -104,11 +116,11 @@ def finish(
         | {"options": list(c.options), "shown": c.texts}
         for c in controls
     ]
-    note["states"] = states(controls, rows if there is None else there)
+    note["states"] = limits
     if isinstance(title, Saying):
         note["says"] = title.spec(controls)
         text: Any = alt.ExprRef(title.expression())
-        note["title"] = title.start
+        note["title"] = title.start(controls)
     else:
         text, note["title"] = broken(title), title
     head = alt.TitleParams(text, subtitle=broken(subtitle, 105) if subtitle else alt.Undefined, anchor="start")

@@ -33,13 +33,15 @@ def memorising_and_sampling(rationality: pd.DataFrame) -> alt.LayerChart:
     x = alt.X("memorized_share:Q", title="memorization gap, as a share of an interpolator's", axis=RATE)
     y = alt.Y("sampler_share:Q", title="clean accuracy lost, as a share of a sampler's loss", axis=RATE)
     ends = pd.DataFrame({"memorized_share": [0, 1], "sampler_share": [0, 1]})
-    colour = roles("kind", {"end to end": "train", "probe on features": "chosen"})
+    kinds = {"end to end": "chosen", "probe on features": "null"}
+    colour = roles("kind", kinds)
+    shape = alt.Shape("kind:N", title=None, scale=alt.Scale(domain=[*kinds], range=["square", "circle"]))
     tip = tips("data", "method", "seed", memorized_share=".2f", sampler_share=".2f")
     chart = alt.layer(
         alt.Chart(ends).mark_line(strokeDash=[6, 4], color=ROLES["null"]).encode(x=x, y=y),
         shown(rows, near("noise"))
         .mark_point(filled=True, size=45, opacity=1)
-        .encode(x=x, y=y, color=colour, tooltip=tip),
+        .encode(x=x, y=y, color=colour, shape=shape, tooltip=tip),
     ).properties(height=360, width="container")
     return finish(
         chart,
@@ -94,10 +96,10 @@ def _told(rows: pd.DataFrame) -> str:
     shared = rows.groupby("noise").who.nunique()
     shared = shared[(shared == rows.who.nunique()) & (shared.index > 0)].index
     if shared.empty:
-        return ""
+        return " is recorded at no rate that all have in common"
     rate = min(shared, key=lambda r: abs(r - 0.4))
     at = rows[rows.noise == rate].sort_values("value", ascending=False)
-    return f" at {percent(rate)} noise: " + ", ".join(f"{v:.2g} {w}" for w, v in zip(at.who, at.value, strict=True))
+    return f" at {percent(rate)} noise is " + ", ".join(f"{v:.2g} ({w})" for w, v in zip(at.who, at.value, strict=True))
 
 
 def _ends(rows: pd.DataFrame) -> pd.DataFrame:
@@ -121,7 +123,7 @@ def _gaps(t: pd.DataFrame) -> pd.DataFrame:
     rows = select(t, usual=True, dataset="mnist1d", objective=["supervised", "random", "simclr"])
     rows = rows[((rows.probe == "ridge") | (rows.objective == "supervised")) & (rows.noise > 0)]
     found = _means(rows, "memorization", "method")
-    return found.assign(measure="1 memorization gap", says="Memorization gap, MNIST-1D,")
+    return found.assign(measure="1 memorization gap", says="The memorization gap on MNIST-1D")
 
 
 def _bottoms(stages: pd.DataFrame) -> pd.DataFrame:
@@ -130,14 +132,16 @@ def _bottoms(stages: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(noise=share).dropna(subset=["noise"])
     rows = rows[rows.depth == rows.groupby("architecture").depth.transform("max")]
     found = _means(rows.assign(net=rows.architecture.map(family)), "excess", "net")
-    says = "Stitching excess at the last stage, bottoms taught random labels, MNIST-1D,"
+    says = "The stitching excess at the last stage of bottoms taught random labels, MNIST-1D,"
     return found.assign(measure="2 stitching excess at the last stage", says=says)
 
 
 def _returned(t: pd.DataFrame) -> pd.DataFrame:
     rows = select(t, usual=True, experiment="cyclic", dataset="digits", architecture=["knn", "mlp", "forest"])
     found = _means(select(rows, neighbours=1), "flip_rate_test", "family")
-    return found.assign(measure="3 rate of the noise's label on test", says="The noise's label on test, digits,")
+    return found.assign(
+        measure="3 rate of the noise's label on test", says="The rate of the noise's label on test digits"
+    )
 
 
 def _losses(t: pd.DataFrame) -> pd.DataFrame:
@@ -146,7 +150,7 @@ def _losses(t: pd.DataFrame) -> pd.DataFrame:
     cost = rows.loss / select(rows, arm="baseline").loss.mean()
     found = _means(rows.assign(cost=cost, what=rows.noise_kind.map(names)), "cost", "what")
     found = pd.concat([found.drop_duplicates("who").assign(noise=0.0, value=1.0), found], ignore_index=True)
-    says = "Loss over that of clean pairs, synthetic language, 16,384 pairs,"
+    says = "The loss over that of clean pairs, synthetic language, 16,384 pairs,"
     return found.assign(measure="4 loss over that of clean pairs", says=says)
 
 
@@ -165,7 +169,7 @@ def what_similar_buys(stages: pd.DataFrame, stitching: pd.DataFrame) -> alt.Laye
     rows = rows[rows.groupby("networks").pair.transform("nunique") > 3]
     chosen = choose(None, "networks", rows.networks, "networks")
     fits = (
-        "the worse the bottom's own network, the worse the stitch at mid-depth",
+        "the stitch at mid-depth is the worse, the worse the bottom's own network is",
         "how good the bottom's own network is does not order the stitches at mid-depth",
     )
     said = {(n,): f"{n}: {order(own.worse, own.excess, *fits)}" for n, own in rows.groupby("networks")}

@@ -129,7 +129,7 @@ dlLab.part(function (lab) {
     seed((s) => !learnt(s))
   ];
   const PARTS = [["robustness", "robustness gap"], ["rationality", "rationality gap"], ["memorization", "memorization gap"], ["bound", "sum of the three"], ["generalization", "generalization gap, at most the sum"], ["certificate", "limit of the memorization gap (theory)"]];
-  const ROLES = { generalization: "test", certificate: "bayes" };
+  const ROLES = { generalization: "null", certificate: "bayes" };
   const NAMES = { pixels: "pixels", random_relu: "500 random ReLU", simclr: "SimCLR", vicreg: "VICReg", ridge: "ridge", logistic: "logistic regression", knn: "15 neighbours" };
 
   lab.experiments.rationality = function (root) {

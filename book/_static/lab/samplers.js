@@ -180,8 +180,8 @@ dlLab.part(function (lab) {
     function spectrum(s) {
       const known = runs(s), mine = family(s), sparse = s.experiment === "sparse", high = sparse ? 0.45 : 0.95, [, control, value] = RULES[s.rule];
       const marks = Object.entries(known).filter(([name]) => name !== mine).map(([name, k], i) => ({ kind: "line", role: "null", thin: true, name: i ? "" : "recorded: other classifiers", title: name, points: k.rates.map((r, j) => [r, k.mean[j]]) }));
-      marks.push({ kind: "line", role: "sampler", dash: true, name: "a sampler of the training law", points: [[0, 0], [high, high]] });
-      if (!sparse) marks.push({ kind: "line", role: "bayes", dash: true, name: "the Bayes rule", points: [[0, 0], [0.5, 0], [0.5, 1], [high, 1]] });
+      marks.push({ kind: "line", role: "sampler", dash: "dash", name: "a sampler of the training law", points: [[0, 0], [high, high]] });
+      if (!sparse) marks.push({ kind: "line", role: "bayes", dash: "dash", name: "the Bayes rule", points: [[0, 0], [0.5, 0], [0.5, 1], [high, 1]] });
       if (known[mine]) marks.push(...band(known[mine], mine + (control ? ", " + control + " " + value : "")));
       if (line.length) marks.push({ kind: "line", role: "own", points: line });
       marks.push({ kind: "dots", role: "own", name: "yours, not recorded", points: own.concat(line.map(([a, b]) => [a, b, mine + ", yours: " + percent(b)])) });

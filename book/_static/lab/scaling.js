@@ -69,9 +69,9 @@ dlLab.part(function (lab) {
 
 (function (lab) {
   "use strict";
-  const { element, percent, short, many, compact, chart, table, csv, experiment, select, range, rate, seed } = lab.view;
+  const { element, percent, short, many, compact, chart, band, table, csv, experiment, select, range, rate, seed } = lab.view;
   const EXAMPLE = "D,loss\n1000,0.2521\n2000,0.2075\n4000,0.1679\n8000,0.1398\n16000,0.1138\n32000,0.0972\n64000,0.0838\n128000,0.0745\n256000,0.0693\n512000,0.0659\n";
-  const MOST = 400, ROLES = { bansal: "chosen", power: "null", floor: "sampler", broken: "bayes" };
+  const MOST = 400, OTHERS = ["", "dash", "dotted"];
   const SYMBOLS = { alpha: "α", beta: "β", floor: "L∞", c0: "c₀", c1: "c₁", d1: "d₁", f1: "f₁" };
 
   // Returns sizes and losses of pasted rows; every fault is one sentence.
@@ -106,9 +106,9 @@ dlLab.part(function (lab) {
         area.append(plot, fits, quote, foot);
         return {
           done: function (result, { sizes, losses, unit }) {
-            const low = Math.min(...sizes), high = 4 * Math.max(...sizes), all = losses.concat(result.laws.flatMap((f) => f.curve.map((p) => p[1]))).filter((v) => v > 0 && isFinite(v)), best = result.laws.find((f) => f.law === result.best);
+            const low = Math.min(...sizes), high = 4 * Math.max(...sizes), all = losses.concat(result.laws.flatMap((f) => f.curve.map((p) => p[1]))).filter((v) => v > 0 && isFinite(v)), best = result.laws.find((f) => f.law === result.best), others = result.laws.filter((f) => f !== best);
             chart(plot, { height: 320, label: "Your losses against size, on logarithmic axes, with the fitted laws.",
-              marks: [{ kind: "band", role: ROLES[best.law], points: best.band }, ...result.laws.map((f) => ({ kind: "line", role: ROLES[f.law], dash: f !== best, thin: f !== best, name: f.law + (f === best ? ", with its 95\u00a0% band" : ""), points: f.curve })),
+              marks: [{ kind: "band", role: "chosen", points: best.band }, ...others.map((f, i) => ({ kind: "line", role: "null", dash: OTHERS[i], thin: true, name: f.law, points: f.curve })), { kind: "line", role: "chosen", name: best.law + ", with its 95\u00a0% band", points: best.curve },
                 { kind: "dots", role: "own", name: "yours", points: sizes.map((d, i) => [d, losses[i]]) }],
               x: { low: low / 1.1, high: high, log: true, label: "size D (" + unit + ")", format: compact }, y: { low: Math.min(...all) / 1.05, high: Math.max(...all) * 1.05, log: true, label: "loss" } });
             fits.replaceChildren(table(["law", "parameters, 95\u00a0% intervals", "error at the largest size, held out", "loss with twice the data", "loss that one more of the " + unit + " saves"], result.laws.map((f) => [f.law + ": " + f.formula,
@@ -126,7 +126,7 @@ dlLab.part(function (lab) {
   function lexicon(root) {
     const plot = element("div"), foot = element("p", { class: "dl-lab-foot" });
     experiment(root, {
-      name: "lexicon", buttons: [["lexicon", "Run"]], live: () => true,
+      name: "lexicon", banks: ["recorded"], buttons: [["lexicon", "Run"]], live: () => true,
       controls: [
         range("exponent", "Zipf's exponent s", 1.1, 2.5, 0.1, 1.5, { show: (v) => v.toFixed(1) }),
         select("types", "words in the lexicon", [1024, 4096, 16384, 65536], 65536),
@@ -141,10 +141,11 @@ dlLab.part(function (lab) {
       view: function (area) {
         area.append(plot, foot);
         function draw({ points }, s) {
-          const beta = 1 - 1 / s.exponent, middle = points[points.length >> 1], values = points.flatMap((p) => [p[1], p[2]]).filter((v) => v > 0);
+          const known = lab.banks.recorded.counting[s.rate];
+          const beta = 1 - 1 / s.exponent, middle = points[points.length >> 1], values = points.flatMap((p) => [p[1], p[2]]).concat(known ? known.low.concat(known.high) : []).filter((v) => v > 0);
           const low = Math.max(1e-6, Math.min(...values)) / 1.3, high = Math.max(...values) * 1.3, theory = [points[0], points[points.length - 1]].map(([d]) => [d, middle[1] * Math.pow(d / middle[0], -beta)]);
           chart(plot, { height: 300, label: "Loss above its floor against the number of sentence pairs, with the exponent that theory gives.",
-            marks: [{ kind: "line", role: "null", name: "unseen share of the words, exactly", points: points.map(([d, , u]) => [d, u]) }, { kind: "line", role: "bayes", dash: true, name: "slope of the theory, 1 − 1/s = " + beta.toFixed(3), points: theory },
+            marks: [...(known ? band(known, known.of) : []), { kind: "line", role: "null", name: "unseen share of the words, exactly", points: points.map(([d, , u]) => [d, u]) }, { kind: "line", role: "bayes", dash: "dash", name: "slope of the theory, 1 − 1/s = " + beta.toFixed(3), points: theory },
               { kind: "line", role: "own", points: points }, { kind: "dots", role: "own", name: "the learner: yours, not recorded", points: points }],
             x: { low: 30, high: 36000, log: true, label: "sentence pairs D", format: compact }, y: { low: low, high: high, log: true, label: "loss above its floor, nats a word" } });
         }

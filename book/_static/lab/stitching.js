@@ -56,7 +56,7 @@ dlLab.part(function (lab) {
 
 (function (lab) {
   "use strict";
-  const { element, percent, points, chart, picture, table, csv, experiment, select, range, rate, seed } = lab.view;
+  const { element, percent, points, chart, band, picture, table, csv, experiment, select, range, rate, seed } = lab.view;
   const CONTROLS = [
     select("dataset", "data", ["digits", ["mnist1d", "MNIST-1D signals"]], "digits"),
     range("depth", "hidden layers", 1, 5, 1, 3),
@@ -70,11 +70,13 @@ dlLab.part(function (lab) {
   lab.experiments.stitching = function (root) {
     const plot = element("div"), look = element("div", { class: "dl-lab-pictures" }), foot = element("p", { class: "dl-lab-foot" });
     function draw(curves, s) {
-      const all = Object.values(curves).flat().map((p) => p[1]), high = Math.max(0.05, ...all) * 1.1, low = Math.min(-0.02, ...all) * 1.1;
+      // recorded MLPs are deeper and wider: the same share of the stages stands at the same place
+      const known = s.dataset === "mnist1d" && lab.banks.recorded.stitching[s.map + " " + s.rate], rates = known ? known.rates.map((share) => share * s.depth) : [];
+      const all = Object.values(curves).flat().map((p) => p[1]).concat(known ? known.low.concat(known.high) : []), high = Math.max(0.05, ...all) * 1.1, low = Math.min(-0.02, ...all) * 1.1;
       const line = (name, role, words, dash) => [{ kind: "line", role: role, dash: dash, name: words, points: curves[name] }, { kind: "dots", role: role, points: curves[name] }];
       chart(plot, { height: 260, label: "Stitching penalty against the layer at which two networks are joined.",
-        marks: [...line("none", "null", "an untrained bottom", true), ...line("self", "sampler", "the top's own bottom", true), ...line("pair", "own", "the other seed's bottom: yours, not recorded")],
-        x: { low: 0.8, high: s.depth + 0.2, whole: true, label: "hidden layer at which they are joined" },
+        marks: [...(known ? band({ ...known, rates }, known.of) : []), ...line("none", "null", "an untrained bottom", "dash"), ...line("self", "null", "the top's own bottom", true), ...line("pair", "own", "the other seed's bottom: yours, not recorded")],
+        x: { low: Math.min(0.8, ...rates), high: s.depth + 0.2, whole: true, label: "hidden layer at which they are joined" },
         y: { low: low, high: high, label: "penalty: error above the top's", format: (v) => percent(v, 0) } });
     }
     function chooser(result, s) {
@@ -98,10 +100,10 @@ dlLab.part(function (lab) {
       show();
     }
     experiment(root, {
-      name: "stitching", controls: CONTROLS, banks: ["digits"], buttons: [["stitching", "Run"]],
+      name: "stitching", controls: CONTROLS, banks: ["digits", "recorded"], buttons: [["stitching", "Run"]],
       python: (s) => ({
         command: "python -m dlcore run stitching dataset=" + s.dataset + " architecture=mlp width=" + s.width + " depth=" + s.depth + " epochs=" + s.epochs + " family=" + (s.map === "trained" ? "linear" : "least_squares") + " noise=" + s.rate + " seed=" + s.seed,
-        note: (s.dataset === "digits" ? "The same images" : "Signals of the same law") + "; the Python's networks start from other weights. The chapter's recorded runs are of larger networks, so none of them is shown beside yours."
+        note: (s.dataset === "digits" ? "The same images" : "Signals of the same law") + "; the Python's networks start from other weights. The recorded ones, of signals, are larger."
       }),
       view: function (area) {
         area.append(plot, look, foot);

@@ -93,7 +93,7 @@
     for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) found.push(Number((i * step).toPrecision(10)));
     return found;
   }
-  // x, y: {label, low, high, log, whole, format}; marks: {kind: "band" | "line" | "dots", points, role, name, dash, hollow}
+  // x, y: {label, low, high, log, whole, format}; marks: {kind: "band" | "line" | "dots", points, role, name, dash: "dash" | "dotted", thin}
   function chart(box, spec) {
     const width = Math.max(260, box.clientWidth || 600), height = spec.height || 280, left = 56, right = width - 12, top = 10, bottom = height - 44;
     const place = ({ low, high, log }, from, to) => (v) => from + (to - from) * (log ? Math.log(v / low) / Math.log(high / low) : (v - low) / (high - low));
@@ -117,14 +117,14 @@
         const drawn = mark.points.filter(([a, b, c]) => inside([a, b]) && inside([a, c])), clip = (v) => Math.min(spec.y.high, Math.max(spec.y.low, v));
         if (drawn.length) drawing.append(element("path", { class: own + " band", d: path(drawn.map(([a, b]) => [a, clip(b)])) + path(drawn.map(([a, , c]) => [a, clip(c)]).reverse()).replace("M", "L") + "Z" }));
       } else if (mark.kind === "line") {
-        drawing.append(element("path", { class: own + " line" + (mark.dash ? " dash" : "") + (mark.thin ? " thin" : ""), d: path(mark.points.filter(inside)) }, element("title", {}, mark.title || mark.name || "")));
+        drawing.append(element("path", { class: own + " line" + (mark.dash ? " " + mark.dash : "") + (mark.thin ? " thin" : ""), d: path(mark.points.filter(inside)) }, element("title", {}, mark.title || mark.name || "")));
       } else mark.points.filter(inside).forEach(function ([a, b, words]) {
         const dot = mark.role === "own" ? element("path", { class: own + " dot", d: "M" + x(a) + " " + (y(b) - 7) + "l7 7l-7 7l-7 -7Z" }) : element("circle", { class: own + " dot", cx: x(a), cy: y(b), r: "4" });
         dot.append(element("title", {}, words || (mark.name || "") + " " + short(a) + ": " + short(b)));
         drawing.append(dot);
       });
     });
-    const keys = spec.marks.filter((m) => m.name).map((m) => element("li", {}, element("i", { class: "role-" + m.role + " key-" + m.kind + (m.dash ? " dash" : "") + (m.role === "own" && m.kind === "dots" ? " own" : "") }), m.name));
+    const keys = spec.marks.filter((m) => m.name).map((m) => element("li", {}, element("i", { class: "role-" + m.role + " key-" + m.kind + (m.dash ? " " + m.dash : "") + (m.role === "own" && m.kind === "dots" ? " own" : "") }), m.name));
     box.replaceChildren(drawing, element("ul", { class: "dl-lab-key" }, ...keys));
     box.dlSpec = spec;
     if (!box.dlWatch) {

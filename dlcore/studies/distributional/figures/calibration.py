@@ -62,10 +62,10 @@ def tv_against_epsilon(table: pd.DataFrame, highlight: Highlight = None) -> alt.
             f"Noise on {place}, {percent(noise)}: {len(above)} of {len(part)} points lie above the line with their whole bar"
             + (f" ({_listed(above.family)})" if len(above) else "")
         )
-    dim = either(mine, 0.95, 0.4)
+    dim, width = either(mine, 0.95, 0.4), either(mine, 1.4, 0.6)
     chart = alt.layer(
         alt.Chart(line).mark_line(strokeDash=[6, 4], color=ROLES["null"]).encode(x=x, y=y),
-        base.mark_rule(strokeWidth=1.2).encode(x=x, y="low:Q", y2="high:Q", color=singled(only), opacity=dim),
+        base.mark_rule().encode(x=x, y="low:Q", y2="high:Q", color=singled(only), strokeWidth=width),
         base.mark_point(filled=True, size=80).encode(
             x=x,
             y=y,

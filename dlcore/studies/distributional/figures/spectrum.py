@@ -40,7 +40,6 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
         base.mark_line().encode(
             color=colour,
             detail="family:N",
-            opacity=either(mine, 1, 0.6),
             strokeWidth=either(mine, 3.5, 1.2),
         ),
         seeds.mark_circle(size=30, opacity=0.7).encode(color=colour, tooltip=tip),
@@ -54,10 +53,10 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
     ).properties(height=330)
     here = chosen(dataset, rate)
     said = {}
-    for (name, noise), part in means[means.noise > 0].groupby(["data", "noise"], sort=False):
+    for (name, noise), part in means.groupby(["data", "noise"], sort=False):
         at = part.set_index("family").flip_rate_test.sort_values()
         said[(name, noise)] = (
-            f"{name}, {percent(noise)} noise: the rate of the noise's target on test runs from {in_points(at.iloc[0])} % "
+            f"{name}, {_labels(noise)}: the rate of the noise's target on test runs from {in_points(at.iloc[0])} % "
             f"({at.index[0]}) to {in_points(at.iloc[-1])} % ({at.index[-1]})"
         )
     across = alt.X("flip_rate_test:Q", title="at the chosen noise rate", axis=FEW, scale=UNIT)
@@ -86,15 +85,23 @@ def spectrum(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcatCha
     )
 
 
+def _labels(noise: float) -> str:
+    """Returns what the training labels of a rate are called in a title."""
+    return f"{percent(noise)} noise" if noise else "clean labels"
+
+
 def _comes_back(cells: pd.DataFrame) -> dict[tuple[str, float], str]:
     """Returns the finding of every state: the share of the noisy class with the noise's label, in training and on test."""
-    return {
-        (row["setting"], row["noise"]): (
+    said = {}
+    for row in cells.to_dict("records"):
+        found = f"{in_points(row['train'])} % of its training and {in_points(row['test'])} % of its test points"
+        said[(row["setting"], row["noise"])] = (
             f"{row['setting']}: {percent(row['noise'])} of class {row['class']} were labelled {row['prediction']} in training; the "
-            f"classifier gives that label to {in_points(row['train'])} % of its training and {in_points(row['test'])} % of its test points"
+            f"classifier gives that label to {found}"
+            if row["noise"]
+            else f"{row['setting']}, {_labels(0)}: of class {row['class']} the classifier takes {found} for {row['prediction']}"
         )
-        for row in cells.to_dict("records")
-    }
+    return said
 
 
 def joint_density(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Highlight = None) -> alt.HConcatChart:
@@ -114,9 +121,9 @@ def joint_density(table: pd.DataFrame, arrays: Mapping[str, dict], highlight: Hi
             entry |= {"prediction": partition.binary_names[k], "train": train[level, k], "test": test[level, k]}
             found.append({**entry, "seeds": len(group), "flipped": (level, k) == (partition.noisy, 0)})
     cells = pd.DataFrame(found).round(4)
-    said = _comes_back(cells[cells.pop("flipped") & (cells.noise > 0)])
+    said = _comes_back(cells[cells.pop("flipped")])
     start = begin(highlight)
-    wanted = {"setting": f"{start.get('dataset')}: {start.get('family')}"}
+    wanted = {"setting": f"{start['dataset']}: {start['family']}"} if {"dataset", "family"} <= set(start) else None
     rate = rates(start, cells.noise, 0.3)
     setting = choose(wanted, "setting", cells.setting, "data and architecture", f"CIFAR-10: {family('resnet')}")
     base = shown(cells, chosen(setting, rate))

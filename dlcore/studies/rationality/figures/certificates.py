@@ -87,7 +87,7 @@ def bound_by_size(table: pd.DataFrame) -> alt.LayerChart:
     at = alt.Axis(format="~%", values=[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10])
     scale = alt.Scale(type="log", nice=False, padding=10, domain=ends)
     y = alt.Y("value:Q", title="share of the points", scale=scale, axis=at)
-    series = dict(zip(kinds.values(), ("chosen", "bayes", "paper", "test"), strict=True))
+    series = dict(zip(kinds.values(), ("chosen", "bayes", "paper", "null"), strict=True))
     colour = roles("kind", series, alt.Legend(orient="bottom", columns=2, symbolOpacity=1))
     full = single(value=1.0, text="100 %: a bound above says nothing")
     chart = alt.layer(
@@ -153,7 +153,7 @@ def table_procedure(table: pd.DataFrame) -> alt.LayerChart:
     return finish(
         chart.properties(width="container", height=alt.Step(34)),
         name="table-procedure",
-        title=f"Accuracy of inserted test points, measured minus predicted: at most {100 * off:.1f} points; "
+        title=f"Inserted test points are right as often as the identity says, to within {100 * off:.1f} points on average; "
         f"{zero} of {len(cells)} intervals contain zero",
         subtitle="Dots: splits; diamonds: mean, 95 % interval. Dashed: the identity.",
         description="Measured accuracy of inserted test points minus the accuracy predicted by the identity, a dot for each "

@@ -15,7 +15,8 @@ from dlcore.charts.words import in_points, percent
 from dlcore.metrics.rationality import noisy_label_accuracy, trustworthy
 from dlcore.summaries import OBJECTIVES, PROBES, method
 
-# the three parts of the bound, in the order of the proof, and their roles
+# the three parts of the bound, in the order of the proof, and their roles: what clean training points lose, the part that the
+# chapter is about, what test points lose
 PARTS = {"robustness": "train", "memorization": "chosen", "rationality": "test"}
 
 
@@ -69,7 +70,8 @@ def _own_gaps(table: pd.DataFrame) -> pd.DataFrame:
 
 def _data(start: dict, rows: pd.DataFrame) -> Control:
     """Returns the menu of the data, ours and published, which starts at the reader's data set."""
-    return choose({"source": f"{start.get('dataset')} (ours)"}, "source", rows.source, "data", "MNIST-1D (ours)")
+    wanted = {"source": f"{start['dataset']} (ours)"} if "dataset" in start else None
+    return choose(wanted, "source", rows.source, "data", "MNIST-1D (ours)")
 
 
 def _parts_said(rows: pd.DataFrame) -> dict[tuple[str, float], str]:
@@ -211,13 +213,13 @@ def noise_sweep(table: pd.DataFrame, highlight: Highlight = None) -> alt.HConcat
     told = {side: (".1%", title) for side, title in (labels | {"clean": "clean test labels"}).items()}
     tip = [*tips("method", **told), "seeds"]
     strong = "datum.method === dl_method || datum.whole"
-    mark = either(strong, 1, 0.5)
+    mark = either(strong, 5, 2)
     names = shown(cells[["source", "method"]].drop_duplicates(), "datum.source === dl_source")
     left = alt.layer(
         names.mark_text(align="left", baseline="bottom", dy=-4, color=INK, opacity=0.85).encode(
             x=alt.value(3), y=y, text="method:N"
         ),
-        base.mark_rule(strokeWidth=4, color=ROLES["null"], yOffset=4).encode(x=x, x2="train:Q", y=y, opacity=mark),
+        base.mark_rule(color=ROLES["null"], yOffset=4).encode(x=x, x2="train:Q", y=y, strokeWidth=mark),
         base.mark_point(filled=True, size=65, color=ROLES["train"], opacity=1, yOffset=4).encode(
             x="train:Q", y=y, tooltip=tip
         ),

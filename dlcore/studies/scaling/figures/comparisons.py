@@ -8,10 +8,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.charts.controls import choose
+from dlcore.charts.controls import Saying, choose
 from dlcore.charts.layers import either, inside, shown, single, tips
 from dlcore.charts.shared import LOG, Highlight
-from dlcore.charts.theme import ROLES, finish, paired, roles
+from dlcore.charts.theme import DASHED, ROLES, SOLID, dashes, finish, paired, roles
 from dlcore.studies.scaling.comparisons import curve_ratios, paired_by_size
 from dlcore.studies.scaling.figures.exponents import BAND
 from dlcore.studies.scaling.figures.learning_curves import PAIRS, arm_colour, choice, corpus_name
@@ -32,13 +32,18 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
     numbers = ["difference", "low", "high"]
     curves, slopes = curves.round({"ratio": 4}), slopes.round(dict.fromkeys(numbers, 4))
     counts = slopes.assign(equal=slopes.verdict == "equivalent").groupby("data", sort=False).equal.agg(["sum", "size"])
-    said = ", ".join(f"{row['sum']} of {row['size']} on {name}" for name, row in counts.iterrows())
+    said = {
+        (
+            name,
+        ): f"{name}: without fitting a law, {row['sum']} of {row['size']} exponents are within {BAND} of the baseline's"
+        for name, row in counts.iterrows()
+    }
     data, tall = list(counts.index), max(300, 30 * int(counts["size"].max()))
     dataset = choose(highlight, "data", data, "data")
     here = "datum.data === dl_data"
     colour = arm_colour()
     hover = alt.selection_point(name="dl_setting", fields=["setting"], on="pointerover")
-    strong = either(hover, 1, 0.15)
+    strong, width = either(hover, 1, 0.15), either(hover, 1.5, 0.5)
     base = shown(curves, here)
     x = alt.X("pairs:Q", title="sentence pairs", scale=LOG, axis=PAIRS)
     y = alt.Y("ratio:Q", title="loss / baseline's", scale=LOG, axis=alt.Axis(format=".2~f"))
@@ -47,7 +52,7 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
     one = single(ratio=1.0).mark_rule(color=ROLES["null"], strokeDash=[4, 4])
     left = alt.layer(
         one.encode(y="ratio:Q"),
-        base.mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour, detail=detail, opacity=strong),
+        base.mark_line().encode(x=x, y=y, color=colour, detail=detail, strokeWidth=width),
         base.mark_point(filled=True, size=40)
         .encode(x=x, y=y, color=colour, detail=detail, opacity=strong, tooltip=tip)
         .add_params(hover),
@@ -60,7 +65,7 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
     band = single(**{"from": -BAND, "to": BAND})
     right = alt.layer(
         band.mark_rect(opacity=0.18, color=ROLES["null"]).encode(x=alt.X("from:Q", title=None), x2="to:Q"),
-        dots.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q", y=down, color=colour, opacity=strong),
+        dots.mark_rule().encode(x="low:Q", x2="high:Q", y=down, color=colour, strokeWidth=width),
         dots.mark_point(filled=True, size=75).encode(x=across, y=down, color=colour, opacity=strong, tooltip=tip),
         words,
     ).properties(height=tall)
@@ -68,8 +73,8 @@ def size_by_size(parts: Mapping[str, pd.DataFrame], highlight: Highlight = None)
         paired(left, right),
         name="size-by-size",
         controls=[dataset],
-        title=f"Without fitting a law, {counts['sum'].sum()} of {counts['size'].sum()} exponents are within {BAND} of the baseline's",
-        subtitle=f"{said}. Bars: 95 %.",
+        title=Saying((dataset,), said, "Exponents compared size by size, without a law"),
+        subtitle=f"On all data, {counts['sum'].sum()} of {counts['size'].sum()}. Grey: ± {BAND}. Bars: 95 %.",
         description="Left: the loss of every setting over the baseline's loss, against sentence pairs, in logarithms, above the "
         "known floor where there is one. Right: the difference of exponents, minus the slope of those lines, with 95 per cent "
         "intervals and a grey band of plus and minus 0.05.",
@@ -83,8 +88,10 @@ def beside_counting(beside: pd.DataFrame) -> alt.HConcatChart:
     Args: beside: `comparisons.beside_counting`.
     """
     names = {"narrow": "64 units", "wide": "512 units", "counting": "counting learner", "unseen": "unseen mass (exact)"}
-    # as in the first chart the baseline is grey and what is set beside it pink; theory is violet
-    colour = roles("who", dict(zip(names.values(), ("null", "chosen", "sampler", "bayes"), strict=True)))
+    # as in the first chart the baseline is grey and what is set beside it pink; theory is violet: a learner, and the exact sum
+    keys = alt.Legend(orient="bottom", symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1)
+    colour = roles("who", dict(zip(names.values(), ("null", "chosen", "bayes", "bayes"), strict=True)), keys)
+    dash = dashes("who", dict(zip(names.values(), (SOLID, SOLID, SOLID, DASHED), strict=True)))
     losses = beside.melt("pairs", [*names][:3], "who", "excess").dropna()
     losses["who"], losses["excess"] = losses.who.map(names), losses.excess.round(5)
     steps = beside.melt("pairs", [f"{n}_exponent" for n in names], "who", "exponent").dropna()
@@ -96,7 +103,9 @@ def beside_counting(beside: pd.DataFrame) -> alt.HConcatChart:
     y = alt.Y("excess:Q", title="excess loss, nats", scale=LOG, axis=alt.Axis(format="~g"))
     tip = tips("who:N", pairs=",", excess=".4f")
     base = alt.Chart(losses).encode(x=x, y=y, color=colour, tooltip=tip)
-    left = alt.layer(base.mark_line(strokeWidth=1.5), base.mark_point(filled=True, size=55)).properties(height=280)
+    left = alt.layer(
+        base.mark_line(strokeWidth=1.5).encode(strokeDash=dash), base.mark_point(filled=True, size=55)
+    ).properties(height=280)
     up = alt.Y("exponent:Q", title="exponent to the next size", axis=alt.Axis(format=".1f", tickCount=5))
     tip = tips("who:N", exponent=".3f", next=(",", "until, pairs"))
     base = alt.Chart(steps).encode(x=x, y=up, color=colour, tooltip=tip)
@@ -104,7 +113,7 @@ def beside_counting(beside: pd.DataFrame) -> alt.HConcatChart:
     right = alt.layer(
         third.mark_rule(strokeDash=[6, 4], color=ROLES["null"]),
         third.mark_text(align="left", dy=10, color=ROLES["null"]).encode(x=alt.value(3), text="text:N"),
-        base.mark_line(strokeWidth=1.5),
+        base.mark_line(strokeWidth=1.5).encode(strokeDash=dash),
         base.mark_point(filled=True, size=55),
     ).properties(height=280)
     late = beside[beside.wide_ratio.notna()].iloc[-3:]

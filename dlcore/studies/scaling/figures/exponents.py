@@ -129,12 +129,12 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
     x = alt.X("pairs:Q", title="sentence pairs", scale=LOG, axis=PAIRS)
     scale = alt.Scale(type="log", domain=[0.27, 1.15])
     y = alt.Y("loss:Q", title="log-perplexity", scale=scale, axis=alt.Axis(values=[0.3, 0.4, 0.5, 0.6, 0.8, 1]))
-    strong = either(mine, 1, 0.7)
+    strong, width = either(mine, 1, 0.7), either(mine, 2.4, 1.2)
     tip = [*tips("architecture", pairs="~s"), "loss"]
     left = alt.layer(
         shown(curves, "datum.law === dl_law")
-        .mark_line(strokeWidth=1.8, clip=True)
-        .encode(x=x, y=alt.Y("fitted:Q", scale=scale), color=colour, opacity=strong, detail="architecture:N"),
+        .mark_line(clip=True)
+        .encode(x=x, y=alt.Y("fitted:Q", scale=scale), color=colour, strokeWidth=width, detail="architecture:N"),
         alt.Chart(points).mark_point(filled=True, size=42).encode(x=x, y=y, color=colour, opacity=strong, tooltip=tip),
     ).properties(height=320)
     order = [*ARCHITECTURES, *[who for _, who, *_ in LITERATURE]]
@@ -146,8 +146,8 @@ def published_points(fits: Sequence[CurveFit]) -> alt.HConcatChart:
     down, words = inside(base, "who", order)
     more = ["who", "exponent", "low", "high", "source"]
     right = alt.layer(
-        base.mark_rule(strokeWidth=2, clip=True).encode(
-            x=alt.X("low:Q", scale=limits), x2="high:Q", y=down, color=colour, opacity=strong, tooltip=more
+        base.mark_rule(clip=True).encode(
+            x=alt.X("low:Q", scale=limits), x2="high:Q", y=down, color=colour, strokeWidth=width, tooltip=more
         ),
         base.transform_filter("isValid(datum.exponent)")
         .mark_point(filled=True, size=75)

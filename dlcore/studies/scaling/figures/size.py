@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from dlcore.charts.controls import menu, near, slider
+from dlcore.charts.controls import Saying, menu, near, slider
 from dlcore.charts.layers import shown, tips
 from dlcore.charts.shared import INK, padded
 from dlcore.charts.theme import ROLES, finish, paired, singled
+from dlcore.charts.words import in_points
+from dlcore.metrics.scaling import JointFit
 from dlcore.studies.scaling.figures.learning_curves import PAIRS
 from dlcore.studies.scaling.size import joint_fit, widths
 from dlcore.studies.scaling.table import scaling_fits
 
 LAWS = {"kaplan": "one knee for each size (Kaplan et al.)", "hoffmann": "two powers added (Hoffmann et al.)"}
+
+
+def _widths_said(rows: pd.DataFrame, fits: Mapping[str, JointFit]) -> dict[tuple[str, float], str]:
+    """Returns the finding of every law and size: what the narrowest and the widest leave, and how far the law is off there."""
+    said = {}
+    for pairs, part in rows.groupby("pairs"):
+        left = part.groupby("width").above.mean()
+        ends = " and ".join(f"{w} units leave {left[w]:.2g}" for w in dict.fromkeys([left.index[0], left.index[-1]]))
+        for law, fit in fits.items():
+            off = np.abs(np.log(fit.predict(N=part.parameters, D=part.pairs) / part.above)).mean()
+            said[(LAWS[law], round(np.log2(pairs), 4))] = (
+                f"With {pairs:,} pairs {ends} nats above the floor; the law misses the runs there by {in_points(off)} % on average"
+            )
+    return said
 
 
 def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
@@ -84,14 +102,15 @@ def data_and_size(rows: pd.DataFrame) -> alt.HConcatChart:
     # of the power law above the known floor, each width on its own
     width = own.groupby("setting").width.first()
     each = scaling_fits(own, ("known",), bootstrap=0)
-    said = ", ".join(f"{f.fit.exponent:.2f} with {width[f.setting]}" for f in each)
+    alone = ", ".join(f"{f.fit.exponent:.2f} with {width[f.setting]}" for f in each)
     return finish(
         paired(left, right),
         name="data-and-size",
         controls=[laws, size],
         there=[across[["law", "power"]]],
-        title=f"Exponent of the excess, by width: {said} units",
-        subtitle="Dots: clean runs. Lines: one law fitted to all widths at once, labelled by width; dashed: a width not used in the fit.",
+        title=Saying((laws, size), _widths_said(own, fits), "The excess by pairs and by parameters"),
+        subtitle="Dots: clean runs. Lines: one law fitted to all widths at once, labelled by width; dashed: a width not used in the "
+        f"fit. Each width fitted alone has the exponent {alone} units.",
         description="Left: the loss above the known floor against training pairs, for models of several widths, with one joint law "
         "fitted to all of them, on logarithmic axes. Right: the same losses at the chosen number of pairs against the number "
         "of parameters. The widest model was trained with another budget and is not fitted.",

@@ -11,25 +11,28 @@ import pandas as pd
 from dlcore.charts.controls import Saying, choose, chosen
 from dlcore.charts.layers import either, inside, shown, tips, zero
 from dlcore.charts.shared import UNIT, Highlight, begin
-from dlcore.charts.theme import ROLES, finish, paired, roles, singled
+from dlcore.charts.theme import DASHED, ROLES, SOLID, dashes, finish, paired, roles, singled
 from dlcore.studies.stitching.figures.shared import POINTS, absent, choices, kinds_of, means, points, setting, spread
 from dlcore.studies.stitching.table import pair_name
 
 _LEGEND = alt.Legend(orient="bottom", columns=2, symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5)
 
 
-def _lines(means: alt.Chart, pairs: alt.Chart, x: alt.X, colour: Any, tip: list, **y: Any) -> alt.LayerChart:
+def _lines(
+    means: alt.Chart, pairs: alt.Chart, x: alt.X, colour: Any, tip: list, dash: Any = alt.Undefined, **y: Any
+) -> alt.LayerChart:
     """Returns means with intervals over the thin lines, or the dots, of single pairs; both charts have the column `value`."""
     base = means.encode(x=x, color=colour)
+    drawn = base.mark_line(point={"size": 40, "opacity": 1}, strokeWidth=2.5)
     return alt.layer(
         pairs.encode(x=x, y=alt.Y("value:Q", **y), color=colour),
         base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", **y), y2="high:Q"),
-        base.mark_line(point={"size": 40, "opacity": 1}, strokeWidth=2.5).encode(y=alt.Y("value:Q", **y), tooltip=tip),
+        drawn.encode(y=alt.Y("value:Q", **y), strokeDash=dash, tooltip=tip),
     )
 
 
 def _thin(pairs: alt.Chart) -> alt.Chart:
-    return pairs.mark_line(strokeWidth=1, opacity=0.3).encode(detail="seed:N")
+    return pairs.mark_line(strokeWidth=0.6).encode(detail="seed:N")
 
 
 def _tip(form: str, *names: str) -> list:
@@ -56,18 +59,22 @@ def _summary(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def _connects(barriers: pd.DataFrame) -> dict[tuple[str], str]:
-    """Returns the finding of every kind of pair: the mean barrier of each architecture at its usual width, by its maps."""
+    """Returns the finding of every kind of pair: the mean barrier of each architecture at its usual width, by its maps.
+
+    Where none has its usual width, that of each kind of network.
+    """
     said = {}
-    usual = barriers[barriers.usual_width]
     plural = {"mlp": "MLPs", "convnet": "convnets", "resnet": "small ResNets", "resnet18": "ResNet-18"}
-    for pair, part in usual.groupby("pair"):
-        by, best = (part[part.converged == kind].groupby("architecture").value.mean() for kind in (False, True))
+    for pair, part in barriers.groupby("pair"):
+        usual = part[part.usual_width]
+        own, by = (usual, "architecture") if len(usual) else (part, "setting")
+        each, best = (own[own.converged == kind].groupby(by).value.mean() for kind in (False, True))
         told = ", ".join(
-            f"{plural.get(name, name)} {points(value)} points"
+            f"{points(value)} points with {plural.get(name, name)}"
             + (f" ({points(best[name])} with the best maps found)" if name in best else "")
-            for name, value in by.sort_values().items()
+            for name, value in each.sort_values().items()
         )
-        said[(pair,)] = f"Barrier on the path, {pair}: {told}"
+        said[(pair,)] = f"{pair[0].upper()}{pair[1:]}: the barrier on the path is {told}"
     return said
 
 
@@ -163,11 +170,13 @@ def barrier_by_width(table: pd.DataFrame) -> alt.LayerChart:
     names = pd.concat([names[~names.setting.isin(long)], tops[tops.setting.isin(long)]])
     labels = alt.Chart(names).mark_text(dy=-12, color=ROLES["null"]).encode(x=x, y=alt.Y("high:Q"), text="setting:N")
     labels = labels.transform_calculate(high="isValid(datum.high) ? datum.high : datum.value")
-    falls = bool(sweeps) and all(own.width[own.value.idxmin()] == own.width.max() for own in sweeps)
+    falls = sum(own.width[own.value.idxmin()] == own.width.max() for own in sweeps)
     return finish(
         alt.layer(zero(), lines, labels).properties(width="container", height=320),
         name="stitching-width",
-        title="The widest networks have the lowest barrier" if falls else "The barrier by the width of both networks",
+        title="The widest networks have the lowest barrier"
+        if falls == len(sweeps) > 0
+        else f"In {falls} of {len(sweeps)} sweeps the barrier is smallest at the largest width",
         subtitle="Largest error on the path between two seeds above the worse end. Mean, 95 % interval; dots: pairs.",
         description="Barrier of the stitching path between two networks of different seeds, against the width of both, "
         f"by data set and architecture: {', '.join(settings)}.",
@@ -189,6 +198,8 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
     dots = _sorted(parts).round(5)
     cells = _summary(dots, ["setting", "pair"])
     start = begin(highlight)
+    if start.get("pair") not in set(rows.pair):  # the kinds of the other charts are no answer to this one's question
+        start.pop("pair", None)
     kinds = choose(start, "pair", rows.pair, "the small set")
     where = choose(start, "setting", choices(rows), "networks")
     here = chosen(where, kinds)
@@ -201,7 +212,9 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
             f"{key[0]}: against untrained ones, frozen stages trained on the small set change the error by "
             f"{-100 * gain.iloc[0]:+.1f} points (one stage) and {-100 * gain.iloc[-1]:+.1f} ({len(gain)} stages)"
         )
-    colour = roles("line", {own: "chosen", drawn: "null", free: "train", small: "test"}, _LEGEND)
+    # pink: the small set's stages; grey: what they are compared with
+    colour = roles("line", {own: "chosen", free: "chosen", drawn: "null", small: "null"}, _LEGEND)
+    dash = dashes("line", {own: SOLID, free: DASHED, drawn: SOLID, small: DASHED})
     return finish(
         _lines(
             shown(cells, here),
@@ -209,6 +222,7 @@ def freeze_training(stages: pd.DataFrame, table: pd.DataFrame, highlight: Highli
             x,
             colour,
             _tip(".3f", "line", "stage"),
+            dash,
             **up,
         ).properties(width="container", height=330),
         name="freeze-training",

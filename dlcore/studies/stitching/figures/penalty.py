@@ -10,7 +10,7 @@ import pandas as pd
 from dlcore.charts.controls import Saying, choose, chosen, menu
 from dlcore.charts.layers import either, shown, tips, zero
 from dlcore.charts.shared import INK, UNIT, Highlight, begin
-from dlcore.charts.theme import ROLES, finish, paired, roles
+from dlcore.charts.theme import DASHED, DOTTED, ROLES, SOLID, dashes, finish, paired, roles
 from dlcore.studies.stitching.figures.shared import (
     DEPTH,
     INDICES,
@@ -32,11 +32,11 @@ from dlcore.summaries import select
 
 # line -> its column, role and dash
 _LINES = {
-    "excess over the self-stitch": ("excess", "chosen", [1, 0]),
-    "penalty": ("penalty", "train", [1, 0]),
-    "self-stitch": ("self_penalty", "null", [1, 0]),
-    "untrained bottom": ("random_penalty", "null", [5, 3]),
-    PAPER: ("published", "paper", [1, 0]),
+    "excess over the self-stitch": ("excess", "chosen", SOLID),
+    "penalty": ("penalty", "chosen", DASHED),
+    "self-stitch": ("self_penalty", "null", SOLID),
+    "untrained bottom": ("random_penalty", "null", DASHED),
+    PAPER: ("published", "paper", SOLID),
 }
 _CLOSE = 0.05  # points of test error either side of zero in the enlarged panel
 
@@ -97,7 +97,7 @@ def penalty_by_depth(stages: pd.DataFrame, highlight: Highlight = None) -> alt.H
     here = chosen(*controls)
     legend = alt.Legend(orient="bottom", columns=2, symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1)
     colour = roles("line", {line: role for line, (_, role, _) in _LINES.items()}, legend)
-    dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=list(_LINES), range=[d for *_, d in _LINES.values()]))
+    dash = dashes("line", {line: dash for line, (*_, dash) in _LINES.items()})
     drawn = pd.concat([cells, theirs.round(4)], ignore_index=True)
     base = shown(drawn, f"({here}) || (datum.setting === '{PAPER}' && datum.pair === dl_pair && datum.map === dl_map)")
     dots = rows[["setting", "pair", "map", "depth"]].assign(value=rows.excess).dropna().round(4)
@@ -238,7 +238,7 @@ def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None
     paper = paper.transform_calculate(line=f"'{PAPER}'", similarity="datum.value")
     stage = tips("top_stage:N", similarity=".2f", excess=".1%")
     left = alt.layer(
-        own.mark_line(strokeWidth=1, opacity=0.45).encode(x=x, y=y, color=colour, detail="seed:N"),
+        own.mark_line(strokeWidth=0.6).encode(x=x, y=y, color=colour, detail="seed:N"),
         own.mark_line(point={"size": 40, "opacity": 1}, strokeWidth=2.5).encode(
             x=x,
             y=alt.Y("mean(similarity):Q", title="similarity of the two networks", scale=UNIT),
@@ -258,9 +258,7 @@ def similarity_against_penalty(stages: pd.DataFrame, highlight: Highlight = None
         others.mark_circle(size=18, opacity=0.4, color=ROLES["null"]).encode(
             x=across, y=up, tooltip=["pair:N", *stage]
         ),
-        chosen_.mark_line(strokeWidth=1.2, color=ROLES["chosen"], opacity=0.7).encode(
-            x=across, y=up, detail="seed:N", order="x:Q"
-        ),
+        chosen_.mark_line(strokeWidth=0.9, color=ROLES["chosen"]).encode(x=across, y=up, detail="seed:N", order="x:Q"),
         chosen_.mark_circle(size=45, opacity=1, color=ROLES["chosen"]).encode(
             x=across, y=up, tooltip=["pair:N", *stage]
         ),
@@ -295,9 +293,11 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HCo
     both = cells.groupby("setting").samples.nunique() == 2
     settings = [s for s in choices(rows) if both[s]] or choices(rows)
     where = choose(begin(highlight), "setting", settings, "networks")
-    # from few samples to many, as their share of the top's own: less, as much, more
-    lines = {"5 % of the data": "null", "another quarter": "train", "all data": "chosen", "the top itself": "test"}
-    colour = roles("bottom", lines, alt.Legend(orient="bottom", title="bottom trained on", symbolOpacity=1, columns=4))
+    # the others from few samples to as many as the top's own
+    lines = {"all data": SOLID, "the top itself": SOLID, "another quarter": DASHED, "5 % of the data": DOTTED}
+    keys = alt.Legend(orient="bottom", symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1, columns=4)
+    colour = roles("bottom", {name: "chosen" if name == "all data" else "null" for name in lines}, keys)
+    dash = dashes("bottom", lines)
     last = own[own.samples == kinds["all"]].groupby(["setting", "seed"]).tail(1).groupby("setting").self_penalty.mean()
     gains = (
         f"With a map trained on all samples the self-stitch of the last stage costs {spread(last)}."
@@ -315,7 +315,7 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HCo
             zero(),
             base.mark_rule(strokeWidth=1.5).encode(x=DEPTH, y="low:Q", y2="high:Q", color=colour),
             base.mark_line(point={"size": 40, "opacity": 1}, strokeWidth=2.5).encode(
-                x=DEPTH, y=up, color=colour, tooltip=tip
+                x=DEPTH, y=up, color=colour, strokeDash=dash, tooltip=tip
             ),
         ).properties(height=300, title=samples)
 
@@ -334,7 +334,7 @@ def more_is_better(stages: pd.DataFrame, highlight: Highlight = None) -> alt.HCo
         name="stitching-more-data",
         controls=[where],
         title=Saying((where,), said, "More data for the bottom, and more data for the map"),
-        subtitle="The top has a quarter of the samples. Below zero: better than the top's own bottom. Mean, 95 % interval.",
+        subtitle="Lines: what the bottom was trained on; the top has a quarter of the samples. Below zero: better than the top's own bottom. Mean, 95 % interval.",
         description="Stitching penalty over depth for bottoms trained on 5 %, another quarter, or all of the data, and the "
         f"self-stitch, into a top trained on a quarter; left the map saw the top's own samples, right all of them. {gains}",
         rows=cells,
