@@ -56,6 +56,12 @@ def _curves(epochs):
     return training.fit(nn.Linear(4, 2), (x, y), training.TrainConfig(epochs=epochs), device="cpu")
 
 
+def _matrix():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    return similarity.matrix(net, net, torch.randn(64, 4), ["0", "1"], batch_size=16)
+
+
 N, D = (v.ravel() for v in np.meshgrid(np.geomspace(1e7, 1e10, 5), np.geomspace(1e8, 1e11, 5)))
 RESULTS = {
     "Calibration": lambda: dg.feature_calibration([0, 0, 1, 1], [0, 1, 1, 1], [[0.5, 0.5], [0, 1]]),
@@ -101,6 +107,8 @@ OTHERS = {
     "NoisyLabels": lambda: noise.flip_labels(np.arange(5000) % 3, 3, 0.2, 0),
     "NoisyTexts": lambda: noise.misalign([(f"source {i}", f"target {i}") for i in range(5000)], 0.5, 0),
     "Score": lambda: bleu(["a b c d"], ["a b c d"]),
+    "SimilarityMatrix": _matrix,
+    "ComputeOptimal": lambda: scaling.compute_optimal(RESULTS["JointFit"](), 1e20),
 }
 
 
@@ -112,6 +120,14 @@ def test_every_other_result_is_of_the_same_kind(kind):
     json.dumps(found.to_dict(), allow_nan=True)
     assert len(found.to_frame()) >= 1
     assert found.plot().to_dict()["$schema"]
+
+
+@pytest.mark.parametrize("kind", RESULTS | OTHERS)
+def test_a_cell_of_a_notebook_shows_what_print_does(kind):
+    pretty = pytest.importorskip("IPython.lib.pretty", reason="IPython is not installed: there are no cells").pretty
+    found = (RESULTS | OTHERS)[kind]()
+    assert pretty(found) == str(found)
+    assert pretty([found]).startswith(f"[{str(found)[:40]}")
 
 
 def _drawn(chart):
