@@ -20,8 +20,14 @@ def test_every_column_of_the_runs_has_a_meaning(study):
     known = set(dlcore.columns(study).column)
     found = dlcore.load(study)
     assert (found.source == "shipped").all()
-    plain = {name.removesuffix("_low").removesuffix("_high") for name in found.columns if name not in known}
+    columns = {*found.columns, *studies.table(study, found).columns}
+    plain = {name.removesuffix("_low").removesuffix("_high") for name in columns if name not in known}
     assert plain <= known
+    assert {*studies.part(study, "columns").DERIVED} == {*columns} - {*found.columns} - LATER
+
+
+# metrics of chapter 2's population, of which no runs are shipped yet: its table has the columns all the same
+LATER = {"flip_rate", "bottom_train_error", "memorization", "fitted_wrong", "agreement", "accuracy_noisy"}
 
 
 def test_the_page_of_columns_is_the_table():
