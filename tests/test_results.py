@@ -146,6 +146,31 @@ def test_a_chart_of_any_result_has_its_numbers():
     assert set(rows.value[rows.field.str.startswith("labels")]) == {0, 1, 2}
 
 
+def test_arrays_are_drawn_as_the_api_page_says():
+    """The page's code is run; each chart has the numbers that follow from its arrays by another route."""
+    page = (Path(__file__).parents[1] / "book" / "api.md").read_text("utf8")
+    (code,) = (part.split("```")[0] for part in page.split("```python\n")[1:])
+    exec(code, s := {})
+
+    def drawn(name, column):
+        found = map(pd.DataFrame, s[name].to_dict()["datasets"].values())
+        return next(rows for rows in found if column in rows)
+
+    one, two, labels = (s[name] for name in ("one", "two", "labels"))
+    joint = np.histogram2d(labels, one, 3)[0] / 500
+    assert drawn("calibration", "TV").TV[0] == pytest.approx(1 - np.trace(joint), abs=1e-12)
+    assert drawn("agreement", "agreement").agreement[0] == pytest.approx(np.mean(one == two))
+    noisy = np.array(s["noisy"])
+    right = noisy[::-1] == labels
+    memorized = right.mean() - right[noisy != labels].mean()
+    assert drawn("gaps", "gap").set_index("gap").value["memorization"] == pytest.approx(memorized, abs=1e-9)
+    band = drawn("law", "high")
+    assert ((band.low < band.loss) & (band.loss < band.high)).all()
+    rows, title = _drawn(s["penalties"])
+    assert rows.set_index("top_stage").value.to_dict() == {"layer1": 0.01, "layer2": 0.04}
+    assert "largest penalty is 4.0%" in title
+
+
 def test_a_sweep_draws_a_metric_over_the_swept_field_of_cells_that_are_done():
     table = pd.DataFrame(
         {"noise": [0.1, 0.2, 0.3], "status": ["done", "done", "failed"], "seconds": 1.0, "tv": [0.3, 0.4, np.nan]}
