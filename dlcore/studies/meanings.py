@@ -11,7 +11,7 @@ from dlcore import studies
 _ALL = {
     "key": "name of the run: a hash of its settings",
     "group": 'recorded group of a shipped run, "" of a local one',
-    "source": "shipped with the package, or local",
+    "source": "shipped with the package, local, or published by others",
     "num_train": "training samples that were used",
     "num_test": "test samples",
     "device": "device and its model",

@@ -189,6 +189,7 @@ def published_scaling() -> pd.DataFrame:
     found = published.read(PUBLISHED)
     rows = pd.DataFrame({"curve": PUBLISHED, "setting": found.architecture, "architecture_name": found.architecture})
     rows["noise_name"], rows["arm"], rows["usable"], rows["seed"] = "clean", "architecture", True, 0
+    rows["source"] = "published"
     rows.loc[rows.setting == "6L6L", "arm"] = "baseline"
     # not 500000.00000000006: sizes are counts
     return rows.assign(
