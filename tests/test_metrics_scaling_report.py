@@ -167,7 +167,8 @@ def test_a_run_that_alone_decides_an_exponent_is_named():
     sizes = np.append(np.linspace(1000, 1400, 9), 1e5)
     losses = 3 * sizes**-0.3 * np.exp(0.01 * rng.normal(size=10))
     losses[-1] *= 1.2  # far from all others: its residual is small all the same
-    alone = fit(sizes, losses, law="power")
+    with pytest.warns(InfluenceWarning, match="power: Without run 9 c is"):
+        alone = fit(sizes, losses, law="power")
     for i, value in enumerate(alone.without_each()["c"]):
         keep = np.arange(10) != i
         slope = np.polyfit(np.log(sizes[keep]), np.log(losses[keep]), 1)[0]
@@ -178,6 +179,21 @@ def test_a_run_that_alone_decides_an_exponent_is_named():
         found = report(sizes, losses, bootstrap=0)
     assert "Without run 9" in found.sentence
     assert "Without run" not in report(SIZES, _curve("floor"), bootstrap=0).sentence
+
+
+def test_a_run_that_alone_decides_an_exponent_of_a_joint_law_is_named():
+    n, d = (v.ravel() for v in np.meshgrid(np.geomspace(1e6, 1e9, 6), np.linspace(1e9, 1.4e9, 4)))
+    n, d = np.append(n, 3e7), np.append(d, 1e11)
+    loss = (1e3 * n**-0.4 + 3e3 * d**-0.4) * np.exp(0.003 * np.random.default_rng(1).normal(size=n.size))
+    loss[-1] *= 1.1
+    with pytest.warns(InfluenceWarning, match="hoffmann: Without run 24 b is"):
+        found = fit_joint(N=n, D=d, loss=loss, law="hoffmann")
+    assert found.outliers == ()
+    rest = fit_joint(N=n[:-1], D=d[:-1], loss=loss[:-1], law="hoffmann").theta[4]
+    assert found.without_each()["b"][-1] == pytest.approx(rest, abs=1e-3)
+    with pytest.warns(InfluenceWarning, match="hoffmann: Without run 24 b is"):
+        told = report_joint(N=n, D=d, loss=loss, bootstrap=0)
+    assert f"Without run 24 b is {rest:.3f}" in told.sentence
 
 
 def test_several_largest_sizes_can_be_held_out():

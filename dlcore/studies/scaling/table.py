@@ -13,7 +13,8 @@ import pandas as pd
 
 from dlcore import cache, published
 from dlcore.metrics import scaling as laws
-from dlcore.metrics.scaling.fit import Fit
+from dlcore.metrics.scaling.curve import curve_of
+from dlcore.metrics.scaling.fit import Fit, solve
 from dlcore.studies.scaling.config import budget, rate_of, steps_of
 from dlcore.summaries import FINDINGS, findings, select
 
@@ -277,7 +278,7 @@ def every_fit(rows: pd.DataFrame) -> list[CurveFit]:
 
 def _fit_means(sizes: np.ndarray, losses: np.ndarray, law: str, bootstrap: int, seed: int = 0) -> Fit:
     means = pd.Series(np.log(losses)).groupby(sizes).mean()
-    return laws.fit(means.index.to_numpy(), np.exp(means.to_numpy()), law=law, bootstrap=bootstrap, seed=seed)
+    return solve(curve_of(laws.LAWS[law], means.index, np.exp(means)), bootstrap=bootstrap, seed=seed)
 
 
 def fits_table(fits: Sequence[CurveFit], band: float = 0.05) -> pd.DataFrame:
