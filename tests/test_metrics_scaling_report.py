@@ -43,6 +43,7 @@ def test_the_sentence_is_that_of_the_law_behind_the_curve(law):
     assert f"{name} = {own.exponent:.3f} [{low:.3f}, {high:.3f}]" in found.sentence
     assert "1000 to 1.28e+05 pairs" in found.sentence
     assert f"misses that size by {100 * found.held_out[law].error:.1f} %" in found.sentence
+    assert found.to_latex() == own.to_latex()
     assert [row["run"] for row in _drawn(found)] == ["fitted"] * 7 + ["held out"]
     drawn = _drawn(found, "low")
     ends = fit(SIZES[:-1], _curve(law)[:-1], law=law, bootstrap=50).band([row["size"] for row in drawn])
@@ -153,6 +154,7 @@ def test_a_joint_report_prefers_the_law_behind_the_runs():
     found = report_joint(N=n, D=d, loss=loss, bootstrap=0, holdout=0.28)
     assert (found.best, found.held_out["hoffmann"].sizes.size) == ("hoffmann", 10)
     assert f"misses them by {100 * found.held_out['hoffmann'].error:.1f} %" in found.sentence
+    assert found.to_latex() == found.fits["hoffmann"].to_latex()
     late = (n * d) >= np.sort(n * d)[-10]
     part = fit_joint(N=n[~late], D=d[~late], loss=loss[~late], law="hoffmann")
     shown = [row for row in _drawn(found) if row["run"] == "held out"]

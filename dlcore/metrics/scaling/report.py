@@ -31,6 +31,10 @@ class LawReport(Result, plot="report"):
     def __str__(self) -> str:
         return self.sentence
 
+    def to_latex(self) -> str:
+        """Returns the best law's parameters with their intervals as a LaTeX table; it needs the package booktabs."""
+        return self.fits[self.best].to_latex()
+
 
 @typed
 def report(sizes, losses, *, bootstrap: int = 500, seed: int = 0, unit: str = "samples", holdout: int = 1) -> LawReport:
