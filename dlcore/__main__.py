@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dlcore.command_line import EXPECTED, Parser, file, folder, one_line, whole, word
+from dlcore.config import registered
 from dlcore.studies import STUDIES
 from dlcore.sweep import command as sweeps
 from dlcore.sweep import grid, signals
@@ -64,7 +65,8 @@ def export(args: argparse.Namespace) -> int:
     """Writes all runs, shipped and local, into one table: FILE.csv, FILE.csv.gz or FILE.parquet."""
     from dlcore import records
 
-    print(f"{records.export(args.file, STUDIES, store=records.RecordStore(args.store)):,} runs in {args.file}")
+    every = (*STUDIES, *registered("study"))
+    print(f"{records.export(args.file, every, store=records.RecordStore(args.store)):,} runs in {args.file}")
     return 0
 
 
@@ -130,12 +132,14 @@ def parser() -> argparse.ArgumentParser:
         p.set_defaults(call=call, parser=p)
         if call in (run, record, export):
             p.add_argument("--store", type=folder, help="folder of the local records")
+        if call in (run, sweeps.call, record, export):
+            mine = "that registers what is yours"
+            p.add_argument("--plugin", action="append", default=[], type=word, metavar="MODULE", help=mine)
         return p
 
     add = verb(run).add_argument
     add("study", nargs="?", help="with --recorded, none: all")
     add("parameters", nargs="*", default=[], metavar="name=value")
-    add("--plugin", action="append", default=[], type=word, metavar="MODULE", help="that registers what is yours")
     add("--recorded", nargs="*", metavar="GROUP", help="run these groups of the recorded grid; none: all")
     add("--workers", type=whole(1), default=1, help="processes, of recorded runs (default: 1)")
     add("--budget", type=whole(1), metavar="SECONDS", help="stop recorded runs in time, everything saved")

@@ -50,8 +50,8 @@ def unknown_choice(kind: str, value: object, choices: Iterable[str]) -> ValueErr
     >>> print(unknown_choice("dataset", "digit", ["digits", "mnist1d"]))
     unknown dataset 'digit'; did you mean 'digits'? choose from: digits, mnist1d
     """
-    choices = list(choices)
-    near = closest(value, choices)
+    choices, here = list(choices), ELSEWHERE.get(str(value))
+    near = here if here in choices else closest(value, choices)
     hint = f"; did you mean {near!r}?" if near else ";"
     return ValueError(f"unknown {kind} {_short(value)}{hint} choose from: {', '.join(choices)}")
 
@@ -71,11 +71,8 @@ def one_of(kind: str, value: Any, choices: Iterable[str]) -> Any:
 ELSEWHERE = {"lr": "learning_rate", "wd": "weight_decay"}
 
 
-class Options:
-    """Base of a data class of options, checked as a `Config` is: an unknown one is an error that says what it is called here.
-
-    Text is no number here, and a number keeps all its digits: nothing comes from a command line, nothing is hashed.
-    """
+class Named:
+    """Base of a data class whose fields are given by name: an unknown one is an error that says what it is called here."""
 
     def __new__(cls, *_: Any, **options: Any) -> Self:
         """Names what a wrong option is called here."""
@@ -86,6 +83,13 @@ class Options:
                 known = here in names
                 raise TypeError(f"{name} is {here} here" if known else str(unknown_choice("option", name, names)))
         return super().__new__(cls)
+
+
+class Options(Named):
+    """Base of a data class of options, checked as a `Config` is.
+
+    Text is no number here, and a number keeps all its digits: nothing comes from a command line, nothing is hashed.
+    """
 
     def __post_init__(self) -> None:
         for name in _declared(type(self)):
@@ -141,7 +145,7 @@ def option(
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Named):
     """Base of every study's configuration: flat scalars, checked when made, hashed into the record's name.
 
     A field whose default is None and that is still None after `resolve` means "not applicable"; subclasses fill

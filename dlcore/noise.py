@@ -264,7 +264,9 @@ def sparse_confusion(num_classes: int, rate: float, seed: int, *, targets: int =
 class NoisyTexts(Result):
     """`texts`, pairs (source, target) after the noise, and `changed` (n,), the number of words replaced in each.
 
-    A misaligned pair counts 1.
+    A misaligned pair counts 1. The kinds of `confusion` for sentences: "symmetric" is `misalign(kind="symmetric")`; "uniform",
+    whose draw may be the own, is `misalign`, and `replace_words` word by word, with frequencies for equal shares;
+    "asymmetric" is `replace_words(swaps=...)`. "pair" has no meaning: words and sentences have no next one.
     """
 
     texts: list[tuple[str, str]]
@@ -326,13 +328,20 @@ def replace_words(
 
 @typed
 def misalign(
-    texts: Sequence[tuple[str, str]], rate: float, seed: int, *, reference: Sequence[tuple[str, str]] | None = None
+    texts: Sequence[tuple[str, str]],
+    rate: float,
+    seed: int,
+    *,
+    reference: Sequence[tuple[str, str]] | None = None,
+    kind: str = "uniform",
 ) -> NoisyTexts:
     """Gives each pair, with probability `rate`, the target of a random pair of `reference` (the texts when None).
 
-    The draw may be the own target; `rate` a number, or one for each pair, (n,).
+    `kind` as for labels, see `confusion`: the draw of "uniform" may be the own target; that of "symmetric" is from the pairs
+    with another one, so that Pr[target changes] = rate. `rate` a number, or one for each pair, (n,).
 
-    Raises: ValueError for a rate outside [0, 1), no pairs, or one pair alone.
+    Raises: ValueError for a rate outside [0, 1), no pairs, one pair alone, an unknown kind, or no other target to draw.
+    Paper: Khayrallah and Koehn 2018, "misaligned sentences", who shuffle one side of a clean corpus.
 
     >>> misalign([("a", "b"), ("c", "d")], 0.0, seed=0).changed.tolist()
     [0, 0]
@@ -342,6 +351,12 @@ def misalign(
         raise ValueError("misaligning needs at least two pairs to take targets from")
     hits = np.random.default_rng([seed, 33]).random(len(texts)) < rate
     drawn = (np.random.default_rng([seed, 34]).random(len(texts)) * len(pool)).astype(np.int64)
+    if one_of("kind of noise", kind, ("uniform", "symmetric")) == "symmetric":
+        targets, own = (np.array([target for _, target in pairs], object) for pairs in (pool, texts))
+        for row in np.flatnonzero(hits & (targets[drawn] == own)):
+            if not (others := np.flatnonzero(targets != own[row])).size:
+                raise ValueError(f"every target is {own[row]!r}: there is no other to draw")
+            drawn[row] = np.random.default_rng([seed, 35, row]).choice(others)
     result = [(s, pool[k][1]) if hit else (s, t) for (s, t), hit, k in zip(texts, hits, drawn, strict=True)]
     changed = [a[1] != b[1] for a, b in zip(result, texts, strict=True)]
     return NoisyTexts(result, np.array(changed, np.int64))

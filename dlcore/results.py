@@ -25,6 +25,9 @@ class Result:
     def __init_subclass__(cls, plot: str | None = None, frozen: bool = True) -> None:
         cls._chart = plot or cls._chart
         dataclasses.dataclass(frozen=frozen)(cls)
+        cls._repr_pretty_ = (
+            Result._repr_pretty_
+        )  # IPython takes what a class has itself: else the `repr` of the data class
 
     def __iter__(self) -> Iterator[Any]:
         return (getattr(self, field.name) for field in dataclasses.fields(self))  # pyright: ignore[reportArgumentType]
@@ -35,6 +38,9 @@ class Result:
     def __str__(self) -> str:
         text = repr(self)
         return text if len(text) <= 1000 else f"{text[:700]} ... {text[-250:]}"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))  # what IPython and Jupyter show as the value of a cell; `repr` holds every number
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the public fields as plain values that JSON takes: arrays as lists, results within as mappings."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -107,24 +108,25 @@ def matrix(
     rng = np.random.default_rng(seed)
     # a last batch of fewer than four is spread over the others
     batches = np.array_split(rng.permutation(n), max(1, round(n / batch_size)))
-    sums, alike = [], model_b is model_a and chosen[1] == chosen[0]
-    powers: tuple[dict[str, int], dict[str, int]] = ({}, {})
-    with borrowed.evaluating(model_a), borrowed.evaluating(model_b):
+    sums, sides = [], [(model_a, given[0], chosen[0]), (model_b, given[1], chosen[1])]
+    if model_b is model_a:  # one pass for both
+        sides = [(model_a, given[0], chosen[0] if chosen[1] == chosen[0] else chosen[0] + chosen[1])]
+    with contextlib.ExitStack() as stack:
+        passes = [stack.enter_context(_grams(*side, spatial)) for side in sides]
         for rows in tqdm(batches, desc="CKA", unit="batch", disable=not progress):
-            a = _grams(model_a, given[0], rows, chosen[0], spatial, powers[0])
-            b = a if alike else _grams(model_b, given[1], rows, chosen[1], spatial, powers[1])
+            found = [grams_of(rows) for grams_of in passes]
+            a, b = found[0][: len(chosen[0])], found[-1][-len(chosen[1]) :]
             orders = [torch.from_numpy(rng.permutation(len(rows))) for _ in range(permutations)]
             sums.append(_products(a, b.to(a.device), orders) * (1 / (len(rows) - 3)))
     return _result(torch.stack(sums).cpu().numpy(), chosen, confidence, n)
 
 
-def _grams(
-    model: nn.Module, inputs: torch.Tensor, rows: np.ndarray, layers: list[str], spatial: str, powers: dict[str, int]
-) -> torch.Tensor:
-    """Returns the doubly centred Gram matrices (layers, n, n) of a batch, in float64: the products of two of them are
-    n (n - 3) times their unbiased HSIC (Szekely and Rizzo 2014).
+@contextlib.contextmanager
+def _grams(model: nn.Module, inputs: torch.Tensor, layers: list[str], spatial: str) -> Iterator[Any]:
+    """A block with a function that returns the doubly centred Gram matrices (layers, n, n) of some rows, in float64: the
+    products of two of them are n (n - 3) times their unbiased HSIC (Szekely and Rizzo 2014).
     """
-    found = {}
+    found, powers = {}, {}
 
     def take(layer: str, out: torch.Tensor) -> None:
         if spatial == "mean" and out.ndim > 2:
@@ -142,19 +144,24 @@ def _grams(
             gram += part @ part.T
         found[layer] = gram
 
-    where = borrowed.device_of(model, inputs.device)
-    with borrowed.bare(model) as inner, watching(inner, layers, inputs[:2].to(where), take):
+    def grams_of(rows: np.ndarray) -> torch.Tensor:
+        found.clear()
         borrowed.run(inner, inputs[torch.from_numpy(rows).to(inputs.device)], where)
-    grams = torch.stack([found[layer] for layer in layers])
-    if not torch.isfinite(grams).all():
-        bad = next(layer for layer in layers if not torch.isfinite(found[layer]).all())
-        raise ValueError(f"layer {bad!r} gives NaN or infinity")
-    n = grams.shape[-1]
-    diagonal = torch.eye(n, dtype=torch.bool, device=grams.device)
-    grams = grams.masked_fill(diagonal, 0)
-    means = grams.sum(2) / (n - 2)
-    grams = grams - means[:, :, None] - means[:, None, :] + (means.sum(1) / (n - 1))[:, None, None]
-    return grams.masked_fill(diagonal, 0)
+        grams = torch.stack([found[layer] for layer in layers])
+        if not torch.isfinite(grams).all():
+            bad = next(layer for layer in layers if not torch.isfinite(found[layer]).all())
+            raise ValueError(f"layer {bad!r} gives NaN or infinity")
+        n = grams.shape[-1]
+        diagonal = torch.eye(n, dtype=torch.bool, device=grams.device)
+        grams = grams.masked_fill(diagonal, 0)
+        means = grams.sum(2) / (n - 2)
+        grams = grams - means[:, :, None] - means[:, None, :] + (means.sum(1) / (n - 1))[:, None, None]
+        return grams.masked_fill(diagonal, 0)
+
+    where = borrowed.device_of(model, inputs.device)
+    with borrowed.evaluating(model), borrowed.bare(model) as inner:
+        with watching(inner, layers, inputs[:2].to(where), take):
+            yield grams_of
 
 
 def _products(a: torch.Tensor, b: torch.Tensor, orders: list[torch.Tensor]) -> torch.Tensor:

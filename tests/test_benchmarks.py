@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,25 @@ def test_a_missing_peer_is_a_remark_and_never_a_number(monkeypatch):
     row = harness.remark("not installed", method="x")
     table = harness.Table("t", "n", [{"method": "y", "ratio": 1.0}, row], ("ratio",))
     assert table.cells()[1] == ["x", "–", "not installed"]
+
+
+def test_every_method_sees_every_image_in_batches_of_one_size(monkeypatch):
+    similarity, seen = importlib.import_module("similarity"), []
+
+    class CKA:
+        def __init__(self, one, two, layers):
+            self.layers = layers
+
+        def __call__(self, loader, epochs):
+            seen.extend(map(len, loader))
+            return np.ones((len(self.layers),) * 2)
+
+    monkeypatch.setitem(sys.modules, "ckatorch", types.SimpleNamespace(CKA=CKA))
+    monkeypatch.setattr(harness, "measure", lambda work, repeats: work())
+    assert similarity.layer_by_layer("ckatorch", True) == 1
+    images = len(similarity._pair(True)[2])
+    assert (sum(seen), len(set(seen))) == (images, 1)
+    assert similarity.IMAGES % similarity.LOT == 0
 
 
 def test_generated_images_can_be_learnt_and_differ_by_seed():

@@ -8,12 +8,15 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 import vl_convert
 
 from dlcore import figures, studies
 from dlcore.charts import theme
+from dlcore.metrics.statistics import mean_interval
 from dlcore.records import PACKAGED, RecordStore
 from dlcore.studies.scaling.comparisons import beside_counting
 from dlcore.studies.scaling.table import LAWS, PUBLISHED, published_scaling, scaling_fits
@@ -54,6 +57,13 @@ def test_a_foreign_table_is_told_which_columns_it_lacks(chart):
     foreign = pd.DataFrame({"noise": [0.1], "value": [1.0]})
     with pytest.raises(ValueError, match=rf"{chart}: the table has no .* of which it lacks .*seed"):
         getattr(figures, chart)(foreign)
+
+
+@pytest.mark.parametrize("chart", ["agreement", "noise_sweep", "penalty_by_depth", "learning_curves"])
+@pytest.mark.parametrize("given", [mean_interval([0.1, 0.2, 0.4]), np.array([0.1, 0.2]), torch.zeros(2)])
+def test_what_is_no_table_is_told_how_to_be_drawn(chart, given):
+    with pytest.raises(ValueError, match=rf"{chart} draws runs of .* not of type {type(given).__name__}: .*plot\(\)"):
+        getattr(figures, chart)(given)
 
 
 NAMES = (

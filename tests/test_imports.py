@@ -122,6 +122,7 @@ ALLOWED = {
         "cache",
         "claims",
         "command_line",
+        "config",
         "data",
         "doctor",
         "notebook",

@@ -516,6 +516,8 @@ def test_one_size_tests_nothing():
     assert {c.measured is None for c in found if not c.id.startswith("published")} == {True}
 
 
+# intervals that leave the misfit out are short beside what a run does
+@pytest.mark.filterwarnings("ignore::dlcore.metrics.scaling.InfluenceWarning")
 def test_exponents_and_their_differences_are_covered_where_the_law_misses_and_one_arm_has_more_seeds():
     """The ledger's design: six sizes, three seeds of the baseline and one of the other arm, no curve exactly a power law."""
     rng = np.random.default_rng(0)

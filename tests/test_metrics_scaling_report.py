@@ -43,6 +43,7 @@ def test_the_sentence_is_that_of_the_law_behind_the_curve(law):
     assert f"{name} = {own.exponent:.3f} [{low:.3f}, {high:.3f}]" in found.sentence
     assert "1000 to 1.28e+05 pairs" in found.sentence
     assert f"misses that size by {100 * found.held_out[law].error:.1f} %" in found.sentence
+    assert found.to_latex() == own.to_latex()
     assert [row["run"] for row in _drawn(found)] == ["fitted"] * 7 + ["held out"]
     drawn = _drawn(found, "low")
     ends = fit(SIZES[:-1], _curve(law)[:-1], law=law, bootstrap=50).band([row["size"] for row in drawn])
@@ -153,6 +154,7 @@ def test_a_joint_report_prefers_the_law_behind_the_runs():
     found = report_joint(N=n, D=d, loss=loss, bootstrap=0, holdout=0.28)
     assert (found.best, found.held_out["hoffmann"].sizes.size) == ("hoffmann", 10)
     assert f"misses them by {100 * found.held_out['hoffmann'].error:.1f} %" in found.sentence
+    assert found.to_latex() == found.fits["hoffmann"].to_latex()
     late = (n * d) >= np.sort(n * d)[-10]
     part = fit_joint(N=n[~late], D=d[~late], loss=loss[~late], law="hoffmann")
     shown = [row for row in _drawn(found) if row["run"] == "held out"]
@@ -167,7 +169,8 @@ def test_a_run_that_alone_decides_an_exponent_is_named():
     sizes = np.append(np.linspace(1000, 1400, 9), 1e5)
     losses = 3 * sizes**-0.3 * np.exp(0.01 * rng.normal(size=10))
     losses[-1] *= 1.2  # far from all others: its residual is small all the same
-    alone = fit(sizes, losses, law="power")
+    with pytest.warns(InfluenceWarning, match="power: Without run 9 c is"):
+        alone = fit(sizes, losses, law="power")
     for i, value in enumerate(alone.without_each()["c"]):
         keep = np.arange(10) != i
         slope = np.polyfit(np.log(sizes[keep]), np.log(losses[keep]), 1)[0]
@@ -178,6 +181,21 @@ def test_a_run_that_alone_decides_an_exponent_is_named():
         found = report(sizes, losses, bootstrap=0)
     assert "Without run 9" in found.sentence
     assert "Without run" not in report(SIZES, _curve("floor"), bootstrap=0).sentence
+
+
+def test_a_run_that_alone_decides_an_exponent_of_a_joint_law_is_named():
+    n, d = (v.ravel() for v in np.meshgrid(np.geomspace(1e6, 1e9, 6), np.linspace(1e9, 1.4e9, 4)))
+    n, d = np.append(n, 3e7), np.append(d, 1e11)
+    loss = (1e3 * n**-0.4 + 3e3 * d**-0.4) * np.exp(0.003 * np.random.default_rng(1).normal(size=n.size))
+    loss[-1] *= 1.1
+    with pytest.warns(InfluenceWarning, match="hoffmann: Without run 24 b is"):
+        found = fit_joint(N=n, D=d, loss=loss, law="hoffmann")
+    assert found.outliers == ()
+    rest = fit_joint(N=n[:-1], D=d[:-1], loss=loss[:-1], law="hoffmann").theta[4]
+    assert found.without_each()["b"][-1] == pytest.approx(rest, abs=1e-3)
+    with pytest.warns(InfluenceWarning, match="hoffmann: Without run 24 b is"):
+        told = report_joint(N=n, D=d, loss=loss, bootstrap=0)
+    assert f"Without run 24 b is {rest:.3f}" in told.sentence
 
 
 def test_several_largest_sizes_can_be_held_out():

@@ -190,3 +190,25 @@ def test_words_can_be_swapped_and_pairs_have_rates():
     several = [(str(k), str(k)) for k in range(2000)]
     moved = noise.misalign(several, np.repeat([0.0, 0.5], 1000), seed=0).changed
     assert (moved[:1000].sum(), moved[1000:].mean()) == (0, pytest.approx(0.5, abs=0.05))
+
+
+def test_symmetric_misalignment_is_without_the_own_target_and_uniform_with_it():
+    texts = [(f"s {i}", "abc"[i % 3] if i % 2 else "a") for i in range(6000)]  # a 2/3, b and c 1/6 each
+    own = np.array([t for _, t in texts])
+    plain, without = (noise.misalign(texts, 0.5, 0, kind=kind) for kind in ("uniform", "symmetric"))
+    share = {t: np.mean(own == t) for t in "abc"}
+    assert plain.changed.mean() == pytest.approx(0.5 * (1 - sum(v**2 for v in share.values())), abs=0.02)
+    assert without.changed.mean() == pytest.approx(0.5, abs=0.02)
+    moved = [t for (_, t), was in zip(without.texts, own, strict=True) if was == "b" != t]
+    assert np.mean([t == "a" for t in moved]) == pytest.approx(share["a"] / (1 - share["b"]), abs=0.05)
+    # a draw that was another target already stays, and so do the sources
+    kept = plain.changed == 1
+    assert [t for t, k in zip(without.texts, kept, strict=True) if k] == [
+        t for t, k in zip(plain.texts, kept, strict=True) if k
+    ]
+    larger = noise.misalign(texts, 0.6, 0, kind="symmetric").texts
+    assert all(a == b for a, b, c in zip(larger, without.texts, without.changed, strict=True) if c)
+    with pytest.raises(ValueError, match="every target is 'a'"):
+        noise.misalign([("s", "a")] * 50, 0.5, 0, kind="symmetric")
+    with pytest.raises(ValueError, match="unknown kind of noise 'symetric'; did you mean 'symmetric'"):
+        noise.misalign(texts, 0.5, 0, kind="symetric")

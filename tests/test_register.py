@@ -2,16 +2,19 @@
 
 import shlex
 import sys
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
-from dlcore import config, data, register, studies
+from dlcore import config, data, register, runtime, studies
 from dlcore.__main__ import main
 from dlcore.records import RecordStore
 from dlcore.studies.distributional import Config
+from dlcore.sweep import recorded
 
 PLUGIN = """
 from dataclasses import dataclass
@@ -42,7 +45,7 @@ class Config(Base):
 
 
 def run(config, checkpoint=None, progress=False):
-    return Record("doubling", config.to_dict(), {"twice": 2 * config.number})
+    return Record("doubling", config.to_dict(), {"twice": 2 * config.number}, environment={"commit": "abc"})
 
 
 register.dataset("wine", wine, n_train=80)
@@ -154,6 +157,32 @@ def test_a_plugin_on_the_command_line(plugin, tmp_path, capsys):
     sweep = ["sweep", "doubling", "--plugin", plugin, "--direct", "--grid", "number=1,2,3", *place, "--workers", "1"]
     assert main([*sweep, "--out", str(tmp_path / "o")]) == 0
     assert RecordStore(tmp_path / "s").table("doubling").sort_values("number").twice.tolist() == [2, 4, 6, 8]
+
+
+def test_a_study_from_outside_is_exported_and_recorded(plugin, tmp_path, monkeypatch, capsys):
+    place = ["--store", str(tmp_path / "s"), "--plugin", plugin]
+    monkeypatch.setattr(runtime, "commit", lambda: "abc")
+    assert main(["run", "doubling", "number=4", *place]) == 0
+
+    def forgotten():  # a command is a process of its own
+        sys.modules.pop(plugin)
+        config._REGISTERED["study"].clear()
+        monkeypatch.setenv("DLCORE_PLUGINS", "")
+
+    forgotten()
+    assert main(["export", str(tmp_path / "runs.csv"), *place]) == 0
+    rows = pd.read_csv(tmp_path / "runs.csv", low_memory=False)
+    assert rows[rows.study == "doubling"].twice.tolist() == [8]
+    forgotten()
+    capsys.readouterr()
+    assert main(["record", "doubling", *place]) == 2
+    assert "study 'doubling' has no 'grid'" in capsys.readouterr().err
+    mine = sys.modules[plugin]
+    mine.grid = SimpleNamespace(recorded=lambda: {"few": [mine.Config(number=4), mine.Config(number=5)]})
+    monkeypatch.setattr(recorded, "PACKAGED", tmp_path / "shipped")
+    assert main(["record", "doubling", *place]) == 0
+    assert capsys.readouterr().out == "promoted 1 records\n"
+    assert '"twice":8' in (tmp_path / "shipped" / "doubling" / "few.jsonl").read_text()
 
 
 def test_the_tasks_of_a_job_array_know_the_plugin(plugin, tmp_path, monkeypatch):

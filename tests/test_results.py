@@ -56,6 +56,12 @@ def _curves(epochs):
     return training.fit(nn.Linear(4, 2), (x, y), training.TrainConfig(epochs=epochs), device="cpu")
 
 
+def _matrix():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    return similarity.matrix(net, net, torch.randn(64, 4), ["0", "1"], batch_size=16)
+
+
 N, D = (v.ravel() for v in np.meshgrid(np.geomspace(1e7, 1e10, 5), np.geomspace(1e8, 1e11, 5)))
 RESULTS = {
     "Calibration": lambda: dg.feature_calibration([0, 0, 1, 1], [0, 1, 1, 1], [[0.5, 0.5], [0, 1]]),
@@ -101,6 +107,8 @@ OTHERS = {
     "NoisyLabels": lambda: noise.flip_labels(np.arange(5000) % 3, 3, 0.2, 0),
     "NoisyTexts": lambda: noise.misalign([(f"source {i}", f"target {i}") for i in range(5000)], 0.5, 0),
     "Score": lambda: bleu(["a b c d"], ["a b c d"]),
+    "SimilarityMatrix": _matrix,
+    "ComputeOptimal": lambda: scaling.compute_optimal(RESULTS["JointFit"](), 1e20),
 }
 
 
@@ -112,6 +120,14 @@ def test_every_other_result_is_of_the_same_kind(kind):
     json.dumps(found.to_dict(), allow_nan=True)
     assert len(found.to_frame()) >= 1
     assert found.plot().to_dict()["$schema"]
+
+
+@pytest.mark.parametrize("kind", RESULTS | OTHERS)
+def test_a_cell_of_a_notebook_shows_what_print_does(kind):
+    pretty = pytest.importorskip("IPython.lib.pretty", reason="IPython is not installed: there are no cells").pretty
+    found = (RESULTS | OTHERS)[kind]()
+    assert pretty(found) == str(found)
+    assert pretty([found]).startswith(f"[{str(found)[:40]}")
 
 
 def _drawn(chart):
@@ -128,6 +144,31 @@ def test_a_chart_of_any_result_has_its_numbers():
     rows, _ = _drawn(OTHERS["NoisyLabels"]().plot())
     assert rows.field.unique().tolist() == ["labels, 5,000 values", "mask, 5,000 values"]
     assert set(rows.value[rows.field.str.startswith("labels")]) == {0, 1, 2}
+
+
+def test_arrays_are_drawn_as_the_api_page_says():
+    """The page's code is run; each chart has the numbers that follow from its arrays by another route."""
+    page = (Path(__file__).parents[1] / "book" / "api.md").read_text("utf8")
+    (code,) = (part.split("```")[0] for part in page.split("```python\n")[1:])
+    exec(code, s := {})
+
+    def drawn(name, column):
+        found = map(pd.DataFrame, s[name].to_dict()["datasets"].values())
+        return next(rows for rows in found if column in rows)
+
+    one, two, labels = (s[name] for name in ("one", "two", "labels"))
+    joint = np.histogram2d(labels, one, 3)[0] / 500
+    assert drawn("calibration", "TV").TV[0] == pytest.approx(1 - np.trace(joint), abs=1e-12)
+    assert drawn("agreement", "agreement").agreement[0] == pytest.approx(np.mean(one == two))
+    noisy = np.array(s["noisy"])
+    right = noisy[::-1] == labels
+    memorized = right.mean() - right[noisy != labels].mean()
+    assert drawn("gaps", "gap").set_index("gap").value["memorization"] == pytest.approx(memorized, abs=1e-9)
+    band = drawn("law", "high")
+    assert ((band.low < band.loss) & (band.loss < band.high)).all()
+    rows, title = _drawn(s["penalties"])
+    assert rows.set_index("top_stage").value.to_dict() == {"layer1": 0.01, "layer2": 0.04}
+    assert "largest penalty is 4.0%" in title
 
 
 def test_a_sweep_draws_a_metric_over_the_swept_field_of_cells_that_are_done():

@@ -3,6 +3,7 @@
 import copy
 import ctypes
 import os
+import pickle
 import platform
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from dlcore import runtime, studies
+from dlcore.models import network
 from dlcore.pretraining import pretrain
 from dlcore.probing.probes import _mlp
 from dlcore.stitching import StitchOptions
@@ -101,6 +103,19 @@ def test_options_of_others_are_named_in_the_error():
         SequenceConfig(lr=0.1)
     with pytest.raises(TypeError, match="lr is learning_rate here"):
         pretrain("simclr", [[[0.0]], [[1.0]]], "mlp", epochs=1, lr=0.1)
+    with pytest.raises(TypeError, match=r"lr belongs to the training: TrainConfig\(learning_rate="):
+        network("mlp", (1, 4), 2, lr=0.1)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_studys_settings_are_named_in_the_error(study):
+    config = studies.study(study).Config
+    with pytest.raises(TypeError, match="lr is learning_rate here"):
+        config(lr=0.1)
+    for make in (config.from_parameters, config().replace):
+        with pytest.raises(ValueError, match="unknown parameter 'lr'; did you mean 'learning_rate'"):
+            make(lr=0.1)
+    assert pickle.loads(pickle.dumps(config(seed=3))) == config(seed=3)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Layer by layer: the same numbers as one pair at a time, in less memory, with intervals and a null that hold."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -52,6 +54,25 @@ def test_batches_give_what_batches_of_one_pair_give(pair):
     wanted = cka.compute()
     cell = [table.loc["1", "3"] for table in (found.value, found.low, found.high)]
     assert cell == pytest.approx(list(wanted[:3]), abs=1e-6)
+
+
+def test_a_network_runs_once_a_batch_and_is_looked_at_once_a_pass(pair):
+    one, two, x = pair
+
+    def runs(other, layers, batch_size):
+        seen = []
+        handle = one.register_forward_hook(lambda *_: seen.append(1))
+        found = similarity.matrix(one, other, x, layers, batch_size=batch_size)
+        handle.remove()
+        return len(seen), found
+
+    for other, layers in ((two, LAYERS), (one, LAYERS), (one, (LAYERS, ["0", "2"]))):
+        few, many = (runs(other, layers, size)[0] for size in (90, 10))
+        assert many - few == 8
+    own = runs(one, (LAYERS, ["0", "2"]), 20)[1].value
+    apart = similarity.matrix(one, copy.deepcopy(one), x, (LAYERS, ["0", "2"]), batch_size=20).value
+    assert np.abs(own - apart).to_numpy().max() < 1e-12
+    assert own.loc["0", "0"] == pytest.approx(1)
 
 
 def test_means_over_positions(pair):

@@ -285,3 +285,5 @@ def test_layouts():
 def test_how_the_map_is_trained_is_said_by_its_configuration(name):
     with pytest.raises(ValueError, match=rf"training=TrainConfig\({name.replace('lr', 'learning_rate')}="):
         StitchOptions.of({name: 1})
+    with pytest.raises(TypeError, match=rf"training=TrainConfig\({name.replace('lr', 'learning_rate')}="):
+        StitchOptions(**{name: 1})

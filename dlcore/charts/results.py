@@ -20,8 +20,8 @@ WIDTH = 420
 
 
 def gaps(result: Any) -> alt.TopLevelMixin:
-    """Returns the gaps of a `Rationality` with their intervals."""
-    named = {name: getattr(result.intervals, name) for name in GAPS}
+    """Returns the gaps of a `Rationality`, or of `GapIntervals`, with their intervals."""
+    named = {name: getattr(getattr(result, "intervals", result), name) for name in GAPS}
     rows = _rows(named, "gap", {"value": "value", "low": "low", "high": "high"})
     base = alt.Chart(rows).encode(
         y=alt.Y("gap:N", sort=list(GAPS), title=None), tooltip=["gap", "value", "low", "high"]
@@ -62,9 +62,14 @@ def agreement(results: Any, **others: Any) -> alt.TopLevelMixin:
 
 
 def penalties(rows: Any) -> alt.TopLevelMixin:
-    """Returns the penalties of a `penalty_curve` by depth, with the top stitched to itself and an untrained bottom."""
-    table = rows.to_frame()
+    """Returns the penalties of a `penalty_curve` by depth, with the top stitched to itself and an untrained bottom.
+
+    Args: rows: `Penalties`, or a table, a row a stage, whose columns have the names of `StagePenalty`; `top_stage` and `penalty` do.
+    """
+    table = rows.to_frame() if hasattr(rows, "to_frame") else pd.DataFrame(rows)
+    table = table.assign(seed=table.get("seed", 0))
     kinds = {"penalty": ("own", SOLID), "self_penalty": ("null", SOLID), "random_penalty": ("null", DASHED)}
+    kinds = {kind: how for kind, how in kinds.items() if kind in table}
     long = table.melt(["top_stage", "seed"], list(kinds), "kind", "value").dropna()
     kinds = {kind: how for kind, how in kinds.items() if kind in set(long.kind)}
     base = alt.Chart(long).encode(
@@ -75,11 +80,13 @@ def penalties(rows: Any) -> alt.TopLevelMixin:
     )
     dash = dashes("kind", {kind: dash for kind, (_, dash) in kinds.items()})
     lines = base.mark_line().encode(y="mean(value):Q", strokeDash=dash)
-    title = f"The largest excess over the self-stitch is {table.excess.max():.1%}"
+    excess = table.penalty - table.get("self_penalty", np.nan)
+    title = f"The largest excess over the self-stitch is {excess.max():.1%}"
+    title = title if excess.notna().any() else f"The largest penalty is {table.penalty.max():.1%}"
     return _finished(lines + base.mark_point(filled=True, size=50), "penalties", title, long)
 
 
-def law(fitted: Any, held_out: Any = None) -> alt.TopLevelMixin:
+def law(fitted: Any, *, held_out: Any = None) -> alt.TopLevelMixin:
     """Returns a fitted law of one size, its runs, its bootstrap band where it has one, and held-out runs of a `Holdout`."""
     curve = fitted.curve
     runs = pd.DataFrame({"size": np.exp(curve.x + curve.shift), "loss": np.exp(curve.y), "run": "fitted"})
@@ -111,10 +118,10 @@ def report(found: Any) -> alt.TopLevelMixin:
 
 def holdout(found: Any) -> alt.TopLevelMixin:
     """Returns the law of a `Holdout`, of one size or joint, with the runs that it was fitted to and those held out."""
-    return (joint if found.fit.curve.x.ndim == 2 else law)(found.fit, found)
+    return (joint if found.fit.curve.x.ndim == 2 else law)(found.fit, held_out=found)
 
 
-def joint(fitted: Any, held_out: Any = None) -> alt.TopLevelMixin:
+def joint(fitted: Any, *, held_out: Any = None) -> alt.TopLevelMixin:
     """Returns the losses of a joint fit against its predictions; runs off the law, and those held out, are marked."""
     curve = fitted.curve
     rows = pd.DataFrame({"predicted": np.exp(fitted.log_losses(curve.x)), "loss": np.exp(curve.y)})

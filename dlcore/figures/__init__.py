@@ -18,14 +18,18 @@ from dlcore.studies.meanings import columns
 
 
 def _told(study: str, chart: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns a chart that names the columns of its study's table that a foreign one lacks."""
+    """Returns a chart that names the columns of its study's table that a foreign one lacks, and what draws no table."""
 
     @functools.wraps(chart)
     def call(*args: Any, **options: Any) -> Any:
+        first = next(iter([*args, *options.values()]), None)
+        if hasattr(first, "to_frame") or hasattr(first, "dtype"):  # a result of dlcore; an array, tensor or column
+            own = "a result draws itself, result.plot(), and functions of dlcore.metrics make one of arrays"
+            raise ValueError(f"{chart.__name__} draws runs of {study}, not of type {type(first).__name__}: {own}")
         try:
             return chart(*args, **options)
         except (AttributeError, KeyError) as error:
-            there = set(getattr(next(iter([*args, *options.values()]), None), "columns", ()))
+            there = set(getattr(first, "columns", ()))
             name = error.name if isinstance(error, AttributeError) else error.args[0]
             if not there or name in there or not hasattr(getattr(error, "obj", pd.DataFrame), "columns"):
                 raise

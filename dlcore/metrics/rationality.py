@@ -150,7 +150,7 @@ def noisy_experiment(predictions, noisy_labels, labels) -> NoisyExperiment:
     return NoisyExperiment(*sums, num_samples=len(given))
 
 
-class GapIntervals(Result):
+class GapIntervals(Result, plot="gaps"):
     """Interval estimates; robustness, memorization, rationality and generalization are the signed gaps."""
 
     train_noisy: Interval

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 
 from dlcore import runtime
 from dlcore.arrays import as_whole, typed
-from dlcore.config import one_of, registered
+from dlcore.config import ELSEWHERE, one_of, registered
 from dlcore.models import NETWORKS
 
 
@@ -111,24 +112,26 @@ CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {make.__name__: make for mak
 
 
 @typed
-def network(name: str, shape: tuple[int, ...], num_classes: int, *, seed: int = 0, **sizes: int | None) -> nn.Module:
+def network(name: str, shape: tuple[int, ...], num_classes: int, *, seed: int = 0, **sizes: Any) -> nn.Module:
     """Returns a freshly initialised network.
 
     Shapes: `shape` is that of one input, (C, L) for signals or (C, H, W) for images.
     Args: sizes: `width` and `depth`; the defaults are those of the constructor.
-    Raises: ValueError for an unknown name, or an input that a convolution cannot take.
+    Raises: ValueError for an unknown name, or an input that a convolution cannot take; TypeError for an option of the training.
 
     >>> stages(network("mlp", (1, 40), 10, width=8, depth=1))
     ['flatten', 'hidden1', 'classifier']
     """
+    for size in sizes:
+        if (here := ELSEWHERE.get(size, size)) in ELSEWHERE.values():
+            raise TypeError(f"{size} belongs to the training: TrainConfig({here}=...)")
+    sizes = {k: as_whole(k, v, 0 if k == "depth" else 1) for k, v in sizes.items() if v is not None}
     if (own := registered("architecture").get(name)) is not None:
         with runtime.seeded(seed, 0x1217):
-            return own.build(tuple(shape), num_classes, **{k: v for k, v in sizes.items() if v is not None})
+            return own.build(tuple(shape), num_classes, **sizes)
     one_of("network", name, NETWORKS)
     if name != "mlp" and len(shape) not in (2, 3):
         raise ValueError(f"{name} takes (channels, length) or (channels, height, width), not {tuple(shape)}")
-    for size, value in {"num_classes": num_classes, **sizes}.items():
-        if value is not None:
-            as_whole(size, value, 0 if size == "depth" else 1)
+    as_whole("num_classes", num_classes, 1)
     with runtime.seeded(seed, 0x1217):
         return CONSTRUCTORS[name](tuple(shape), num_classes, **sizes)

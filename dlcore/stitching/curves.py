@@ -54,6 +54,8 @@ class StagePenalty(Result):
 class Penalties(list):
     """The rows of a penalty curve, each a `StagePenalty`."""
 
+    _repr_pretty_ = Result._repr_pretty_
+
     def __str__(self) -> str:
         shown = ["top_stage", "seed", "penalty", "self_penalty", "excess", "excess_se", "random_penalty"]
         signed: Any = "{:+.4f}".format  # pandas takes a function here, and says otherwise

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import torch
 
-from dlcore.config import ELSEWHERE, Options, one_of, option
+from dlcore.config import ELSEWHERE, Options, option
 from dlcore.stitching import INITIALISATIONS, layouts
 from dlcore.training import Augment, TrainConfig
 
@@ -64,6 +63,13 @@ class StitchOptions(Options):
     )
     device: str | torch.device = "auto"
 
+    def __new__(cls, *_: Any, **options: Any) -> Self:
+        """Names the place of an option of the training."""
+        for name in options:
+            if (here := ELSEWHERE.get(name, name)) in TrainConfig.__dataclass_fields__:
+                raise TypeError(f"option {name!r} belongs to the training of the map: training=TrainConfig({here}=...)")
+        return super().__new__(cls, **options)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.kernel_size % 2 == 0:
@@ -76,14 +82,10 @@ class StitchOptions(Options):
     @classmethod
     def of(cls, options: dict[str, Any]) -> StitchOptions:
         """Returns the options. Raises ValueError for a name that is none, with the nearest."""
-        names = [f.name for f in dataclasses.fields(cls)]
-        for name in options:
-            if (here := ELSEWHERE.get(name, name)) in TrainConfig.__dataclass_fields__:
-                raise ValueError(
-                    f"option {name!r} belongs to the training of the map: training=TrainConfig({here}=...)"
-                )
-            one_of("option", name, names)
-        return cls(**options)
+        try:
+            return cls(**options)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
 
 
 def check_options(family: str, trained: bool, options: StitchOptions) -> None:

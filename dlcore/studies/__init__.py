@@ -21,8 +21,10 @@ def study(name: str) -> ModuleType:
 
 
 def part(name: str, module: str = "") -> ModuleType:
-    """Returns a module of a study, such as "grid" or "claims". Raises ValueError for an unknown study."""
+    """Returns a module of a study, such as "grid" or "claims". Raises ValueError for an unknown study, or one without it."""
     if (own := registered("study").get(name)) is not None:
+        if module and not hasattr(own, module):
+            raise ValueError(f"study {name!r} has no {module!r}, which its module must define for this")
         return getattr(own, module) if module else own
     if name not in STUDIES:
         raise unknown_choice("study", name, (*STUDIES, *registered("study")))

@@ -22,7 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("parameters", nargs="*", default=[], metavar="name=value", help="the same in all cells")
     add("--grid", action="append", default=[], metavar="NAME=VALUES", help="0:0.9:0.1, or 1,2,4; repeat for a product")
     add("--grid-file", type=file, metavar="FILE", help="cells of a .yml (products, their union) or .csv (a row a cell)")
-    add("--plugin", action="append", default=[], type=word, metavar="MODULE", help="that registers what is yours")
     add("--seeds", type=whole(1), metavar="N", help="seeds 0 to N-1")
     add("--direct", action="store_true", help="the study without a notebook")
     add("--notebook", type=file, metavar="FILE", help="instead of the study's chapter")

@@ -14,11 +14,12 @@ from dlcore.metrics.scaling.alternating import Alternating, alternating_fit
 from dlcore.metrics.scaling.compare import Equivalence, Holdout, compare_laws, equivalence, paired_equivalence
 from dlcore.metrics.scaling.curve import log_positive
 from dlcore.metrics.scaling.fit import Fit, fit
+from dlcore.metrics.scaling.influence import InfluenceWarning
 from dlcore.metrics.scaling.joint import JOINT_LAWS, JointFit, OutlierWarning, fit_joint
 from dlcore.metrics.scaling.laws import LAWS
 from dlcore.metrics.scaling.optimal import ComputeOptimal, compute_optimal
 from dlcore.metrics.scaling.profile import profile_interval
-from dlcore.metrics.scaling.report import InfluenceWarning, LawReport, report, report_joint
+from dlcore.metrics.scaling.report import LawReport, report, report_joint
 from dlcore.metrics.scaling.shared import SharedExponent, shared_exponent
 from dlcore.results import Result
 

@@ -11,8 +11,8 @@ from scipy.optimize import brentq
 
 from dlcore.arrays import typed
 from dlcore.config import one_of
-from dlcore.metrics.scaling.curve import as_curve, log_positive
-from dlcore.metrics.scaling.fit import Fit, fit
+from dlcore.metrics.scaling.curve import as_curve, curve_of, log_positive
+from dlcore.metrics.scaling.fit import Fit, solve
 from dlcore.metrics.scaling.laws import LAWS
 from dlcore.results import Result
 
@@ -62,6 +62,7 @@ def equivalence(a: Fit, b: Fit, *, band: float = 0.05, alpha: float = 0.05) -> E
         on the same points), a band that is not positive, an alpha outside (0, 0.5).
     Paper: Schuirmann 1987 for two one-sided tests; Zou and Donner 2008 for the interval of a difference.
 
+    >>> from dlcore.metrics.scaling import fit
     >>> x = [1, 2, 4, 8, 16, 32]
     >>> a = fit(x, [1.0, 0.82, 0.66, 0.55, 0.45, 0.36], law="power")
     >>> equivalence(a, a, band=0.05).verdict
@@ -186,7 +187,8 @@ def compare_laws(
     out = x >= levels[-holdout]
     found = {}
     for law in chosen:
-        fitted = fit(np.exp(x[~out]), np.exp(y[~out]), law=law.name, bootstrap=bootstrap, seed=seed)
+        rest = curve_of(law, np.exp(x[~out]), np.exp(y[~out]))
+        fitted = solve(rest, bootstrap=bootstrap, seed=seed)
         errors = np.log(fitted.predict(np.exp(x[out]))) - y[out]
         losses, error = np.exp(y[out]), float(np.abs(errors).mean())
         found[law.name] = Holdout(law.name, fitted, np.exp(x[out]), losses, errors, error)

@@ -98,6 +98,13 @@ def as_curve(sizes, losses, law: Law) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
+def curve_of(law: Law, sizes, losses, delta: float = DELTA) -> Curve:
+    """Returns the runs of a law in one size as a curve. Raises ValueError as `as_curve` does."""
+    x, y = as_curve(sizes, losses, law)
+    shift = float(x.mean())
+    return Curve(law, x - shift, y, shift, np.unique(x, return_inverse=True)[1], delta)
+
+
 def check_enough(law: Law, distinct: int, what: str) -> None:
     """Raises ValueError where a law has more parameters than there are distinct sizes, or pairs of them."""
     if distinct < len(law.parameters):

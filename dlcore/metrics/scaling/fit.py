@@ -13,13 +13,14 @@ from dlcore.metrics.checks import as_confidence
 from dlcore.metrics.scaling.curve import (
     DELTA,
     Curve,
-    as_curve,
     as_delta,
+    curve_of,
     log_positive,
     resampled,
     resampling,
     vanishing_inside,
 )
+from dlcore.metrics.scaling.influence import influence
 from dlcore.metrics.scaling.laws import LAWS
 from dlcore.metrics.scaling.solver import covariance, minimise, multistart, open_directions, undetermined
 from dlcore.results import Result
@@ -123,10 +124,10 @@ class Fit(Result, plot="law"):
         """Returns every exponent as fitted without one run in turn, (n,), from the optimum of all; NaN without a run to spare."""
         law, curve, n = self.curve.law, self.curve, self.curve.y.size
         found = np.full((n, len(law.parameters)), np.nan)
-        for i in range(n) if curve.dof > 0 else ():
-            keep = np.arange(n) != i
-            part = curve.x[..., keep], curve.y[None, keep]
-            found[i] = minimise(law, *part, self.theta[None], curve.bounds, curve.delta)[0][0]
+        for part in np.array_split(np.arange(n), 1 + n * n // 20_000) if curve.dof > 0 else ():
+            y, theta = (np.tile(values, (part.size, 1)) for values in (curve.y, self.theta))
+            kept = part[:, None] != np.arange(n)
+            found[part] = minimise(law, curve.x, y, theta, curve.bounds, curve.delta, kept=kept)[0]
         return {name: found[:, j] for j, name in enumerate(law.parameters) if not law.logarithmic[j]}
 
     def interval(self, parameter: str, *, confidence: float = 0.95) -> tuple[float, float]:
@@ -197,7 +198,8 @@ def fit(
     Shapes: sizes, losses (n,), in any order. Units: those of the sizes; C and 1/C follow.
     Raises: ValueError for lengths that disagree; a size or loss that is NaN, infinite or not positive; fewer distinct
         sizes than parameters; an unknown law; bootstrap = 1, negative, or without a point to spare; resample="seed"
-        where a size has one run only.
+        where a size has one run only. Warns (InfluenceWarning) where one run moves an exponent by more than its interval
+        is long, up to 500 runs.
     Paper: Bansal et al. 2022 for the default law; Caballero et al. 2023, equation 1 with one break; Hoffmann et al.
         2022 for Huber in log space; Hesterberg 2015 for expanded percentiles.
     Differs: delta = 0.05, not 1e-3: residuals of a sound curve (1 to 2 %) are squared and only a run that is off by
@@ -210,16 +212,21 @@ def fit(
     >>> {name: float(f"{value:.4g}") for name, value in found.parameters.items()}
     {'alpha': 2.0, 'C': 1e-05, 'p': 0.3}
     """
-    chosen = LAWS[one_of("law", law, LAWS)]
-    x, y = as_curve(sizes, losses, chosen)
-    shift = float(x.mean())
-    group = np.unique(x, return_inverse=True)[1]
-    curve = Curve(chosen, x - shift, y, shift, group, as_delta(delta))
-    return solve(curve, Fit, bootstrap, seed, resample, as_confidence(confidence))
+    curve = curve_of(LAWS[one_of("law", law, LAWS)], sizes, losses, as_delta(delta))
+    found = solve(curve, Fit, bootstrap, seed, resample, as_confidence(confidence))
+    influence(found)
+    return found
 
 
-def solve(curve: Curve, kind: type, bootstrap: int, seed: int, resample: str, confidence: float):
-    """Returns the fit of a curve; `kind` is Fit or a subclass."""
+def solve(
+    curve: Curve,
+    kind: type = Fit,
+    bootstrap: int = 0,
+    seed: int = 0,
+    resample: str = "auto",
+    confidence: float = 0.95,
+):
+    """Returns the fit of a curve, without a warning of what one run does to it; `kind` is Fit or a subclass."""
     law, x, y = curve.law, curve.x, curve.y
     method = resampling(curve, bootstrap, resample)
     found = multistart(law, x, y[None], curve.bounds, curve.delta)

@@ -14,6 +14,7 @@ from dlcore.config import one_of
 from dlcore.metrics.checks import as_confidence
 from dlcore.metrics.scaling.curve import DELTA, Curve, as_delta, check_enough, log_positive
 from dlcore.metrics.scaling.fit import Fit, solve
+from dlcore.metrics.scaling.influence import InfluenceWarning, influence
 from dlcore.metrics.scaling.laws import MAX_EXPONENT, NAMED, NEGLIGIBLE, Law, columns, regress
 from dlcore.metrics.scaling.solver import multistart
 
@@ -22,7 +23,7 @@ from dlcore.metrics.scaling.solver import multistart
 FAR = 5.0
 
 
-class OutlierWarning(UserWarning):
+class OutlierWarning(InfluenceWarning):
     """A few runs that lie off a joint law move an exponent out of the interval that it has without them."""
 
 
@@ -81,7 +82,7 @@ def fit_joint(
 
     Shapes: N, D, loss (n,); a pair that occurs more than once holds the runs of several seeds.
     Raises: ValueError for fewer than two data or model sizes, model sizes that follow from the data sizes, fewer distinct
-        pairs than parameters, and as `fit` does. Warns (OutlierWarning) where outliers move an exponent out of its interval.
+        pairs than parameters, and as `fit` does. Warns (OutlierWarning) where outliers move an exponent out of its interval, and as `fit` does.
     Paper: Kaplan et al. 2020, equation 1.5, there ((N_c / N)^(alpha_N / alpha_D) + D_c / D)^alpha_D; Hoffmann et al.
         2022, equation 2, there with delta = 1e-3.
     Differs: delta, as in `fit`.
@@ -95,6 +96,7 @@ def fit_joint(
     options = bootstrap, seed, resample, as_confidence(confidence)
     found = solve(curve, JointFit, *options)
     if not (off := _outliers(curve)).any():
+        influence(found)
         return found
     others = solve(_rows(curve, ~off), JointFit, *options)
     found = dataclasses.replace(found, outliers=tuple(np.flatnonzero(off).tolist()), without=others)
@@ -107,6 +109,7 @@ def fit_joint(
     if moved := [name for name in exponents if "with the outliers" in found.flags.get(name, "")]:
         text = "; ".join(f"{name} {found.flags[name]}" for name in moved)
         warnings.warn(f"{curve.law.name}: {text}; see .outliers and .without", OutlierWarning, stacklevel=outside())
+    influence(found)
     return found
 
 

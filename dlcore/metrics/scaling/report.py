@@ -6,17 +6,14 @@ import warnings
 
 import numpy as np
 
-from dlcore.arrays import outside, typed
+from dlcore.arrays import typed
 from dlcore.metrics.scaling.compare import Holdout, by_error, compare_laws
-from dlcore.metrics.scaling.curve import DELTA, as_curve, log_positive
-from dlcore.metrics.scaling.fit import Fit, fit
-from dlcore.metrics.scaling.joint import JOINT_LAWS, JointFit, OutlierWarning, fit_joint
+from dlcore.metrics.scaling.curve import DELTA, as_curve, curve_of, log_positive
+from dlcore.metrics.scaling.fit import Fit, solve
+from dlcore.metrics.scaling.influence import InfluenceWarning, influence
+from dlcore.metrics.scaling.joint import JOINT_LAWS, JointFit, fit_joint
 from dlcore.metrics.scaling.laws import LAWS
 from dlcore.results import Result
-
-
-class InfluenceWarning(UserWarning):
-    """One run moves an exponent by more than its interval is long."""
 
 
 class LawReport(Result, plot="report"):
@@ -33,6 +30,10 @@ class LawReport(Result, plot="report"):
 
     def __str__(self) -> str:
         return self.sentence
+
+    def to_latex(self) -> str:
+        """Returns the best law's parameters with their intervals as a LaTeX table; it needs the package booktabs."""
+        return self.fits[self.best].to_latex()
 
 
 @typed
@@ -71,12 +72,12 @@ def report(sizes, losses, *, bootstrap: int = 500, seed: int = 0, unit: str = "s
             + ("the largest" if holdout == 1 else f"the {holdout} largest")
         )
     held = compare_laws(sizes, losses, laws=laws, holdout=holdout)
-    fits = {name: fit(sizes, losses, law=name, bootstrap=bootstrap, seed=seed) for name in laws}
+    fits: dict[str, Fit] = {n: solve(curve_of(LAWS[n], sizes, losses), bootstrap=bootstrap, seed=seed) for n in laws}
     best = next((law for law in held if not fits[law].flags), next(iter(held)))
     if bootstrap:  # the band of the fit that predicts
         held |= compare_laws(sizes, losses, laws=[best], holdout=holdout, bootstrap=bootstrap, seed=seed)
     text = _sentence(fits[best], held, np.exp(x), unit, len(lines) - len(whole), holdout)
-    return LawReport(fits, held, best, text + _influence(fits[best]))
+    return LawReport(fits, held, best, text + influence(fits[best]))
 
 
 @typed
@@ -100,7 +101,7 @@ def report_joint(
     product, fits, held = n * d, {}, {}
     out = product >= np.sort(product)[-max(1, round(holdout * len(product)))]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", OutlierWarning)  # the sentence says it
+        warnings.simplefilter("ignore", InfluenceWarning)  # the sentence says it, of the best law
         for law in JOINT_LAWS:
             fits[law] = fit_joint(N=n, D=d, loss=y, law=law, bootstrap=bootstrap, seed=seed, delta=delta)
             part = fit_joint(N=n[~out], D=d[~out], loss=y[~out], law=law, delta=delta)
@@ -126,30 +127,10 @@ def report_joint(
         text += f" {len(found.outliers)} runs lie off the law ({', '.join(map(str, found.outliers))})."
     if found.flags:
         text += f" Flagged: {'; '.join(f'{k}: {v}' for k, v in found.flags.items())}."
-    return LawReport(fits, held, best, text + _influence(found))
+    return LawReport(fits, held, best, text + influence(found))
 
 
 _METHODS = {"delta": "t interval", "residual": "residual bootstrap", "seed": "seed bootstrap"}
-
-
-def _influence(found: Fit | JointFit) -> str:
-    """Returns what to say, and to warn of, where one run moves an exponent by more than its interval is long; else nothing.
-
-    Such a run has leverage, not a large residual: at a size far from all others it decides alone.
-    """
-    text = ""
-    for name, values in found.without_each().items():
-        low, high = found.intervals[name]
-        off = np.abs(values - found.parameters[name])
-        off[[*getattr(found, "outliers", ())]] = 0  # said already
-        place = int(np.argmax(np.nan_to_num(off)))
-        if off[place] > max(high - low, 1e-3):
-            text += (
-                f" Without run {place} {name} is {values[place]:.3f}: its interval does not cover what one run does."
-            )
-    if text:
-        warnings.warn(f"{found.law}: {text.strip()}", InfluenceWarning, stacklevel=outside())
-    return text
 
 
 def _short(value: float) -> str:

@@ -39,16 +39,17 @@ def huber(residuals: np.ndarray, delta: float) -> np.ndarray:
     return (near * (size - 0.5 * near)).sum(-1)
 
 
-def minimise(law: Law, x, y, theta, bounds, delta: float, fixed=None, iterations: int = 300):
+def minimise(law: Law, x, y, theta, bounds, delta: float, fixed=None, iterations: int = 300, kept=None):
     """Returns theta (B, k), cost (B,), converged (B,) of local fits of y (B, n) from theta (B, k).
 
-    `fixed` (k,) marks parameters that stay as given, also outside of the bounds.
+    `fixed` (k,) marks parameters that stay as given, also outside of the bounds; `kept` (B, n) the points that count.
     """
     theta = np.array(theta, dtype=float)
     held = np.zeros(theta.shape[1], bool) if fixed is None else np.asarray(fixed, bool)
     lower, upper = bounds
     theta = np.where(held, theta, np.clip(theta, lower, upper))
-    cost = huber(law.evaluate(theta, x) - y, delta)
+    kept = np.ones((len(theta), 1)) if kept is None else kept
+    cost = huber(kept * (law.evaluate(theta, x) - y), delta)
     damping = np.full(len(theta), 1e-3)
     converged = np.zeros(len(theta), bool)
     rows = np.arange(len(theta))
@@ -57,7 +58,7 @@ def minimise(law: Law, x, y, theta, bounds, delta: float, fixed=None, iterations
         value, jacobian = law.evaluate(now, x, True)
         residuals = value - y[rows]
         weights = delta / np.maximum(np.abs(residuals), delta) if np.isfinite(delta) else np.ones_like(residuals)
-        weighted = jacobian * weights[..., None]
+        weighted = jacobian * (kept[rows] * weights)[..., None]
         gradient = np.einsum("bnk,bn->bk", weighted, residuals)
         # a bound that the gradient pushes against holds its parameter in this step
         pressed = ((now <= lower) & (gradient > 0)) | ((now >= upper) & (gradient < 0)) | held
@@ -71,7 +72,7 @@ def minimise(law: Law, x, y, theta, bounds, delta: float, fixed=None, iterations
         np.einsum("bkk->bk", hessian)[:] = 1 + damping[rows, None]
         step = np.linalg.solve(hessian, -(gradient / scale)[..., None])[..., 0] / scale
         trial = np.where(held, now, np.clip(now + step, lower, upper))
-        new = huber(law.evaluate(trial, x) - y[rows], delta)
+        new = huber(kept[rows] * (law.evaluate(trial, x) - y[rows]), delta)
         better = new <= cost[rows]
         promise = -(gradient * step).sum(1)
         theta[rows[better]] = trial[better]

@@ -30,3 +30,15 @@ METRICS = {
     "epochs_run": "epochs until training ended",
     "largest_train_test_excess": "largest tt_tv - tt_null_mean along training",
 }
+# what `studies.table` adds; those from "noisy" on need records=
+DERIVED = {
+    "family": "the classifier, in words",
+    "usual": "whether bandwidth, ridge, depth and neighbours are those of the main comparison",
+    "epsilon": "test error of the same procedure on the partition's own labels; NaN without that run",
+    "noisy": "number of the one noisy class",
+    "class_tv": "tv of that class against the rest",
+    "class_debiased": "max(0, class_tv - its mean for an exact sampler)",
+    "class_epsilon": "test error of the same procedure trained on that class against the rest",
+    "returned": "flips of that class on test points beyond those without noise / on train; a sampler: 1, Bayes: 0",
+    "elsewhere": "share of the noise's extra test errors that other classes make",
+}

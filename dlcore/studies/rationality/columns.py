@@ -31,3 +31,12 @@ METRICS = {
     "table_rounds": "retrainings of that procedure",
     "table_predicted": "its accuracy by the identity from train_noisy and noisy_train",
 }
+# what `studies.table` adds
+DERIVED = {
+    "method": "what makes the features, with the probe where it is not the usual one, in words",
+    "leverage": "trace of a ridge probe's hat matrix / training points: mean share of a point's own label in its score",
+    "certificate": "bound on memorization from the 2 x 2 table, the published constant",
+    "sampler_share": "clean test accuracy that the noise costs / what it costs a sampler of the noisy labels",
+    "memorized_share": "memorization / that of an interpolator, 1 - flip_rate",
+    "usual": "whether all settings but noise, seed and probe are those of the main comparison",
+}

@@ -25,3 +25,17 @@ METRICS = {
     "filter_recall": "share of the misaligned pairs that the filter dropped",
     "filter_false_alarm": "share of the intact pairs that the filter dropped",
 }
+# what `studies.table` adds
+DERIVED = {
+    "longer": "whether the steps are twice the usual ones",
+    "untuned": "whether the learning rate is not the one tuned for the width",
+    "architecture_name": "the architecture, in words",
+    "noise_name": "what was done to the training pairs, in words",
+    "wide": "whether the width is not that of the corpus's baseline",
+    "setting": "all settings but size and seed, in words",
+    "arm": "in what the run differs from its corpus's baseline; baseline: in nothing, other: in several things",
+    "asymptote": "loss of a learner calibrated to such pairs, on the same test pairs, in nats per target token",
+    "above": "loss - asymptote",
+    "usable": "whether the mean test loss per content word at this size is at most half of log 21845",
+    "curve": "corpus, with the preset where it is gpu",
+}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dlcore.metrics.scaling import JOINT_LAWS, JointFit, OutlierWarning, fit_joint
+from dlcore.metrics.scaling import JOINT_LAWS, InfluenceWarning, JointFit, fit_joint
 from dlcore.studies.scaling.table import SYNTHETIC, scaling_fits
 from dlcore.summaries import select
 
@@ -30,7 +30,7 @@ def joint_fit(rows: pd.DataFrame, law: str = "kaplan", bootstrap: int = 0) -> Jo
         return None
     with warnings.catch_warnings():
         # the claim is on all runs; the fit's flags name those off the law
-        warnings.simplefilter("ignore", OutlierWarning)
+        warnings.simplefilter("ignore", InfluenceWarning)
         return fit_joint(N=own.parameters, D=own.pairs, loss=own.above, law=law, bootstrap=bootstrap)
 
 

@@ -13,7 +13,8 @@ import pandas as pd
 
 from dlcore import cache, published
 from dlcore.metrics import scaling as laws
-from dlcore.metrics.scaling.fit import Fit
+from dlcore.metrics.scaling.curve import curve_of
+from dlcore.metrics.scaling.fit import Fit, solve
 from dlcore.studies.scaling.config import budget, rate_of, steps_of
 from dlcore.summaries import FINDINGS, findings, select
 
@@ -189,6 +190,7 @@ def published_scaling() -> pd.DataFrame:
     found = published.read(PUBLISHED)
     rows = pd.DataFrame({"curve": PUBLISHED, "setting": found.architecture, "architecture_name": found.architecture})
     rows["noise_name"], rows["arm"], rows["usable"], rows["seed"] = "clean", "architecture", True, 0
+    rows["source"] = "published"
     rows.loc[rows.setting == "6L6L", "arm"] = "baseline"
     # not 500000.00000000006: sizes are counts
     return rows.assign(
@@ -276,7 +278,7 @@ def every_fit(rows: pd.DataFrame) -> list[CurveFit]:
 
 def _fit_means(sizes: np.ndarray, losses: np.ndarray, law: str, bootstrap: int, seed: int = 0) -> Fit:
     means = pd.Series(np.log(losses)).groupby(sizes).mean()
-    return laws.fit(means.index.to_numpy(), np.exp(means.to_numpy()), law=law, bootstrap=bootstrap, seed=seed)
+    return solve(curve_of(laws.LAWS[law], means.index, np.exp(means)), bootstrap=bootstrap, seed=seed)
 
 
 def fits_table(fits: Sequence[CurveFit], band: float = 0.05) -> pd.DataFrame:

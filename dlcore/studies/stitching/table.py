@@ -244,7 +244,7 @@ def by_stage(table: pd.DataFrame, curves: Mapping[str, Mapping[str, list]]) -> p
     Args: curves: key of a record -> its curves.
     """
     found, table = [], table[~table.population]
-    kept = ["key", "dataset", "architecture", "contrast", "pair", "map", "seed", "stitcher_data", "width"]
+    kept = ["key", "source", "dataset", "architecture", "contrast", "pair", "map", "seed", "stitcher_data", "width"]
     for row in table[[*kept, "usual_width", "paper_map", "usual"]].to_dict("records"):
         lists = curves[row["key"]]
         own = {k: v for k, v in lists.items() if k not in ("seed", "family", "bn_mode")}
