@@ -1,6 +1,7 @@
 """What a process inherits: variables, signals, repositories. Right or refused; a failure is never read as "none"."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -85,6 +86,21 @@ def test_other_files_are_no_change_of_the_package(name, tree):
     (tree / name).parent.mkdir(exist_ok=True)
     (tree / name).write_text("2\n")
     assert _commit() == _git("rev-parse", "--short=12", "HEAD", cwd=tree)
+
+
+def test_one_function_asks_git():
+    """The others would ask the repository that a hook's environment names."""
+    sources = [*(ROOT / "dlcore").rglob("*.py"), *(ROOT / "book").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+    asks = {p.name for p in sources if re.search(r"""["']git["']""", p.read_text("utf8"))}
+    assert asks == {"machine.py"}
+
+
+def test_tests_in_a_hook_leave_its_repository_alone():
+    said = "import os, conftest; print([name for name in conftest.machine.ELSEWHERE if name in os.environ])"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests")))}
+    env |= dict.fromkeys(machine.ELSEWHERE, "elsewhere")
+    done = subprocess.run([sys.executable, "-c", said], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("variable", machine.ELSEWHERE)
