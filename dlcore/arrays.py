@@ -247,9 +247,10 @@ def _remedy(array: np.ndarray, values: Any) -> str:
     if array.dtype.kind in "US":
         how = ": of a categorical take its codes" if "categor" in str(getattr(values, "dtype", "")) else ""
         return f"; number the classes 0, 1, 2, ... first, with one numbering for all arrays{how}"
-    if array.dtype.kind == "f" and array.ndim == 2 and array.shape[1] > 1:
-        return "; of class scores (n, classes) take argmax(1)"
     whole = array.dtype.kind == "b" or bool((array == np.floor(array)).all())
+    scores = array.dtype.kind == "f" and array.ndim >= 2 and array.shape[-1] > 1
+    if scores and (not whole or _one_hot(array)):
+        return f"; of class scores (n, classes) take argmax({array.ndim - 1})"
     return "; use astype(int)" if whole else ""
 
 

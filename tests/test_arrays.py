@@ -370,6 +370,26 @@ def test_what_is_no_vector_of_labels_is_refused_by_name(function, given, form, m
         function(*[form(v) for v in given])
 
 
+@pytest.mark.parametrize("name", ["complexity, draws", "jackknife, draws", "probe, vectors"])
+def test_what_is_no_table_of_labels_is_refused_by_name(name):
+    function, given = TABLES[name]
+    shares = [0.7 * np.eye(K)[v] + 0.3 / K for v in given]
+    for wrong in (shares, [np.eye(K)[v] for v in given], [np.eye(K, dtype=int)[v] for v in given]):
+        with pytest.raises(ValueError, match=r"argmax\(2\)|labels \(R, n\) .* are needed, not"):
+            function(*wrong)
+    with pytest.raises(ValueError, match=r"must hold integers, not float64; use astype\(int\)"):
+        function(*[v.astype(float) for v in given])
+
+
+def test_a_law_for_each_point_is_no_law_for_each_feature():
+    """The first four points' would be taken for those of the four classes."""
+    with pytest.raises(ValueError, match="conditional has 60 rows, one for each point, where one for each feature"):
+        dg.feature_calibration(Y, A, LAW[Y])
+    # as many features as points, or as classes
+    assert dg.feature_calibration([0, 1, 2], [0, 1, 1], np.eye(2)[[0, 1, 1]]).tv == 0
+    assert dg.feature_calibration([0, 0, 0], [0, 0, 0], np.eye(3)).tv == 0
+
+
 WRONG_NUMBERS = {
     "masked": (lambda v: np.ma.masked_array(v, v == v.max()), "masked"),
     "complex": (lambda v: v + 1j, "complex"),
