@@ -69,6 +69,10 @@ def as_array(values: Any, name: str = "the array") -> np.ndarray:
 
 
 def _of_tensor(values: Any, name: str) -> np.ndarray:
+    if hasattr(values, "get_mask"):
+        raise ValueError(
+            f"{name} is a masked tensor: give {name}.to_tensor(VALUE), its numbers with VALUE where it is masked"
+        )
     tensor = values.detach()
     if tensor.is_nested:
         raise ValueError(f"{name} is a nested tensor, with rows of unequal length: pad them")
@@ -261,7 +265,9 @@ def as_tensor(name: str, values: Any):
     """
     import torch  # metrics, which import this module, work without it
 
-    odd = isinstance(values, torch.Tensor) and (values.is_nested or values.is_meta or values.is_complex())
+    odd = isinstance(values, torch.Tensor) and (
+        hasattr(values, "get_mask") or values.is_nested or values.is_meta or values.is_complex()
+    )
     if isinstance(values, torch.Tensor) and not odd and values.layout == torch.strided:
         tensor = (values.dequantize() if values.is_quantized else values).detach()
     else:

@@ -12,6 +12,7 @@ import pytest
 import scipy.sparse
 import torch
 from torch import nn
+from torch.masked import masked_tensor
 
 from dlcore import arrays, data, noise, pretraining, probing, runtime, stitching, training
 from dlcore import similarity as networks
@@ -132,6 +133,10 @@ REALS = {
     },
     "probe, mlp": (lambda x, t: probing.probe("mlp", x, Y, t, K, epochs=1, device="cpu")[:2], [X, X[:9]]),
     "probe_rationality, features": (lambda x: probing.probe_rationality("ridge", x, Y, X, B, draws=2), [X]),
+    "rationality, features": (
+        lambda x, t: probing.rationality(lambda f, g: classical("knn").fit(f, g).predict, x, Y, t, Y[:9], draws=2),
+        [X, X[:9]],
+    ),
     **{f"classical, {name}": (lambda x, name=name: classical(name).fit(x, Y).predict(x), [X]) for name in CLASSICAL},
     "fit, inputs": (lambda x: _trained(x, Y), [X]),
     "fit_many, inputs": (lambda x: _many(x, Y), [X]),
@@ -258,6 +263,7 @@ REAL = {
     "float32": lambda v: v.astype(np.float32),
     "float32 tensor": lambda v: torch.tensor(v).float(),
     "tensor with gradient": lambda v: torch.tensor(v, requires_grad=True),
+    "tensor computed with gradients": lambda v: W.double() * torch.tensor(v),
     "list of rows with gradients": lambda v: [W * torch.tensor(row) for row in v],
     "list of numbers with gradients": lambda v: _nested(v, lambda e: W.double() * float(e)),
 }
@@ -337,10 +343,15 @@ def _hot(v):
     return np.eye(K + 2, dtype=int)[v]
 
 
+prototype = pytest.mark.filterwarnings("ignore:.*MaskedTensors")
 WRONG_LABELS = {
     "one-hot": (_hot, "one-hot"),
     "one-hot tensor": (lambda v: torch.tensor(_hot(v)), "one-hot"),
     "masked": (lambda v: np.ma.masked_array(v, v == 0), "masked"),
+    "masked tensor": (
+        lambda v: masked_tensor(torch.tensor(v), torch.tensor(v > 0)),
+        "is a masked tensor: give .*to_tensor",
+    ),
     "scores": (lambda v: _hot(v) * 0.7, r"argmax\(1\)"),
     "text": (lambda v: v.astype(str), "number the classes"),
     "categorical of text": (lambda v: pd.Series(v.astype(str)).astype("category"), "take its codes"),
@@ -355,6 +366,7 @@ WRONG_LABELS = {
 
 
 @pytest.mark.table
+@prototype
 @pytest.mark.parametrize(
     ("function", "given", "form", "message"),
     [
@@ -392,6 +404,10 @@ def test_a_law_for_each_point_is_no_law_for_each_feature():
 
 WRONG_NUMBERS = {
     "masked": (lambda v: np.ma.masked_array(v, v == v.max()), "masked"),
+    "masked tensor": (
+        lambda v: masked_tensor(torch.tensor(v), torch.tensor(v > 0)),
+        "is a masked tensor: give .*to_tensor",
+    ),
     "complex": (lambda v: v + 1j, "complex"),
     "complex tensor": (lambda v: torch.tensor(v + 1j), "complex"),
     "text": (lambda v: v.astype(str), "text|numbers"),
@@ -408,6 +424,7 @@ WRONG_NUMBERS = {
 
 
 @pytest.mark.table
+@prototype
 @pytest.mark.parametrize(
     ("function", "given", "form", "message"),
     [
