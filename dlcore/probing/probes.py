@@ -246,8 +246,8 @@ def rationality(
 
 def _values(given: Any) -> Any:
     """Returns what holds no gradients: a tensor that was computed with them can neither be copied nor hashed."""
-    if isinstance(given, list | tuple) and any(hasattr(one, "detach") for one in given):
-        return [_values(one) for one in given]
+    if isinstance(given, list | tuple):
+        return [_values(one) for one in given] if any(hasattr(one, "detach") for one in given) else given
     return given.detach() if hasattr(given, "detach") else given
 
 
@@ -257,7 +257,7 @@ def _predicted(fit: Any, features, labels: np.ndarray, inputs: tuple, keep: Path
     if keep is not None:
         import joblib
 
-        hashed = [np.asarray(v.cpu() if hasattr(v, "cpu") else v) for v in (features, labels, *inputs)]
+        hashed = [np.asarray(cast(Any, v).cpu() if hasattr(v, "cpu") else v) for v in (features, labels, *inputs)]
         path = keep / f"{joblib.hash(hashed):.16}.npz"
         if (there := cache.read_arrays(path)) is not None:
             return list(there.values())
