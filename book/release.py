@@ -9,6 +9,7 @@ the package index has links that lead somewhere. `make dist` builds the book fir
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import re
@@ -27,16 +28,23 @@ import address  # noqa: E402
 import pdf  # noqa: E402
 import reproducibility  # noqa: E402
 
-from dlcore import __version__  # noqa: E402
+from dlcore import __version__, machine  # noqa: E402
 
 
 def copy(target: Path) -> None:
-    """Copies the files that git does not ignore; an unpacked source distribution, which is no repository, has them too."""
+    """Copies the files that .gitignore does not name; an unpacked source distribution, which is no repository, has them too.
+
+    What the user ignores everywhere, as many do with *.zip, is copied all the same.
+    """
     with tempfile.TemporaryDirectory() as empty:
-        subprocess.run(["git", "init", "--quiet", "--bare", empty], check=True)
-        command = ["git", f"--git-dir={empty}", f"--work-tree={ROOT}", "-C", str(ROOT)]
-        command += ["ls-files", "-z", "--others", "--exclude-standard"]
-        listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        own = (
+            Path(empty) / ".git"
+        )  # a repository without a file, as git takes it: `git init` would bring the user's templates
+        for folder in ("objects", "refs"):
+            (own / folder).mkdir(parents=True)
+        (own / "HEAD").write_text("ref: refs/heads/main\n")
+        where = (f"--git-dir={own}", f"--work-tree={ROOT}", "-C", str(ROOT), "-c", f"core.excludesFile={os.devnull}")
+        listed = machine.git(Path(empty), *where, "ls-files", "-z", "--others", "--exclude-standard")
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():  # a link to a folder is not
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -102,9 +110,8 @@ def main() -> int:
     shutil.rmtree(DIST, ignore_errors=True)
     DIST.mkdir()
     # archives then carry the commit's time, and are the same on every machine
-    commit = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if commit.stdout.strip():
-        os.environ.setdefault("SOURCE_DATE_EPOCH", commit.stdout.strip())
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        os.environ.setdefault("SOURCE_DATE_EPOCH", machine.git(ROOT, "log", "-1", "--format=%ct").strip())
     try:
         pdf.write(DIST / f"dlcore-{__version__}-book.pdf")
         reproducibility.write(DIST / f"dlcore-{__version__}-report.pdf")

@@ -69,6 +69,10 @@ def as_array(values: Any, name: str = "the array") -> np.ndarray:
 
 
 def _of_tensor(values: Any, name: str) -> np.ndarray:
+    if hasattr(values, "get_mask"):
+        raise ValueError(
+            f"{name} is a masked tensor: give {name}.to_tensor(VALUE), its numbers with VALUE where it is masked"
+        )
     tensor = values.detach()
     if tensor.is_nested:
         raise ValueError(f"{name} is a nested tensor, with rows of unequal length: pad them")
@@ -247,9 +251,10 @@ def _remedy(array: np.ndarray, values: Any) -> str:
     if array.dtype.kind in "US":
         how = ": of a categorical take its codes" if "categor" in str(getattr(values, "dtype", "")) else ""
         return f"; number the classes 0, 1, 2, ... first, with one numbering for all arrays{how}"
-    if array.dtype.kind == "f" and array.ndim == 2 and array.shape[1] > 1:
-        return "; of class scores (n, classes) take argmax(1)"
     whole = array.dtype.kind == "b" or bool((array == np.floor(array)).all())
+    scores = array.dtype.kind == "f" and array.ndim >= 2 and array.shape[-1] > 1
+    if scores and (not whole or _one_hot(array)):
+        return f"; of class scores (n, classes) take argmax({array.ndim - 1})"
     return "; use astype(int)" if whole else ""
 
 
@@ -260,7 +265,9 @@ def as_tensor(name: str, values: Any):
     """
     import torch  # metrics, which import this module, work without it
 
-    odd = isinstance(values, torch.Tensor) and (values.is_nested or values.is_meta or values.is_complex())
+    odd = isinstance(values, torch.Tensor) and (
+        hasattr(values, "get_mask") or values.is_nested or values.is_meta or values.is_complex()
+    )
     if isinstance(values, torch.Tensor) and not odd and values.layout == torch.strided:
         tensor = (values.dequantize() if values.is_quantized else values).detach()
     else:

@@ -39,8 +39,8 @@ def _probability(name: str, value: float) -> None:
 
 
 def _uniform(like: torch.Tensor, generator: torch.Generator, low: float, high: float) -> torch.Tensor:
-    """Returns one number per sample, (n,), uniform in [low, high]."""
-    return low + (high - low) * torch.rand(len(like), device=like.device, generator=generator)
+    """Returns one number per sample, (n,), uniform in [low, high]; in float32, of which a seed draws the same everywhere."""
+    return low + (high - low) * torch.rand(len(like), device=like.device, generator=generator, dtype=torch.float32)
 
 
 def _resample(images: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
@@ -70,7 +70,7 @@ def crop_flip(images: torch.Tensor, generator: torch.Generator, *, padding: int 
     rows = torch.arange(height, device=images.device) + up
     columns = torch.arange(width, device=images.device) + left
     if flip:
-        mirrored = torch.rand((n, 1), **where) < 0.5
+        mirrored = torch.rand((n, 1), dtype=torch.float32, **where) < 0.5
         columns = torch.where(mirrored, columns.flip(1), columns)
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
     index = (rows.clamp(0, height - 1) * width)[:, :, None] + columns.clamp(0, width - 1)[:, None, :]
@@ -113,7 +113,9 @@ def resized_crop(
         wide = torch.where(_uniform(images, generator, 0, 1) < 0.5, -wide, wide)
     # a crop's columns are the same in all its rows: affine_grid would multiply a matrix for every pixel, 2.6 times as slow
     n, _, height, width = images.shape
-    middles = ((2 * torch.arange(side, device=images.device) + 1) / side - 1 for side in (width, height))
+    middles = (
+        (2 * torch.arange(side, device=images.device, dtype=torch.float32) + 1) / side - 1 for side in (width, height)
+    )
     columns, rows = (a[:, None] * m + b[:, None] for a, m, b in zip((wide, high), middles, (x, y), strict=True))
     positions = columns[:, None].expand(n, height, width), rows[:, :, None].expand(n, height, width)
     return _resample(images, torch.stack(positions, 3).to(images.dtype))
@@ -225,7 +227,9 @@ def blur(
 
     def bands(size: int) -> torch.Tensor:
         """Returns the smoothing along an axis as matrices (n, 1, size, size): a third of the time of five shifted sums."""
-        at = functional.pad(torch.eye(size, device=images.device)[None], (0, 0, 2, 2), mode="reflect")[0]
+        at = functional.pad(
+            torch.eye(size, device=images.device, dtype=torch.float32)[None], (0, 0, 2, 2), mode="reflect"
+        )[0]
         near = torch.stack([at[2:-2], at[1:-3] + at[3:-1], at[:-4] + at[4:]])
         return (taps @ near.flatten(1)).view(-1, 1, size, size).to(images.dtype)
 
@@ -269,7 +273,9 @@ def warp_signal(
     out = out * _uniform(signals, generator, 1 - amplitude, 1 + amplitude)[:, None, None]
     ramp = _uniform(signals, generator, -slope, slope)[:, None, None]
     out = out + ramp * (time / max(1, length - 1) - 0.5)
-    rough = torch.randn((*signals.shape[:2], length + 2), device=signals.device, generator=generator)
+    rough = torch.randn(
+        (*signals.shape[:2], length + 2), device=signals.device, generator=generator, dtype=torch.float32
+    )
     return out + noise * functional.avg_pool1d(rough, 3, 1)
 
 

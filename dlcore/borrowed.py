@@ -277,7 +277,8 @@ def _bound_anew(value: Any, memo: dict[int, Any]) -> Any:
 
 @contextlib.contextmanager
 def bare(model: nn.Module) -> Iterator[nn.Module]:
-    """Yields a network without `torch.compile`, `DataParallel` and TorchScript around its parts, so that hooks run.
+    """Yields a network without `torch.compile`, `DataParallel` and TorchScript around its parts, so that hooks run, and a
+    copy runs its own parts: `net.forward = torch.compile(net.forward)` runs those of `net` wherever it is copied to.
 
     What was around the parts is back after the block.
     """
@@ -293,6 +294,12 @@ def bare(model: nn.Module) -> Iterator[nn.Module]:
             if vars(parent).get("_compiled_call_impl") is not None:  # what `Module.compile()` leaves
                 replaced.append((vars(parent), "_compiled_call_impl", parent._compiled_call_impl))
                 parent._compiled_call_impl = None
+            compiled = vars(parent).get("forward")
+            if (eager := getattr(compiled, "_torchdynamo_orig_callable", None)) is not None:
+                replaced.append((vars(parent), "forward", compiled))
+                parent.forward = eager
+                if getattr(eager, "__func__", None) is type(parent).forward:
+                    del parent.forward  # the class's own
             for name, child in parent._modules.items():
                 if child is None:
                     continue

@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 import socket
+import stat
 import sys
 import time
 import warnings
@@ -195,9 +196,11 @@ def remembered(name: str, make: Callable[[], T], of: str = "") -> T:
 
     It is kept in the user's cache until any file of the package changes, or the version of Python, NumPy, SciPy or pandas;
     where it cannot be kept, or was made with a warning, it is made again. Every call returns an object of its own. Only the last
-    `of` of a name is kept. A page of the book remembers nothing: it is made again when a file changes that it was made of.
+    `of` of a name is kept, and only in a folder to which nobody else can write: a pickle runs what its writer wants. A page of the book remembers nothing: it is made again when a file changes that it was made of.
     """
     if "DLCORE_TRACE" in os.environ or (place := possible(lambda: folder("remembered"))) is None:
+        return make()
+    if not _private(place):
         return make()
     path = place / f"{name}-{contents()}{of and f'-{of}'}.pickle"
     found = kept(path, lambda path: pickle.loads(path.read_bytes()))
@@ -215,6 +218,19 @@ def remembered(name: str, make: Callable[[], T], of: str = "") -> T:
             warnings.simplefilter("ignore", KeptWarning)
             keep(path, lambda file: pickle.dump(found, file))
     return found
+
+
+def _private(place: Path) -> bool:
+    """Makes a folder for its owner alone; whether it is this user's and nobody else may write to it."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.mkdir(mode=0o700, exist_ok=True)
+        about = place.lstat()
+    except OSError:
+        return False
+    if os.name != "posix":  # elsewhere the mode says nothing, and a user's folders are his
+        return True
+    return stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o022
 
 
 @functools.cache

@@ -73,7 +73,7 @@ def apply_confusion(labels, confusion, seed: int) -> NoisyLabels:
     values = as_integers("labels", labels, len(matrix), ndim=1)
     rows, columns = matrix.shape
     # labels beyond the columns can only be finer classes
-    if rows >= len(values) and rows != columns and values.max() < columns:
+    if rows == len(values) and rows != columns and values.max() < columns:
         need = f"it needs a row for each class, ({columns}, {columns})"
         raise ValueError(f"confusion has a row for each label: {need}; for such laws use apply_probabilities")
     draws = np.random.default_rng(seed).random(len(values))
@@ -112,13 +112,19 @@ def _laws(name: str, rows) -> np.ndarray:
     sums = matrix.sum(1)
     bad = np.flatnonzero(np.abs(sums - 1) > 1e-6)  # rows of a float32 tensor sum to 1 within 1e-7
     if bad.size:
-        raise ValueError(f"{name} row {bad[0]} sums to {sums[bad[0]]:.6g}, not to 1")
+        todo = ""
+        if (matrix == np.floor(matrix)).all() and sums.min() > 0:
+            todo = "; of counts make laws with confusion_from_counts"
+        elif (np.abs(matrix.sum(0) - 1) < 1e-6).all():
+            todo = "; its columns do: give the transpose, whose row l is the law of the labels of class l"
+        raise ValueError(f"{name} row {bad[0]} sums to {sums[bad[0]]:.6g}, not to 1{todo}")
     return matrix
 
 
 def _edges(matrix: np.ndarray) -> np.ndarray:
     edges = np.cumsum(matrix, axis=1)
-    edges[:, -1] = 1.0
+    # what the sum lacks for rounding must not go to a class without a share behind the last that has one
+    edges[edges >= edges[:, -1:]] = 1.0
     return edges
 
 
@@ -225,7 +231,12 @@ def subgroup_confusion(grouping, num_classes: int, flipped, target: int, rate: f
     matrix = np.eye(num_classes)[as_integers("grouping", grouping, num_classes, ndim=1)]
     as_integers("target", target, num_classes, ndim=0)
     noisy = as_array(flipped, "flipped").ravel()
-    for row in as_integers("flipped", noisy, len(matrix)) if noisy.size else ():
+    noisy = as_integers("flipped", noisy, len(matrix)) if noisy.size else noisy
+    if len(np.unique(noisy)) < noisy.size:
+        raise ValueError(
+            f"flipped = {noisy.tolist()} names a fine class twice: it holds their numbers, not a mark for each"
+        )
+    for row in noisy:
         if matrix[row, target] == 1:
             raise ValueError(f"fine class {row} already has the label {target}: flipping it changes nothing")
         matrix[row] *= 1 - rate
@@ -251,6 +262,10 @@ def sparse_confusion(num_classes: int, rate: float, seed: int, *, targets: int =
     """
     if not 0 <= rate < 0.475:
         raise ValueError(f"rate = {rate} is outside [0, 0.475)")
+    if not 1 <= targets < num_classes:
+        raise ValueError(
+            f"targets = {targets} is outside 1..{num_classes - 1}, the other classes of num_classes = {num_classes}"
+        )
     rng = np.random.default_rng(seed)
     moved = rng.uniform(0, 1, num_classes)
     moved = np.minimum(rate * moved / moved.mean(), 0.95)

@@ -43,6 +43,7 @@ def to_unit(inputs: np.ndarray | torch.Tensor) -> torch.Tensor:
 
 
 @typed
+@runtime.single_precision()
 def encoder(
     architecture: str, reference: torch.Tensor, *, seed: int = 0, **sizes: int | None
 ) -> tuple[networks.Stages, int]:
@@ -69,6 +70,7 @@ def view(shape: tuple[int, ...]) -> augment.Augment:
 
 @typed
 @borrowed.own_settings()
+@runtime.single_precision()
 def pretrain(
     inputs: torch.Tensor,
     objective: str,

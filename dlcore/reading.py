@@ -34,6 +34,9 @@ _WHOLE = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})")
 _CODE = re.compile(r"0\d+")  # 007 is a name
 _COMMA = re.compile(r"[+-]?\d+(?:,\d+)?")
 _POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})*")
+_DECIMAL = re.compile(
+    r"[+-]?(?:\d{4,}(?:\.\d+)?|0?\.\d+|\d+\.(?:\d{0,2}|\d{4,}))"
+)  # 0.125, 1.25, and 1000, which is no 1.000
 _SURELY = re.compile(r"^[+-]?0,\d|,(?!\d{3}$)")  # 1,234 may be a thousand; 0,234 and 1,5 cannot
 
 
@@ -112,6 +115,11 @@ def rows(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     Raises: OSError, ValueError as `read_text`; ValueError for names that are missing or there twice, for a row of another
         length (with its line), for an unbalanced quote.
     """
+    return _rows(path)[1:]
+
+
+def _rows(path: str | Path) -> tuple[str, list[str], list[tuple[int, list[str]]]]:
+    """Returns what separates the entries of a table, and its `rows`."""
     text = read_text(path)
     header = next((line for line in io.StringIO(text, newline="") if line.strip()), "")
     if not header:
@@ -137,23 +145,37 @@ def rows(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         names, body = names[1:], [(number, row[1:]) for number, row in body]
     if not all(names) or len(set(names)) < len(names):
         raise ValueError(f"{path}: the first line must name each column once, not {mark.join(names)!r}")
-    return names, body
+    return mark, names, body
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
     """Returns a table of words and numbers; a column is numbers when all its entries are, and an empty entry is missing.
 
-    None, NA, null and nan are words like others: a class may have such a name. So is 007. 0,5 is a number, like
-    0.5, in a column of which some entry cannot be a thousand; beside such a column 1.234 is a word: a thousand?
+    None, NA, null and nan are words like others: a class may have such a name. So are 007, 5 %, $5 and 1 000. 0,5 is a
+    number, like 0.5, in a column of which some entry cannot be a thousand; in other columns 1,234 is a word.
 
-    Raises: as `rows`.
+    Raises: as `rows`; ValueError, with the line, for 1.234 in a column of what may be thousands, beside a column of decimal
+        commas or between semicolons where nothing shows that the point is a decimal one.
     """
     import pandas as pd
 
-    names, body = rows(path)
+    mark, names, body = _rows(path)
     entries = {name: [row[i] for _, row in body] for i, name in enumerate(names)}
-    commas = any(map(_has_commas, entries.values()))
-    return pd.DataFrame({name: _column(column, commas) for name, column in entries.items()}, index=range(len(body)))
+    why = "Other columns have decimal commas" if any(map(_has_commas, entries.values())) else ""
+    if mark == ";" and not any(_DECIMAL.fullmatch(entry) for column in entries.values() for entry in column):
+        why = why or "Semicolons come with decimal commas"
+    for name, column in entries.items() if why else ():
+        if (at := _thousand(column)) is not None:
+            said = f"{path}, line {body[at][0]}: is {name} = {column[at]} a thousand? {why}"
+            raise ValueError(f"{said}; write {column[at].replace('.', '')}, or a decimal comma")
+    return pd.DataFrame({name: _column(column) for name, column in entries.items()}, index=range(len(body)))
+
+
+def _thousand(entries: list[str]) -> int | None:
+    """Returns the place of the first entry with a point in a column of what may all be thousands, or None."""
+    if not all(_POINTS.fullmatch(entry) for entry in entries if entry):
+        return None
+    return next((at for at, entry in enumerate(entries) if "." in entry), None)
 
 
 def _has_commas(entries: list[str]) -> bool:
@@ -162,15 +184,13 @@ def _has_commas(entries: list[str]) -> bool:
     return any(_SURELY.search(entry) for entry in given) and all(_COMMA.fullmatch(entry) for entry in given)
 
 
-def _column(entries: list[str], commas: bool) -> list:
+def _column(entries: list[str]) -> list:
     given = [entry for entry in entries if entry]
     if not given:
         return [math.nan] * len(entries)
     if _has_commas(entries):
         entries = [entry.replace(",", ".") for entry in entries]
         given = [entry for entry in entries if entry]
-    elif commas and any("." in entry for entry in given) and all(_POINTS.fullmatch(entry) for entry in given):
-        return [entry or None for entry in entries]
     if not all(_NUMBER.fullmatch(entry) for entry in given) or any(_CODE.fullmatch(entry) for entry in given):
         return [entry or None for entry in entries]
     if len(given) == len(entries) and all(_WHOLE.fullmatch(entry) for entry in given):

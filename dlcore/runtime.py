@@ -120,6 +120,17 @@ def seeded(*seed: int) -> Iterator[torch.Generator]:
 
 
 @contextlib.contextmanager
+def single_precision() -> Iterator[None]:
+    """torch's default precision is float32 in the block, and as it was afterwards: in another, a seed draws other numbers."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextlib.contextmanager
 def same_random_state() -> Iterator[None]:
     """Gives torch's random state back after the block as it was before."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []

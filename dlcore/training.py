@@ -232,6 +232,9 @@ def fit(
                             raise ValueError("the loss depends on no trained weight: are all frozen, or under no_grad?")
                         optimizer.zero_grad(set_to_none=True)
                         (value * mine.weight).backward()
+                        if all(p.grad is None for p in model.parameters()):
+                            why = "is a part of it quantised, or was it copied after net.forward = torch.compile(net.forward)?"
+                            raise ValueError(f"no gradient reaches a weight of this network: {why}")
                         optimizer.step()
                         schedule.step()
                         if mine.counts:

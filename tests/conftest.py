@@ -1,4 +1,4 @@
-"""A private record store, so that no test reads or writes the user's; the order of files for several workers."""
+"""A private record store, so that no test reads or writes the user's, nor his repository; the order of files for several workers."""
 
 import os
 import shutil
@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from dlcore import machine
 from dlcore.records import RecordStore
+
+# in a hook of a repository they lead to its index, and the repositories that tests make would be that one
+for name in machine.ELSEWHERE:
+    os.environ.pop(name, None)
 
 # the longest files first, so that no worker is alone with one of them at the end
 FIRST = ("test_pages.py", "test_colab.py", "test_lab.py", "test_notebooks.py")

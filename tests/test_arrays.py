@@ -12,6 +12,7 @@ import pytest
 import scipy.sparse
 import torch
 from torch import nn
+from torch.masked import masked_tensor
 
 from dlcore import arrays, data, noise, pretraining, probing, runtime, stitching, training
 from dlcore import similarity as networks
@@ -132,6 +133,10 @@ REALS = {
     },
     "probe, mlp": (lambda x, t: probing.probe("mlp", x, Y, t, K, epochs=1, device="cpu")[:2], [X, X[:9]]),
     "probe_rationality, features": (lambda x: probing.probe_rationality("ridge", x, Y, X, B, draws=2), [X]),
+    "rationality, features": (
+        lambda x, t: probing.rationality(lambda f, g: classical("knn").fit(f, g).predict, x, Y, t, Y[:9], draws=2),
+        [X, X[:9]],
+    ),
     **{f"classical, {name}": (lambda x, name=name: classical(name).fit(x, Y).predict(x), [X]) for name in CLASSICAL},
     "fit, inputs": (lambda x: _trained(x, Y), [X]),
     "fit_many, inputs": (lambda x: _many(x, Y), [X]),
@@ -258,6 +263,7 @@ REAL = {
     "float32": lambda v: v.astype(np.float32),
     "float32 tensor": lambda v: torch.tensor(v).float(),
     "tensor with gradient": lambda v: torch.tensor(v, requires_grad=True),
+    "tensor computed with gradients": lambda v: W.double() * torch.tensor(v),
     "list of rows with gradients": lambda v: [W * torch.tensor(row) for row in v],
     "list of numbers with gradients": lambda v: _nested(v, lambda e: W.double() * float(e)),
 }
@@ -337,10 +343,15 @@ def _hot(v):
     return np.eye(K + 2, dtype=int)[v]
 
 
+prototype = pytest.mark.filterwarnings("ignore:.*MaskedTensors")
 WRONG_LABELS = {
     "one-hot": (_hot, "one-hot"),
     "one-hot tensor": (lambda v: torch.tensor(_hot(v)), "one-hot"),
     "masked": (lambda v: np.ma.masked_array(v, v == 0), "masked"),
+    "masked tensor": (
+        lambda v: masked_tensor(torch.tensor(v), torch.tensor(v > 0)),
+        "is a masked tensor: give .*to_tensor",
+    ),
     "scores": (lambda v: _hot(v) * 0.7, r"argmax\(1\)"),
     "text": (lambda v: v.astype(str), "number the classes"),
     "categorical of text": (lambda v: pd.Series(v.astype(str)).astype("category"), "take its codes"),
@@ -355,6 +366,7 @@ WRONG_LABELS = {
 
 
 @pytest.mark.table
+@prototype
 @pytest.mark.parametrize(
     ("function", "given", "form", "message"),
     [
@@ -370,8 +382,32 @@ def test_what_is_no_vector_of_labels_is_refused_by_name(function, given, form, m
         function(*[form(v) for v in given])
 
 
+@pytest.mark.parametrize("name", ["complexity, draws", "jackknife, draws", "probe, vectors"])
+def test_what_is_no_table_of_labels_is_refused_by_name(name):
+    function, given = TABLES[name]
+    shares = [0.7 * np.eye(K)[v] + 0.3 / K for v in given]
+    for wrong in (shares, [np.eye(K)[v] for v in given], [np.eye(K, dtype=int)[v] for v in given]):
+        with pytest.raises(ValueError, match=r"argmax\(2\)|labels \(R, n\) .* are needed, not"):
+            function(*wrong)
+    with pytest.raises(ValueError, match=r"must hold integers, not float64; use astype\(int\)"):
+        function(*[v.astype(float) for v in given])
+
+
+def test_a_law_for_each_point_is_no_law_for_each_feature():
+    """The first four points' would be taken for those of the four classes."""
+    with pytest.raises(ValueError, match="conditional has 60 rows, one for each point, where one for each feature"):
+        dg.feature_calibration(Y, A, LAW[Y])
+    # as many features as points, or as classes
+    assert dg.feature_calibration([0, 1, 2], [0, 1, 1], np.eye(2)[[0, 1, 1]]).tv == 0
+    assert dg.feature_calibration([0, 0, 0], [0, 0, 0], np.eye(3)).tv == 0
+
+
 WRONG_NUMBERS = {
     "masked": (lambda v: np.ma.masked_array(v, v == v.max()), "masked"),
+    "masked tensor": (
+        lambda v: masked_tensor(torch.tensor(v), torch.tensor(v > 0)),
+        "is a masked tensor: give .*to_tensor",
+    ),
     "complex": (lambda v: v + 1j, "complex"),
     "complex tensor": (lambda v: torch.tensor(v + 1j), "complex"),
     "text": (lambda v: v.astype(str), "text|numbers"),
@@ -388,6 +424,7 @@ WRONG_NUMBERS = {
 
 
 @pytest.mark.table
+@prototype
 @pytest.mark.parametrize(
     ("function", "given", "form", "message"),
     [

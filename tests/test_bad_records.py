@@ -236,7 +236,7 @@ def test_another_table_of_the_same_name_is_noticed(tmp_path, store, monkeypatch)
 
 
 def test_two_threads_that_save_one_record_do_not_disturb_each_other(store, monkeypatch):
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=120)
     errors = []
     sync = os.fsync
 

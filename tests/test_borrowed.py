@@ -378,3 +378,31 @@ def test_another_default_dtype_is_the_callers():
         torch.set_default_dtype(torch.float32)
     assert len(rows) == 2
     assert loss == fit(Net(0), (x, y), ONE, device="cpu").train_loss
+
+
+@each_function
+def test_a_network_gives_the_same_numbers_in_another_default_precision(name):
+    (x, y), net, call = images(), Net(), FUNCTIONS[name]
+    wanted = call(Net(), x, y)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = call(net, x, y)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    if isinstance(wanted, dict):
+        assert all(torch.equal(found[stage], wanted[stage]) for stage in wanted)
+    else:
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(wanted))
+
+
+@pytest.mark.parametrize("name", TRANSLATION)
+def test_a_translation_model_gives_the_same_numbers_in_another_default_precision(name):
+    shape = Shape(TASK.source_vocabulary, TASK.target_vocabulary, width=16, encoder_layers=1, decoder_layers=1)
+    one, two = seq2seq(shape), seq2seq(shape)
+    wanted = TRANSLATION[name](one)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = TRANSLATION[name](two)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found == wanted

@@ -5,12 +5,13 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from dlcore import borrowed, runtime
+from dlcore import borrowed, runtime, similarity
 from dlcore.models import network
 from dlcore.stitching import activations, connectivity, penalty_curve, random_bottom, stage_names, stitch
 from dlcore.training import TrainConfig, fit, fit_many, predict
@@ -135,6 +136,58 @@ def test_what_wraps_a_network_changes_no_number(wrapped):
     names = stage_names(nets[0], x[:2])
     assert names == stage_names(Outer(small_mlp(0)) if hasattr(nets[0], "head") else small_mlp(0), x[:2])
     assert penalty_curve(*nets, four(x, y), **how)[0].top_stage == names[0]
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "fit_many"])  # whose twin is a copy of torch's
+@pytest.mark.parametrize("part", ["", "conv2"])
+def test_a_compiled_forward_changes_no_number(part, name):
+    """Torch's own copies of such a network run the parts of the first."""
+    net, (x, y) = Net(), images()
+    inner = net.get_submodule(part)
+    inner.forward = compiled = torch.compile(inner.forward, backend="eager")
+    found, wanted = FUNCTIONS[name](net, x, y), FUNCTIONS[name](Net(), x, y)
+    if isinstance(wanted, dict):
+        assert all(torch.equal(found[stage], wanted[stage]) for stage in wanted)
+    else:
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(wanted))
+    assert inner.forward is compiled
+
+
+def test_a_network_that_runs_the_weights_of_another_is_not_trained():
+    net, (x, y) = small_mlp(), vectors()
+    net.forward = torch.compile(net.forward, backend="eager")
+    with pytest.raises(ValueError, match="no gradient reaches a weight of this network: .* copied after net.forward"):
+        fit(copy.deepcopy(net), (x, y), ONE, device="cpu")
+
+
+@pytest.mark.filterwarnings("ignore:.*quanti", "ignore:.*reduce_range", "ignore:.*TypedStorage", "ignore:.*observer")
+def test_quantised_networks():
+    (x, y), kinds = images(), torch.ao.quantization
+    dynamic = kinds.quantize_dynamic(Net().eval(), {nn.Linear})
+    assert torch.equal(predict(dynamic, x), dynamic(x).argmax(1))
+    assert stitch(dynamic, dynamic, "conv2", data=four(x, y), family="identity", device="cpu").penalty == 0
+    for call in (
+        lambda: random_bottom(dynamic),
+        lambda: penalty_curve(dynamic, dynamic, four(x, y), ["conv2"], **QUICK),
+    ):
+        with pytest.raises(ValueError, match="fc1, fc2 cannot be re-initialised: quantised weights are no parameters"):
+            call()
+    with pytest.raises(ValueError, match="no gradient reaches a weight of this network: is a part of it quantised"):
+        fit(dynamic, (x, y), ONE, device="cpu")
+    static = nn.Sequential(kinds.QuantStub(), nn.Flatten(), nn.Linear(64, 4), kinds.DeQuantStub()).eval()
+    static.qconfig = kinds.default_qconfig
+    kinds.prepare(static, inplace=True)(x)
+    kinds.convert(static, inplace=True)
+    assert torch.equal(predict(static, x), static(x).argmax(1))
+    for call in (
+        lambda: activations(static, x, ["2"]),
+        lambda: similarity.matrix(static, static, x, ["2"]),
+        lambda: stitch(static, static, "1", data=four(x, y), **QUICK),
+    ):
+        with pytest.raises(
+            ValueError, match="stage '[12]' of the .* returns quantised numbers .torch.quint8.: choose one"
+        ):
+            call()
 
 
 @legacy

@@ -194,7 +194,7 @@ def test_two_builds_wait_for_one_another(project, capsys):
     with build.alone():
         thread = threading.Thread(target=other)
         thread.start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while "waiting for it" not in (printed := capsys.readouterr().out) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert "another build is at work in this folder" in printed

@@ -4,6 +4,7 @@ import ast
 import datetime
 import errno
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -284,6 +285,78 @@ def test_without_a_place_it_is_made(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert cache.remembered("x", lambda: 1) == cache.remembered("x", lambda: 1) == 1
+
+
+class Trap:
+    """What a stranger may put down: it makes a folder when it is unpickled."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return os.mkdir, (self.file,)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs the modes of files")
+@pytest.mark.parametrize("how", ["all may write", "a group may write", "another user's", "a link"])
+def test_a_pickle_that_a_stranger_could_have_written_is_never_opened(how, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.remembered("x", lambda: 1) == 1
+    (file,) = (place := tmp_path / "dlcore" / "remembered").iterdir()
+    assert place.stat().st_mode & 0o777 == 0o700
+    file.write_bytes(planted := pickle.dumps(Trap(str(tmp_path / "sprung"))))
+    if how == "another user's":
+        monkeypatch.setattr(os, "getuid", lambda: place.stat().st_uid + 1)
+    elif how == "a link":
+        place.rename(tmp_path / "elsewhere")
+        place.symlink_to(tmp_path / "elsewhere")
+    else:
+        place.chmod(0o777 if how == "all may write" else 0o770)
+    assert cache.remembered("x", lambda: 2) == 2
+    assert not (tmp_path / "sprung").exists()
+    assert file.read_bytes() == planted, "it is not ours to remove"
+
+
+# what opens a pickle, or code, and what it must say of it
+LOADS = {
+    "np.load": lambda call: not call.get("allow_pickle"),
+    "torch.load": lambda call: call.get("weights_only") is True,
+    "yaml.load": lambda call: (
+        "SafeLoader" in (how := call.get("Loader", call.get(1))) or how in ("_loader()", "loader")
+    ),
+}
+SAFE = {"pickle.loads": {"cache.py", "vision.py"}}  # of a folder of the user's alone, and of known content
+NEVER = (
+    *(
+        "pickle.load",
+        "pickle.Unpickler",
+        "joblib.load",
+        "pd.read_pickle",
+        "pandas.read_pickle",
+        "torch.jit.load",
+        "marshal.loads",
+    ),
+    *("torch.hub.load", "torch.package.PackageImporter", "yaml.unsafe_load", "yaml.full_load", "shelve.open"),
+    *("dill.loads", "cloudpickle.loads", "eval", "exec"),
+)
+
+
+def test_nothing_is_loaded_that_could_run_code():
+    root, seen = Path(cache.__file__).parents[1], set()
+    for path in [p for folder in ("dlcore", "book", "benchmarks", "notebooks") for p in (root / folder).rglob("*.py")]:
+        for call in [node for node in ast.walk(ast.parse(path.read_text("utf8"))) if isinstance(node, ast.Call)]:
+            name = ast.unparse(call.func)
+            if name in LOADS:
+                seen.add(name)
+                given = {**dict(enumerate(call.args)), **{k.arg: k.value for k in call.keywords}}
+                given = {k: v.value if isinstance(v, ast.Constant) else ast.unparse(v) for k, v in given.items()}
+                assert LOADS[name](given), f"{path}:{call.lineno}"
+            elif name in SAFE:
+                seen.add(name)
+                assert path.name in SAFE[name], f"{path}:{call.lineno}"
+            else:
+                assert name not in NEVER, f"{path}:{call.lineno}"
+    assert seen == {*LOADS, *SAFE}
 
 
 def test_every_file_of_the_package_counts(monkeypatch, tmp_path):

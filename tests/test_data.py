@@ -305,10 +305,11 @@ def cifar(tmp_path, monkeypatch):
         raw = pickle.dumps({"data": pixels, "labels": labels})
         write(tmp_path / "cifar-10-batches-py" / name, raw)
         monkeypatch.setitem(vision._PICKLES, name, hashlib.md5(raw).hexdigest())
-    keys = ("aggre_label", "worse_label", "random_label1", "random_label2", "random_label3")
     (tmp_path / "cifar10").mkdir()
     labels = np.array(clean[:100], np.uint8)
-    human = {key: (labels + i) % 10 for i, key in enumerate(keys)}
+    human = {name: (labels + i) % 10 for i, (name, _) in enumerate(vision._HUMAN.values())}
+    hashes = {k: (name, hashlib.sha256(human[name].data).hexdigest()) for k, (name, _) in vision._HUMAN.items()}
+    monkeypatch.setattr(vision, "_HUMAN", hashes)
     np.savez(tmp_path / "cifar10" / "cifar10n_labels.npz", clean_label=labels, **human)
     return tmp_path
 
@@ -347,6 +348,27 @@ def test_human_labels_in_another_order_are_refused(cifar):
         other = {key: raw[key][::-1] for key in raw.files}
     np.savez(file, **other)
     with pytest.raises(OSError, match="clean labels are not those of the images"):
+        data.load("cifar10", root=cifar)
+
+
+@pytest.mark.parametrize("name", [name for name, _ in vision._HUMAN.values()])
+@pytest.mark.parametrize(
+    "change", ["another annotator's", "in another order", "too few", "one is wrong", "out of range"]
+)
+def test_human_labels_that_are_not_the_published_ones_are_refused(change, name, cifar):
+    file = cifar / "cifar10" / "cifar10n_labels.npz"
+    with np.load(file) as raw:
+        human = dict(raw)
+    human[name] = {
+        "another annotator's": (human["clean_label"] + 7) % 10,
+        # within a class, which the clean labels do not show
+        "in another order": np.where(human["clean_label"] == 3, human[name][::-1], human[name]),
+        "too few": human[name][:-1],
+        "one is wrong": np.r_[(human[name][0] + 1) % 10, human[name][1:]],
+        "out of range": human[name] + 10,
+    }[change]
+    np.savez(file, **human)
+    with pytest.raises(OSError, match=f"cifar10n_labels.npz: {name} is not"):
         data.load("cifar10", root=cifar)
 
 

@@ -79,6 +79,22 @@ def test_a_matrix_of_as_many_rows_as_labels_is_taken_where_only_one_reading_is_l
     assert noise.apply_confusion([1, 0], [[0, 1], [1, 0]], 0).labels.tolist() == [0, 1]
 
 
+def test_a_few_labels_have_the_laws_of_their_classes():
+    """Fewer than the matrix has rows, and not of every class."""
+    finer = np.eye(2)[[0, 0, 1, 1, 1]]
+    assert noise.apply_confusion([1, 1], finer, 0).labels.tolist() == [0, 0]
+    assert noise.apply_confusion([0], np.roll(np.eye(3), 1, 1), 0).labels.tolist() == [1]
+    assert noise.apply_confusion([2, 0, 2], np.roll(np.eye(3), 1, 1), 0).labels.tolist() == [0, 1, 0]
+    assert noise.apply_confusion([3, 0], np.eye(4, dtype=int), 0).labels.tolist() == [3, 0]
+
+
+def test_rounding_gives_no_class_a_share():
+    assert noise._edges(np.array([[0.5, 0.5 - 1e-7, 0.0, 0.0], [0.0, 0.25, 0.0, 0.75]])).tolist() == [
+        [0.5, 1.0, 1.0, 1.0],
+        [0.0, 0.25, 0.25, 1.0],
+    ]
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -97,6 +113,16 @@ def test_a_matrix_of_as_many_rows_as_labels_is_taken_where_only_one_reading_is_l
         (lambda: noise.apply_confusion([0], [[1.5, -0.5]], 0), "non-negative"),
         (lambda: noise.subgroup_confusion([0, 1], 2, [0], 0, 0.3), "changes nothing"),
         (lambda: noise.sparse_confusion(10, 0.6, 0), "rate"),
+        (lambda: noise.sparse_confusion(2, 0.1, 0), r"targets = 2 is outside 1\.\.1"),
+        (lambda: noise.sparse_confusion(3, 0.1, 0, targets=0), r"targets = 0 is outside 1\.\.2"),
+        (lambda: noise.subgroup_confusion([0, 1, 1], 2, [0, 1, 1], 0, 0.3), r"\[0, 1, 1\] names a fine class twice"),
+        (lambda: noise.apply_confusion([0, 1, 2], np.eye(2), 0), r"labels holds 2, outside 0\.\.1"),
+        (
+            lambda: noise.apply_confusion([0, 1], [[8, 2], [3, 7]], 0),
+            "row 0 sums to 10, not to 1; of counts .*_from_counts",
+        ),
+        (lambda: noise.apply_confusion([0, 1], [[70, 30], [10, 90]], 0), "row 0 sums to 100, not to 1"),
+        (lambda: noise.apply_confusion([0, 1], [[0.7, 0.1], [0.3, 0.9]], 0), "row 0 sums to 0.8.*give the transpose"),
     ],
 )
 def test_bad_input(call, message):

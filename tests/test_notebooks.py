@@ -504,7 +504,7 @@ def test_a_failing_cell_keeps_the_executed_copy_and_no_output(tmp_path):
 
 
 def test_two_threads_may_write_one_target(tmp_path, monkeypatch):
-    source, target, both = tmp_path / "two.py", tmp_path / "out.ipynb", threading.Barrier(2, timeout=60)
+    source, target, both = tmp_path / "two.py", tmp_path / "out.ipynb", threading.Barrier(2, timeout=120)
     source.write_text("# %% tags=['parameters']\nx = 1\n")
 
     def executes(_, output, parameters, **__):

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from dlcore import data, pretraining
-from dlcore.models import stages
+from dlcore.models import network, stages
+from dlcore.studies.distributional import Config, run
 
 
 def test_an_encoder_is_the_network_without_its_head_on_standardised_inputs():
@@ -53,6 +54,48 @@ def test_features_beat_an_untrained_network_and_repeat():
     np.testing.assert_array_equal(pretraining.features(net, test), pretraining.features(again, test))
     untrained, _ = pretraining.encoder("convnet", x, width=8, depth=3)
     assert score(net) > score(untrained) + 0.05
+
+
+@pytest.fixture
+def double():
+    """What calls a function while torch's default precision is float64."""
+
+    def call(function):
+        torch.set_default_dtype(torch.float64)
+        try:
+            return function()
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+    return call
+
+
+@pytest.mark.parametrize("objective", ["simclr", "vicreg", "barlow_twins", "rotation"])
+@pytest.mark.parametrize("shape", [(1, 40), (1, 8, 8), (1, 28, 28), (3, 32, 32)])
+def test_pretraining_is_the_same_in_every_default_precision(shape, objective, double):
+    if objective == "rotation" and len(shape) == 2:
+        pytest.skip("signals are not rotated")
+    x = torch.rand(12, *shape, generator=torch.Generator().manual_seed(0))
+
+    def trained():
+        net, curves = pretraining.pretrain(x, objective, "convnet", epochs=1, width=4, depth=1, device="cpu")
+        return curves.train_loss, pretraining.features(net, x)
+
+    (loss, found), (again, same) = trained(), double(trained)
+    assert loss == again
+    np.testing.assert_array_equal(found, same)
+
+
+@pytest.mark.parametrize("name", ["mlp", "convnet", "resnet"])
+def test_a_seed_draws_one_network_in_every_default_precision(name, double):
+    one, two = network(name, (1, 8, 8), 3, seed=4), double(lambda: network(name, (1, 8, 8), 3, seed=4))
+    assert all(p.dtype == torch.float64 for p in two.parameters())
+    assert all(torch.equal(p.double(), q) for p, q in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_a_study_is_the_same_in_every_default_precision(double):
+    config = Config(preset="smoke", architecture="mlp", n_train=100, epochs=2)
+    np.testing.assert_equal(double(lambda: run(config)).metrics, run(config).metrics)
 
 
 def test_bad_input():

@@ -135,12 +135,64 @@ def test_a_column_is_numbers_when_all_its_entries_are(entries, expected, tmp_pat
 
 
 def test_a_file_has_one_decimal_sign(tmp_path):
-    """Beside decimal commas, 1.234 may be a thousand, and 0.234 cannot be one."""
-    content = "size;share;loss\n1.000;0.125;0,5\n2.000;0.25;0,25\n"
+    """Beside decimal commas, 0.234 is no thousand, and 1.234 may be one, which float() would take for 1."""
+    content = "size;share;loss\n500;0.125;0,5\n2000;0.25;0,25\n"
     table = reading.read_table(_write(tmp_path, content))
-    assert list(table["size"]) == ["1.000", "2.000"]
+    assert list(table["size"]) == [500, 2000]
     assert list(table["share"]) == [0.125, 0.25]
     assert list(table["loss"]) == [0.5, 0.25]
+    with pytest.raises(
+        ValueError, match=r"t.csv, line 3: is size = 2.000 a thousand\? Other columns .* commas; write 2000,"
+    ):
+        reading.read_table(_write(tmp_path, content.replace("2000", "2.000")))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("size;loss\n1.000;2\n2.000;3\n", None),
+        ("size;loss\n500;2\n1.000;3\n", None),
+        ("size;loss\n1.000;2.5\n2.000;3\n", [1, 2]),
+        ("size;loss\n1.000;0.125\n2.000;3\n", [1, 2]),
+        ("size;loss\n1.000;2000\n2.000;3000\n", [1, 2]),  # who writes 2000 writes 1000
+        ("size,loss\n1.000,2\n2.000,3\n", [1, 2]),  # a comma between entries is none in a number
+        ("size\tloss\n1.000\t2\n2.000\t3\n", [1, 2]),
+    ],
+)
+def test_thousands_between_semicolons_are_refused_where_nothing_tells_them_from_decimals(content, expected, tmp_path):
+    path = _write(tmp_path, content)
+    if expected is None:
+        with pytest.raises(ValueError, match=r"line [23]: is size = 1.000 a thousand\? Semicolons come with"):
+            reading.read_table(path)
+    else:
+        assert list(reading.read_table(path)["size"]) == expected
+
+
+# people's spellings of numbers that are none to a reader who does not know the people
+SPELLINGS = [
+    *("1,000", "1,000,000", "1.000,5", "1 000", "1\u00a0000", "1\u202f000", "1'000", "1\u2019000"),
+    *("12%", "12 %", "12,5 %", "$5", "5 €", "1k", "2M", "1/2", "(5)", "\u22125", "0x10", "1d3", "1,5e3", "1\u00d710^3"),
+    *("nan", "-", "n/a", "2020-01-01", "five", "1..5", "--5", "5+", ""),
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_spelling_is_no_number_by_accident(spelling, tmp_path):
+    """It stays the words that it is, of which nothing makes a number but what knows how."""
+    table = reading.read_table(_write(tmp_path, f"size;loss\n500;2\n{spelling};3\n"))
+    assert list(table["loss"]) == [2, 3]
+    assert table["size"][1] == spelling or (spelling == "" and np.isnan(table["size"][1]))
+    assert np.isnan(pd.to_numeric(table["size"], errors="coerce")[1])
+
+
+@pytest.mark.parametrize("entry", ["1,000", "0,5", "1,5,2"])
+def test_a_cell_of_a_grid_has_one_value(entry, tmp_path):
+    """Python reads 0,5 as two numbers, and a function would be called with both."""
+    (tmp_path / "grid.csv").write_text(f"seed;rate\n0;0.5\n1;{entry}\n")
+    with pytest.raises(ValueError, match=f"grid.csv, line 3: rate = {entry} is several values, or has a decimal comma"):
+        grid.read_file(tmp_path / "grid.csv")
+    (tmp_path / "grid.csv").write_text('pair;rate\n"(1, 2)";0.5\n')
+    assert grid.read_file(tmp_path / "grid.csv") == [{"pair": (1, 2), "rate": 0.5}]
 
 
 @pytest.mark.parametrize("kind", [k for k in READ if k not in ("another column", "semicolons and decimal commas")])

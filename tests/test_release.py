@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 import dlcore
-from dlcore import claims
+from dlcore import claims, machine
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book"))
@@ -106,7 +106,15 @@ def test_what_a_user_calls_is_among_the_modules_whose_types_are_checked():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))
     excluded = {p for e in project["tool"]["pyright"]["exclude"] for p in ROOT.glob(e)}
     assert excluded, "exclude names what there is"
-    for name in ("sweep/__init__.py", "charts/results.py", "results.py", "register.py", "records.py", "similarity.py"):
+    for name in (
+        "sweep/__init__.py",
+        "charts/results.py",
+        "results.py",
+        "register.py",
+        "records.py",
+        "similarity.py",
+        "lab/__init__.py",
+    ):
         path = ROOT / "dlcore" / name
         assert not {path, *path.parents} & excluded
 
@@ -230,6 +238,25 @@ def test_the_source_distribution_is_the_repository(packages):
     assert not any(
         re.search(r"egg-info/SOURCES|__pycache__|^\.git/|^_build", n) for n in names - {"dlcore.egg-info/SOURCES.txt"}
     )
+
+
+@pytest.mark.parametrize("variable", machine.ELSEWHERE)
+def test_what_is_published_depends_on_no_setting_of_the_users_git(variable, tmp_path, monkeypatch):
+    root, home, copied = (tmp_path / name for name in ("root", "home", "copied"))
+    for folder in (root, home):
+        folder.mkdir()
+    for name in ("a.ipynb", "b.log"):
+        (root / name).write_text("1")
+    (root / ".gitignore").write_text("*.log\n")
+    (home / ".gitconfig").write_text(f"[core]\n  excludesFile = {home / 'ignored'}\n")
+    (home / "ignored").write_text("*.ipynb\n")
+    for command in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", *command], cwd=root, check=True)
+    monkeypatch.setattr(release, "ROOT", root)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv(variable, str(root / ".git" / ("index" if "INDEX" in variable else "")))
+    release.copy(copied)
+    assert {p.name for p in copied.iterdir()} == {".gitignore", "a.ipynb"}
 
 
 def test_the_site_as_a_zip_is_the_same_twice(tmp_path):

@@ -275,7 +275,7 @@ def _start(tmp_path, *arguments):
     return subprocess.Popen(command, env=env, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def _until(met, process, seconds=120):
+def _until(met, process, seconds=300):
     end = time.monotonic() + seconds
     while not met():
         assert process.poll() is None, process.communicate()
@@ -329,20 +329,32 @@ def test_killing_a_worker_and_then_the_sweep_loses_nothing(tmp_path):
 LONG = ["--direct", "architecture=mlp", "dataset=digits", "n_train=300", "noise=0.4", "epochs=1e6", "width=4"]
 
 
+MARKS = """
+import os, pathlib
+from dlcore import runtime
+
+report, mark = runtime.report, pathlib.Path(__file__).with_name(f"epoch-{os.getpid()}")
+runtime.report = lambda *args, **values: mark.touch() or report(*args, **values)
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["2", "0"])
-def test_ctrl_c_leaves_checkpoints_and_no_process(workers, tmp_path):
+def test_ctrl_c_leaves_checkpoints_and_no_process(workers, tmp_path, monkeypatch):
     """A terminal sends SIGINT to the whole group; SIGTERM is taken alike (by the sweep in this process)."""
+    (tmp_path / "marks.py").write_text(MARKS)
+    monkeypatch.setenv("DLCORE_PLUGINS", "marks")
+    monkeypatch.chdir(tmp_path)
     process = _start(tmp_path, *LONG, "--seeds", "3", "--workers", workers)
     unfinished = tmp_path / "s" / "distributional" / "unfinished"
     _until(unfinished.exists, process)
-    time.sleep(4)  # in their first epochs
+    _until(lambda: len(list(tmp_path.glob("epoch-*"))) == max(1, int(workers)), process)
     everyone = psutil.Process(process.pid).children(recursive=True)
     if workers == "0":
         process.send_signal(signal.SIGTERM)
     else:
         os.killpg(process.pid, signal.SIGINT)
-    _, error = process.communicate(timeout=100)
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 130, error
     assert b"finished records are kept, run again to go on" in error
     assert b"Traceback" not in error
@@ -367,7 +379,7 @@ def test_a_stopped_notebook_is_no_failure(tiny, tmp_path):
     _until((tmp_path / "s" / "started2").exists, process)
     everyone = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=100)
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 130, error
     _all_gone(everyone)
     assert [p.name for p in (tmp_path / "o" / "distributional").rglob("*.ipynb")] == ["source.ipynb"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import altair as alt
 import pandas as pd
@@ -124,7 +124,7 @@ def finish(
     else:
         text, note["title"] = broken(title), title
     head = alt.TitleParams(text, subtitle=broken(subtitle, 105) if subtitle else alt.Undefined, anchor="start")
-    chart = chart.add_params(*(c.parameter() for c in controls)) if controls else chart
+    chart = cast(Any, chart).add_params(*(c.parameter() for c in controls)) if controls else chart
     return chart.properties(title=head, description=description, usermeta=note)
 
 
@@ -134,7 +134,7 @@ def _in_words(chart: Any) -> None:
         found = getattr(chart, parts, alt.Undefined)
         for part in found if isinstance(found, list) else []:
             _in_words(part)
-    encoding = getattr(chart, "encoding", alt.Undefined)
+    encoding: Any = getattr(chart, "encoding", alt.Undefined)
     tips = getattr(encoding, "tooltip", alt.Undefined)
     if isinstance(tips, list):
         encoding.tooltip = [_worded(alt.Tooltip(tip) if isinstance(tip, str) else tip) for tip in tips]

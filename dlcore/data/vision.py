@@ -57,6 +57,14 @@ _ARRAYS = {
     "train_4.npz": "133e6292c377755074c305db8a684d48d5397372cb0aba34f52b4335eab35d97",
     "train_5.npz": "eb08cdc11fd1267ef871cf4790f193684b3f556d13317be68f4eb374a078ea87",
 }
+# of CIFAR-10N's labels, as bytes in the order of the images: annotator -> (name in the file, SHA-256)
+_HUMAN = {
+    "aggre": ("aggre_label", "2bd5e02e39c9c79772cf4c794f7b74630ac1aaeeac4b807a63c11e9a375f8404"),
+    "worse": ("worse_label", "11a306ed336e3bc81aaac36322ddf12de379d0df1883aa43e10ba562a98f6b2a"),
+    "random1": ("random_label1", "8d01b5a5af048e84bf6e964c86e1133e95d5b22c07763e23705b714ad0f32d8b"),
+    "random2": ("random_label2", "7ea04c887750912f49669282a75e78df380077766b361fb6cb5200999ad6dcda"),
+    "random3": ("random_label3", "cdbfad7e15bfc8fc83bc7c6e30b692e2aa1186660d82738b7543a6012d6ca46f"),
+}
 # NumPy 2.4.0 to 2.4.4 warns of CIFAR-10's pickles, which are older than its rules; nothing is wrong with them
 _OLD_PICKLES = r"dtype\(\): align should be passed"
 LARGEST = 2**26  # bytes of any file that we know, unpacked; an image file of CIFAR-10 has thirty million
@@ -192,16 +200,22 @@ def _array(file: Path) -> Batch:
 
 
 def _human(file: Path, labels: np.ndarray) -> dict[str, Batch]:
-    """Returns CIFAR-10N's labels of the 50,000 training images, split as the images are; {} when there are none."""
+    """Returns CIFAR-10N's labels of the 50,000 training images, split as the images are; {} when there are none.
+
+    Raises: OSError, which names the file and the annotator, for labels that are not the published ones.
+    """
     if not file.exists():
         return {}
-    names = {"aggre": "aggre_label", "worse": "worse_label"} | {f"random{k}": f"random_label{k}" for k in (1, 2, 3)}
     with reading.arrays(file, LARGEST) as raw:
-        clean, whole = raw["clean_label"], {k: raw[v].astype(np.int64) for k, v in names.items()}
+        clean, whole = raw["clean_label"], {k: raw[name].astype(np.int64) for k, (name, _) in _HUMAN.items()}
     if not np.array_equal(clean, labels):
         raise OSError(f"{file}: its clean labels are not those of the images, so the order differs")
     for key, values in whole.items():
+        name, sha256 = _HUMAN[key]
         if values.shape != labels.shape or values.min() < 0 or values.max() > 9:
-            raise OSError(f"{file}: {names[key]} is not one label in 0..9 for each of the {len(labels):,} images")
+            raise OSError(f"{file}: {name} is not one label in 0..9 for each of the {len(labels):,} images")
+        # clean labels in order do not say that these are: images of one class may have changed places
+        if hashlib.sha256(values.astype(np.uint8).data).hexdigest() != sha256:
+            raise OSError(f"{file}: {name} is not that of CIFAR-10N (wrong SHA-256): damaged, or in another order")
     cut = len(labels) * 4 // 5
     return {k: (v[:cut], v[cut:]) for k, v in whole.items()}

@@ -197,7 +197,7 @@ class Panel:
         self.comparison.chart = drawn(self.spec, self._recorded, settings, heading, arms)
 
 
-def _control(name: str, values: tuple, start: Any) -> widgets.Widget:
+def _control(name: str, values: tuple, start: Any) -> Any:
     more = {"description": name.replace("_", " "), "style": {"description_width": "initial"}}
     if name == "seed":
         return widgets.BoundedIntText(value=start, min=0, max=10**6, **more)

@@ -128,7 +128,7 @@ def feature_calibration(
     TV = 1/2 sum_l w_l sum_k |p_hat(f = k | l) - p(y = k | l)|, w_l = N_l / N.
 
     Shapes: feature, predictions (n,) integers; conditional (M, K), row l the exact law p(y | L = l).
-    Raises: ValueError for bad labels, or a conditional whose rows are not laws.
+    Raises: ValueError for bad labels, or a conditional whose rows are not laws or are those of the points.
     Paper: Nakkiran and Bansal 2020, conjecture 1 (feature calibration).
     Differs: the exact p(y | l) instead of sampled noisy test labels, which would raise the bias by sqrt(2); a
         parametric null (multinomial draws); an interval. The interval takes its width s from a bootstrap over test
@@ -145,6 +145,11 @@ def feature_calibration(
     """
     law = as_law("conditional", conditional)
     counts = tally(feature, predictions, *law.shape)
+    rows, classes = law.shape
+    # points are many to a feature; a square law of as many classes as points is one all the same
+    if rows == counts.sum() != classes and not counts[-1].any():
+        why = "one for each point, where one for each feature is needed"
+        raise ValueError(f"conditional has {rows} rows, {why}: give the mean of the rows of a feature's points")
     return calibration_from_counts(counts, law, replicates=replicates, confidence=confidence, seed=seed)
 
 

@@ -113,7 +113,7 @@ CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {make.__name__: make for mak
 
 @typed
 def network(name: str, shape: tuple[int, ...], num_classes: int, *, seed: int = 0, **sizes: Any) -> nn.Module:
-    """Returns a freshly initialised network.
+    """Returns a freshly initialised network, the same of a seed in every default precision of torch, and of that precision.
 
     Shapes: `shape` is that of one input, (C, L) for signals or (C, H, W) for images.
     Args: sizes: `width` and `depth`; the defaults are those of the constructor.
@@ -133,5 +133,6 @@ def network(name: str, shape: tuple[int, ...], num_classes: int, *, seed: int = 
     if name != "mlp" and len(shape) not in (2, 3):
         raise ValueError(f"{name} takes (channels, length) or (channels, height, width), not {tuple(shape)}")
     as_whole("num_classes", num_classes, 1)
-    with runtime.seeded(seed, 0x1217):
-        return CONSTRUCTORS[name](tuple(shape), num_classes, **sizes)
+    with runtime.seeded(seed, 0x1217), runtime.single_precision():
+        net = CONSTRUCTORS[name](tuple(shape), num_classes, **sizes)
+    return net.to(torch.get_default_dtype())

@@ -228,6 +228,7 @@ def rationality(
     noisy = noisy_draws(y, classes, rate, seed, draws, noise=noise)
     if not (noisy != y).any():
         raise ValueError("the noise changed no label")
+    features, test_features = _values(features), _values(test_features)
     folder = None if keep is None else cache.expanded(keep) / keys.procedure(fit)
     clean, on_test = _predicted(fit, features, y, (features, test_features), folder)
     for name, found, wanted in (("features", clean, y), ("test_features", on_test, y_test)):
@@ -243,13 +244,21 @@ def rationality(
     return summary if noise is None else dataclasses.replace(summary, bound_published=math.nan, bound_sharp=math.nan)
 
 
+def _values(given: Any) -> Any:
+    """Returns what holds no gradients: a tensor that was computed with them can neither be copied nor hashed."""
+    if isinstance(given, list | tuple):
+        return [_values(one) for one in given] if any(hasattr(one, "detach") for one in given) else given
+    return given.detach() if hasattr(given, "detach") else given
+
+
 def _predicted(fit: Any, features, labels: np.ndarray, inputs: tuple, keep: Path | None) -> list[np.ndarray]:
     """Returns the predictions of the procedure, fitted to these labels, for each of the inputs."""
     path = None
     if keep is not None:
         import joblib
 
-        path = keep / f"{joblib.hash([np.asarray(v) for v in (features, labels, *inputs)]):.16}.npz"
+        hashed = [np.asarray(cast(Any, v).cpu() if hasattr(v, "cpu") else v) for v in (features, labels, *inputs)]
+        path = keep / f"{joblib.hash(hashed):.16}.npz"
         if (there := cache.read_arrays(path)) is not None:
             return list(there.values())
     from sklearn.base import clone

@@ -267,6 +267,12 @@ def random_bottom(model: nn.Module, *, seed: int = 0) -> nn.Module:
                     reset.add(id(p))
     with borrowed.bare(model) as inner:
         old = dict(inner.named_parameters())
+    # the modules of torch.ao.nn hold their weights in one of these
+    kinds = ("_packed_params", "_all_weight_values")
+    packed = [n for n, m in fresh.named_modules() if any(hasattr(m, kind) for kind in kinds) and not n.endswith(kinds)]
+    if packed:
+        why = "quantised weights are no parameters; give random=a function that builds an untrained network from a seed"
+        raise ValueError(f"{', '.join(packed[:5])} cannot be re-initialised: {why}")
     same = [
         name
         for name, p in fresh.named_parameters()

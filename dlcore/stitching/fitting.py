@@ -256,10 +256,11 @@ def _begin(
         )
         with torch.no_grad():
             summary = families.moments(pairs)
-    with runtime.seeded(options.training.seed, 0x57), torch.device("cpu"):  # whatever the caller's default device is
+    # whatever the caller's default device and precision are
+    with runtime.seeded(options.training.seed, 0x57), torch.device("cpu"), runtime.single_precision():
         stitcher = families.build(
             family, arrange, summary, options.init, options.kernel_size, options.rank, options.ridge
-        ).to(bottom.where, torch.float32)  # also where the caller's default is another
+        ).to(bottom.where)
     return _Begun(bottom, bottom_stage, family, mode, head, stitcher, tail, norms, kept, later)
 
 

@@ -135,6 +135,9 @@ def checked_stage(model: nn.Module, stage: str, example: torch.Tensor, role: str
         times = "does not run" if not outputs else f"runs {len(outputs)} times"
         raise ValueError(f"stage {stage!r} of {role} {times} in a forward pass; choose a module that runs once")
     out = outputs[0]
+    if isinstance(out, torch.Tensor) and out.is_quantized:
+        todo = "choose one of real numbers, or give the network from before it was quantised"
+        raise ValueError(f"stage {stage!r} of {role} returns quantised numbers ({out.dtype}): {todo}")
     if not isinstance(out, torch.Tensor) or out.ndim < 2 or len(out) != len(example):
         what = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
         raise ValueError(

@@ -123,7 +123,14 @@ def read_file(path: str | Path) -> list[dict[str, Any]]:
         names, body = reading.rows(path)
         if not body:
             raise ValueError(f"{path} has no rows")
-        return [{name: value(text) for name, text in zip(names, row, strict=True) if text} for _, row in body]
+        cells = []
+        for line, row in body:
+            cells.append({name: value(text) for name, text in zip(names, row, strict=True) if text})
+            for name, text in zip(names, row, strict=True):
+                if isinstance(cells[-1].get(name), tuple) and not text.startswith("("):
+                    todo = "or has a decimal comma or one for thousands; write one number, with a decimal point"
+                    raise ValueError(f"{path}, line {line}: {name} = {text} is several values, {todo}")
+        return cells
     if path.suffix.lower() not in (".yml", ".yaml"):
         raise ValueError(f"{path}: a grid file is .yml, .yaml or .csv")
     import yaml

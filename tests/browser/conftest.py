@@ -109,7 +109,7 @@ def visit(site, chromium):
             # what is out of view is drawn, and what is folded is open, for paper only, which is light
             page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
             page.wait_for_function(
-                "[...document.querySelectorAll('.dl-chart')].every(c => c.dataset.ready)", timeout=30_000
+                "[...document.querySelectorAll('.dl-chart')].every(c => c.dataset.ready)", timeout=90_000
             )
         page.evaluate(f"document.documentElement.dataset.theme = '{scheme}'")
         return page

@@ -83,6 +83,7 @@ def _weights(counts: np.ndarray) -> np.ndarray:
     return counts / counts.sum()
 
 
+@runtime.single_precision()
 def run(
     config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str | torch.device = "auto"
 ) -> Record:

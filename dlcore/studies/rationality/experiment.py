@@ -13,6 +13,7 @@ from dlcore.studies.rationality.config import NETWORK, Config
 from dlcore.studies.rationality.noisy_experiment import end_to_end, measure, on_features, table_procedure
 
 
+@runtime.single_precision()
 def run(
     config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str | torch.device = "auto"
 ) -> Record:

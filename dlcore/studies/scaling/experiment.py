@@ -82,6 +82,7 @@ def _reverse(config: Config, options: dict[str, Any]) -> tuple[Seq2Seq, float]:
     return model, loss
 
 
+@runtime.single_precision()
 def run(
     config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str | torch.device = "auto"
 ) -> Record:

@@ -82,6 +82,7 @@ def _matrices(bottom: nn.Module, top: nn.Module, given: tuple, stages: list[str]
     return found
 
 
+@runtime.single_precision()
 def run(
     config: Config, *, checkpoint: Path | None = None, progress: bool = False, device: str | torch.device = "auto"
 ) -> Record:
