@@ -25,18 +25,22 @@ def pytest_addoption(parser):
     parser.addoption("--quick", action="store_true", help="without slow tests, and a fifth of each table of siblings")
 
 
-def left_out(item):
-    """Whether a quick run can do without a test: it is slow, or one of a table of which others are run."""
-    return item.get_closest_marker("slow") or (
-        item.get_closest_marker("table") and zlib.crc32(item.nodeid.encode()) % 5
-    )
+def parted(items):
+    """Returns the tests of a quick run, and those it can do without: slow ones, and of a table all but the first and a fifth."""
+    kept, left, begun = [], [], set()
+    for item in items:
+        table = (item.path, item.originalname) if item.get_closest_marker("table") else None
+        sibling = table in begun and zlib.crc32(item.nodeid.encode()) % 5
+        begun.add(table)
+        (left if item.get_closest_marker("slow") or (table and sibling) else kept).append(item)
+    return kept, left
 
 
 def pytest_collection_modifyitems(config, items):
     """Orders the files that the workers of `pytest -n` take, each whole: the tests in it share what is slow to make."""
     if config.getoption("quick"):
-        config.hook.pytest_deselected(items=[item for item in items if left_out(item)])
-        items[:] = [item for item in items if not left_out(item)]
+        items[:], left = parted(items)
+        config.hook.pytest_deselected(items=left)
     if hasattr(config, "workerinput"):
         order = {name: i for i, name in enumerate(FIRST)}
         items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))

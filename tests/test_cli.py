@@ -83,6 +83,7 @@ def test_recorded_groups_run_in_workers_and_skip_what_is_done(tmp_path, monkeypa
     assert len(list(store.records("distributional"))) == 3
 
 
+@pytest.mark.slow
 def test_a_failing_run_is_listed_and_the_others_go_on(tmp_path, monkeypatch, capsys):
     from dlcore import studies
     from dlcore.records import RecordStore

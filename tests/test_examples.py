@@ -42,6 +42,7 @@ def run(tmp_path, monkeypatch, capsys):
     sys.modules.pop("mine", None)
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_output_on_the_page_is_that_of_the_script(script, tmp_path):
     shutil.copy(EXAMPLES / f"{script}.py", tmp_path)

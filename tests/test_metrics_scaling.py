@@ -194,6 +194,7 @@ def _coverage(law, noise, curves, **options):
     return {name: count / curves for name, count in hits.items()}, np.mean(exponents) / truth[LAWS[law].exponent] - 1
 
 
+@pytest.mark.table
 @pytest.mark.parametrize(
     ("law", "options"),
     [

@@ -513,6 +513,7 @@ def test_large_features_need_little_memory_and_keep_their_digits():
 # --- the permutation null
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("name", NAMES)
 def test_the_null_rejects_unrelated_representations_as_often_as_it_says(name):
     """The p-value of independent representations is uniform on its grid: below 1/5 in a fifth of the draws."""

@@ -76,6 +76,7 @@ def test_an_interval_cut_to_the_possible_values_covers_as_before():
         assert np.mean(hits) > 0.92
 
 
+@pytest.mark.table
 @pytest.mark.parametrize(("cells", "seeds"), [(3, 3), (9, 5), (10, 20), (18, 5)])
 @pytest.mark.parametrize("spread", [0.0, 1.0])
 def test_the_largest_of_several_means_is_covered(cells, seeds, spread):

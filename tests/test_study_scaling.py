@@ -109,6 +109,7 @@ def test_subsets_are_nested_and_seeds_differ():
     assert corpora.load(Config(seed=1, **TINY)).train.checksum != small.checksum
 
 
+@pytest.mark.slow
 def test_back_translation_shares_its_reverse_model(tmp_path, monkeypatch):
     store = RecordStore(tmp_path, packaged=False)
     reverse = {"noise_kind": "back_translation", "reverse_pairs": 32, "reverse_steps": 3}

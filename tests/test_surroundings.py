@@ -210,6 +210,7 @@ INHERITED = {
 LONG = ["architecture=mlp", "dataset=digits", "n_train=300", "noise=0.4", "epochs=1e6", "width=4"]
 
 
+@pytest.mark.table
 # one kind is enough for a sweep, which takes long to start
 @pytest.mark.parametrize(("kind", "command"), [*((kind, "run") for kind in INHERITED), ("all of them", "sweep")])
 def test_ctrl_c_is_heard_whatever_the_parent_said(kind, command, tmp_path):

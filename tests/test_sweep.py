@@ -363,6 +363,7 @@ def test_ctrl_c_leaves_checkpoints_and_no_process(workers, tmp_path, monkeypatch
     assert not list(tmp_path.rglob("*.json")), "no half record, and a stop is no failure"
 
 
+@pytest.mark.slow
 def test_killing_a_sweep_of_notebooks_leaves_no_kernel(tiny, tmp_path):
     process = _start(tmp_path, "--notebook", str(tiny), "seed=2", "--workers", "1")
     _until((tmp_path / "s" / "started2").exists, process)

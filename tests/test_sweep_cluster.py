@@ -137,6 +137,7 @@ def _alive(job):
     return psutil.pid_exists(job) and psutil.Process(job).status() != psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.slow
 def test_slurm_jobs_run_the_cells_are_replaced_when_killed_and_cancelled_at_the_end(slurm, tmp_path, monkeypatch):
     """The first cell waits until its job has been killed, as at the end of the job's time; another job runs it."""
     monkeypatch.setattr(cluster, "RENEW", 0.5)
