@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import torch
+from sklearn.linear_model import RidgeClassifier
 from torch import nn
 from torch.masked import masked_tensor
 
@@ -122,6 +123,13 @@ TABLES = {
     "partition_tv": (lambda c: dg.partition_tv(c, [[0.75, 0.25], [0.25, 0.75]], [0, 0]), [COUNTS]),
     "confusion_from_counts": (noise.confusion_from_counts, [COUNTS]),
 }
+# what a procedure of the caller's is fitted to: any form that it takes
+PASSED_ON = {
+    "rationality, features": (
+        lambda x, t: probing.rationality(lambda f, g: classical("knn").fit(f, g).predict, x, Y, t, Y[:9], draws=2),
+        [X, X[:9]],
+    ),
+}
 REALS = {
     **{name: (index, [X, Z]) for name, index in similarity.INDICES.items()},
     "canonical_correlations": (similarity.canonical_correlations, [X, Z]),
@@ -133,10 +141,6 @@ REALS = {
     },
     "probe, mlp": (lambda x, t: probing.probe("mlp", x, Y, t, K, epochs=1, device="cpu")[:2], [X, X[:9]]),
     "probe_rationality, features": (lambda x: probing.probe_rationality("ridge", x, Y, X, B, draws=2), [X]),
-    "rationality, features": (
-        lambda x, t: probing.rationality(lambda f, g: classical("knn").fit(f, g).predict, x, Y, t, Y[:9], draws=2),
-        [X, X[:9]],
-    ),
     **{f"classical, {name}": (lambda x, name=name: classical(name).fit(x, Y).predict(x), [X]) for name in CLASSICAL},
     "fit, inputs": (lambda x: _trained(x, Y), [X]),
     "fit_many, inputs": (lambda x: _many(x, Y), [X]),
@@ -320,7 +324,7 @@ def unchanged():
 EVERY = (
     _pairs(LABELS, ANY | COLUMN | INTEGER | {"column": lambda v: v[:, None], "table": lambda v: pd.DataFrame({"y": v})})
     + _pairs(TABLES, ANY | FRAME | INTEGER)
-    + _pairs(REALS, ANY | FRAME | REAL)
+    + _pairs(REALS | PASSED_ON, ANY | FRAME | REAL)
     + _pairs(VECTORS, ANY | COLUMN | REAL)
     + _pairs(STACKS, ANY | REAL)
 )
@@ -437,6 +441,15 @@ WRONG_NUMBERS = {
 def test_what_is_no_array_of_numbers_is_refused_by_name(function, given, form, message):
     with pytest.raises(ValueError, match=message):
         function(*[form(v) for v in given])
+
+
+def test_features_of_a_procedure_may_be_sparse_but_have_an_order():
+    fit, test = RidgeClassifier(), (X[:9], Y[:9])
+    dense = probing.rationality(fit, X, Y, *test, draws=2)
+    sparse = probing.rationality(fit, scipy.sparse.csr_matrix(X), Y, scipy.sparse.csr_matrix(X[:9]), Y[:9], draws=2)
+    assert sparse == dense
+    with pytest.raises(ValueError, match="features is a set, which has no order: give a list"):
+        probing.rationality(fit, set(range(len(Y))), Y, *test, draws=2)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, cast
 
@@ -246,8 +247,12 @@ def rationality(
 
 def _values(given: Any) -> Any:
     """Returns what holds no gradients: a tensor that was computed with them can neither be copied nor hashed."""
-    if isinstance(given, list | tuple):
-        return [_values(one) for one in given] if any(hasattr(one, "detach") for one in given) else given
+    if (
+        isinstance(given, list | tuple)
+        and given
+        and (isinstance(given[0], list | tuple) or hasattr(given[0], "detach"))
+    ):
+        return [_values(one) for one in given]
     return given.detach() if hasattr(given, "detach") else given
 
 
@@ -321,7 +326,9 @@ def _checked_labels(
     found = []
     for prefix, x, given in (("", features, labels), ("test_", test_features, test_labels)):
         y = as_integers(f"{prefix}labels", given, ndim=1)
-        rows = len(x) if getattr(x, "ndim", 1) else 0
+        if isinstance(x, Set | Mapping):
+            raise ValueError(f"{prefix}features is a {type(x).__name__}, which has no order: give a list")
+        rows = next(iter(x.shape), 0) if hasattr(x, "shape") else len(x)  # a sparse matrix has no length
         if y.shape != (rows,):
             raise ValueError(f"{prefix}features has {rows} rows, {prefix}labels the shape {y.shape}")
         found.append(y)
