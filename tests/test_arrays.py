@@ -460,7 +460,7 @@ def test_features_of_a_procedure_may_be_sparse_but_have_an_order():
         ({"a": 1.5, "b": 2}.values(), [1.5, 2.0]),
         (iter([1, 2]), [1, 2]),
         (range(3), [0, 1, 2]),
-        (np.matrix([[1, 2]]), [[1, 2]]),
+        (np.array([[1, 2]]).view(np.matrix), [[1, 2]]),
         (np.array([1.5], np.longdouble), [1.5]),
         (pd.Series(pd.arrays.SparseArray([0, 1, 0])), [0, 1, 0]),
         (pd.Index([3, 4]), [3, 4]),
