@@ -37,9 +37,8 @@ def copy(target: Path) -> None:
     What the user ignores everywhere, as many do with *.zip, is copied all the same.
     """
     with tempfile.TemporaryDirectory() as empty:
-        own = (
-            Path(empty) / ".git"
-        )  # a repository without a file, as git takes it: `git init` would bring the user's templates
+        # a repository without a file, as git takes it: `git init` would bring the user's templates
+        own = Path(empty) / ".git"
         for folder in ("objects", "refs"):
             (own / folder).mkdir(parents=True)
         (own / "HEAD").write_text("ref: refs/heads/main\n")

@@ -196,7 +196,8 @@ def remembered(name: str, make: Callable[[], T], of: str = "") -> T:
 
     It is kept in the user's cache until any file of the package changes, or the version of Python, NumPy, SciPy or pandas;
     where it cannot be kept, or was made with a warning, it is made again. Every call returns an object of its own. Only the last
-    `of` of a name is kept, and only in a folder to which nobody else can write: a pickle runs what its writer wants. A page of the book remembers nothing: it is made again when a file changes that it was made of.
+    `of` of a name is kept, and only in a folder to which nobody else can write: a pickle runs what its writer wants. A page of
+    the book remembers nothing: it is made again when a file changes that it was made of.
     """
     if "DLCORE_TRACE" in os.environ or (place := possible(lambda: folder("remembered"))) is None:
         return make()

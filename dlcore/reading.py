@@ -34,9 +34,8 @@ _WHOLE = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})")
 _CODE = re.compile(r"0\d+")  # 007 is a name
 _COMMA = re.compile(r"[+-]?\d+(?:,\d+)?")
 _POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})*")
-_DECIMAL = re.compile(
-    r"[+-]?(?:\d{4,}(?:\.\d+)?|0?\.\d+|\d+\.(?:\d{0,2}|\d{4,}))"
-)  # 0.125, 1.25, and 1000, which is no 1.000
+# 0.125, 1.25, and 1000, which is no 1.000
+_DECIMAL = re.compile(r"[+-]?(?:\d{4,}(?:\.\d+)?|0?\.\d+|\d+\.(?:\d{0,2}|\d{4,}))")
 _SURELY = re.compile(r"^[+-]?0,\d|,(?!\d{3}$)")  # 1,234 may be a thousand; 0,234 and 1,5 cannot
 
 

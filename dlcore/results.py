@@ -25,9 +25,8 @@ class Result:
     def __init_subclass__(cls, plot: str | None = None, frozen: bool = True) -> None:
         cls._chart = plot or cls._chart
         dataclasses.dataclass(frozen=frozen)(cls)
-        cls._repr_pretty_ = (
-            Result._repr_pretty_
-        )  # IPython takes what a class has itself: else the `repr` of the data class
+        # IPython takes what a class has itself: else the `repr` of the data class
+        cls._repr_pretty_ = Result._repr_pretty_
 
     def __iter__(self) -> Iterator[Any]:
         return (getattr(self, field.name) for field in dataclasses.fields(self))  # pyright: ignore[reportArgumentType]

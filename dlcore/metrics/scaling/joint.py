@@ -82,7 +82,8 @@ def fit_joint(
 
     Shapes: N, D, loss (n,); a pair that occurs more than once holds the runs of several seeds.
     Raises: ValueError for fewer than two data or model sizes, model sizes that follow from the data sizes, fewer distinct
-        pairs than parameters, and as `fit` does. Warns (OutlierWarning) where outliers move an exponent out of its interval, and as `fit` does.
+        pairs than parameters, and as `fit` does. Warns (OutlierWarning) where outliers move an exponent out of its interval,
+        and as `fit` does.
     Paper: Kaplan et al. 2020, equation 1.5, there ((N_c / N)^(alpha_N / alpha_D) + D_c / D)^alpha_D; Hoffmann et al.
         2022, equation 2, there with delta = 1e-3.
     Differs: delta, as in `fit`.
