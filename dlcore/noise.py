@@ -371,7 +371,7 @@ def misalign(
         for row in np.flatnonzero(hits & (targets[drawn] == own)):
             if not (others := np.flatnonzero(targets != own[row])).size:
                 raise ValueError(f"every target is {own[row]!r}: there is no other to draw")
-            drawn[row] = np.random.default_rng([seed, 35, row]).choice(others)
+            drawn[row] = np.random.default_rng([seed, 35, int(row)]).choice(others)
     result = [(s, pool[k][1]) if hit else (s, t) for (s, t), hit, k in zip(texts, hits, drawn, strict=True)]
     changed = [a[1] != b[1] for a, b in zip(result, texts, strict=True)]
     return NoisyTexts(result, np.array(changed, np.int64))

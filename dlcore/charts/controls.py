@@ -45,7 +45,7 @@ class Control:
     def text(self, value: Any) -> str:
         """Returns an option, or a value that is none, as the reader reads it."""
         if self.kind == "menu":
-            return dict(zip(self.options, self.shown, strict=True)).get(value, value) if self.shown else value
+            return str(dict(zip(self.options, self.shown, strict=True)).get(value, value) if self.shown else value)
         return f"{value:.0%}".replace("%", " %") if self.form == ".0%" else f"{value:g}"
 
     def parameter(self) -> alt.Parameter:

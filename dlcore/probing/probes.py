@@ -247,13 +247,10 @@ def rationality(
 
 def _values(given: Any) -> Any:
     """Returns what holds no gradients: a tensor that was computed with them can neither be copied nor hashed."""
-    if (
-        isinstance(given, list | tuple)
-        and given
-        and (isinstance(given[0], list | tuple) or hasattr(given[0], "detach"))
-    ):
-        return [_values(one) for one in given]
-    return given.detach() if hasattr(given, "detach") else given
+    if isinstance(given, torch.Tensor):
+        return given.detach()
+    nested = isinstance(given, list | tuple) and given and isinstance(given[0], list | tuple | torch.Tensor)
+    return [_values(one) for one in given] if nested else given
 
 
 def _predicted(fit: Any, features, labels: np.ndarray, inputs: tuple, keep: Path | None) -> list[np.ndarray]:
